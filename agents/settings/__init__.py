@@ -1,0 +1,1 @@
+"""Tuned hyperparameters, plain data: one TOML file an agent."""

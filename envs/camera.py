@@ -1,0 +1,51 @@
+"""Pictures of a world by Bullet's software renderer, drawn large and scaled down for smooth edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+from PIL import Image
+
+_OVERSAMPLING = 1.5
+_FIELD_OF_VIEW = 50.0
+
+Point = tuple[float, float, float]
+
+
+def photograph(
+    client: int, eye: Point, target: Point, width: int, height: int, up: Point = (0.0, 0.0, 1.0)
+) -> NDArray[np.uint8]:
+    """Take a picture.
+
+    Args:
+        client: Bullet client.
+        eye: Where the camera is, m.
+        target: What it looks at, m.
+        width: Pixels.
+        height: Pixels.
+        up: Which way is up in the picture.
+
+    Returns:
+        [height, width, 3] colours.
+    """
+    wide, high = int(width * _OVERSAMPLING), int(height * _OVERSAMPLING)
+    view = pybullet.computeViewMatrix(eye, target, up)
+    projection = pybullet.computeProjectionMatrixFOV(_FIELD_OF_VIEW, wide / high, 0.05, 40.0)
+    pixels = pybullet.getCameraImage(
+        wide,
+        high,
+        view,
+        projection,
+        lightDirection=[2.0, -1.5, 4.0],
+        lightColor=[1.0, 1.0, 1.0],
+        lightAmbientCoeff=0.55,
+        lightDiffuseCoeff=0.5,
+        lightSpecularCoeff=0.15,
+        shadow=1,
+        renderer=pybullet.ER_TINY_RENDERER,
+        flags=pybullet.ER_NO_SEGMENTATION_MASK,
+        physicsClientId=client,
+    )[2]
+    image = Image.fromarray(np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3])
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -1,0 +1,1 @@
+"""Corridor world: a mobile robot between walls."""

@@ -1,0 +1,229 @@
+"""What all tasks in a corridor share: N worlds with a robot each, what the robot senses, and how it is filmed.
+
+The robot is steered by a twist: ``action = (throttle, steering)``, both in [-1, 1]. What it senses of itself: five
+ranges (left to right, as parts of 2 m), cosine and sine of its heading, speed and turn rate as parts of their maxima.
+
+Axes: N environments, R rays.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeVar
+
+import numpy as np
+import pybullet
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.envs.camera import photograph
+from rlmem.envs.corridor import scenery
+from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
+from rlmem.envs.memory_task import Bools, Floats, MemoryTask, Phase, TaskSettings, check_choice, check_whole
+from rlmem.envs.robots import MOBILE_ROBOTS, Robot
+from rlmem.envs.simulation import Physics, World
+
+PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
+STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
+"""m, driven in a control step at full speed."""
+_BODY_NAMES = (
+    *(f"range at {round(math.degrees(angle)):+d} degrees (of {MAX_RANGE:g} m)" for angle in RAY_ANGLES),
+    "cosine of heading",
+    "sine of heading",
+    "speed (of 1 m/s)",
+    "turn rate (of 4 rad/s)",
+)
+_BEHIND_START = 0.45
+"""m, from the start to the wall behind it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorridorSettings(TaskSettings):
+    """The knobs of every task in a corridor. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+
+    Args:
+        robot: ``"diff_drive"``: two driven wheels that roll by friction; ``"planar"``: a base moved by three motors,
+            several times faster to simulate.
+        query_steps: Control steps that the robot has to answer in.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    robot: Literal["diff_drive", "planar"] = "diff_drive"
+    query_steps: int = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("robot", self.robot, tuple(MOBILE_ROBOTS))
+        check_whole("query_steps", self.query_steps, least=10, most=1_000)
+
+
+C = TypeVar("C", bound=CorridorSettings)
+
+
+class CorridorTask(MemoryTask[C]):
+    """N robots in N corridors. See :class:`rlmem.envs.memory_task.MemoryTask`."""
+
+    def __init__(
+        self,
+        settings: C,
+        num_envs: int = 1,
+        *,
+        arms: int,
+        signals: tuple[str, ...],
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
+        super().__init__(settings, num_envs, visuals=visuals or gui, gui=gui)
+        self.observation_names = (*signals, *_BODY_NAMES)
+        self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._num_signals, self._arms = len(signals), arms
+        self._longest = self.longest_corridor() + 4.0
+        self.pose = np.zeros((num_envs, 5))
+        """[N, 5] x, y, yaw, speed, turn rate: :class:`rlmem.envs.robots.Twist`."""
+        self.start_x = np.zeros(num_envs)
+        """[N] m, where episodes start."""
+        self._back_wall_x = np.zeros(num_envs)
+        self._sensor = RangeSensor(wall_segments(arms, self._longest), num_envs)
+        self._back_walls = [-1] * num_envs
+        self._robots: list[Robot] = []
+        self._floors: list[scenery.Floor] = []
+        self.worlds: list[World] = []
+        for index in range(num_envs):
+            self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
+
+    @abstractmethod
+    def longest_corridor(self) -> float:
+        """Return the length, m, of the longest corridor that the knobs allow."""
+
+    @abstractmethod
+    def signals(self) -> Floats:
+        """Return what is sensed of lamps and objects: the first components of the observation."""
+
+    @abstractmethod
+    def sensing(self) -> Bools:
+        """Return [N] whether the robot senses its own motion and the walls now."""
+
+    @abstractmethod
+    def build_props(self, client: int) -> None:
+        """Put what is only looked at into one more world."""
+
+    def close(self) -> None:
+        """Disconnect all worlds."""
+        for world in self.worlds:
+            world.close()
+
+    def start_corridor(self, index: int, length: float) -> None:
+        """Let the corridor of one environment begin ``length`` m before the junction's middle.
+
+        The wall behind the start never comes into range of the junction, where it would show how long the way was.
+        """
+        self.start_x[index] = -length
+        self._back_wall_x[index] = min(-length - self.room_behind(), -1.25 * MAX_RANGE)
+        self._sensor.set_back_wall(index, self._back_wall_x[index])
+
+    def room_behind(self) -> float:
+        """Return the length, m, of corridor behind the start."""
+        return _BEHIND_START
+
+    def place(self, index: int, x: float, y: float, yaw: float) -> None:
+        """Start one world anew from its snapshot, with the robot at rest somewhere (m, rad)."""
+        self.worlds[index].restore()
+        client = self.worlds[index].client
+        scenery.move_back_wall(client, self._back_walls[index], self._back_wall_x[index])
+        self._robots[index].place(x, y, yaw)
+        self.pose[index] = x, y, yaw, 0.0, 0.0
+
+    def drive(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics where the robot is free and the episode goes on."""
+        free = free & (self.phase != Phase.OVER)
+        if not free.any():
+            return
+        pose, robots = self.pose, self._robots
+        if free.all():
+            pose[:] = [robot.step(*action) for robot, action in zip(robots, actions.tolist(), strict=True)]
+            return
+        which = np.flatnonzero(free)
+        pose[which] = [
+            robots[i].step(*action) for i, action in zip(which.tolist(), actions[which].tolist(), strict=True)
+        ]
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations [N, D]: signals, then ranges, heading, speed and turn rate where they are sensed."""
+        observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
+        observation[:, : self._num_signals] = self.signals()
+        sensing = self.sensing()
+        if sensing.any():
+            x, y, yaw, speed, turn_rate = self.pose.T
+            rays = len(RAY_ANGLES)
+            body = np.empty((self.num_envs, rays + 4))
+            body[:, :rays] = self._sensor(x, y, yaw) / MAX_RANGE
+            body[:, rays] = np.cos(yaw)
+            body[:, rays + 1] = np.sin(yaw)
+            body[:, rays + 2] = speed / Robot.MAX_SPEED
+            body[:, rays + 3] = turn_rate / Robot.MAX_TURN_RATE
+            np.clip(body, -1.0, 1.0, out=body)
+            body[~sensing] = 0.0
+            observation[:, self._num_signals :] = body
+        return observation
+
+    def steer_to(self, heading: Floats) -> Floats:
+        """Return actions [N, 2] that turn towards headings [N], rad, and drive once the robot about faces them."""
+        error = np.remainder(heading - self.pose[:, 2] + np.pi, 2 * np.pi) - np.pi
+        throttle = np.where(np.abs(error) < 0.35, 1.0, 0.0)
+        return np.stack((throttle, np.clip(1.5 * error, -1.0, 1.0)), axis=-1)
+
+    def steer_along(self) -> Floats:
+        """Return actions [N, 2] that follow the corridor's middle at full speed."""
+        return self.steer_to(np.clip(-1.5 * self.pose[:, 1], -0.3, 0.3))
+
+    def show_robot(self, index: int, x: float, y: float, yaw: float) -> None:
+        """Put a robot that is held somewhere for a picture; :meth:`place` comes before it moves again."""
+        self._robots[index].place(x, y, yaw)
+
+    def where(self, index: int) -> tuple[float, float, float]:
+        """Return x, y (m) and yaw (rad) of one robot as it should be seen."""
+        x, y, yaw = self.pose[index, :3].tolist()
+        return x, y, yaw
+
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3]: from ``"behind"``, from ``"above"``, or ``"both"`` side by side."""
+        check_choice("camera", camera, ("behind", "above", "both"))
+        self.draw(index)
+        x, y, _ = self.where(index)
+        client = self.worlds[index].client
+        self._floors[index].follow(x)
+        if camera == "both":
+            left = width * 3 // 5
+            views = (("behind", left), ("above", width - left))
+            return np.concatenate([self._view(client, name, x, y, wide, height) for name, wide in views], axis=1)
+        return self._view(client, camera, x, y, width, height)
+
+    def show_in_window(self, index: int) -> None:
+        """Let Bullet's window look at one world as the camera behind does."""
+        self.draw(index)
+        x, y, _ = self.where(index)
+        self._floors[index].follow(x)
+        pybullet.resetDebugVisualizerCamera(
+            1.9, -90.0, -40.0, [x + 0.25, 0.5 * y, 0.0], physicsClientId=self.worlds[index].client
+        )
+
+    def _view(self, client: int, camera: str, x: float, y: float, width: int, height: int) -> NDArray[np.uint8]:
+        if camera == "behind":
+            return photograph(client, (x - 1.45, 0.4 * y, 1.25), (x + 0.40, 0.4 * y, 0.05), width, height)
+        tall = 2.2 * max(1.0, height / width) + 0.9
+        centre = x + 0.15
+        return photograph(client, (centre, 0.5 * y, tall), (centre, 0.5 * y, 0.0), width, height, up=(1.0, 0.0, 0.0))
+
+    def _build(self, index: int, client: int) -> None:
+        scenery.build_walls(client, self._arms, self._longest, visuals=self.visuals)
+        self._back_walls[index] = scenery.build_back_wall(client, visuals=self.visuals)
+        if self.visuals:
+            self._floors.append(scenery.Floor(client))
+            self.build_props(client)
+        self._robots.append(MOBILE_ROBOTS[self.settings.robot](client, PHYSICS, visuals=self.visuals))

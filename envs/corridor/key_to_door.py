@@ -1,0 +1,283 @@
+"""Key to door: a decision pays long after it was made, and nothing has to be recalled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor import scenery
+from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
+from rlmem.envs.corridor.floor_plan import MAX_RANGE
+from rlmem.envs.memory_task import (
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    Phase,
+    Step,
+    as_length,
+    draw_length,
+    length_range,
+)
+from rlmem.envs.robots import parts
+from rlmem.spec import Ceiling, TaskSpec
+
+DOOR_REWARD = 5.0
+_SIDE = 0.20
+"""m, from the corridor's middle to keys and apples."""
+_REACH = 0.15
+"""m, within which the robot picks up: it must leave the middle."""
+_KEY_AHEAD, _ROOM = 0.60, 0.90
+"""m, from the start to the key, and to the end of the key's room."""
+_APPLE_EVERY = 1.0
+"""m."""
+_DOOR_AHEAD = 0.50
+"""m, from where the door is seen to the door."""
+_HOME_NOISE = (0.05, 0.10)
+"""m sideways and rad of heading, uniform in plus and minus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyToDoorSettings(CorridorSettings):
+    """The knobs of key to door. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
+
+    Args:
+        credit_length: Control steps at full speed between the key and the door, or a range (low, high) from which
+            each episode draws log-uniformly.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    credit_length: int | tuple[int, int] = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "credit_length", as_length("credit_length", self.credit_length))
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """The least and the most of ``credit_length``."""
+        return length_range(self.credit_length)
+
+
+def apples_on_the_way(length: int) -> int:
+    """Return how many apples lie on a way of ``length`` control steps: one a metre, at least one."""
+    return max(1, int(length * STEP_LENGTH / _APPLE_EVERY + 1e-9))
+
+
+class KeyToDoor(CorridorTask[KeyToDoorSettings]):
+    """Pick up a key, collect apples on the way, open the door: long credit assignment without recall.
+
+    The task of Hung et al., "Optimizing agent behavior over long time scales by transporting value", Nature
+    Communications 10, 2019, with a body. It is the suite's control: an agent that gains from memory here is gaining
+    from something else.
+
+    **Episode.** A key lies to the left or right ahead; driving within 0.15 m picks it up, and pays nothing. Then the
+    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a metre, left or right,
+    each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key. Truncated
+    after three times the control steps that the way takes, and ``query_steps``.
+
+    **Observation** (15, float32): key in view; apple in view; door in view (the go light); forward and leftward
+    distance to it as parts of 2 m; carries the key (with ``cue="always"`` only, else 0); then ranges, heading, speed
+    and turn rate as in ``TMaze-v0``, always sensed. With ``cue="never"`` the key is not seen.
+
+    **Action** (2): throttle and steering in [-1, 1].
+
+    **Reward.** 1 an apple, 5 at the door with the key.
+
+    **Memory.** None: what to do is always in view. Credit length: ``credit_length`` control steps.
+
+    **Ceilings.** Oracle: all apples + 5. Without memory the same, since steering to what is in view is optimal. The
+    key leaves no trace (G1): at the end of the key's room the robot is put into the middle with fresh noise, unless
+    ``guard="none"``. G2 and G3 have no meaning here, for there is no cue to write down.
+    """
+
+    Settings: ClassVar[type[KeyToDoorSettings]] = KeyToDoorSettings
+    settings: KeyToDoorSettings
+
+    def __init__(
+        self, settings: KeyToDoorSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        self.length = np.zeros(num_envs, dtype=np.int64)
+        """[N] control steps from the key's room to the door."""
+        self.has_key = np.zeros(num_envs, dtype=np.bool_)
+        """[N] privileged."""
+        self._sides = np.zeros((num_envs, apples_on_the_way(settings.lengths[1])))
+        self._apples = np.zeros(num_envs, dtype=np.int64)
+        self._next_apple = np.zeros(num_envs, dtype=np.int64)
+        self._home = np.zeros((num_envs, 2))
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._keys: list[scenery.Prop] = []
+        self._fruit: list[list[scenery.Prop]] = []
+        self._doors: list[scenery.Prop] = []
+        names = ("key in view", "apple in view", "door in view", "forward", "leftward", "carries the key")
+        super().__init__(settings, num_envs, arms=1, signals=names, visuals=visuals, gui=gui)
+
+    @classmethod
+    def spec(cls, settings: KeyToDoorSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        low, high = settings.lengths
+        lengths = np.arange(low, high + 1)
+        weights = np.log(lengths + 1) - np.log(lengths)
+        apples = float(np.average([apples_on_the_way(length) for length in lengths.tolist()], weights=weights))
+        best = apples + DOOR_REWARD
+        blind = settings.cue == "never"
+        why = f"{apples:g} apples on average, and {DOOR_REWARD:g} for the door"
+        if blind:
+            best, why = apples + DOOR_REWARD / 2, f"{why} half the time: the key lies left or right and is not seen"
+        return TaskSpec(
+            memory="none (credit)",
+            memory_length=(0, 0),
+            credit_length=(low, high),
+            n_bits=0.0,
+            metric="score",
+            random=Ceiling(0.0, "no less than nothing; a random walk seldom leaves the key's room"),
+            memoryless=Ceiling(best, f"steering to what is in view is optimal: {why}"),
+            oracle=Ceiling(best, why),
+            guarantees=() if settings.guard == "none" else ("G1",),
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """Two: the key lies left or right."""
+        return 2
+
+    def longest_corridor(self) -> float:
+        """Return the length of the longest corridor, m."""
+        return self.settings.lengths[1] * STEP_LENGTH + _ROOM
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        for index in indices.tolist():
+            rng = self.rngs[index]
+            self.length[index] = draw_length(rng, self.settings.lengths)
+            drawn = int(rng.integers(2))
+            self.cue[index] = drawn if cues is None else cues[index]
+            self._apples[index] = apples_on_the_way(int(self.length[index]))
+            count = int(self._apples[index])
+            self._sides[index, :count] = _SIDE * (1.0 - 2.0 * rng.integers(0, 2, count))
+            noise = rng.uniform(-1.0, 1.0, 4)
+            self._home[index] = noise[:2] * _HOME_NOISE
+            sideways, heading = (noise[2:] * _HOME_NOISE).tolist()
+            self.has_key[index], self._next_apple[index], self._elapsed[index] = False, 0, 0
+            self.phase[index] = int(Phase.CUE)
+            self.start_corridor(index, self.length[index] * STEP_LENGTH + _ROOM)
+            self.place(index, self.start_x[index], sideways, heading)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step. See :meth:`MemoryTask.advance`."""
+        phase = self.phase
+        in_key, in_apples, at_door = phase == Phase.CUE, phase == Phase.DELAY, phase == Phase.QUERY
+        self.drive(actions, np.ones(self.num_envs, dtype=np.bool_))
+        self._elapsed += 1
+        x, y = self.pose[:, 0], self.pose[:, 1]
+        target = self._target()
+        near = np.hypot(target[:, 0] - x, target[:, 1] - y) <= _REACH
+        self.has_key |= in_key & near
+
+        picked = in_apples & near & (self._next_apple < self._apples)
+        passed = in_apples & (x > target[:, 0] + _REACH) & (self._next_apple < self._apples)
+        self._next_apple += picked | passed
+        reward = picked.astype(np.float64)
+
+        left = in_key & (x >= self.start_x + _ROOM)
+        if self.settings.guard != "none":
+            for index in np.flatnonzero(left).tolist():
+                self.place(index, self.start_x[index] + _ROOM, *self._home[index].tolist())
+        self.enter(left, Phase.DELAY)
+        self.enter(in_apples & (x >= -_DOOR_AHEAD), Phase.QUERY)
+
+        terminated = at_door & (x >= 0.0)
+        reward[terminated & self.has_key] += DOOR_REWARD
+        self.success |= terminated & self.has_key
+        self.score += reward
+        way = self.length + int(_ROOM / STEP_LENGTH)
+        truncated = ~terminated & (self._elapsed >= 3 * way + self.settings.query_steps)
+        return Step(reward, terminated, truncated)
+
+    def signals(self) -> Floats:
+        """Return what is in view and where [N, 6]."""
+        out = np.zeros((self.num_envs, 6))
+        target = self._target()
+        in_view = self._in_view()
+        out[self.everyone, self.phase - int(Phase.CUE)] = in_view
+        ahead, aside = target[:, 0] - self.pose[:, 0], target[:, 1] - self.pose[:, 1]
+        cosine, sine = np.cos(self.pose[:, 2]), np.sin(self.pose[:, 2])
+        place = np.stack((ahead * cosine + aside * sine, aside * cosine - ahead * sine), axis=-1)
+        out[:, 3:5] = np.where(in_view[:, None], (place / MAX_RANGE).clip(-1.0, 1.0), 0.0)
+        out[:, 5] = self.has_key & (self.settings.cue == "always")
+        return out
+
+    def sensing(self) -> Bools:
+        """Return [N]: the robot always senses itself."""
+        return np.ones(self.num_envs, dtype=np.bool_)
+
+    def expert_action(self) -> Floats:
+        """Drive by the side on which the next thing lies. Reads where the key is. [N, 2]."""
+        sideways = np.where(self.phase == Phase.QUERY, 0.0, self._target()[:, 1] * 0.65) - self.pose[:, 1]
+        return self.steer_to(np.clip(4.0 * sideways, -0.6, 0.6))
+
+    def build_props(self, client: int) -> None:
+        """Put key, apples and door into one more world."""
+        gold = [
+            parts.cylinder(0.045, 0.02, scenery.YELLOW),
+            parts.box((0.07, 0.012, 0.01), scenery.YELLOW, (0.1, 0.0, 0.0)),
+            parts.box((0.012, 0.03, 0.01), scenery.YELLOW, (0.15, 0.03, 0.0)),
+            parts.box((0.012, 0.025, 0.01), scenery.YELLOW, (0.11, 0.028, 0.0)),
+        ]
+        apple = [parts.sphere(0.05, scenery.RED), parts.cylinder(0.008, 0.03, parts.GRAPHITE, (0.0, 0.0, 0.055))]
+        wood = (0.55, 0.36, 0.20, 1.0)
+        door = [
+            parts.box((0.025, 0.33, 0.20), wood),
+            parts.box((0.03, 0.25, 0.07), (0.65, 0.44, 0.26, 1.0), (0.0, 0.0, 0.08)),
+            parts.box((0.03, 0.25, 0.07), (0.65, 0.44, 0.26, 1.0), (0.0, 0.0, -0.09)),
+            parts.sphere(0.03, scenery.YELLOW, (-0.04, -0.26, 0.0)),
+        ]
+        self._keys.append(scenery.Prop(client, gold))
+        self._fruit.append([scenery.Prop(client, apple) for _ in range(4)])
+        self._doors.append(scenery.Prop(client, door))
+
+    def draw(self, index: int) -> None:
+        """Show key, apples and door as the episode stands. See :meth:`MemoryTask.draw`."""
+        in_room = self.phase[index] == Phase.CUE and not self.has_key[index]
+        if in_room:
+            side = _SIDE * (1.0 - 2.0 * self.cue[index])
+            self._keys[index].show(self.start_x[index] + _KEY_AHEAD, side, 0.03, yaw=0.6)
+        elif self.has_key[index]:
+            x, y, yaw = self.where(index)
+            self._keys[index].show(x, y, 0.20, yaw=yaw)
+        else:
+            self._keys[index].park()
+        first = int(self._next_apple[index])
+        for number, prop in enumerate(self._fruit[index], start=first):
+            if number < self._apples[index]:
+                prop.show(self._apple_x(index, number), float(self._sides[index, number]), 0.05)
+            else:
+                prop.park()
+        self._doors[index].show(0.19, 0.55 if self.success[index] else 0.0, 0.20)
+
+    def _apple_x(self, index: int, number: int) -> float:
+        return float(self.start_x[index] + _ROOM + (number + 0.5) * _APPLE_EVERY * self._spread(index))
+
+    def _spread(self, index: int | slice) -> Floats:
+        """Ways shorter than a metre still hold their apple in the middle."""
+        spread: Floats = np.minimum(1.0, self.length[index] * STEP_LENGTH / _APPLE_EVERY)
+        return spread
+
+    def _target(self) -> Floats:
+        """Return where the thing to go for lies, [N, 2] m."""
+        key = np.stack((self.start_x + _KEY_AHEAD, _SIDE * (1.0 - 2.0 * self.cue)), axis=-1)
+        number = np.minimum(self._next_apple, self._apples - 1)
+        apple_x = self.start_x + _ROOM + (number + 0.5) * _APPLE_EVERY * self._spread(slice(None))
+        apple = np.stack((apple_x, self._sides[self.everyone, number]), axis=-1)
+        phase = self.phase[:, None]
+        return np.where(phase == Phase.CUE, key, np.where(phase == Phase.DELAY, apple, 0.0))
+
+    def _in_view(self) -> Bools:
+        key = ~self.has_key & (self.settings.cue != "never") & (self.pose[:, 0] <= self.start_x + _KEY_AHEAD + _REACH)
+        apple = self._next_apple < self._apples
+        result: Bools = np.where(self.phase == Phase.CUE, key, np.where(self.phase == Phase.DELAY, apple, True))
+        return result

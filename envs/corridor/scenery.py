@@ -1,0 +1,170 @@
+"""The bodies of a corridor: walls that collide, and lamps, pads and floor that are only looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pybullet
+
+from rlmem.envs.corridor.floor_plan import HALF_WIDTH, wall_segments
+from rlmem.envs.memory_task import Floats
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.parts import Colour, Part
+
+WALL_HEIGHT = 0.22
+_WALL_THICKNESS = 0.04
+_PAD_DISTANCE = 0.80
+_PARKED = (0.0, 0.0, -50.0)
+_WALL: Colour = (0.92, 0.90, 0.85, 1.0)
+_CAP: Colour = (0.36, 0.42, 0.52, 1.0)
+_FLOOR: Colour = (0.80, 0.81, 0.80, 1.0)
+_STRIPE: Colour = (0.66, 0.68, 0.70, 1.0)
+DARK: Colour = (0.25, 0.27, 0.31, 1.0)
+YELLOW: Colour = (1.00, 0.80, 0.10, 1.0)
+BLUE: Colour = (0.36, 0.60, 0.95, 1.0)
+GREEN: Colour = (0.20, 0.75, 0.35, 1.0)
+RED: Colour = (0.90, 0.25, 0.22, 1.0)
+
+
+def build_walls(client: int, arms: int, corridor_length: float, *, visuals: bool) -> None:
+    """Put all walls of the plan into the world as one static body."""
+    halves, middles, turns = _boxes(wall_segments(arms, corridor_length))
+    shape = pybullet.createCollisionShapeArray(
+        shapeTypes=[pybullet.GEOM_BOX] * len(halves),
+        halfExtents=halves,
+        collisionFramePositions=middles,
+        collisionFrameOrientations=turns,
+        physicsClientId=client,
+    )
+    hidden = parts.nothing(client) if visuals else -1
+    body = pybullet.createMultiBody(0, shape, hidden, physicsClientId=client)
+    pybullet.changeDynamics(body, -1, lateralFriction=0.0, physicsClientId=client)
+    if visuals:
+        looks = [part for box in zip(halves, middles, turns, strict=True) for part in _wall(*box)]
+        for first in range(0, len(looks), parts.MAX_PARTS):
+            panels = parts.visual(client, looks[first : first + parts.MAX_PARTS])
+            pybullet.createMultiBody(0, -1, panels, physicsClientId=client)
+
+
+def build_back_wall(client: int, *, visuals: bool) -> int:
+    """Put the wall behind the start into the world, to be moved to where an episode starts; return its id."""
+    half = [_WALL_THICKNESS / 2, HALF_WIDTH, WALL_HEIGHT / 2]
+    shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
+    looks = parts.visual(client, _wall(half, [0, 0, 0], [0, 0, 0, 1])) if visuals else -1
+    body = pybullet.createMultiBody(0, shape, looks, [0.0, 0.0, WALL_HEIGHT / 2 - 1.0], physicsClientId=client)
+    pybullet.changeDynamics(body, -1, lateralFriction=0.0, physicsClientId=client)
+    return int(body)
+
+
+def move_back_wall(client: int, body: int, x: float) -> None:
+    """Put the wall behind the start so that its face is at ``x``, m."""
+    position = [x - _WALL_THICKNESS / 2, 0.0, WALL_HEIGHT / 2]
+    pybullet.resetBasePositionAndOrientation(body, position, parts.NO_ROTATION, physicsClientId=client)
+
+
+class Prop:
+    """A body that is only looked at: no collisions, moved and coloured when a picture is taken.
+
+    Args:
+        client: Bullet client.
+        shapes: What it is made of; the first shape takes the colour that :meth:`show` is given.
+    """
+
+    def __init__(self, client: int, shapes: Sequence[Part]) -> None:
+        self._client = client
+        looks = parts.visual(client, shapes)
+        self._body = pybullet.createMultiBody(0, -1, looks, _PARKED, physicsClientId=client)
+
+    def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, colour: Colour | None = None) -> None:
+        """Put the body somewhere (m, rad) and paint it."""
+        turn = [0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)]
+        pybullet.resetBasePositionAndOrientation(self._body, [x, y, z], turn, physicsClientId=self._client)
+        if colour is not None:
+            pybullet.changeVisualShape(self._body, -1, rgbaColor=colour, physicsClientId=self._client)
+
+    def park(self) -> None:
+        """Take the body out of the picture."""
+        position, turn = _PARKED, parts.NO_ROTATION
+        pybullet.resetBasePositionAndOrientation(self._body, position, turn, physicsClientId=self._client)
+
+
+class Floor:
+    """A floor with a stripe every half metre that stays below the robot, however long the corridor is."""
+
+    def __init__(self, client: int) -> None:
+        slab = [parts.box((14.0, 8.0, 0.01), _FLOOR, (0.0, 0.0, -0.012))]
+        stripes = [parts.box((0.02, HALF_WIDTH, 0.001), _STRIPE, (0.5 * number, 0.0, 0.0)) for number in range(-7, 8)]
+        self._slab, self._stripes = Prop(client, slab), Prop(client, stripes)
+
+    def follow(self, x: float) -> None:
+        """Lie below a robot at ``x``, m; stripes stay where they are in the world and end before the junction."""
+        self._slab.show(x, 0.0)
+        self._stripes.show(min(math.floor(x / 0.5) * 0.5, -3.5 - HALF_WIDTH), 0.0)
+
+
+class Lamps:
+    """A row of lamps over the corridor, one an arm; the lit one is the cue."""
+
+    def __init__(self, client: int, count: int) -> None:
+        self._lamps = [Prop(client, [parts.sphere(0.055, DARK)]) for _ in range(count)]
+        self._rail = Prop(
+            client,
+            [
+                parts.box((0.015, HALF_WIDTH + 0.03, 0.015), parts.GRAPHITE, (0.0, 0.0, 0.40)),
+                *(
+                    parts.box((0.015, 0.015, 0.20), parts.GRAPHITE, (0.0, side * (HALF_WIDTH + 0.02), 0.20))
+                    for side in (1.0, -1.0)
+                ),
+            ],
+        )
+        spread = HALF_WIDTH * 0.75
+        self._offsets = np.linspace(spread, -spread, count).tolist()
+
+    def show(self, x: float, lit: int | None) -> None:
+        """Hang the lamps at ``x``, m, with one of them lit."""
+        self._rail.show(x, 0.0)
+        for number, (lamp, y) in enumerate(zip(self._lamps, self._offsets, strict=True)):
+            lamp.show(x, y, 0.33, colour=YELLOW if number == lit else DARK)
+
+    def park(self) -> None:
+        """Take the lamps away."""
+        for prop in (*self._lamps, self._rail):
+            prop.park()
+
+
+class Pads:
+    """A coloured pad at the end of each arm, and the light that says go."""
+
+    def __init__(self, client: int, directions: Floats) -> None:
+        self._pads = [Prop(client, [parts.box((0.24, 0.24, 0.002), BLUE)]) for _ in directions]
+        self._go = Prop(client, [parts.box((HALF_WIDTH * 0.8, HALF_WIDTH * 0.8, 0.002), DARK)])
+        self._places = (directions * _PAD_DISTANCE).tolist()
+
+    def show(self, *, go: bool, chosen: int | None, right: bool) -> None:
+        """Show the pads; the chosen one turns green or red."""
+        self._go.show(0.0, 0.0, 0.002, colour=GREEN if go else _STRIPE)
+        for number, (pad, (x, y)) in enumerate(zip(self._pads, self._places, strict=True)):
+            pad.show(x, y, 0.002, yaw=math.atan2(y, x), colour=BLUE if number != chosen else (GREEN if right else RED))
+
+
+def _boxes(segments: Floats) -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
+    """Return half extents, middles and orientations of the boxes behind wall segments [M, 2, 2]."""
+    halves, middles, turns = [], [], []
+    for (x0, y0), (x1, y1) in segments.tolist():
+        length, angle = math.hypot(x1 - x0, y1 - y0), math.atan2(y1 - y0, x1 - x0)
+        out_x, out_y = -math.sin(angle) * _WALL_THICKNESS / 2, math.cos(angle) * _WALL_THICKNESS / 2
+        halves.append([length / 2 + _WALL_THICKNESS * 0.99, _WALL_THICKNESS / 2, WALL_HEIGHT / 2])
+        middles.append([(x0 + x1) / 2 + out_x, (y0 + y1) / 2 + out_y, WALL_HEIGHT / 2])
+        turns.append([0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)])
+    return halves, middles, turns
+
+
+def _wall(half: Sequence[float], middle: Sequence[float], turn: Sequence[float]) -> list[Part]:
+    """Return the looks of a wall: a panel with a darker cap."""
+    x, y, z = middle
+    orientation = (turn[0], turn[1], turn[2], turn[3])
+    panel = Part(pybullet.GEOM_BOX, (half[0], half[1], half[2]), _WALL, (x, y, z), orientation)
+    cap = Part(pybullet.GEOM_BOX, (half[0], half[1], 0.006), _CAP, (x, y, z + half[2] + 0.006), orientation)
+    return [panel, cap]

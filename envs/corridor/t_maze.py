@@ -1,0 +1,275 @@
+"""The T-maze: see a light, drive down a corridor, turn the right way at its end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor import scenery
+from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
+from rlmem.envs.corridor.floor_plan import arm_directions
+from rlmem.envs.memory_task import (
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    Phase,
+    RecallSettings,
+    Step,
+    check_choice,
+    draw_length,
+)
+from rlmem.spec import Ceiling, TaskSpec
+
+CUE_STEPS = 3
+"""Control steps for which the light shines."""
+_STEP_COST = 0.01
+"""Per control step of the query, so that waiting is worse than guessing."""
+_PROGRESS = 0.1
+"""All that can be earned by driving, whichever way: along the corridor, and out of the junction."""
+_START_NOISE = (0.05, 0.10)
+_HOME_NOISE = (0.03, 0.10)
+"""m sideways and rad of heading, uniform in plus and minus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TMazeSettings(CorridorSettings, RecallSettings):
+    """The knobs of the T-maze. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
+
+    Args:
+        arms: Arms at the junction: 2, 3 or 4.
+        commit_distance: m, towards an arm from the junction's middle, that counts as the answer. Short on purpose:
+            where right and wrong part late, a learner settles on one of them before it has seen the other.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    arms: int = 2
+    commit_distance: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("arms", self.arms, (2, 3, 4))
+        if not 0.05 <= self.commit_distance <= 1.0:
+            raise ValueError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
+
+
+class TMaze(CorridorTask[TMazeSettings]):
+    """A light at the start shows an arm; drive down the corridor; turn into that arm at the junction.
+
+    The classic of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a body.
+
+    **Episode.** For 3 control steps (20 a second) one of k lamps is lit: the cue. Then the robot goes down a corridor
+    of ``memory_length`` control steps at full speed (0.05 m each). At the junction the go light comes on, and the
+    robot drives ``commit_distance`` towards an arm: that is its answer, and the episode terminates. It is truncated
+    when no answer comes within ``query_steps``.
+
+    **Observation** (k + 10, float32): lamps 0 to k - 1 (1 where lit, left to right); go light; five ranges from left
+    to right, as parts of 2 m; cosine and sine of the heading; speed and turn rate, as parts of 1 m/s and 4 rad/s.
+    With ``guard="delay"`` the last nine are 0 until the go light.
+
+    **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
+
+    **Reward.** +1 for the right arm, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
+    the query; and up to 0.1 for driving out of the junction, whichever way (up to 0.1 more along the corridor where
+    the robot drives it itself). None of it depends on the cue before the answer.
+
+    **Memory.** Retention of log2 k bits over ``memory_length`` control steps.
+
+    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the robot is on rails through cue and delay,
+    senses nothing of itself, and is put at the junction's middle at rest with fresh noise: nothing it did before can
+    reach what it sees (G1, G2, G3 hold exactly). With ``guard="cue"`` it is held during the cue only and then drives
+    itself: one step of memory is enough to lean to a side and read the pose at the junction (G1 and G2 hold). With
+    ``guard="none"`` it is free throughout, and a policy without any memory can write the cue into its pose.
+    """
+
+    Settings: ClassVar[type[TMazeSettings]] = TMazeSettings
+    settings: TMazeSettings
+
+    def __init__(self, settings: TMazeSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
+        k = settings.arms
+        self.directions = arm_directions(k)
+        self.length = np.zeros(num_envs, dtype=np.int64)
+        """[N] memory length of the episode, control steps."""
+        self.lamp_x = np.zeros(num_envs)
+        """[N] m, where the lamps hang."""
+        self.chosen = np.full(num_envs, -1)
+        """[N] the arm that was answered, -1 before."""
+        self._home = np.zeros((num_envs, 2))
+        self._progress = np.zeros(num_envs)
+        self._lamps: list[scenery.Lamps] = []
+        self._pads: list[scenery.Pads] = []
+        super().__init__(
+            settings,
+            num_envs,
+            arms=k,
+            signals=(*(f"lamp {arm}" for arm in range(k)), "go light"),
+            visuals=visuals,
+            gui=gui,
+        )
+        self.rails = settings.guard == "delay"
+
+    @classmethod
+    def spec(cls, settings: TMazeSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        k = settings.arms
+        seen, shown = settings.cue == "always", settings.cue != "never"
+        guess = f"the cue is uniform over {k} arms and independent of all that is seen at the query"
+        return TaskSpec(
+            memory="retention",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(k),
+            metric="success",
+            random=Ceiling(1 / k, "an arm drawn at random is right once in k; at most, since it may answer too late"),
+            memoryless=Ceiling(1.0, "the lamp still shines at the query") if seen else Ceiling(1 / k, guess),
+            oracle=Ceiling(1.0, "remember the lamp, turn to its arm")
+            if shown
+            else Ceiling(1 / k, "the lamp is never lit: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard],
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """K, one cue an arm."""
+        return self.settings.arms
+
+    def longest_corridor(self) -> float:
+        """Return the length of the longest corridor, m."""
+        return self.settings.lengths[1] * STEP_LENGTH
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        for index in indices.tolist():
+            self.new_corridor(index, None if cues is None else int(cues[index]))
+
+    def new_corridor(self, index: int, cue: int | None = None) -> None:
+        """Draw a corridor, a cue and noise for one environment and put the robot at its start."""
+        rng = self.rngs[index]
+        self.length[index] = draw_length(rng, self.settings.lengths)
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        noise = rng.uniform(-1.0, 1.0, 4)
+        self._home[index] = noise[:2] * _HOME_NOISE
+        self.chosen[index] = -1
+        self._progress[index] = 0.0
+        self.start_corridor(index, self.length[index] * STEP_LENGTH)
+        self.lamp_x[index] = self.start_x[index] + 0.45
+        sideways, heading = (noise[2:] * _START_NOISE).tolist()
+        self.start(index, sideways, heading)
+
+    def start(self, index: int, sideways: float, heading: float) -> None:
+        """Put the robot of one environment at the start of its corridor and let the first phase begin."""
+        self.phase[index], self.clock[index] = int(Phase.CUE), 0
+        if not self.rails:
+            self.place(index, self.start_x[index], sideways, heading)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step. See :meth:`MemoryTask.advance`."""
+        phase, clock = self.phase, self.clock
+        in_cue, in_delay, in_query = phase == Phase.CUE, phase == Phase.DELAY, phase == Phase.QUERY
+        before = self.pose[:, 0].copy()
+        self.drive(actions, ~self.held())
+        reward = np.zeros(self.num_envs)
+        terminated = np.zeros(self.num_envs, dtype=np.bool_)
+        truncated = np.zeros(self.num_envs, dtype=np.bool_)
+
+        self.enter(in_cue & (clock >= CUE_STEPS), Phase.DELAY)
+        if self.rails:
+            arrived = in_delay & (clock >= self.length)
+            for index in np.flatnonzero(arrived).tolist():
+                self.place(index, 0.0, *self._home[index].tolist())
+        else:
+            reward[in_delay] += _PROGRESS * ((self.pose[:, 0] - before) / np.abs(self.start_x).clip(0.05))[in_delay]
+            arrived = in_delay & (self.pose[:, 0] >= 0.0)
+            truncated |= in_delay & ~arrived & (clock >= 3 * self.length + self.settings.query_steps)
+        self.enter(arrived, Phase.QUERY)
+        if in_query.any():
+            self._answer(in_query, reward, terminated, truncated)
+        return Step(reward, terminated, truncated)
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the robot now."""
+        in_cue = self.phase == Phase.CUE
+        if self.settings.guard == "none":
+            return np.zeros(self.num_envs, dtype=np.bool_)
+        held: Bools = in_cue | (self.phase == Phase.DELAY) if self.rails else in_cue
+        return held
+
+    def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
+        """Reward answers, in place, and end the episodes that they end."""
+        reward[right] += 1.0
+        reward[wrong] -= 1.0 / (self.settings.arms - 1)
+        self.success[right] = True
+        self.score[right] = 1.0
+        terminated |= right | wrong
+
+    def signals(self) -> Floats:
+        """Return lamps and go light [N, k + 1]."""
+        out = np.zeros((self.num_envs, self.settings.arms + 1))
+        if self.settings.cue != "never":
+            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == Phase.CUE)
+            out[lit, self.cue[lit]] = 1.0
+        out[:, -1] = self.phase == Phase.QUERY
+        return out
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the robot senses itself: with ``guard="delay"`` from the query on."""
+        return self.phase == Phase.QUERY if self.rails else np.ones(self.num_envs, dtype=np.bool_)
+
+    def expert_action(self) -> Floats:
+        """Follow the corridor; turn to the cued arm and drive into it. Reads the cue. [N, 2]."""
+        target = self.directions[self.cue]
+        at_junction = self.steer_to(np.arctan2(target[:, 1], target[:, 0]))
+        actions = np.where((self.phase == Phase.QUERY)[:, None], at_junction, self.steer_along())
+        actions[self.held()] = 0.0
+        return actions
+
+    def build_props(self, client: int) -> None:
+        """Put lamps and pads into one more world."""
+        self._lamps.append(scenery.Lamps(client, self.settings.arms))
+        self._pads.append(scenery.Pads(client, self.directions))
+
+    def where(self, index: int) -> tuple[float, float, float]:
+        """Return x, y (m) and yaw (rad) as seen: on rails, as far as the clock says."""
+        if self.rails and self.phase[index] in (Phase.CUE, Phase.DELAY):
+            driven = self.clock[index] / max(int(self.length[index]), 1) if self.phase[index] == Phase.DELAY else 0.0
+            return float(self.start_x[index] * (1.0 - driven)), 0.0, 0.0
+        return super().where(index)
+
+    def draw(self, index: int) -> None:
+        """Show robot, lamps and pads as the episode stands. See :meth:`MemoryTask.draw`."""
+        if self.rails and self.phase[index] in (Phase.CUE, Phase.DELAY):
+            self.show_robot(index, *self.where(index))
+        shining = self.settings.cue != "never" and (self.phase[index] == Phase.CUE or self.settings.cue == "always")
+        if self.phase[index] == Phase.CUE or self.settings.cue == "always":
+            x = 0.45 if self.phase[index] == Phase.QUERY else self.where(index)[0] + 0.45
+            self._lamps[index].show(
+                self.lamp_x[index] if self.phase[index] == Phase.CUE else x, int(self.cue[index]) if shining else None
+            )
+        else:
+            self._lamps[index].park()
+        chosen = int(self.chosen[index])
+        self._pads[index].show(
+            go=bool(self.phase[index] == Phase.QUERY),
+            chosen=chosen if chosen >= 0 else None,
+            right=chosen == int(self.cue[index]),
+        )
+
+    def _answer(self, in_query: Bools, reward: Floats, terminated: Bools, truncated: Bools) -> None:
+        """Reward what is done at the junction, in place, and end the episodes that it ends."""
+        towards = self.pose[:, :2] @ self.directions.T
+        furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
+        progress = (furthest / self.settings.commit_distance).clip(0.0, 1.0)
+        reward[in_query] += (_PROGRESS * (progress - self._progress) - _STEP_COST)[in_query]
+        self._progress[in_query] = progress[in_query]
+        committed = in_query & (furthest >= self.settings.commit_distance)
+        truncated |= in_query & ~committed & (self.clock >= self.settings.query_steps)
+        if committed.any():
+            self.chosen[committed] = arm[committed]
+            right = committed & (arm == self.cue)
+            self.answered(right, committed & ~right, reward, terminated)

@@ -1,0 +1,315 @@
+"""The contract of every memory task: knobs, phases, guard, ceilings, expert; N worlds stepped together.
+
+A task is batch-first: each array has a first axis of N environments, and a single environment is N = 1 of the same
+code. Each environment draws from its own generator, so results do not depend on how many there are or where they run.
+
+Axes: N environments, D observation, A action.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.spec import TaskSpec
+from rlmem.suggest import unknown
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+
+Guard = Literal["delay", "cue", "none"]
+Cue = Literal["flash", "always", "never"]
+
+MAX_LENGTH = 10_000
+"""Control steps: the longest memory or credit length."""
+
+
+class Phase(IntEnum):
+    """Where an episode is."""
+
+    SEARCH = 0
+    """Before the cue, in tasks where the cue must be looked for."""
+    CUE = 1
+    DELAY = 2
+    QUERY = 3
+    OVER = 4
+    """The episode has ended; nothing happens until the next begins."""
+
+
+PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])
+
+
+def check_choice(knob: str, value: object, choices: Sequence[object]) -> None:
+    """Raise a ValueError unless a knob has one of its values."""
+    if value not in choices:
+        raise ValueError(f"{knob} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_whole(knob: str, value: object, *, least: int, most: int) -> None:
+    """Raise a ValueError unless a knob is a whole number within bounds."""
+    if not _is_whole(value) or not least <= value <= most:  # type: ignore[operator]
+        raise ValueError(f"{knob} must be a whole number from {least} to {most}, got {value!r}")
+
+
+def as_length(knob: str, value: Any) -> int | tuple[int, int]:
+    """Check a number of control steps, or a range (low, high) of them, and return it as int or tuple.
+
+    Raises:
+        ValueError: If it is neither, or out of bounds.
+    """
+    ends = list(value) if isinstance(value, (tuple, list)) else [value, value]
+    if len(ends) != 2 or not all(map(_is_whole, ends)) or not 1 <= ends[0] <= ends[1] <= MAX_LENGTH:
+        raise ValueError(
+            f"{knob} must be a whole number of control steps from 1 to {MAX_LENGTH}, "
+            f"or a range (low, high) of them, got {value!r}"
+        )
+    return (int(ends[0]), int(ends[1])) if isinstance(value, (tuple, list)) else int(value)
+
+
+def length_range(length: int | tuple[int, int]) -> tuple[int, int]:
+    """Return the least and the most of a length that :func:`as_length` has checked."""
+    return length if isinstance(length, tuple) else (length, length)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """The knobs that every task has.
+
+    Args:
+        guard: ``"delay"``: the robot is held while it sees the cue and cannot write into what it senses until the
+            query; ``"cue"``: held while it sees the cue; ``"none"``: free, for studying how a body remembers.
+        cue: ``"flash"``: shown at first only; ``"always"``: shown throughout, so that no memory is needed;
+            ``"never"``: not shown, the blind floor.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    guard: Guard = "delay"
+    cue: Cue = "flash"
+
+    def __post_init__(self) -> None:
+        check_choice("guard", self.guard, ("delay", "cue", "none"))
+        check_choice("cue", self.cue, ("flash", "always", "never"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallSettings(TaskSettings):
+    """The knobs of every task in which a cue is recalled. See also :class:`TaskSettings`.
+
+    Args:
+        memory_length: Control steps between the end of the cue and the query, or a range (low, high) from which each
+            episode draws log-uniformly.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    memory_length: int | tuple[int, int] = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "memory_length", as_length("memory_length", self.memory_length))
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """The least and the most of ``memory_length``."""
+        return length_range(self.memory_length)
+
+
+S = TypeVar("S", bound=TaskSettings)
+
+
+def draw_length(rng: np.random.Generator, lengths: tuple[int, int]) -> int:
+    """Draw a whole number log-uniformly from ``low`` to ``high``, both included."""
+    low, high = lengths
+    draw = rng.random()
+    return min(high, int(np.exp(np.log(low) + draw * (np.log(high + 1) - np.log(low)))))
+
+
+def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Floats:
+    """Return actions [N, A] as float64, clipped to their space.
+
+    Raises:
+        ValueError: If they have another shape or are not finite.
+    """
+    try:
+        checked = np.asarray(actions, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"actions must be numbers of shape {(num_envs, *space.shape)}: {error}") from error
+    if checked.shape != (num_envs, *space.shape):
+        raise ValueError(f"actions must have shape {(num_envs, *space.shape)}, got {checked.shape}")
+    if not np.isfinite(checked).all():
+        raise ValueError(f"actions must be finite, got {checked.tolist()}")
+    return np.clip(checked, space.low, space.high)
+
+
+class Step(NamedTuple):
+    """What a control step gives back, each [N]."""
+
+    reward: Floats
+    terminated: Bools
+    truncated: Bools
+
+
+class MemoryTask(ABC, Generic[S]):
+    """N environments of one task.
+
+    Args:
+        settings: The task's knobs.
+        num_envs: N, at least 1.
+        visuals: Give bodies their looks, for rendering. It changes no result.
+        gui: Show the (single) world in Bullet's window.
+
+    Raises:
+        ValueError: If ``num_envs`` is less than 1.
+    """
+
+    Settings: ClassVar[type[Any]]
+    """The dataclass of the task's knobs."""
+    observation_names: tuple[str, ...]
+    """What each component of the observation is, D of them."""
+    observation_space: spaces.Box
+    action_space: spaces.Box
+    phase: Ints
+    """[N] a :class:`Phase` each."""
+    clock: Ints
+    """[N] control steps since the phase began."""
+    cue: Ints
+    """[N] the hidden answer; privileged."""
+    success: Bools
+    """[N] whether the episode has succeeded; meaningful at its end."""
+    score: Floats
+    """[N] what the ceilings count, of the episode so far."""
+
+    def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        self.settings, self.num_envs, self.visuals, self.gui = settings, num_envs, visuals, gui
+        self.rngs = [np.random.default_rng() for _ in range(num_envs)]
+        self.phase = np.full(num_envs, int(Phase.CUE))
+        self.clock = np.zeros(num_envs, dtype=np.int64)
+        self.cue = np.zeros(num_envs, dtype=np.int64)
+        self.success = np.zeros(num_envs, dtype=np.bool_)
+        self.score = np.zeros(num_envs)
+        self.everyone = np.arange(num_envs)
+
+    @classmethod
+    @abstractmethod
+    def spec(cls, settings: S) -> TaskSpec:
+        """Return the ceilings and the memory asked for, without a simulator."""
+
+    @classmethod
+    def make_settings(cls, knobs: Mapping[str, Any]) -> S:
+        """Check knobs and return them as the task's settings.
+
+        Raises:
+            ValueError: If the task has no such knob, or a knob has a value that it cannot have.
+        """
+        names = [field.name for field in fields(cls.Settings)]
+        for name in knobs:
+            if name not in names:
+                raise ValueError(unknown(f"knob of {cls.__name__}", name, names))
+        settings: S = cls.Settings(**knobs)
+        return settings
+
+    @property
+    @abstractmethod
+    def num_cues(self) -> int:
+        """How many different cues there are."""
+
+    @abstractmethod
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start an episode in some environments, drawing from their generators.
+
+        Args:
+            indices: Which environments.
+            cues: [N] cues to show instead of the ones drawn. All else is drawn the same.
+        """
+
+    @abstractmethod
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step in every environment with checked actions [N, A]."""
+
+    @abstractmethod
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations [N, D]."""
+
+    @abstractmethod
+    def expert_action(self) -> Floats:
+        """Return what the scripted expert, which may read privileged state, does now: [N, A] in [-1, 1]."""
+
+    @abstractmethod
+    def draw(self, index: int) -> None:
+        """Move and colour the bodies of one world so that a camera sees the episode's present state."""
+
+    @abstractmethod
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3] of one environment."""
+
+    @abstractmethod
+    def show_in_window(self, index: int) -> None:
+        """Bring Bullet's window up to date with one environment."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the worlds hold. Closing twice does nothing."""
+
+    def reset(
+        self, indices: Indices | None = None, seeds: Sequence[int | None] | None = None, cues: Ints | None = None
+    ) -> None:
+        """Start new episodes.
+
+        Args:
+            indices: Which environments; all if None.
+            seeds: One a listed environment; None goes on with the environment's generator.
+            cues: [N] cues to show instead of the ones drawn.
+
+        Raises:
+            ValueError: If a cue is out of range.
+        """
+        which = self.everyone if indices is None else indices
+        if cues is not None and not all(0 <= cues[i] < self.num_cues for i in which):
+            raise ValueError(f"cue must be from 0 to {self.num_cues - 1}, got {cues.tolist()}")
+        for position, index in enumerate(which):
+            seed = seeds[position] if seeds is not None else None
+            if seed is not None:
+                self.rngs[index] = np.random.default_rng(seed)
+        self.clock[which] = 0
+        self.success[which] = False
+        self.score[which] = 0.0
+        self.begin(which, cues)
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Run one control step in every environment.
+
+        Args:
+            actions: [N, A]; see :func:`check_actions`.
+
+        Returns:
+            Rewards and ends. An environment whose episode has ended must be reset before it is stepped again.
+
+        Raises:
+            ValueError: If the actions have another shape or are not finite. Nothing has moved then.
+        """
+        checked = check_actions(actions, self.num_envs, self.action_space)
+        self.clock += 1
+        return self.advance(checked)
+
+    def enter(self, which: Bools | Indices, phase: Phase) -> None:
+        """Let a phase begin in some environments."""
+        self.phase[which] = int(phase)
+        self.clock[which] = 0

@@ -1,0 +1,133 @@
+"""The single environment: N = 1 of the batched task, as Gymnasium's ``Env``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import EzPickle
+from numpy.typing import NDArray
+
+from rlmem.envs.memory_task import PHASE_NAMES, Floats, MemoryTask
+from rlmem.envs.simulation import has_screen
+from rlmem.registry import load_object
+from rlmem.spec import TaskSpec
+
+
+class MemoryEnv(EzPickle, gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
+    """One environment of a memory task; what ``gymnasium.make`` calls.
+
+    Args:
+        task: ``module:class`` of the task.
+        render_mode: None, ``"rgb_array"``, or ``"human"`` for Bullet's window in real time (where there is a
+            screen; else it warns and runs without).
+        camera: ``"both"``, ``"behind"`` or ``"above"``.
+        width: Pixels of a picture.
+        height: Pixels of a picture.
+        **knobs: The task's knobs, see its documentation.
+
+    Raises:
+        ValueError: If a knob is unknown or has a value that it cannot have.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 20}  # noqa: RUF012 - Gymnasium's attribute
+
+    def __init__(
+        self,
+        task: str,
+        render_mode: str | None = None,
+        camera: str = "both",
+        width: int = 640,
+        height: int = 360,
+        **knobs: Any,
+    ) -> None:
+        EzPickle.__init__(self, task, render_mode, camera, width, height, **knobs)
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
+        cls: type[MemoryTask[Any]] = load_object(task)
+        settings = cls.make_settings(knobs)
+        self.task_spec: TaskSpec = cls.spec(settings)
+        self.render_mode, self._view = render_mode, (camera, width, height)
+        if render_mode == "human" and not has_screen():
+            gymnasium.logger.warn(
+                "render_mode='human' opens a window, and there is no screen here (DISPLAY is not set): "
+                "running without one. Use render_mode='rgb_array' for pictures."
+            )
+        self._window = render_mode == "human" and has_screen()
+        self.task = cls(settings, 1, visuals=render_mode is not None, gui=self._window)
+        self.observation_space = cast("spaces.Space[NDArray[np.float32]]", self.task.observation_space)
+        self.action_space: spaces.Box = self.task.action_space
+        self._drawn_at = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: None goes on with the generator.
+            options: ``"cue"``: the cue to show instead of the one drawn, all else drawn the same.
+
+        Returns:
+            The observation [D] and ``{"phase": ...}``.
+
+        Raises:
+            ValueError: If the cue is out of range.
+        """
+        super().reset(seed=seed)
+        cue = (options or {}).get("cue")
+        self.task.reset(None, [seed], None if cue is None else np.array([cue], dtype=np.int64))
+        self._show()
+        return self.task.observe()[0], self._info()
+
+    def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Run one control step.
+
+        Args:
+            action: [A], clipped to the action space.
+
+        Returns:
+            Observation [D], reward, terminated, truncated, info: ``phase``, and at the end ``is_success``, ``score``
+            and ``cue``.
+
+        Raises:
+            ValueError: If the action has another shape or is not finite. Nothing has moved then.
+        """
+        if np.shape(action) != self.action_space.shape:
+            raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
+        reward, terminated, truncated = (value[0].item() for value in self.task.step(np.asarray(action)[None]))
+        info = self._info()
+        if terminated or truncated:
+            info |= {
+                "is_success": bool(self.task.success[0]),
+                "score": float(self.task.score[0]),
+                "cue": int(self.task.cue[0]),
+            }
+        self._show()
+        return self.task.observe()[0], reward, terminated, truncated, info
+
+    def expert_action(self) -> Floats:
+        """Return what the scripted expert, which may read privileged state, does now: [A]."""
+        action: Floats = self.task.expert_action()[0]
+        return action
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return a picture [height, width, 3] with ``render_mode="rgb_array"``, else None."""
+        return self.task.frame(0, *self._view) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Give the world back. Closing twice does nothing."""
+        self.task.close()
+
+    def _info(self) -> dict[str, Any]:
+        return {"phase": str(PHASE_NAMES[self.task.phase[0]])}
+
+    def _show(self) -> None:
+        """Bring Bullet's window up to date, at the speed of the robot."""
+        if self._window:
+            self.task.show_in_window(0)
+            time.sleep(max(0.0, self._drawn_at + 1.0 / self.metadata["render_fps"] - time.monotonic()))
+            self._drawn_at = time.monotonic()

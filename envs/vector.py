@@ -1,0 +1,224 @@
+"""The vector environment: N environments of one task, in this process or spread over workers.
+
+Results do not depend on the number of workers, bit for bit: each environment has its own world and generator.
+
+Axes: N environments, D observation, A action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import EzPickle
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from rlmem.envs.batch import Batch, BatchStep, Ends
+from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, MemoryTask, check_actions
+from rlmem.envs.workers import Workers
+from rlmem.registry import load_object
+from rlmem.spec import TaskSpec
+
+Mode = AutoresetMode | Literal["same_step", "next_step", "disabled"]
+
+
+class Backend(Protocol):
+    """Where the worlds are."""
+
+    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[np.float32], Ints]:
+        """Start episodes where ``mask`` [N] is true; return observations [N, D] and phases [N]."""
+
+    def step(self, actions: Floats) -> BatchStep:
+        """Run one control step with checked actions [N, A]."""
+
+    def expert_action(self) -> Floats:
+        """Return the expert's actions [N, A]."""
+
+    def close(self) -> None:
+        """Give the worlds back."""
+
+
+class InProcess:
+    """All worlds in this process."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.task = batch.task
+        self.reset, self.step = batch.reset, batch.step
+        self.expert_action, self.close = batch.task.expert_action, batch.task.close
+
+
+def make_vector(
+    num_envs: int = 1,
+    *,
+    task: str,
+    workers: int = 0,
+    autoreset_mode: Mode = "same_step",
+    render_mode: str | None = None,
+    max_episode_steps: int | None = None,
+    **knobs: Any,
+) -> MemoryVectorEnv:
+    """Make a vector environment; what ``gymnasium.make_vec`` calls.
+
+    Args:
+        num_envs: N.
+        task: ``module:class`` of the task.
+        workers: Processes to spread the worlds over; 0 keeps them in this one, which is best for cheap worlds.
+        autoreset_mode: When an ended episode is followed by the next: in the same step, with the last observation in
+            ``infos["final_obs"]``; in the next step; or when you reset it.
+        render_mode: None or ``"rgb_array"`` (in this process only).
+        max_episode_steps: Truncate episodes after so many control steps.
+        **knobs: The task's knobs, see its documentation.
+
+    Raises:
+        ValueError: If a knob is unknown or has a value that it cannot have.
+    """
+    return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
+
+
+class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+    """N environments of one memory task. See :func:`make_vector` for the arguments."""
+
+    def __init__(
+        self,
+        num_envs: int,
+        task: str,
+        workers: int,
+        autoreset_mode: Mode,
+        render_mode: str | None,
+        max_episode_steps: int | None,
+        knobs: dict[str, Any],
+    ) -> None:
+        EzPickle.__init__(self, num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
+        self._backend: Backend | None = None
+        mode = _autoreset_mode(autoreset_mode)
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode of a vector environment must be None or 'rgb_array', got {render_mode!r}")
+        if not 0 <= workers <= num_envs:
+            raise ValueError(f"workers must be from 0 to num_envs = {num_envs}, got {workers}")
+        if workers and render_mode:
+            raise ValueError("workers do not render: use workers=0 with render_mode='rgb_array'")
+        cls: type[MemoryTask[Any]] = load_object(task)
+        self.settings = cls.make_settings(knobs)
+        self.task_spec: TaskSpec = cls.spec(self.settings)
+        self.metadata = {"autoreset_mode": mode, "render_modes": ["rgb_array"], "render_fps": 20}
+        self.render_mode, self.num_envs = render_mode, num_envs
+
+        def batch(size: int) -> Batch:
+            return Batch(cls(self.settings, size, visuals=render_mode is not None), mode, max_episode_steps)
+
+        if workers:
+            pool = Workers(batch, num_envs, workers)
+            self._backend, self.task = pool, None
+            self.single_observation_space, self.single_action_space = pool.observation_space, pool.action_space
+        else:
+            local = InProcess(batch(num_envs))
+            self._backend, self.task = local, local.task
+            self.single_observation_space = local.task.observation_space
+            self.single_action_space = local.task.action_space
+        assert isinstance(self.single_action_space, spaces.Box)
+        self._box = self.single_action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start episodes.
+
+        Args:
+            seed: One a environment; a number means ``seed, seed + 1, ...``; None goes on with the generators.
+            options: ``"reset_mask"``: [N] bool, which environments (all by default); ``"cue"``: [N] int, cues to show
+                instead of the ones drawn, all else drawn the same.
+
+        Returns:
+            Observations [N, D] and infos.
+
+        Raises:
+            ValueError: If seeds, mask or cues do not fit.
+        """
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed
+        seeds = [None] * self.num_envs if seeds is None else [None if s is None else int(s) for s in seeds]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must hold {self.num_envs} seeds, got {len(seeds)}")
+        options = options or {}
+        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            raise ValueError(f"reset_mask must hold {self.num_envs} booleans, at least one true, got {mask!r}")
+        cues = options.get("cue")
+        if cues is not None:
+            cues = np.broadcast_to(np.asarray(cues, dtype=np.int64), (self.num_envs,))
+        observation, phase = self._worlds.reset(mask, seeds, cues)
+        return observation, {"phase": PHASE_NAMES[phase], "_phase": mask.copy()}
+
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Floats, Bools, Bools, dict[str, Any]]:
+        """Run one control step.
+
+        Args:
+            actions: [N, A], clipped to the action space.
+
+        Returns:
+            Observations [N, D], rewards [N], terminated [N], truncated [N], infos: ``phase`` [N], and where episodes
+            ended ``is_success``, ``score`` and ``cue`` - with same-step autoreset in ``final_info``, beside
+            ``final_obs``.
+
+        Raises:
+            ValueError: If actions have another shape or are not finite. Nothing has moved then.
+        """
+        checked = check_actions(actions, self.num_envs, self._box)
+        step = self._worlds.step(checked)
+        everyone = np.ones(self.num_envs, dtype=np.bool_)
+        infos: dict[str, Any] = {"phase": PHASE_NAMES[step.phase], "_phase": everyone}
+        if step.ends is not None:
+            ending = _end_info(step.ends)
+            if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
+                final = np.full(self.num_envs, None, dtype=object)
+                for index in np.flatnonzero(step.ends.ended).tolist():
+                    final[index] = step.ends.observation[index].copy()
+                infos |= {"final_obs": final, "_final_obs": step.ends.ended.copy()}
+                infos |= {"final_info": ending, "_final_info": step.ends.ended.copy()}
+            else:
+                infos |= ending
+        return step.observation, step.reward, step.terminated, step.truncated, infos
+
+    def expert_action(self) -> Floats:
+        """Return what the scripted expert, which may read privileged state, does now: [N, A]."""
+        return self._worlds.expert_action()
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a picture [360, 640, 3] of each environment, or None without ``render_mode``."""
+        if self.render_mode is None or self.task is None:
+            return None
+        return tuple(self.task.frame(index, "both", 640, 360) for index in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
+        """Give the worlds and workers back; ``close`` may be called twice."""
+        if self._backend is not None:
+            self._backend.close()
+
+    @property
+    def _worlds(self) -> Backend:
+        if self.closed or self._backend is None:
+            raise RuntimeError("this environment is closed; make a new one")
+        return self._backend
+
+
+def _end_info(ends: Ends) -> dict[str, Any]:
+    """Return the infos of ended episodes with Gymnasium's masks."""
+    values = {"is_success": ends.is_success, "score": ends.score, "cue": ends.cue, "phase": PHASE_NAMES[ends.phase]}
+    infos: dict[str, Any] = {}
+    for key, value in values.items():
+        infos[key], infos[f"_{key}"] = np.where(ends.ended, value, np.zeros_like(value)), ends.ended.copy()
+    return infos
+
+
+def _autoreset_mode(mode: Mode) -> AutoresetMode:
+    names = {member.name.lower(): member for member in AutoresetMode}
+    if isinstance(mode, AutoresetMode):
+        return mode
+    if mode not in names:
+        raise ValueError(f"autoreset_mode must be one of {', '.join(map(repr, names))}, got {mode!r}")
+    return names[mode]

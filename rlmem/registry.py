@@ -1,0 +1,62 @@
+"""Every task's id and where its class is: strings only, so that importing rlmem stays fast."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import gymnasium
+
+from rlmem.suggest import unknown
+
+NAMESPACE = "rlmem"
+
+TASKS: dict[str, str] = {
+    "TMaze-v0": "rlmem.envs.corridor.t_maze:TMaze",
+    "TMazeActive-v0": "rlmem.envs.corridor.t_maze_active:TMazeActive",
+    "TMazeEndless-v0": "rlmem.envs.corridor.t_maze_endless:TMazeEndless",
+    "KeyToDoor-v0": "rlmem.envs.corridor.key_to_door:KeyToDoor",
+}
+"""Name of a task (without the namespace) -> ``module:class``."""
+
+
+def register_tasks() -> None:
+    """Register every task with Gymnasium, once."""
+    for name, entry in TASKS.items():
+        env_id = f"{NAMESPACE}/{name}"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                env_id,
+                entry_point="rlmem.envs.single:MemoryEnv",
+                vector_entry_point="rlmem.envs.vector:make_vector",
+                kwargs={"task": entry},
+            )
+
+
+def canonical_id(name: str) -> str:
+    """Complete and check a task's name: ``TMaze-v0``, ``rlmem/TMaze-v0`` and ``TMaze`` name the same task.
+
+    Raises:
+        ValueError: If no task has the name; the message names the nearest.
+    """
+    short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
+    if short not in TASKS and f"{short}-v0" in TASKS:
+        short = f"{short}-v0"
+    if short not in TASKS:
+        raise ValueError(unknown("environment", name, (f"{NAMESPACE}/{task}" for task in TASKS)))
+    return f"{NAMESPACE}/{short}"
+
+
+def load_object(entry: str) -> Any:
+    """Import what a ``module:name`` string of this package's registries names."""
+    module, name = entry.split(":")
+    return getattr(import_module(module), name)
+
+
+def task_class(env_id: str) -> Any:
+    """Return the task's class, a :class:`rlmem.envs.memory_task.MemoryTask`.
+
+    Raises:
+        ValueError: If no task has the id.
+    """
+    return load_object(TASKS[canonical_id(env_id).removeprefix(f"{NAMESPACE}/")])

@@ -1,0 +1,51 @@
+"""What a task asks of memory: its ceilings, each with a derivation, readable without a simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a kind of agent can reach at most."""
+
+    value: float
+    why: str
+    """One line that derives the value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """The memory that a task asks for at its present knobs."""
+
+    memory: str
+    """Kind of memory, such as ``"retention"``."""
+    memory_length: tuple[int, int]
+    """Least and most control steps between the end of the cue and the query."""
+    credit_length: tuple[int, int]
+    """Least and most control steps between a decision and its reward."""
+    n_bits: float
+    """Capacity: bits to be remembered at once."""
+    metric: Literal["success", "score"]
+    """What the ceilings count: the rate of success, or the mean score of an episode."""
+    random: Ceiling
+    memoryless: Ceiling
+    oracle: Ceiling
+    guarantees: tuple[str, ...]
+    """Which of the guard's exact properties (``"G1"``, ``"G2"``, ``"G3"``) hold at these knobs."""
+    partial: dict[str, Ceiling] = field(default_factory=dict)
+    """Ceilings of agents that remember a part."""
+
+    def memory_score(self, value: float) -> float:
+        """Place a result between the memoryless ceiling (0) and the oracle (1).
+
+        Args:
+            value: Rate of success, or mean score.
+
+        Returns:
+            (value - memoryless) / (oracle - memoryless); not a number where the two are equal, since such a task
+            cannot measure memory.
+        """
+        span = self.oracle.value - self.memoryless.value
+        return (value - self.memoryless.value) / span if span else float("nan")
