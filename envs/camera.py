@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 from PIL import Image
+
+from rlmem.envs.simulation import pybullet
 
 _OVERSAMPLING = 1.5
 _FIELD_OF_VIEW = 50.0
@@ -37,12 +38,12 @@ def photograph(
         high,
         view,
         projection,
-        lightDirection=[2.0, -1.5, 4.0],
+        lightDirection=[-2.0, -1.5, 4.0],  # from behind the camera, so that what it looks at is lit
         lightColor=[1.0, 1.0, 1.0],
-        lightAmbientCoeff=0.55,
-        lightDiffuseCoeff=0.5,
+        lightAmbientCoeff=0.6,
+        lightDiffuseCoeff=0.45,
         lightSpecularCoeff=0.15,
-        shadow=1,
+        shadow=0,  # Bullet's shadow map is made around the world's origin: far from it floors turn grey or striped
         renderer=pybullet.ER_TINY_RENDERER,
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,

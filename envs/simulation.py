@@ -10,30 +10,31 @@ import contextlib
 import ctypes
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Send what C code prints on standard output to nowhere (Bullet prints on import and on connecting)."""
+def quiet(descriptor: int = 1) -> Iterator[None]:
+    """Send what C code prints on a descriptor to nowhere (Bullet prints when connecting, and on 2 when imported)."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    saved, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        (sys.stdout if descriptor == 1 else sys.stderr).flush()
+    saved, sink = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
     flush = ctypes.CDLL(None).fflush
     try:
         flush(None)
-        os.dup2(sink, 1)
+        os.dup2(sink, descriptor)
         yield
     finally:
         flush(None)
-        os.dup2(saved, 1)
+        os.dup2(saved, descriptor)
         os.close(saved)
         os.close(sink)
 
 
-with quiet():
-    import pybullet
+with quiet(2):
+    import pybullet as pybullet  # for all modules, so that it is quiet whichever comes first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,8 @@ class World:
                 "Bullet gave no connection: a process holds at most some 1000 worlds, and a window needs a screen; "
                 "close other environments or use workers"
             )
+        self._disconnect = weakref.finalize(self, _disconnect, self.client)
+        self._disconnect.atexit = False
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=1.0 / physics.control_hz,
             numSubSteps=physics.substeps if physics.substeps > 1 else 0,
@@ -100,7 +103,11 @@ class World:
         pybullet.restoreState(self._snapshot, physicsClientId=self.client)
 
     def close(self) -> None:
-        """Disconnect. Closing twice does nothing."""
-        client, self.client = self.client, -1
-        if client >= 0 and pybullet.isConnected(client):
-            pybullet.disconnect(client)
+        """Disconnect, as does forgetting the world. Closing twice does nothing."""
+        self._disconnect()
+        self.client = -1
+
+
+def _disconnect(client: int) -> None:
+    if pybullet.isConnected(client):
+        pybullet.disconnect(client)

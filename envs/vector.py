@@ -181,7 +181,7 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
                 infos |= {"final_obs": final, "_final_obs": step.ends.ended.copy()}
                 infos |= {"final_info": ending, "_final_info": step.ends.ended.copy()}
             else:
-                infos |= ending
+                infos = ending | infos
         return step.observation, step.reward, step.terminated, step.truncated, infos
 
     def expert_action(self) -> Floats:

@@ -87,8 +87,14 @@ class Workers:
         for number in everyone:
             self._send(number, (_STEP, None))
         ends = self._merge(self._collect(everyone))
-        observation, _, reward, terminated, truncated, phase = (array.copy() for array in shared)
-        return BatchStep(observation, reward, terminated, truncated, phase, ends)
+        return BatchStep(
+            shared.observation.copy(),
+            shared.reward.copy(),
+            shared.terminated.copy(),
+            shared.truncated.copy(),
+            shared.phase.copy(),
+            ends,
+        )
 
     def expert_action(self) -> Floats:
         """Return the expert's actions [N, A]."""

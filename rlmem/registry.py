@@ -19,6 +19,15 @@ TASKS: dict[str, str] = {
 }
 """Name of a task (without the namespace) -> ``module:class``."""
 
+AGENTS: dict[str, str] = {
+    "random": "rlmem.agents.baselines:Random",
+    "expert": "rlmem.agents.baselines:Expert",
+    "ppo": "rlmem.agents.sb3:MemorylessPPO",
+    "frame_stack_ppo": "rlmem.agents.sb3:FrameStackPPO",
+    "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
+}
+"""Name of an agent -> ``module:class``."""
+
 
 def register_tasks() -> None:
     """Register every task with Gymnasium, once."""
@@ -60,3 +69,15 @@ def task_class(env_id: str) -> Any:
         ValueError: If no task has the id.
     """
     return load_object(TASKS[canonical_id(env_id).removeprefix(f"{NAMESPACE}/")])
+
+
+def agent_class(name: str) -> Any:
+    """Return an agent's class, a :class:`rlmem.agents.base.Agent`.
+
+    Raises:
+        ValueError: If no agent has the name; the message names the nearest.
+    """
+    key = name.replace("-", "_")
+    if key not in AGENTS:
+        raise ValueError(unknown("agent", name, AGENTS))
+    return load_object(AGENTS[key])

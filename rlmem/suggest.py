@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -15,7 +16,12 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
         known: The right names.
     """
     names = sorted(known)
-    lowered = {entry.lower(): entry for entry in names}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    spellings = {form: entry for entry in names for form in (_plain(entry), entry.lower())}
+    near = difflib.get_close_matches(_plain(name), spellings, n=1, cutoff=0.5)
+    hint = f" Did you mean {spellings[near[0]]!r}?" if near else ""
     return f"unknown {what} {name!r}.{hint} There is: {', '.join(names)}"
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, namespace and version."""
+    return re.sub(r"-v\d+$", "", name.lower().rpartition("/")[2])

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
-import pybullet
 from gymnasium import spaces
 from numpy.typing import NDArray
 
@@ -24,7 +23,7 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
 from rlmem.envs.memory_task import Bools, Floats, MemoryTask, Phase, TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
-from rlmem.envs.simulation import Physics, World
+from rlmem.envs.simulation import Physics, World, pybullet
 
 PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
 STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
@@ -38,6 +37,8 @@ _BODY_NAMES = (
 )
 _BEHIND_START = 0.45
 """m, from the start to the wall behind it."""
+_SEAM = (38, 42, 50)
+"""Colour between two pictures side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ C = TypeVar("C", bound=CorridorSettings)
 
 class CorridorTask(MemoryTask[C]):
     """N robots in N corridors. See :class:`rlmem.envs.memory_task.MemoryTask`."""
+
+    action_names = ("throttle", "steering")
 
     def __init__(
         self,
@@ -195,20 +198,22 @@ class CorridorTask(MemoryTask[C]):
         """Return a picture [height, width, 3]: from ``"behind"``, from ``"above"``, or ``"both"`` side by side."""
         check_choice("camera", camera, ("behind", "above", "both"))
         self.draw(index)
-        x, y, _ = self.where(index)
+        x, y, yaw = self.where(index)
         client = self.worlds[index].client
-        self._floors[index].follow(x)
+        self._floors[index].follow(x, y, yaw)
         if camera == "both":
             left = width * 3 // 5
             views = (("behind", left), ("above", width - left))
-            return np.concatenate([self._view(client, name, x, y, wide, height) for name, wide in views], axis=1)
+            both = np.concatenate([self._view(client, name, x, y, wide, height) for name, wide in views], axis=1)
+            both[:, left - 1 : left + 1] = _SEAM
+            return both
         return self._view(client, camera, x, y, width, height)
 
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look at one world as the camera behind does."""
         self.draw(index)
-        x, y, _ = self.where(index)
-        self._floors[index].follow(x)
+        x, y, yaw = self.where(index)
+        self._floors[index].follow(x, y, yaw)
         pybullet.resetDebugVisualizerCamera(
             1.9, -90.0, -40.0, [x + 0.25, 0.5 * y, 0.0], physicsClientId=self.worlds[index].client
         )
@@ -216,7 +221,7 @@ class CorridorTask(MemoryTask[C]):
     def _view(self, client: int, camera: str, x: float, y: float, width: int, height: int) -> NDArray[np.uint8]:
         if camera == "behind":
             return photograph(client, (x - 1.45, 0.4 * y, 1.25), (x + 0.40, 0.4 * y, 0.05), width, height)
-        tall = 2.2 * max(1.0, height / width) + 0.9
+        tall = 2.55 * max(1.0, height / width)
         centre = x + 0.15
         return photograph(client, (centre, 0.5 * y, tall), (centre, 0.5 * y, 0.0), width, height, up=(1.0, 0.0, 0.0))
 
@@ -224,6 +229,6 @@ class CorridorTask(MemoryTask[C]):
         scenery.build_walls(client, self._arms, self._longest, visuals=self.visuals)
         self._back_walls[index] = scenery.build_back_wall(client, visuals=self.visuals)
         if self.visuals:
-            self._floors.append(scenery.Floor(client))
+            self._floors.append(scenery.Floor(client, self._arms))
             self.build_props(client)
         self._robots.append(MOBILE_ROBOTS[self.settings.robot](client, PHYSICS, visuals=self.visuals))

@@ -9,6 +9,7 @@ Axes: N environments, R rays, M walls, K arms.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,7 @@ RAY_ANGLES = np.deg2rad([90.0, 45.0, 0.0, -45.0, -90.0])
 
 
 def arm_directions(arms: int) -> Floats:
-    """Return unit vectors [K, 2] towards the arms, from left (+y) to right (-y), evenly spread; one goes straight on."""
+    """Return unit vectors [K, 2] towards the arms, left (+y) to right (-y), evenly spread; a single one is ahead."""
     angles = _arm_angles(arms)
     directions: Floats = np.stack((np.cos(angles), np.sin(angles)), axis=-1).round(12) + 0.0
     return directions
@@ -44,7 +45,7 @@ def wall_segments(arms: int, corridor_length: float) -> Floats:
     angles = [math.pi, *_arm_angles(arms), -math.pi]
     lengths = [corridor_length, *[ARM_LENGTH] * arms]
     corners = []
-    for here, after in zip(angles, angles[1:], strict=False):
+    for here, after in pairwise(angles):
         middle, distance = (here + after) / 2, HALF_WIDTH / math.sin((here - after) / 2)
         corners.append((distance * math.cos(middle), distance * math.sin(middle)))
     points = []

@@ -64,8 +64,8 @@ class KeyToDoorSettings(CorridorSettings):
 
 
 def apples_on_the_way(length: int) -> int:
-    """Return how many apples lie on a way of ``length`` control steps: one a metre, at least one."""
-    return max(1, int(length * STEP_LENGTH / _APPLE_EVERY + 1e-9))
+    """Return how many apples lie on a way of ``length`` control steps: one for each whole metre."""
+    return int(length * STEP_LENGTH / _APPLE_EVERY + 1e-9)
 
 
 class KeyToDoor(CorridorTask[KeyToDoorSettings]):
@@ -76,9 +76,9 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     from something else.
 
     **Episode.** A key lies to the left or right ahead; driving within 0.15 m picks it up, and pays nothing. Then the
-    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a metre, left or right,
-    each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key. Truncated
-    after three times the control steps that the way takes, and ``query_steps``.
+    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a whole metre, left or
+    right, each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key.
+    Truncated after three times the control steps that the way takes, and ``query_steps``.
 
     **Observation** (15, float32): key in view; apple in view; door in view (the go light); forward and leftward
     distance to it as parts of 2 m; carries the key (with ``cue="always"`` only, else 0); then ranges, heading, speed
@@ -105,7 +105,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         """[N] control steps from the key's room to the door."""
         self.has_key = np.zeros(num_envs, dtype=np.bool_)
         """[N] privileged."""
-        self._sides = np.zeros((num_envs, apples_on_the_way(settings.lengths[1])))
+        self._sides = np.zeros((num_envs, max(1, apples_on_the_way(settings.lengths[1]))))
         self._apples = np.zeros(num_envs, dtype=np.int64)
         self._next_apple = np.zeros(num_envs, dtype=np.int64)
         self._home = np.zeros((num_envs, 2))
@@ -158,6 +158,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             self.cue[index] = drawn if cues is None else cues[index]
             self._apples[index] = apples_on_the_way(int(self.length[index]))
             count = int(self._apples[index])
+            self._sides[index] = 0.0
             self._sides[index, :count] = _SIDE * (1.0 - 2.0 * rng.integers(0, 2, count))
             noise = rng.uniform(-1.0, 1.0, 4)
             self._home[index] = noise[:2] * _HOME_NOISE
@@ -260,18 +261,13 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         self._doors[index].show(0.19, 0.55 if self.success[index] else 0.0, 0.20)
 
     def _apple_x(self, index: int, number: int) -> float:
-        return float(self.start_x[index] + _ROOM + (number + 0.5) * _APPLE_EVERY * self._spread(index))
-
-    def _spread(self, index: int | slice) -> Floats:
-        """Ways shorter than a metre still hold their apple in the middle."""
-        spread: Floats = np.minimum(1.0, self.length[index] * STEP_LENGTH / _APPLE_EVERY)
-        return spread
+        return float(self.start_x[index] + _ROOM + (number + 0.5) * _APPLE_EVERY)
 
     def _target(self) -> Floats:
         """Return where the thing to go for lies, [N, 2] m."""
         key = np.stack((self.start_x + _KEY_AHEAD, _SIDE * (1.0 - 2.0 * self.cue)), axis=-1)
-        number = np.minimum(self._next_apple, self._apples - 1)
-        apple_x = self.start_x + _ROOM + (number + 0.5) * _APPLE_EVERY * self._spread(slice(None))
+        number = np.minimum(self._next_apple, np.maximum(self._apples - 1, 0))
+        apple_x = self.start_x + _ROOM + (number + 0.5) * _APPLE_EVERY
         apple = np.stack((apple_x, self._sides[self.everyone, number]), axis=-1)
         phase = self.phase[:, None]
         return np.where(phase == Phase.CUE, key, np.where(phase == Phase.DELAY, apple, 0.0))

@@ -6,21 +6,26 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pybullet
 
-from rlmem.envs.corridor.floor_plan import HALF_WIDTH, wall_segments
+from rlmem.envs.corridor.floor_plan import ARM_LENGTH, HALF_WIDTH, arm_directions, wall_segments
 from rlmem.envs.memory_task import Floats
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.simulation import pybullet
 
 WALL_HEIGHT = 0.22
 _WALL_THICKNESS = 0.04
 _PAD_DISTANCE = 0.80
+_FLOOR_REACH = 12.0
+"""m, of floor before and behind the robot: more than a camera sees."""
 _PARKED = (0.0, 0.0, -50.0)
 _WALL: Colour = (0.92, 0.90, 0.85, 1.0)
 _CAP: Colour = (0.36, 0.42, 0.52, 1.0)
-_FLOOR: Colour = (0.80, 0.81, 0.80, 1.0)
-_STRIPE: Colour = (0.66, 0.68, 0.70, 1.0)
+_GROUND: Colour = (0.60, 0.65, 0.70, 1.0)
+_FLOOR: Colour = (0.88, 0.88, 0.86, 1.0)
+_STRIPE: Colour = (0.72, 0.74, 0.76, 1.0)
+_SHADE: Colour = (0.66, 0.68, 0.70, 1.0)
+_LIT: Colour = (1.00, 0.92, 0.22, 1.0)
 DARK: Colour = (0.25, 0.27, 0.31, 1.0)
 YELLOW: Colour = (1.00, 0.80, 0.10, 1.0)
 BLUE: Colour = (0.36, 0.60, 0.95, 1.0)
@@ -91,24 +96,39 @@ class Prop:
 
 
 class Floor:
-    """A floor with a stripe every half metre that stays below the robot, however long the corridor is."""
+    """Ground and the corridor's floor, which stay below the robot however long the corridor is, and its shadow.
 
-    def __init__(self, client: int) -> None:
-        slab = [parts.box((14.0, 8.0, 0.01), _FLOOR, (0.0, 0.0, -0.012))]
+    Args:
+        client: Bullet client.
+        arms: K, of the junction.
+    """
+
+    def __init__(self, client: int, arms: int) -> None:
+        ground = [parts.box((14.0, 8.0, 0.01), _GROUND, (0.0, 0.0, -0.022))]
+        way = [parts.box((_FLOOR_REACH, HALF_WIDTH, 0.01), _FLOOR, (0.0, 0.0, -0.0115))]
         stripes = [parts.box((0.02, HALF_WIDTH, 0.001), _STRIPE, (0.5 * number, 0.0, 0.0)) for number in range(-7, 8)]
-        self._slab, self._stripes = Prop(client, slab), Prop(client, stripes)
+        shadow = _disc(0.17, _SHADE)
+        self._ground, self._way, self._stripes = Prop(client, ground), Prop(client, way), Prop(client, stripes)
+        self._shadow = Prop(client, shadow)
+        for x, y in arm_directions(arms).tolist():
+            arm = Prop(client, [parts.box((ARM_LENGTH / 2, HALF_WIDTH, 0.01), _FLOOR, (ARM_LENGTH / 2, 0.0, -0.0115))])
+            arm.show(0.0, 0.0, yaw=math.atan2(y, x))
 
-    def follow(self, x: float) -> None:
-        """Lie below a robot at ``x``, m; stripes stay where they are in the world and end before the junction."""
-        self._slab.show(x, 0.0)
+    def follow(self, x: float, y: float, yaw: float) -> None:
+        """Lie below a robot at x, y (m) and yaw (rad); the stripes stay where they are and end before the junction."""
+        self._ground.show(x, 0.0)
+        self._way.show(min(x, HALF_WIDTH - _FLOOR_REACH), 0.0)
         self._stripes.show(min(math.floor(x / 0.5) * 0.5, -3.5 - HALF_WIDTH), 0.0)
+        self._shadow.show(x - 0.02, y - 0.02, 0.0045, yaw=yaw)
 
 
 class Lamps:
-    """A row of lamps over the corridor, one an arm; the lit one is the cue."""
+    """A row of lamps over the corridor, one an arm; the lit one, with its light on the floor, is the cue."""
 
     def __init__(self, client: int, count: int) -> None:
         self._lamps = [Prop(client, [parts.sphere(0.055, DARK)]) for _ in range(count)]
+        self._bulb = Prop(client, [parts.sphere(0.08, _LIT)])
+        self._light = Prop(client, _disc(0.10, _LIT))
         self._rail = Prop(
             client,
             [
@@ -119,44 +139,69 @@ class Lamps:
                 ),
             ],
         )
-        spread = HALF_WIDTH * 0.75
+        spread = HALF_WIDTH * 0.70
         self._offsets = np.linspace(spread, -spread, count).tolist()
 
     def show(self, x: float, lit: int | None) -> None:
         """Hang the lamps at ``x``, m, with one of them lit."""
+        self.park()
         self._rail.show(x, 0.0)
         for number, (lamp, y) in enumerate(zip(self._lamps, self._offsets, strict=True)):
-            lamp.show(x, y, 0.33, colour=YELLOW if number == lit else DARK)
+            if number == lit:
+                self._bulb.show(x, y, 0.33)
+                self._light.show(x - 0.03, y, 0.003)
+            else:
+                lamp.show(x, y, 0.33)
 
     def park(self) -> None:
         """Take the lamps away."""
-        for prop in (*self._lamps, self._rail):
+        for prop in (*self._lamps, self._bulb, self._light, self._rail):
             prop.park()
 
 
 class Pads:
-    """A coloured pad at the end of each arm, and the light that says go."""
+    """A coloured pad in each arm, and the light at the junction that says go until one is chosen."""
 
     def __init__(self, client: int, directions: Floats) -> None:
         self._pads = [Prop(client, [parts.box((0.24, 0.24, 0.002), BLUE)]) for _ in directions]
-        self._go = Prop(client, [parts.box((HALF_WIDTH * 0.8, HALF_WIDTH * 0.8, 0.002), DARK)])
+        self._go = Prop(client, [parts.box((HALF_WIDTH * 0.6, HALF_WIDTH * 0.6, 0.002), DARK)])
         self._places = (directions * _PAD_DISTANCE).tolist()
 
     def show(self, *, go: bool, chosen: int | None, right: bool) -> None:
         """Show the pads; the chosen one turns green or red."""
-        self._go.show(0.0, 0.0, 0.002, colour=GREEN if go else _STRIPE)
+        self._go.show(0.0, 0.0, 0.002, yaw=math.pi / 4, colour=GREEN if go and chosen is None else _STRIPE)
         for number, (pad, (x, y)) in enumerate(zip(self._pads, self._places, strict=True)):
             pad.show(x, y, 0.002, yaw=math.atan2(y, x), colour=BLUE if number != chosen else (GREEN if right else RED))
 
 
+def _disc(radius: float, colour: Colour) -> list[Part]:
+    """Return the looks of a flat disc on the floor, of boxes: Bullet shades a flat cylinder like a cone."""
+    looks = []
+    for number in range(6):
+        half = number * math.pi / 12
+        size = (radius * math.cos(math.pi / 12), radius * math.sin(math.pi / 12), 0.0005)
+        turn = (0.0, 0.0, math.sin(half), math.cos(half))
+        looks.append(Part(pybullet.GEOM_BOX, size, colour, (0.0, 0.0, 0.0), turn))
+    return looks
+
+
 def _boxes(segments: Floats) -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
-    """Return half extents, middles and orientations of the boxes behind wall segments [M, 2, 2]."""
+    """Return half extents, middles and orientations of the boxes behind wall segments [M, 2, 2].
+
+    A box goes on by its thickness where the plan, clockwise, turns right, to close the corner; where it turns left it
+    ends with its wall, or it would stick out into the way.
+    """
+    along = segments[:, 1] - segments[:, 0]
+    after = np.roll(along, -1, axis=0)
+    closing = (_WALL_THICKNESS * 0.99 * (along[:, 0] * after[:, 1] - along[:, 1] * after[:, 0] < -1e-9)).tolist()
     halves, middles, turns = [], [], []
-    for (x0, y0), (x1, y1) in segments.tolist():
+    for number, ((x0, y0), (x1, y1)) in enumerate(segments.tolist()):
         length, angle = math.hypot(x1 - x0, y1 - y0), math.atan2(y1 - y0, x1 - x0)
-        out_x, out_y = -math.sin(angle) * _WALL_THICKNESS / 2, math.cos(angle) * _WALL_THICKNESS / 2
-        halves.append([length / 2 + _WALL_THICKNESS * 0.99, _WALL_THICKNESS / 2, WALL_HEIGHT / 2])
-        middles.append([(x0 + x1) / 2 + out_x, (y0 + y1) / 2 + out_y, WALL_HEIGHT / 2])
+        cosine, sine = math.cos(angle), math.sin(angle)
+        before, beyond, out = closing[number - 1], closing[number], _WALL_THICKNESS / 2
+        ahead = (length + beyond - before) / 2
+        halves.append([(length + before + beyond) / 2, out, WALL_HEIGHT / 2])
+        middles.append([x0 + ahead * cosine - out * sine, y0 + ahead * sine + out * cosine, WALL_HEIGHT / 2])
         turns.append([0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)])
     return halves, middles, turns
 

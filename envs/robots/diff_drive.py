@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 
-import pybullet
-
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.base import Robot, Twist
-from rlmem.envs.simulation import Physics
+from rlmem.envs.simulation import Physics, pybullet
 
 _WHEEL_RADIUS = 0.05
 _TRACK = 0.29

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import pybullet
+from rlmem.envs.simulation import pybullet
 
 Vector = tuple[float, float, float]
 Colour = tuple[float, float, float, float]

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 
-import pybullet
-
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.base import Robot, Twist
-from rlmem.envs.simulation import Physics
+from rlmem.envs.simulation import Physics, pybullet
 
 _JOINTS = [0, 1, 2]
 _FORCE = 60.0

@@ -1,0 +1,40 @@
+# `make demo` and `make test` do all the set-up; they need python3 (3.10 or 3.11), make, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint types layers unit setup clean
+
+help:
+	@echo "make demo    train a recurrent and a memoryless agent, compare them, leave a video and a picture"
+	@echo "make test    style, types, layers, tests"
+	@echo "make setup   make $(VENV) with everything installed"
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 10), (3, 11)) else "rlmem needs Python 3.10 or 3.11, for which PyBullet has wheels; this is %d.%d: make PYTHON=python3.11 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	OMP_NUM_THREADS=1 $(BIN)/rlmem demo
+
+test: lint types layers unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,153 @@
+"""What every agent offers: to act, to learn if it can, to be saved and loaded.
+
+Axes: N environments, D observation, A action.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from rlmem.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from rlmem.spec import TaskSpec
+
+Array = NDArray[Any]
+
+
+class Observer(Protocol):
+    """Who looks on while an agent learns."""
+
+    def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
+        """Note progress after a rollout.
+
+        Args:
+            env_steps: Control steps learnt from so far, over all environments.
+            metrics: Losses and the like.
+
+        Returns:
+            Whether to go on.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """An agent without hyperparameters."""
+
+
+class Agent(ABC):
+    """An agent for one task.
+
+    Args:
+        settings: Hyperparameters.
+        observation_space: Of one environment.
+        action_space: Of one environment.
+        spec: What the task asks of memory, or None where that is unknown.
+        seed: For weights and exploration.
+    """
+
+    name: ClassVar[str]
+    """As the registry knows it."""
+    Settings: ClassVar[type[Any]] = NoSettings
+    learns: ClassVar[bool] = True
+    information: ClassVar[str] = "reward"
+    """What it may learn from."""
+
+    def __init__(
+        self,
+        settings: Any,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        spec: TaskSpec | None,
+        seed: int = 0,
+    ) -> None:
+        self.settings, self.spec, self.seed = settings, spec, seed
+        self.observation_space, self.action_space = observation_space, action_space
+        self.env_steps = 0
+
+    @property
+    @abstractmethod
+    def context(self) -> str:
+        """How far back it can see, in words."""
+
+    @abstractmethod
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Act.
+
+        Args:
+            observation: [N, D].
+            state: What :meth:`predict` returned last, None at first.
+            episode_start: [N] bool, true where an observation is the first of its episode.
+            deterministic: Take the mode, not a draw.
+
+        Returns:
+            Actions [N, A] and the state to be given back.
+        """
+
+    def bind(self, env: VectorEnv[Any, Any, Any]) -> None:  # noqa: B027 - most agents need no more than observations
+        """Say which environment the next predictions are for; the expert reads it."""
+
+    def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
+        """Learn until ``env_steps`` reaches ``steps`` or the observer says to stop.
+
+        Args:
+            env: With same-step autoreset.
+            steps: Control steps over all environments, those before a resume counted in.
+            observer: Called after each rollout.
+        """
+        raise NotImplementedError(f"agent {self.name!r} does not learn")
+
+    def tensors(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold beside ``settings``."""
+        return {}
+
+    def restore(self, tensors: dict[str, Array]) -> None:  # noqa: B027 - nothing to restore by default
+        """Take back what :meth:`tensors` gave."""
+
+    def save(self, path: str | Path, **meta: Any) -> None:
+        """Write a checkpoint, with more JSON values if wanted."""
+        own = {
+            "agent": self.name,
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+            "env_steps": self.env_steps,
+            "observation_shape": list(self.observation_space.shape or ()),
+            "action_shape": list(self.action_space.shape or ()),
+        }
+        save_checkpoint(path, self.tensors(), own | meta)
+
+    def load(self, path: str | Path) -> None:
+        """Read a checkpoint of an agent with the same settings and spaces.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If it is no checkpoint, or of another agent or task.
+        """
+        tensors, meta = load_checkpoint(path)
+        if meta.get("agent") != self.name:
+            raise CheckpointError(f"{path} holds agent {meta.get('agent')!r}, not {self.name!r}")
+        for key, space in (("observation_shape", self.observation_space), ("action_shape", self.action_space)):
+            if meta.get(key) != list(space.shape or ()):
+                what = key.split("_")[0]
+                raise CheckpointError(
+                    f"{path} was trained with {what}s of shape {meta.get(key)}, and this task has "
+                    f"{list(space.shape or ())}: give the knobs that it was trained with"
+                )
+        try:
+            self.restore(tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{path} does not fit agent {self.name!r} with these settings: {error}") from error
+        self.env_steps = int(meta["env_steps"])
+
+
+def as_rows(mask: Array | None, rows: int) -> NDArray[np.bool_]:
+    """Return episode starts [N]; None means that no episode starts."""
+    return np.zeros(rows, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)

@@ -1,0 +1,116 @@
+"""A Gymnasium vector environment as stable-baselines3's ``VecEnv``.
+
+Axes: N environments, D observation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from rlmem.agents.base import Array
+
+
+class GymnasiumVecEnv(VecEnv):
+    """Hands a vector environment with same-step autoreset to stable-baselines3.
+
+    ``infos`` hold the observation before a reset as ``terminal_observation``, ``TimeLimit.truncated``, and the
+    episode's return, length and success as a ``Monitor`` wrapper gives them.
+
+    Args:
+        env: The vector environment.
+
+    Raises:
+        ValueError: If the environment does not reset in the same step.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
+            raise ValueError(
+                "stable-baselines3 needs autoreset_mode='same_step', "
+                f"this environment has {env.metadata.get('autoreset_mode')}"
+            )
+        self.env = env
+        self.render_mode = env.render_mode
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._actions: Array = np.zeros(0)
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+        self._nothing: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
+        self._started = time.monotonic()
+
+    def reset(self) -> VecEnvObs:
+        """Start episodes everywhere; uses and forgets the seeds of :meth:`seed`."""
+        reset: Any = self.env.reset  # Gymnasium's signature has no list of seeds, its vector environments do
+        observation, _ = reset(seed=self._seeds if any(seed is not None for seed in self._seeds) else None)
+        self._reset_seeds()
+        self._returns[:], self._lengths[:] = 0.0, 0
+        return np.array(observation)
+
+    def step_async(self, actions: Array) -> None:
+        """Take actions [N, ...]."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Run one control step; see stable-baselines3."""
+        observation, reward, terminated, truncated, infos = self.env.step(self._actions)
+        done = terminated | truncated
+        self._returns += reward
+        self._lengths += 1
+        reports = self._nothing
+        if done.any():
+            reports = list(self._nothing)
+            final_obs, final_info = infos["final_obs"], infos["final_info"]
+            success = final_info.get("is_success")
+            for index in np.flatnonzero(done).tolist():
+                report: dict[str, Any] = {
+                    "terminal_observation": final_obs[index],
+                    "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
+                    "episode": {
+                        "r": float(self._returns[index]),
+                        "l": int(self._lengths[index]),
+                        "t": time.monotonic() - self._started,
+                    },
+                }
+                if success is not None:
+                    report["is_success"] = bool(success[index])
+                reports[index] = report
+            self._returns[done], self._lengths[done] = 0.0, 0
+        return np.array(observation), reward.astype(np.float32), done, reports
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute of the vector environment, once for each index."""
+        return [getattr(self.env, attr_name)] * len(self._indices(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute of the vector environment; it has no single environments."""
+        if len(self._indices(indices)) != self.num_envs:
+            raise ValueError("attributes belong to all environments at once: leave indices out")
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call a method of the vector environment and return its rows."""
+        result = getattr(self.env.unwrapped, method_name)(*args, **kwargs)
+        return [result[index] for index in self._indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
+        """Return false: a batch of worlds holds no wrapped environments."""
+        return [False] * len(self._indices(indices))
+
+    def get_images(self) -> Sequence[Array | None]:
+        """Return a picture of each environment."""
+        frames: Any = self.env.render()
+        return frames or [None] * self.num_envs
+
+    def _indices(self, indices: Any) -> list[int]:
+        return list(self._get_indices(indices))

@@ -1,0 +1,154 @@
+"""``rlmem train``: train an agent on a task."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rlmem.commands.options import Parsed, parse
+from rlmem.run_folder import RunSettings
+from rlmem.training import Stopped, train
+
+_LINE_EVERY = 10.0
+_STEPS = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train an agent on a task, or go on with the run in the folder RUN.
+
+    Ctrl-C stops after the rollout at hand with everything saved.
+
+    Args:
+        steps: Control steps over all environments, 200,000 if not given; more than before lets a run go on longer.
+        seed: Of the run: weights, exploration and training episodes follow from it.
+        envs: Environments side by side.
+        workers: Processes to spread them over; 0 keeps them in one process.
+        out: Folder of all runs; this one goes to OUT/ENV/AGENT/SEED.
+        eval_every: Control steps between evaluations on validation seeds.
+        eval_episodes: Episodes in such an evaluation.
+        eval_length: Memory length (or credit length) of evaluations, where training draws from a range.
+        stop_at: Stop when an evaluation reaches this memory score.
+        resume: Go on with the run that lies there; as naming its folder.
+    """
+
+    steps: int | None = None
+    seed: int = 0
+    envs: int = 16
+    workers: int = 0
+    out: Path = Path("runs")
+    eval_every: int = 20_000
+    eval_episodes: int = 50
+    eval_length: int | None = None
+    stop_at: float | None = None
+    resume: bool = False
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train and say where the results are."""
+    parsed = parse(Train, argv, name="train", agent="sb3_recurrent_ppo", run=True)
+    options: Train = parsed.verb
+    settings = _settings(parsed)
+    out, resume = options.out, options.resume
+    if parsed.run is not None:
+        out, resume = parsed.run.absolute().parents[2], True
+        if settings.folder(out) != parsed.run.absolute():
+            raise ValueError(f"{parsed.run} was moved: a run lies in ENV/AGENT/SEED below the folder of all runs")
+    folder = settings.folder(options.out) if parsed.run is None else parsed.run
+    print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
+    bar = Bar(settings.steps)
+    try:
+        with bar:
+            train(settings, out, resume=resume, report=bar.report)
+    except Stopped:
+        print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
+        return 130
+    print(f"done: {folder}\nnext: rlmem evaluate {folder}   rlmem render {folder}")
+    return 0
+
+
+def _settings(parsed: Parsed) -> RunSettings:
+    """Return the settings of a new run, or those of the run named, with more steps if asked for."""
+    options: Train = parsed.verb
+    if parsed.run_settings is not None:
+        return replace(parsed.run_settings, steps=max(parsed.run_settings.steps, options.steps or 0))
+    return RunSettings(
+        env=parsed.env,
+        agent=parsed.agent or "",
+        seed=options.seed,
+        steps=options.steps or _STEPS,
+        envs=options.envs,
+        workers=options.workers,
+        eval_every=options.eval_every,
+        eval_episodes=options.eval_episodes,
+        stop_at=options.stop_at,
+        eval_knobs=_eval_knobs(options, parsed.knobs),
+        knobs=parsed.knobs,
+        agent_settings=parsed.agent_settings,
+    )
+
+
+def _eval_knobs(options: Train, knobs: dict[str, Any]) -> dict[str, Any]:
+    if options.eval_length is None:
+        return {}
+    return {"memory_length" if "memory_length" in knobs else "credit_length": options.eval_length}
+
+
+class Bar:
+    """A progress bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        steps: Control steps in all.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._started, self._first = steps, time.monotonic(), -1
+        self._printed = self._started
+        self._bar: Progress | None = None
+        if sys.stdout.isatty():
+            columns = (
+                BarColumn(),
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+                TextColumn("{task.fields[rate]}"),
+                TextColumn("{task.fields[success]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console())
+            self._task = self._bar.add_task("", total=steps, rate="", success="")
+
+    def __enter__(self) -> Bar:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def report(self, env_steps: int, metrics: dict[str, float]) -> None:
+        """Show progress. See :data:`rlmem.training.Report`."""
+        if self._first < 0:
+            self._first = env_steps
+        now = time.monotonic()
+        rate = (env_steps - self._first) / max(now - self._started, 1e-9)
+        success = metrics.get("rollout/success_rate")
+        said = "" if success is None else f"success {success:.2f}"
+        if self._bar is not None:
+            shown = f"{rate:,.0f}/s" if rate else ""
+            self._bar.update(self._task, completed=min(env_steps, self._steps), rate=shown, success=said)
+        elif now - self._printed >= _LINE_EVERY or env_steps >= self._steps:
+            self._printed = now
+            left = (self._steps - env_steps) / rate if rate else 0.0
+            print(
+                f"{env_steps:>10,}/{self._steps:,} steps  {rate:,.0f}/s  {said}  {max(left, 0.0):,.0f} s left",
+                flush=True,
+            )
