@@ -1,5 +1,6 @@
-# `make demo` and `make test` do all the set-up; they need python3 (3.10 or 3.11), make, and nothing else.
-PYTHON ?= python3
+# `make demo` and `make test` do all the set-up; they need Python 3.11, make, and nothing else. (Later Pythons work where
+# PyBullet, which has no wheels for them, can be compiled.)
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -13,7 +14,7 @@ help:
 setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 10), (3, 11)) else "rlmem needs Python 3.10 or 3.11, for which PyBullet has wheels; this is %d.%d: make PYTHON=python3.11 ..." % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "rlmem needs Python 3.11, and $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11 ..." % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@

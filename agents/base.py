@@ -114,15 +114,19 @@ class Agent(ABC):
 
     def save(self, path: str | Path, **meta: Any) -> None:
         """Write a checkpoint, with more JSON values if wanted."""
-        own = {
+        save_checkpoint(path, self.tensors(), self.description() | meta)
+
+    def description(self) -> dict[str, Any]:
+        """Return what the header of a checkpoint says of any agent."""
+        return {
             "agent": self.name,
+            "name": self.name,
             "settings": asdict(self.settings),
             "seed": self.seed,
             "env_steps": self.env_steps,
             "observation_shape": list(self.observation_space.shape or ()),
             "action_shape": list(self.action_space.shape or ()),
         }
-        save_checkpoint(path, self.tensors(), own | meta)
 
     def load(self, path: str | Path) -> None:
         """Read a checkpoint of an agent with the same settings and spaces.
@@ -133,14 +137,8 @@ class Agent(ABC):
         """
         tensors, meta = load_checkpoint(path)
         if meta.get("agent") != self.name:
-            raise CheckpointError(f"{path} holds agent {meta.get('agent')!r}, not {self.name!r}")
-        for key, space in (("observation_shape", self.observation_space), ("action_shape", self.action_space)):
-            if meta.get(key) != list(space.shape or ()):
-                what = key.split("_")[0]
-                raise CheckpointError(
-                    f"{path} was trained with {what}s of shape {meta.get(key)}, and this task has "
-                    f"{list(space.shape or ())}: give the knobs that it was trained with"
-                )
+            raise CheckpointError(f"{path} holds agent {meta.get('name', meta.get('agent'))!r}, not {self.name!r}")
+        check_fit(path, meta, self.observation_space, self.action_space)
         try:
             self.restore(tensors)
         except (KeyError, RuntimeError, ValueError) as error:
@@ -151,3 +149,18 @@ class Agent(ABC):
 def as_rows(mask: Array | None, rows: int) -> NDArray[np.bool_]:
     """Return episode starts [N]; None means that no episode starts."""
     return np.zeros(rows, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
+
+
+def check_fit(
+    path: str | Path,
+    meta: dict[str, Any],
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+) -> None:
+    """Raise a CheckpointError unless a checkpoint's header has the shapes of these spaces."""
+    for key, space in (("observation_shape", observation_space), ("action_shape", action_space)):
+        if meta.get(key) != list(space.shape or ()):
+            raise CheckpointError(
+                f"{path} was trained with {key.split('_')[0]}s of shape {meta.get(key)}, and this task has "
+                f"{list(space.shape or ())}: give the knobs that it was trained with"
+            )

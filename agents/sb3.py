@@ -5,6 +5,7 @@ Axes: N environments, D observation, A action, K frames.
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -85,7 +86,7 @@ def check_ppo(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
-class _OneEnv(VecEnv):
+class SpacesOnly(VecEnv):
     """Spaces without an environment, so that a model can be built for acting only."""
 
     def __init__(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], num_envs: int) -> None:
@@ -115,7 +116,7 @@ class SB3Agent(Agent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         torch.set_num_threads(1)
-        self.model = self.build(_OneEnv(*self.model_spaces(), NUM_ENVS))
+        self.model = self.build(SpacesOnly(*self.model_spaces(), NUM_ENVS))
 
     @abstractmethod
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
@@ -148,8 +149,7 @@ class SB3Agent(Agent):
         self.model.num_timesteps = self.env_steps
         remaining = steps - self.env_steps
         if remaining > 0:
-            watcher = _Watcher(self, observer)
-            self.model.learn(remaining, callback=watcher, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
+            learn_watched(self, self.model, remaining, observer)
 
     def tensors(self) -> dict[str, Any]:
         """Return weights and the optimizer's state."""
@@ -178,29 +178,45 @@ class SB3Agent(Agent):
         policy.optimizer.load_state_dict(optimizer)
 
 
+def learn_watched(agent: Agent, model: BaseAlgorithm, steps: int, observer: Observer) -> None:
+    """Let a model of stable-baselines3 learn for some more control steps before the observer's eyes.
+
+    When the observer says to stop, the model stops between two rollouts.
+    """
+    with contextlib.suppress(_Stop):
+        model.learn(steps, callback=_Watcher(agent, observer), log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
+
+
+class _Stop(Exception):  # noqa: N818 - not an error
+    """The observer has said to stop."""
+
+
 class _Watcher(BaseCallback):
     """Tells the observer about each rollout."""
 
-    def __init__(self, agent: SB3Agent, observer: Observer) -> None:
+    def __init__(self, agent: Agent, observer: Observer) -> None:
         super().__init__()
-        self._agent, self._observer, self._go_on = agent, observer, True
+        self._agent, self._observer = agent, observer
 
     def _on_rollout_start(self) -> None:
-        self._report()
+        if not self._report():
+            raise _Stop
 
     def _on_step(self) -> bool:
-        return self._go_on
+        return True
 
     def _on_training_end(self) -> None:
         self._report()
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
+        """Tell the observer once a rollout, and return whether to go on."""
         steps = self.model.num_timesteps
-        if steps > self._agent.env_steps:
-            self._agent.env_steps = steps
-            logged = {name: float(value) for name, value in self.model.logger.name_to_value.items()}
-            metrics = {name: value for name, value in logged.items() if not name.startswith("time/")}
-            self._go_on = self._observer(steps, metrics | recent_episodes(self.model))
+        if steps == self._agent.env_steps:
+            return True
+        self._agent.env_steps = steps
+        logged = {name: float(value) for name, value in self.model.logger.name_to_value.items()}
+        metrics = {name: value for name, value in logged.items() if not name.startswith("time/")}
+        return self._observer(steps, metrics | recent_episodes(self.model))
 
 
 def recent_episodes(model: BaseAlgorithm) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, MemoryTask, Phase
+from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask
 
 
 class Ends(NamedTuple):
@@ -61,13 +61,13 @@ class Batch:
         return self.task.observe(), self.task.phase.copy()
 
     def step(self, actions: Floats) -> BatchStep:
-        """Run one control step with actions [K, A].
+        """Run one control step with checked actions [K, A].
 
         An environment whose episode has ended rests, with reward 0: for one step with ``NEXT_STEP``, which then gives
         the next episode's first observation; until it is reset with ``DISABLED``, which gives zeros.
         """
-        task, idle = self.task, self.task.phase == Phase.OVER
-        reward, terminated, truncated = task.step(actions)
+        task, idle = self.task, self.task.phase == OVER
+        reward, terminated, truncated = task.step_checked(actions)
         self._steps += 1
         if self._max_steps is not None:
             truncated |= ~terminated & (self._steps >= self._max_steps)
@@ -82,7 +82,7 @@ class Batch:
         ended = terminated | truncated
         if ended.any():
             ends = Ends(ended, observation, task.success.copy(), task.score.copy(), task.cue.copy(), phase)
-            task.enter(ended, Phase.OVER)
+            task.enter(ended, OVER)
             if self._mode is AutoresetMode.SAME_STEP:
                 self._begin(np.flatnonzero(ended))
                 observation, phase = task.observe(), task.phase.copy()

@@ -45,6 +45,9 @@ class Phase(IntEnum):
     """The episode has ended; nothing happens until the next begins."""
 
 
+SEARCH, CUE, DELAY, QUERY, OVER = (int(phase) for phase in Phase)
+"""The phases as plain numbers, for what runs every step: looking up a member and comparing with it is slow."""
+
 PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])
 
 
@@ -154,7 +157,7 @@ def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Fl
         raise ValueError(f"actions must have shape {(num_envs, *space.shape)}, got {checked.shape}")
     if not np.isfinite(checked).all():
         raise ValueError(f"actions must be finite, got {checked.tolist()}")
-    return np.clip(checked, space.low, space.high)
+    return np.minimum(np.maximum(checked, space.low), space.high)
 
 
 class Step(NamedTuple):
@@ -305,11 +308,14 @@ class MemoryTask(ABC, Generic[S]):
         Raises:
             ValueError: If the actions have another shape or are not finite. Nothing has moved then.
         """
-        checked = check_actions(actions, self.num_envs, self.action_space)
-        self.clock += 1
-        return self.advance(checked)
+        return self.step_checked(check_actions(actions, self.num_envs, self.action_space))
 
-    def enter(self, which: Bools | Indices, phase: Phase) -> None:
+    def step_checked(self, actions: Floats) -> Step:
+        """Run one control step with actions [N, A] that :func:`check_actions` has returned."""
+        self.clock += 1
+        return self.advance(actions)
+
+    def enter(self, which: Bools | Indices, phase: int) -> None:
         """Let a phase begin in some environments."""
-        self.phase[which] = int(phase)
+        self.phase[which] = phase
         self.clock[which] = 0

@@ -194,7 +194,7 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
             return None
         return tuple(self.task.frame(index, "both", 640, 360) for index in range(self.num_envs))
 
-    def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
+    def close_extras(self, **kwargs: Any) -> None:
         """Give the worlds and workers back; ``close`` may be called twice."""
         if self._backend is not None:
             self._backend.close()

@@ -60,7 +60,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[
     Raises:
         TypeError: If ``meta`` holds something else than JSON values.
     """
-    arrays = {name: np.ascontiguousarray(_as_array(value)) for name, value in tensors.items()}
+    arrays = {name: np.asarray(_as_array(value), order="C") for name, value in tensors.items()}
     header = json.dumps({"format": FORMAT, "meta": dict(meta)}, allow_nan=True)
     data = safetensors_save(arrays, metadata={_KEY: header})
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))

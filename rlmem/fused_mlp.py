@@ -58,8 +58,9 @@ class MLP(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., D] to [..., P]."""
         if not self._fused:
-            plain: Tensor = super().forward(x)
-            return plain
+            for module in self:
+                x = module(x)
+            return x
         output: Tensor = _TanhMLP.apply(x.reshape(-1, x.shape[-1]), *self._linear)  # type: ignore[no-untyped-call]
         return output.view(*x.shape[:-1], output.shape[-1])
 

@@ -24,6 +24,8 @@ AGENTS: dict[str, str] = {
     "expert": "rlmem.agents.baselines:Expert",
     "ppo": "rlmem.agents.sb3:MemorylessPPO",
     "frame_stack_ppo": "rlmem.agents.sb3:FrameStackPPO",
+    "recurrent_ppo": "rlmem.agents.recurrent:RecurrentPPOAgent",
+    "recurrent_a2c": "rlmem.agents.recurrent:RecurrentA2CAgent",
     "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
 }
 """Name of an agent -> ``module:class``."""

@@ -146,10 +146,11 @@ class Progress:
         """Add a row; new columns are empty in older rows."""
         self.rows.append({key: value if isinstance(value, str) else f"{value:.10g}" for key, value in row.items()})
         columns = list(dict.fromkeys(key for entry in self.rows for key in entry))
+        self.rows = [dict.fromkeys(columns, "") | entry for entry in self.rows]
 
         def write(temporary: Path) -> None:
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns, restval="")
+                writer = csv.DictWriter(file, columns)
                 writer.writeheader()
                 writer.writerows(self.rows)
 

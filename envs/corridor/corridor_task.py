@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rlmem.envs.camera import photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
-from rlmem.envs.memory_task import Bools, Floats, MemoryTask, Phase, TaskSettings, check_choice, check_whole
+from rlmem.envs.memory_task import OVER, Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import Physics, World, pybullet
 
@@ -144,7 +144,7 @@ class CorridorTask(MemoryTask[C]):
 
     def drive(self, actions: Floats, free: Bools) -> None:
         """Run one control step of physics where the robot is free and the episode goes on."""
-        free = free & (self.phase != Phase.OVER)
+        free = free & (self.phase != OVER)
         if not free.any():
             return
         pose, robots = self.pose, self._robots
@@ -170,8 +170,9 @@ class CorridorTask(MemoryTask[C]):
             body[:, rays + 1] = np.sin(yaw)
             body[:, rays + 2] = speed / Robot.MAX_SPEED
             body[:, rays + 3] = turn_rate / Robot.MAX_TURN_RATE
-            np.clip(body, -1.0, 1.0, out=body)
-            body[~sensing] = 0.0
+            np.minimum(np.maximum(body, -1.0, out=body), 1.0, out=body)
+            if not sensing.all():
+                body[~sensing] = 0.0
             observation[:, self._num_signals :] = body
         return observation
 

@@ -100,7 +100,7 @@ class RangeSensor:
             distance = (to_x * self._along_y - to_y * self._along_x) * inverse
             where = (to_x * ray_y - to_y * ray_x) * inverse
             hit = (distance >= 0.0) & (where >= 0.0) & (where <= 1.0)
-        nearest: Floats = np.where(hit, distance, MAX_RANGE).min(axis=2).clip(max=MAX_RANGE)
+        nearest: Floats = np.minimum(np.where(hit, distance, MAX_RANGE).min(axis=2), MAX_RANGE)
         return nearest
 
 

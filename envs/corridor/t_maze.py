@@ -12,6 +12,9 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
 from rlmem.envs.corridor.floor_plan import arm_directions
 from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    QUERY,
     Bools,
     Floats,
     Indices,
@@ -130,7 +133,7 @@ class TMaze(CorridorTask[TMazeSettings]):
             oracle=Ceiling(1.0, "remember the lamp, turn to its arm")
             if shown
             else Ceiling(1 / k, "the lamp is never lit: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard],
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
         )
 
     @property
@@ -171,34 +174,35 @@ class TMaze(CorridorTask[TMazeSettings]):
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
         phase, clock = self.phase, self.clock
-        in_cue, in_delay, in_query = phase == Phase.CUE, phase == Phase.DELAY, phase == Phase.QUERY
+        in_cue, in_delay, in_query = phase == CUE, phase == DELAY, phase == QUERY
         before = self.pose[:, 0].copy()
         self.drive(actions, ~self.held())
         reward = np.zeros(self.num_envs)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
 
-        self.enter(in_cue & (clock >= CUE_STEPS), Phase.DELAY)
+        self.enter(in_cue & (clock >= CUE_STEPS), DELAY)
         if self.rails:
             arrived = in_delay & (clock >= self.length)
             for index in np.flatnonzero(arrived).tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
         else:
-            reward[in_delay] += _PROGRESS * ((self.pose[:, 0] - before) / np.abs(self.start_x).clip(0.05))[in_delay]
+            reward[in_delay] += (
+                _PROGRESS * ((self.pose[:, 0] - before) / np.maximum(np.abs(self.start_x), 0.05))[in_delay]
+            )
             arrived = in_delay & (self.pose[:, 0] >= 0.0)
             truncated |= in_delay & ~arrived & (clock >= 3 * self.length + self.settings.query_steps)
-        self.enter(arrived, Phase.QUERY)
+        self.enter(arrived, QUERY)
         if in_query.any():
             self._answer(in_query, reward, terminated, truncated)
         return Step(reward, terminated, truncated)
 
     def held(self) -> Bools:
         """Return [N] whether the guard holds the robot now."""
-        in_cue = self.phase == Phase.CUE
         if self.settings.guard == "none":
             return np.zeros(self.num_envs, dtype=np.bool_)
-        held: Bools = in_cue | (self.phase == Phase.DELAY) if self.rails else in_cue
-        return held
+        held: Bools = self.phase == CUE
+        return held | (self.phase == DELAY) if self.rails else held
 
     def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
         """Reward answers, in place, and end the episodes that they end."""
@@ -212,14 +216,14 @@ class TMaze(CorridorTask[TMazeSettings]):
         """Return lamps and go light [N, k + 1]."""
         out = np.zeros((self.num_envs, self.settings.arms + 1))
         if self.settings.cue != "never":
-            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == Phase.CUE)
+            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
             out[lit, self.cue[lit]] = 1.0
-        out[:, -1] = self.phase == Phase.QUERY
+        out[:, -1] = self.phase == QUERY
         return out
 
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself: with ``guard="delay"`` from the query on."""
-        return self.phase == Phase.QUERY if self.rails else np.ones(self.num_envs, dtype=np.bool_)
+        return self.phase == QUERY if self.rails else np.ones(self.num_envs, dtype=np.bool_)
 
     def expert_action(self) -> Floats:
         """Follow the corridor; turn to the cued arm and drive into it. Reads the cue. [N, 2]."""
@@ -264,7 +268,7 @@ class TMaze(CorridorTask[TMazeSettings]):
         """Reward what is done at the junction, in place, and end the episodes that it ends."""
         towards = self.pose[:, :2] @ self.directions.T
         furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
-        progress = (furthest / self.settings.commit_distance).clip(0.0, 1.0)
+        progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
         reward[in_query] += (_PROGRESS * (progress - self._progress) - _STEP_COST)[in_query]
         self._progress[in_query] = progress[in_query]
         committed = in_query & (furthest >= self.settings.commit_distance)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
-from rlmem.envs.memory_task import Bools, Floats, Phase, Step, check_whole
+from rlmem.envs.memory_task import CUE, DELAY, SEARCH, Bools, Floats, Phase, Step, check_whole
 from rlmem.spec import TaskSpec
 
 
@@ -80,19 +80,19 @@ class TMazeActive(TMaze):
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
-        searching, clock = self.phase == Phase.SEARCH, self.clock.copy()
+        searching, clock = self.phase == SEARCH, self.clock.copy()
         step = super().advance(actions)
         driven = self.pose[:, 0] - self.start_x
         found = searching & (driven <= -self.settings.look_distance)
         gone = searching & ~found
         gone &= (driven >= self.settings.look_distance) | (clock >= self.settings.search_steps)
-        self.enter(found, Phase.CUE)
-        self.enter(gone, Phase.DELAY)
+        self.enter(found, CUE)
+        self.enter(gone, DELAY)
         return step
 
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself: while it searches too."""
-        sensing: Bools = super().sensing() | (self.phase == Phase.SEARCH)
+        sensing: Bools = super().sensing() | (self.phase == SEARCH)
         return sensing
 
     def expert_action(self) -> Floats:

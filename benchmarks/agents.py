@@ -1,0 +1,225 @@
+"""What an environment step costs each recurrent learner in CPU time, in one run and at matched networks and settings.
+
+Ours, sb3-contrib's RecurrentPPO as shipped, the same with a one-line fix (applied here, as a subclass of its policy),
+and stable-baselines3's PPO without memory. The environment is noise, so its own time is next to nothing. Prints a
+Markdown table; with ``--cells``, one of the cells' forward and backward passes instead.
+
+    python benchmarks/agents.py [--quick] [--cells]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from sb3_contrib import RecurrentPPO as ContribPPO
+from sb3_contrib.ppo_recurrent import MlpLstmPolicy
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor, nn
+
+from rlmem.agents.recurrent_ppo import RecurrentPPO
+from rlmem.cells import CELLS
+
+N_ENVS, N_STEPS, N_EPOCHS, MINIBATCH = 8, 128, 4, 128
+
+
+class Noise(VecEnv):
+    """Observations of noise, episodes of one length that end at different times in different environments."""
+
+    def __init__(self, episode_length: int) -> None:
+        box = spaces.Box(-10.0, 10.0, (8,), np.float32)
+        super().__init__(N_ENVS, box, spaces.Box(-1.0, 1.0, (2,), np.float32))
+        self.episode_length, self.count = episode_length, 0
+        self.age = np.arange(N_ENVS) * episode_length // N_ENVS
+        self.noise = np.random.default_rng(0).standard_normal((64, N_ENVS, 8)).astype(np.float32)
+        self.infos: list[dict[str, Any]] = [{} for _ in range(N_ENVS)]
+
+    def reset(self) -> Any:
+        """Return the next noise."""
+        self.count = (self.count + 1) % len(self.noise)
+        return self.noise[self.count]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions."""
+        self.actions = actions
+
+    def step_wait(self) -> Any:
+        """Pay the first component of the action."""
+        self.age += 1
+        dones = self.age >= self.episode_length
+        self.age[dones] = 0
+        observations, infos = self.reset(), self.infos
+        if dones.any():
+            infos = [{"terminal_observation": observations[n]} if dones[n] else {} for n in range(N_ENVS)]
+        return observations, self.actions[:, 0].astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Answer nothing."""
+        return [None] * N_ENVS
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Nothing can be set."""
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Answer nothing."""
+        return [None] * N_ENVS
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """Answer nothing."""
+        return [False] * N_ENVS
+
+
+class OneLineFix(MlpLstmPolicy):
+    """sb3-contrib's policy, with episode starts at the head of a sequence applied to its initial state.
+
+    As shipped it steps through all of a sequence in Python when any start is set, also those at its head, where its
+    buffer cuts.
+    """
+
+    @staticmethod
+    def _process_sequence(
+        features: Tensor, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor, lstm: nn.LSTM
+    ) -> tuple[Tensor, Any]:
+        n_sequences = lstm_states[0].shape[1]
+        starts = episode_starts.reshape(n_sequences, -1)
+        keep = (1.0 - starts[:, 0]).view(1, -1, 1)
+        rest = torch.cat((torch.zeros_like(starts[:, :1]), starts[:, 1:]), 1)
+        masked = (keep * lstm_states[0], keep * lstm_states[1])
+        return MlpLstmPolicy._process_sequence(features, masked, rest.flatten(), lstm)
+
+
+class Cost(NamedTuple):
+    """Microseconds of CPU time for each environment step."""
+
+    rollout: float
+    learning: float
+
+
+def contrib(policy: Any) -> Callable[[VecEnv, int], Any]:
+    """Return a maker of sb3-contrib's agent."""
+    return lambda env, hidden: ContribPPO(
+        policy, env, n_steps=N_STEPS, batch_size=MINIBATCH, n_epochs=N_EPOCHS,
+        policy_kwargs={"lstm_hidden_size": hidden}, device="cpu", seed=0,
+    )  # fmt: skip
+
+
+def ours(**arguments: Any) -> Callable[[VecEnv, int], Any]:
+    """Return a maker of our agent."""
+    kwargs = arguments.pop("policy_kwargs", {})
+    return lambda env, hidden: RecurrentPPO(
+        "MlpPolicy", env, n_steps=N_STEPS, batch_size=MINIBATCH, n_epochs=N_EPOCHS,
+        policy_kwargs={"hidden_size": hidden} | kwargs, seed=0, **arguments,
+    )  # fmt: skip
+
+
+def feed_forward(env: VecEnv, hidden: int) -> Any:  # noqa: ARG001
+    """Return stable-baselines3's agent without memory."""
+    return PPO("MlpPolicy", env, n_steps=N_STEPS, batch_size=MINIBATCH, n_epochs=N_EPOCHS, device="cpu", seed=0)
+
+
+AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
+    "sb3-contrib as shipped": contrib("MlpLstmPolicy"),
+    "sb3-contrib, one-line fix": contrib(OneLineFix),
+    "ours": ours(),
+    "ours, seq_len 32": ours(seq_len=32),
+    "ours, shared trunk": ours(policy_kwargs={"shared": True}),
+    "ours, RTU": ours(cell="rtu"),
+    "ours, minGRU": ours(cell="min_gru"),
+    "sb3 PPO, no memory": feed_forward,
+}
+
+
+class Clocked:
+    """An agent whose learning is timed apart; the rest of ``learn`` counts as rollout."""
+
+    def __init__(self, make: Callable[[VecEnv, int], Any], hidden: int, episode_length: int) -> None:
+        self.agent = make(Noise(episode_length), hidden)
+        self.learning = 0.0
+        train = self.agent.train
+
+        def timed() -> None:
+            start = time.process_time()
+            train()
+            self.learning += time.process_time() - start
+
+        self.agent.train = timed
+        self.agent.learn(N_STEPS * N_ENVS)
+
+    def measure(self, rollouts: int) -> Cost:
+        """Run some rollouts and updates."""
+        steps, self.learning = rollouts * N_STEPS * N_ENVS, 0.0
+        start = time.process_time()
+        self.agent.learn(steps, reset_num_timesteps=False)
+        total = time.process_time() - start
+        return Cost((total - self.learning) / steps * 1e6, self.learning / steps * 1e6)
+
+
+def benchmark_agents(repeats: int) -> None:
+    """Print a table: rollout / learning in microseconds, and the total as a multiple of what is compared with."""
+    print(
+        "Microseconds of CPU time for each environment step: rollout / learning (total: times faster than sb3-contrib"
+    )
+    print(f"as shipped, than the fix). {N_ENVS} environments x {N_STEPS} steps, {N_EPOCHS} epochs, minibatches of "
+          f"{MINIBATCH}, one thread, PyTorch {torch.__version__}, median of {repeats}.\n")  # fmt: skip
+    cases = [(hidden, length) for hidden in (64, 256) for length in (20, 500)]
+    print("| | " + " | ".join(f"{hidden} units, {length}-step episodes" for hidden, length in cases) + " |")
+    print("|---|" + "---|" * len(cases))
+    table = {name: [] for name in AGENTS}  # type: dict[str, list[str]]
+    for hidden, length in cases:
+        clocked = {name: Clocked(make, hidden, length) for name, make in AGENTS.items()}
+        costs: dict[str, list[Cost]] = {name: [] for name in AGENTS}
+        for _ in range(repeats):
+            for name, agent in clocked.items():
+                costs[name].append(agent.measure(1 if "contrib" in name else 2))
+        medians = {
+            name: Cost(*(statistics.median(part) for part in zip(*runs, strict=True))) for name, runs in costs.items()
+        }
+        shipped, fixed = (sum(medians[name]) for name in list(AGENTS)[:2])
+        for name, cost in medians.items():
+            factors = f"{shipped / sum(cost):.1f}x, {fixed / sum(cost):.1f}x"
+            table[name].append(f"{cost.rollout:.0f} / {cost.learning:.0f} ({factors})")
+    for name, cells in table.items():
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def benchmark_cells(repeats: int) -> None:
+    """Print a table: milliseconds for a forward and backward pass over [T, 8, 8] with blanks."""
+    sizes = [(hidden, steps) for hidden in (64, 256) for steps in (128, 1024)]
+    print("Milliseconds of CPU time, forward and backward over T steps of 8 environments, one step in 20 a blank.\n")
+    print("| | " + " | ".join(f"H {hidden}, T {steps}" for hidden, steps in sizes) + " |")
+    print("|---|" + "---|" * len(sizes))
+    for name, kind in CELLS.items():
+        row = []
+        for hidden, steps in sizes:
+            cell, xs = kind(8, hidden), torch.randn(steps, N_ENVS, 8)
+            blank, times = torch.rand(steps, N_ENVS) < 0.05, []
+            for _ in range(repeats + 1):
+                start = time.process_time()
+                cell.scan(xs, blank, cell.initial_state(N_ENVS)).output.sum().backward()
+                times.append(time.process_time() - start)
+            row.append(f"{statistics.median(times[1:]) * 1e3:.1f}")
+        print(f"| {name} | " + " | ".join(row) + " |")
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="one repeat instead of three")
+    parser.add_argument("--cells", action="store_true", help="the cells alone")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    (benchmark_cells if arguments.cells else benchmark_agents)(1 if arguments.quick else 3)
+
+
+if __name__ == "__main__":
+    main()

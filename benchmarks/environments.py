@@ -1,0 +1,296 @@
+"""How fast the environments are: control steps per CPU-second against a naive environment and Bullet's own floor.
+
+    python benchmarks/environments.py [--quick] [--out benchmarks/results/environments.md]
+
+All contenders run in one process tree, block by block in turn, and what is compared are ratios of the medians, so that
+a busy machine blurs all alike. CPU seconds are those of this process and of all its workers. The floor is the same
+world and robot with nothing around it: one motor write with prepared arguments, one ``stepSimulation``, the reads.
+The naive environment loads its world anew at each reset, as Bullet's own environments do; "Dummy, kept" does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import stable_baselines3
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+import rlmem
+from rlmem.envs.corridor import scenery
+from rlmem.envs.corridor.corridor_task import PHYSICS
+from rlmem.envs.robots import MOBILE_ROBOTS, Robot
+from rlmem.envs.simulation import World, pybullet
+
+NAIVE_ID = "NaiveTMaze-v0"
+NUM_ENVS = (1, 8, 32)
+WORKERS = 2
+DRAWN = 256
+"""Control steps for which actions are drawn beforehand; they go round."""
+BARS = {"planar": (20_000, 4.0, 8.0), "diff_drive": (6_000, 2.0, 4.0)}
+"""Least steps per CPU-second, times Dummy, times Subproc, at 32 environments without a guard."""
+FLOOR_BAR, RESET_BAR = 0.70, 60.0
+"""Least part of Bullet's floor; most microseconds for a reset."""
+
+OURS, OURS_GUARDED, OURS_WORKERS = "ours", "ours, guarded", "ours, workers"
+DUMMY, DUMMY_KEPT, SUBPROC, FLOOR = "naive, Dummy", "naive, Dummy, kept", "naive, Subproc", "Bullet's floor"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that runs control steps of N environments."""
+
+    step: Callable[[int], Any]
+    """Runs one control step of all environments; given the number of the step."""
+    close: Callable[[], Any]
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time used so far by this process and its living workers."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def ours(robot: str, num_envs: int, actions: Any, **knobs: Any) -> Contender:
+    """The T-maze of this package in its vector environment."""
+    env = gymnasium.make_vec("rlmem/TMaze-v0", num_envs, robot=robot, **knobs)
+    env.reset(seed=0)
+    return Contender(lambda number: env.step(actions[number % DRAWN]), env.close)
+
+
+def naive(
+    robot: str,
+    num_envs: int,
+    actions: Any,
+    kind: type[DummyVecEnv | SubprocVecEnv],
+    *,
+    reload: bool = True,
+    **arguments: Any,
+) -> Contender:
+    """The naive T-maze in a vector environment of Stable-Baselines3."""
+    env = kind([partial(gymnasium.make, NAIVE_ID, robot=robot, reload=reload)] * num_envs, **arguments)
+    env.reset()
+    return Contender(lambda number: env.step(actions[number % DRAWN]), env.close)
+
+
+def floor(robot: str, num_envs: int, actions: Any) -> Contender:
+    """Bullet alone: robots in the corridor that are driven by the same actions."""
+    worlds: list[World] = []
+    calls: list[Callable[[int], Any]] = []
+    for index in range(num_envs):
+        robots: list[Robot] = []
+
+        def build(client: int, robots: list[Robot] = robots) -> None:
+            scenery.build_walls(client, 2, 5.0, visuals=False)
+            back_wall = scenery.build_back_wall(client, visuals=False)
+            scenery.move_back_wall(client, back_wall, -2.5)
+            robots.append(MOBILE_ROBOTS[robot](client, PHYSICS, visuals=False))
+
+        worlds.append(World(build, PHYSICS))
+        worlds[-1].restore()
+        robots[0].place(-1.0, 0.0, 0.0)
+        calls.append(bare_step(robot, robots[0], worlds[-1].client, actions[:, index]))
+
+    def step(number: int) -> None:
+        for call in calls:
+            call(number % DRAWN)
+
+    def close() -> None:
+        for world in worlds:
+            world.close()
+
+    return Contender(step, close)
+
+
+def bare_step(robot: str, body: Any, client: int, actions: Any) -> Callable[[int], Any]:
+    """Return a call that writes, steps and reads one world with arguments prepared from actions [DRAWN, 2]."""
+    unique, forces = body._body, body._forces
+    throttle, steering = actions.astype(float).T
+    if robot == "planar":
+        joints = [0, 1, 2]
+        yaw = np.cumsum(0.2 * steering)
+        targets = np.stack((throttle * np.cos(yaw), throttle * np.sin(yaw), 4.0 * steering), axis=-1).tolist()
+    else:
+        joints = [0, 1]
+        turn = 4.0 * steering * 0.29 / 2
+        targets = (np.stack((throttle - turn, throttle + turn), axis=-1) / 0.05).tolist()
+
+    def call(number: int) -> Any:
+        pybullet.setJointMotorControlArray(
+            unique,
+            joints,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=targets[number],
+            forces=forces,
+            physicsClientId=client,
+        )
+        pybullet.stepSimulation(physicsClientId=client)
+        if robot == "planar":
+            return pybullet.getJointStates(unique, joints, physicsClientId=client)
+        return (
+            pybullet.getBasePositionAndOrientation(unique, physicsClientId=client),
+            pybullet.getBaseVelocity(unique, physicsClientId=client),
+        )
+
+    return call
+
+
+def contenders(robot: str, num_envs: int) -> dict[str, Contender]:
+    """Make all that are compared for a robot and a number of environments."""
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, num_envs, 2)).astype(np.float32)
+    return {
+        OURS: ours(robot, num_envs, actions, guard="none"),
+        OURS_GUARDED: ours(robot, num_envs, actions, guard="delay"),
+        OURS_WORKERS: ours(robot, num_envs, actions, guard="none", workers=min(WORKERS, num_envs)),
+        DUMMY: naive(robot, num_envs, actions, DummyVecEnv, reload=True),
+        DUMMY_KEPT: naive(robot, num_envs, actions, DummyVecEnv, reload=False),
+        SUBPROC: naive(robot, num_envs, actions, SubprocVecEnv, reload=True, start_method="fork"),
+        FLOOR: floor(robot, num_envs, actions),
+    }
+
+
+def rates(robot: str, num_envs: int, *, repeats: int, seconds: float) -> dict[str, float]:
+    """Return the medians of environment steps per CPU-second."""
+    running = contenders(robot, num_envs)
+    steps = {}
+    for name, contender in running.items():
+        started, count = cpu_seconds(), 0
+        while cpu_seconds() - started < max(0.1, seconds / 4):
+            for number in range(50):
+                contender.step(number)
+            count += 50
+        steps[name] = math.ceil(count * seconds / (cpu_seconds() - started))
+    measured: dict[str, list[float]] = {name: [] for name in running}
+    for _ in range(repeats):
+        for name, contender in running.items():
+            started = cpu_seconds()
+            for number in range(steps[name]):
+                contender.step(number)
+            measured[name].append(steps[name] * num_envs / (cpu_seconds() - started))
+    for contender in running.values():
+        contender.close()
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def reset_microseconds(robot: str, *, resets: int) -> float:
+    """Return the median CPU time of a reset in a vector environment of 32, an environment, without a guard."""
+    env = gymnasium.make_vec("rlmem/TMaze-v0", 32, robot=robot, guard="none")
+    env.reset(seed=0)
+    times = []
+    for _ in range(resets):
+        started = time.process_time()
+        env.reset()
+        times.append((time.process_time() - started) / 32 * 1e6)
+    env.close()
+    return statistics.median(times)
+
+
+def machine() -> str:
+    """Say what was measured on, in one line."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    versions = {
+        "Python": platform.python_version(),
+        "PyBullet": version("pybullet"),
+        "NumPy": np.__version__,
+        "Gymnasium": gymnasium.__version__,
+        "Stable-Baselines3": stable_baselines3.__version__,
+        "rlmem": rlmem.__version__,
+    }
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{model}, {len(os.sched_getaffinity(0))} cores; {named}"
+
+
+def report(results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float]) -> str:
+    """Return the results as Markdown."""
+    names = (OURS, OURS_WORKERS, OURS_GUARDED, DUMMY, DUMMY_KEPT, SUBPROC, FLOOR)
+    lines = [
+        "# Speed of the environments",
+        "",
+        f"Machine: {machine()}. Control steps per CPU-second with random actions; medians.",
+        "",
+        'All columns but "ours, guarded" simulate every control step (`guard="none"`) and are compared with each',
+        'other. "Ours, guarded" is the default `guard="delay"`, which skips the physics while the robot is on rails:',
+        'what training gets, and no measure of the simulation. "Naive" loads its world anew at each reset, as',
+        'Bullet\'s own environments do; "kept" puts the robot back by hand.',
+        "",
+        f"| robot | N | {' | '.join(names)} | ours / floor | ours / Dummy | ours / Subproc |",
+        f"|---|---|{'---|' * (len(names) + 3)}",
+    ]
+    for robot, by_number in results.items():
+        for number, rate in by_number.items():
+            ratios = (f"{rate[OURS] / rate[name]:.2f}" for name in (FLOOR, DUMMY, SUBPROC))
+            cells = (robot, str(number), *(f"{rate[name]:,.0f}" for name in names), *ratios)
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| bar, at the largest N | " + " | ".join(results) + " |", f"|---|{'---|' * len(results)}"]
+    for label, reached in bars(results, resets).items():
+        lines.append(f"| {label} | {' | '.join(reached)} |")
+    return "\n".join(lines) + "\n"
+
+
+def bars(results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float]) -> dict[str, list[str]]:
+    """Return what was asked for and whether it was reached, a cell a robot."""
+
+    def cell(value: float, bar: float, text: str, *, most: bool = False) -> str:
+        reached = value <= bar if most else value >= bar
+        return f"{text} ({'reached' if reached else 'missed'}: {bar:,g})"
+
+    def versus(rate: dict[str, float], other: str, bar: float) -> str:
+        times, most = rate[OURS] / rate[other], rate[FLOOR] / rate[other]
+        return cell(times, bar, f"{times:.1f} (floor {most:.1f})")
+
+    table: dict[str, list[str]] = {}
+    for robot, by_number in results.items():
+        rate = by_number[max(by_number)]
+        least, dummy, subproc = BARS[robot]
+        cells = {
+            "steps per CPU-second": cell(rate[OURS], least, f"{rate[OURS]:,.0f}"),
+            "part of Bullet's floor": cell(rate[OURS] / rate[FLOOR], FLOOR_BAR, f"{rate[OURS] / rate[FLOOR]:.2f}"),
+            "times naive, Dummy": versus(rate, DUMMY, dummy),
+            "times naive, Subproc": versus(rate, SUBPROC, subproc),
+            "microseconds a reset, at most": cell(resets[robot], RESET_BAR, f"{resets[robot]:.0f}", most=True),
+        }
+        for label, text in cells.items():
+            table.setdefault(label, []).append(text)
+    return table
+
+
+def main() -> None:
+    """Measure, print, and write where asked."""
+    parser = argparse.ArgumentParser(description="Measure the speed of the environments.")
+    parser.add_argument("--quick", action="store_true", help="one short repeat: to see that it works")
+    parser.add_argument("--out", type=Path, help="write the table to this file too")
+    arguments = parser.parse_args()
+    repeats, seconds = (1, 0.2) if arguments.quick else (5, 0.6)
+    gymnasium.register(NAIVE_ID, entry_point="naive_t_maze:NaiveTMaze")
+    results = {
+        robot: {number: rates(robot, number, repeats=repeats, seconds=seconds) for number in NUM_ENVS} for robot in BARS
+    }
+    resets = {robot: reset_microseconds(robot, resets=20 if arguments.quick else 200) for robot in BARS}
+    text = report(results, resets)
+    sys.stdout.write(text)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

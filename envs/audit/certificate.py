@@ -1,0 +1,101 @@
+"""What an audit found, as a value and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rlmem.spec import TaskSpec
+
+Result = Literal["holds", "broken", "reported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    """What was checked."""
+    result: Result
+    """``"reported"`` where nothing was claimed that could break."""
+    detail: str
+    """What was measured, in words and numbers."""
+    value: float | None = None
+    """The measured number, where there is one: success or score, or accuracy."""
+    lower: float | None = None
+    """Its lower confidence bound."""
+    episodes: int
+    """Episodes behind the number; of a search, those of the test."""
+    env_steps: int
+    """Control steps simulated."""
+    cpu_seconds: float
+
+    def text(self, width: int = 45) -> str:
+        """Return one line; the first column ``width`` wide."""
+        return f"{self.check:<{width}}  {self.result:<8}  {self.detail}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """Whether a task keeps what its specification claims."""
+
+    env_id: str
+    knobs: Mapping[str, Any]
+    """The knobs that were given; all others have their defaults."""
+    seed: int
+    seed_ranges: Mapping[str, int]
+    """Purpose -> first seed."""
+    spec: TaskSpec
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing that is claimed broke."""
+        return not self.broken
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """What broke."""
+        return tuple(finding for finding in self.findings if finding.result == "broken")
+
+    @property
+    def env_steps(self) -> int:
+        """Control steps simulated."""
+        return sum(finding.env_steps for finding in self.findings)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all checks."""
+        return sum(finding.cpu_seconds for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.broken:
+            return f"REFUSED: broken: {'; '.join(finding.check for finding in self.broken)}."
+        if self.spec.oracle.value <= self.spec.memoryless.value:
+            return (
+                "PASSED: the ceilings hold; the memoryless one equals the oracle, so that a good result at these "
+                "knobs shows no memory."
+            )
+        return "PASSED: every claimed property holds, and no adversary exceeds the memoryless ceiling."
+
+    def text(self) -> str:
+        """Return the certificate as a table to print."""
+        spec = self.spec
+        knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items()) or "defaults"
+        ceilings = (("random", spec.random), ("memoryless", spec.memoryless), ("oracle", spec.oracle))
+        lines = [f"Audit of {self.env_id}", "", f"{'knobs':<12} {knobs}"]
+        lines += [f"{'claimed':<12} {', '.join(spec.guarantees) or 'none of G1, G2, G3'}; metric: {spec.metric}"]
+        lines += [f"{name:<12} {ceiling.value:.4g}: {ceiling.why}" for name, ceiling in ceilings]
+        width = max((len(finding.check) for finding in self.findings), default=0)
+        rows = [f"{'check':<{width}}  result    measured", "-" * 110]
+        rows += [finding.text(width) for finding in self.findings]
+        lines += ["", *rows, "", f"{'seeds':<12} {self._seeds()}"]
+        lines += [f"{'cost':<12} {self.env_steps:,} env steps, {self.cpu_seconds:.1f} CPU seconds", self.verdict]
+        return "\n".join(lines)
+
+    def _seeds(self) -> str:
+        starts = ", ".join(f"{purpose} from {first:,}" for purpose, first in self.seed_ranges.items())
+        return f"audit seed {self.seed}: {starts}"

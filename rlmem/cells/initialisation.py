@@ -1,0 +1,47 @@
+"""How long an untrained cell remembers: forget biases and decay rates from the memory length of the task.
+
+Sources: forget biases from Tallec and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 2.2;
+rings of decay rates from Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Init = Literal["forget", "chrono", "torch"]
+"""How gates start: "forget" has forget biases log U(1, T - 1) and input biases 0, "chrono" has the input biases at the
+negative of the forget biases, "torch" has the biases of PyTorch (uniform in +-1/sqrt(H): forgets after some ten steps).
+"""
+
+
+def check_init(init: str) -> None:
+    """Raise ValueError if ``init`` is not one of the ways to start a gate."""
+    if init not in get_args(Init):
+        raise ValueError(f"init must be one of {get_args(Init)}, got {init!r}")
+
+
+def forget_bias(hidden_size: int, memory_length: float) -> Tensor:
+    """Return biases log U(1, T - 1) [H]: a gate sigmoid(b) keeps its content for about exp(b) + 1 steps."""
+    return torch.empty(hidden_size).uniform_(1.0, max(memory_length - 1.0, 1.0)).log()
+
+
+def time_constants(size: int, memory_length: float) -> Tensor:
+    """Return time constants in steps [size], log-uniform from 1 to ``memory_length``: decay exp(-1/tau) a step."""
+    return torch.empty(size).uniform_(0.0, math.log(memory_length)).exp()
+
+
+def slow_phases(time_constant: Tensor) -> Tensor:
+    """Return angles a step, uniform from 0 to a quarter turn within each time constant.
+
+    So that what an untrained unit holds does not turn away while it lasts.
+    """
+    return (torch.rand_like(time_constant) * 0.99 + 0.01) * (math.pi / 2) / time_constant
+
+
+def uniform(parameter: nn.Parameter, hidden_size: int) -> None:
+    """Fill a parameter as PyTorch's recurrent layers do, uniform in +-1/sqrt(H)."""
+    nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)

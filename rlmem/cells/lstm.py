@@ -1,0 +1,125 @@
+"""Long short-term memory: a linear cell state that gates write, keep and read.
+
+Sources: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997; forget gate from Gers,
+Schmidhuber and Cummins, "Learning to Forget", Neural Computation 12(10), 2000; forget biases from Tallec and Ollivier,
+"Can recurrent neural networks warp time?", ICLR 2018. Deviation: the input biases start at 0, not at the negative of
+the forget biases, so that a short cue is written at full strength.
+
+Axes: T time, N environments, D input, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rlmem.cell import ArrayState, Cell, FloatArray, NumpyStep, Unfolded
+from rlmem.cells.initialisation import Init, check_init, forget_bias, uniform
+
+_SHUT = -1e4
+"""Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
+
+_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+
+
+class LSTMState(NamedTuple):
+    """The state of an LSTM."""
+
+    hidden: Tensor
+    """[N, H] the last output, in (-1, 1)."""
+    cell: Tensor
+    """[N, H] the cell state, without bound."""
+
+
+class LSTM(Cell[LSTMState]):
+    """One LSTM layer; gates in PyTorch's order: input, forget, candidate, output.
+
+    Args:
+        input_size: D, at least 1.
+        hidden_size: H, at least 1.
+        memory_length: Steps over which the untrained cell should remember, at least 2.
+        init: How the gates start, see :data:`rlmem.cells.initialisation.Init`.
+
+    Raises:
+        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
+    ) -> None:
+        super().__init__(input_size, hidden_size, memory_length=memory_length)
+        check_init(init)
+        self.input_weight = nn.Parameter(torch.empty(4 * hidden_size, input_size))
+        self.hidden_weight = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
+        for parameter in (self.input_weight, self.hidden_weight, self.bias):
+            uniform(parameter, hidden_size)
+        if init == "torch":
+            return
+        with torch.no_grad():
+            self.bias.zero_()
+            gates = self.bias.chunk(4)
+            gates[1].copy_(forget_bias(hidden_size, memory_length))
+            if init == "chrono":
+                gates[0].copy_(-gates[1])
+
+    def initial_state(self, num_envs: int) -> LSTMState:
+        """Return an empty state, zeros [N, H]."""
+        zeros = self.bias.new_zeros(num_envs, self.hidden_size)
+        return LSTMState(zeros, zeros)
+
+    def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Map one input [N, D] and a state to one output [N, H] and the next state."""
+        gates = nn.functional.linear(x, self.input_weight, self.bias)
+        gates = gates + nn.functional.linear(state.hidden, self.hidden_weight)
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
+        cell = forget_gate.sigmoid() * state.cell + input_gate.sigmoid() * candidate.tanh()
+        hidden = output_gate.sigmoid() * cell.tanh()
+        return hidden, LSTMState(hidden, cell)
+
+    def scan(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> Unfolded[LSTMState]:
+        """Run over the whole sequence in one fused call; a blank is one more input, which shuts the gates."""
+        input_weight: Tensor = self.input_weight
+        if blank is not None:
+            shut = self.bias.new_full((4, self.hidden_size, 1), _SHUT)
+            shut[2] = 0.0
+            input_weight = torch.cat((input_weight, shut.view(-1, 1)), 1)
+            xs = torch.cat((xs, blank.unsqueeze(-1).to(xs.dtype)), -1)
+        weights = [input_weight, self.hidden_weight, self.bias, torch.zeros_like(self.bias)]
+        start = (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
+        train = torch.is_grad_enabled()
+        output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
+        return Unfolded(output, LSTMState(hidden[0], cell[0]))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays: one matrix product, and one tanh for all four gates."""
+        hidden_size = self.hidden_size
+        with torch.no_grad():
+            # sigmoid(z) = (1 + tanh(z / 2)) / 2
+            scale = self.bias.new_full((4, hidden_size), 0.5)
+            scale[2] = 1.0
+            weight = (torch.cat((self.input_weight, self.hidden_weight), 1) * scale.view(-1, 1)).cpu()
+            bias = (self.bias * scale.view(-1)).cpu()
+
+        def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
+            hidden, cell = state
+            # PyTorch multiplies: its number of threads can be set, that of numpy's BLAS cannot
+            product = nn.functional.linear(torch.from_numpy(np.concatenate((x, hidden), 1)), weight, bias)
+            # one block of memory a gate: the operations below take half the time
+            gates = np.tanh(product.numpy().reshape(-1, 4, hidden_size).transpose(1, 0, 2), order="C")
+            input_gate, forget_gate, candidate, output_gate = gates
+            for gate in (input_gate, forget_gate, output_gate):
+                gate += _ONE
+            forget_gate *= cell
+            input_gate *= candidate
+            forget_gate += input_gate
+            forget_gate *= _HALF
+            output: FloatArray = np.tanh(forget_gate)
+            output *= output_gate
+            output *= _HALF
+            return output, (output, forget_gate)
+
+        return step

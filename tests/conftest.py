@@ -1,0 +1,210 @@
+"""What the tests of the environments share: which environments there are, and how to make and drive them.
+
+Everything is generated from the registry: a new task is tested as soon as it has its line there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+import gymnasium
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import rlmem
+from rlmem.envs.memory_task import MemoryTask, Phase
+from rlmem.envs.single import MemoryEnv
+from rlmem.envs.vector import MemoryVectorEnv
+from rlmem.registry import NAMESPACE, TASKS, task_class
+
+assert rlmem.__version__
+
+ENV_IDS = [f"{NAMESPACE}/{name}" for name in TASKS]
+SHORT = 6
+"""Control steps: a memory or credit length that keeps tests fast."""
+_MODEST = {"memory_length": SHORT, "credit_length": 2 * SHORT, "corridors": 2, "query_steps": 40, "robot": "planar"}
+
+
+def knob_choices(env_id: str, knob: str) -> tuple[Any, ...]:
+    """Return the values that a knob of a task may have by its type, none if it has no such knob."""
+    settings = task_class(env_id).Settings
+    known = knob in {field.name for field in fields(settings)}
+    return get_args(get_type_hints(settings)[knob]) if known else ()
+
+
+def modest_knobs(env_id: str, **knobs: Any) -> dict[str, Any]:
+    """Return knobs of a task that make its episodes short and its robot the fast one, with some replaced."""
+    names = {field.name for field in fields(task_class(env_id).Settings)}
+    modest = {name: value for name, value in _MODEST.items() if name in names}
+    if modest.get("robot") not in (None, *knob_choices(env_id, "robot")):
+        del modest["robot"]
+    return modest | knobs
+
+
+BAD_ACTIONS = {
+    "nan": (np.array([np.nan, 0.0]), "finite"),
+    "infinite": (np.array([0.0, -np.inf]), "finite"),
+    "too short": (np.zeros(1), "shape"),
+    "too long": (np.zeros(3), "shape"),
+    "a scalar": (np.array(0.5), "shape"),
+    "a batch": (np.zeros((1, 2)), "shape"),
+    "text": (np.array(["left", "right"]), "numbers"),
+    "nothing": (None, "shape"),
+}
+"""Actions that are refused, each with a word of the message."""
+
+
+class Variant(NamedTuple):
+    """A task with a robot."""
+
+    env_id: str
+    robot: dict[str, Any]
+
+
+VARIANTS = [Variant(env_id, {"robot": robot}) for env_id in ENV_IDS for robot in knob_choices(env_id, "robot") or ("",)]
+
+
+@pytest.fixture(params=ENV_IDS)
+def env_id(request: pytest.FixtureRequest) -> str:
+    """Each task's id."""
+    return str(request.param)
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda variant: "-".join((variant.env_id, *variant.robot.values())))
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """Each task with each of its robots."""
+    found: Variant = request.param
+    return found
+
+
+@pytest.fixture(params=["delay", "cue", "none"])
+def guard(request: pytest.FixtureRequest) -> str:
+    """Each value of the knob."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["flash", "always", "never"])
+def cue(request: pytest.FixtureRequest) -> str:
+    """Each value of the knob."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., MemoryEnv]]:
+    """Make single environments with modest knobs, closed when the test is over."""
+    made: list[MemoryEnv] = []
+
+    def make_one(env_id: str, **knobs: Any) -> MemoryEnv:
+        env = gymnasium.make(env_id, disable_env_checker=True, **modest_knobs(env_id, **knobs)).unwrapped
+        assert isinstance(env, MemoryEnv)
+        made.append(env)
+        return env
+
+    yield make_one
+    for env in made:
+        env.close()
+
+
+@pytest.fixture
+def make_vec() -> Iterator[Callable[..., MemoryVectorEnv]]:
+    """Make vector environments with modest knobs, closed when the test is over."""
+    made: list[MemoryVectorEnv] = []
+
+    def make_one(env_id: str, num_envs: int = 3, **knobs: Any) -> MemoryVectorEnv:
+        env = gymnasium.make_vec(
+            env_id, num_envs, vectorization_mode="vector_entry_point", **modest_knobs(env_id, **knobs)
+        )
+        assert isinstance(env, MemoryVectorEnv)
+        made.append(env)
+        return env
+
+    yield make_one
+    for env in made:
+        env.close()
+
+
+Actor = Callable[[MemoryEnv, np.random.Generator], NDArray[Any]]
+
+
+def random_action(env: MemoryEnv, rng: np.random.Generator) -> NDArray[Any]:
+    """Draw an action."""
+    return rng.uniform(-1.0, 1.0, env.action_space.shape)
+
+
+def expert_action(env: MemoryEnv, rng: np.random.Generator) -> NDArray[Any]:
+    """Ask the expert."""
+    return env.expert_action()
+
+
+@dataclass
+class Episode:
+    """What an environment showed from its reset on; one entry more of observations and phases than of rewards."""
+
+    observations: list[NDArray[np.float32]] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    actions: list[NDArray[Any]] = field(default_factory=list)
+    terminated: bool = False
+    truncated: bool = False
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def where(self, phase: Phase) -> list[int]:
+        """Return the indices of the observations in a phase."""
+        return [index for index, name in enumerate(self.phases) if name == phase.name.lower()]
+
+
+def play(
+    env: MemoryEnv,
+    seed: int,
+    actor: Actor | dict[str, Actor] = random_action,
+    *,
+    cue: int | None = None,
+    streams: dict[str, int] | None = None,
+    steps: int = 20_000,
+) -> Episode:
+    """Run one episode, or so many steps of it.
+
+    Args:
+        env: The environment.
+        seed: Of the episode.
+        actor: Who acts; or who acts in which phase, random where no one is named.
+        cue: The cue to show instead of the one drawn.
+        streams: Seeds of the random actions of a phase, 0 where none is given. Each phase draws from a stream of its
+            own, so that what is drawn in one does not depend on how long another lasted.
+        steps: Most control steps.
+    """
+    episode = Episode()
+    observation, info = env.reset(seed=seed, options=None if cue is None else {"cue": cue})
+    episode.observations.append(observation)
+    episode.phases.append(info["phase"])
+    rngs = {
+        phase.name.lower(): np.random.default_rng([int(phase), (streams or {}).get(phase.name.lower(), 0)])
+        for phase in Phase
+    }
+    while len(episode.rewards) < steps and not (episode.terminated or episode.truncated):
+        phase = episode.phases[-1]
+        acting = actor.get(phase, random_action) if isinstance(actor, dict) else actor
+        action = acting(env, rngs[phase])
+        observation, reward, episode.terminated, episode.truncated, episode.info = env.step(action)
+        episode.actions.append(action)
+        episode.observations.append(observation)
+        episode.rewards.append(reward)
+        episode.phases.append(episode.info["phase"])
+    return episode
+
+
+def task_of(env: MemoryEnv) -> MemoryTask[Any]:
+    """Return the task behind an environment."""
+    return env.task
+
+
+def run_python(code: str, *, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter and return what it printed; fail with its error if it fails."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0, result.stderr
+    return result

@@ -1,0 +1,220 @@
+"""The audit passes a sound task and catches leaks, by exact comparison, by script and by search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlmem.envs.audit import QUICK, Certificate, Finding, SearchSettings, audit
+from rlmem.envs.audit.adversary import SCRIPTED, Opponent
+from rlmem.envs.audit.bench import Bench, Seeds
+from rlmem.envs.audit.bounds import clopper_pearson, mean_bounds
+from rlmem.envs.audit.decodability import decode
+from rlmem.envs.audit.policies import Family
+from rlmem.envs.corridor import exploiters
+from rlmem.envs.corridor.key_to_door import KeyToDoor
+from rlmem.envs.corridor.t_maze import TMaze
+from rlmem.envs.corridor.t_maze_active import TMazeActive
+from rlmem.envs.corridor.t_maze_endless import TMazeEndless
+from rlmem.envs.memory_task import Floats, MemoryTask, Phase
+from rlmem.registry import TASKS
+
+EXACT = replace(QUICK, opponents=())
+PLANAR: dict[str, Any] = {"robot": "planar", "memory_length": 10}
+SHORT = {"corridors": 3}
+MAZES = [TMaze, TMazeActive, TMazeEndless]
+
+
+def found(certificate: Certificate, beginning: str) -> list[Finding]:
+    return [finding for finding in certificate.findings if finding.check.startswith(beginning)]
+
+
+def exploit(cls: type[MemoryTask[Any]], knobs: dict[str, Any], frames: int, episodes: int = 96) -> Floats:
+    """Return the scores of a scripted exploiter [E]."""
+    make = exploiters.t_maze_active if cls is TMazeActive else exploiters.t_maze
+    knobs = knobs | SHORT if cls is TMazeEndless else knobs
+    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
+        script = next(script for script in make(bench.names) if script.frames == frames)
+        played = bench.play(lambda stack, _: script.act(stack), np.arange(episodes), frames=frames)
+    return played.score
+
+
+def test_a_guarded_task_gets_its_certificate() -> None:
+    certificate = audit("TMaze", PLANAR, budget=QUICK)
+    assert certificate.passed, certificate.text()
+    assert {finding.result for finding in certificate.findings} == {"holds"}
+    assert "PASSED" in certificate.text()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_keeps_the_exact_properties_that_it_claims(name: str) -> None:
+    knobs = {"KeyToDoor-v0": {"robot": "planar", "credit_length": 20}, "TMazeEndless-v0": PLANAR | SHORT}
+    certificate = audit(name, knobs.get(name, PLANAR), budget=EXACT)
+    assert certificate.passed, certificate.text()
+
+
+@pytest.mark.parametrize("cue", ["always", "never"])
+def test_where_the_memoryless_ceiling_is_the_oracle_the_certificate_says_so(cue: str) -> None:
+    certificate = audit("TMaze", PLANAR | {"cue": cue}, budget=EXACT)
+    assert certificate.passed, certificate.text()
+    assert "equals the oracle" in certificate.verdict
+
+
+def test_the_same_seed_gives_the_same_findings() -> None:
+    twice = [audit("TMaze", PLANAR, budget=EXACT).findings for _ in range(2)]
+    assert [finding.detail for finding in twice[0]] == [finding.detail for finding in twice[1]]
+
+
+def test_without_a_guard_a_memoryless_script_breaks_the_ceiling() -> None:
+    certificate = audit("TMaze", PLANAR | {"guard": "none", "memory_length": 20}, budget=EXACT)
+    assert not certificate.passed
+    assert [finding.result for finding in found(certificate, "script")] == ["broken", "broken"]
+    assert "not claimed: broken" in found(certificate, "G2")[0].detail
+
+
+def test_with_the_cue_guarded_only_a_stack_of_frames_breaks_the_ceiling_and_no_memoryless_policy() -> None:
+    certificate = audit("TMaze", PLANAR | {"guard": "cue", "memory_length": 20}, budget=EXACT)
+    assert [finding.result for finding in found(certificate, "script")] == ["holds", "broken"]
+    assert [found(certificate, name)[0].result for name in ("G1", "G2", "G3")] == ["holds", "holds", "reported"]
+    assert not certificate.passed
+
+
+def test_without_a_guard_the_search_finds_the_leak_by_itself() -> None:
+    settings = SearchSettings(generations=16)
+    budget = replace(QUICK, num_envs=32, search=settings, opponents=(Opponent(1, 0),))
+    certificate = audit("TMaze", PLANAR | {"guard": "none"}, budget=budget)
+    (finding,) = found(certificate, "search")
+    assert finding.result == "broken"
+    assert finding.value is not None
+    assert finding.value >= 0.9
+
+
+@pytest.mark.parametrize("robot", ["planar", "diff_drive"])
+@pytest.mark.parametrize("cls", MAZES)
+def test_a_body_that_is_not_guarded_remembers_for_its_policy(cls: type[MemoryTask[Any]], robot: str) -> None:
+    knobs = {"robot": robot, "memory_length": 20}
+    oracle = 3 if cls is TMazeEndless else 1
+    assert exploit(cls, knobs | {"guard": "none"}, 1, 32).mean() >= 0.95 * oracle
+    assert exploit(cls, knobs | {"guard": "cue"}, 4, 32).mean() >= 0.95 * oracle
+
+
+@pytest.mark.parametrize("cls", MAZES)
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_guarded_body_does_not(cls: type[MemoryTask[Any]], frames: int) -> None:
+    knobs = PLANAR | {"guard": "delay"}
+    lower, _ = mean_bounds(exploit(cls, knobs, frames), 0.99)
+    assert lower <= (0.875 if cls is TMazeEndless else 0.5)
+
+
+def test_steering_to_what_is_in_view_reaches_the_oracle_of_key_to_door() -> None:
+    settings = KeyToDoor.make_settings({"robot": "planar", "credit_length": 40})
+    with Bench(KeyToDoor(settings, 16)) as bench:
+        (script,) = exploiters.key_to_door(bench.names)
+        played = bench.play(lambda stack, _: script.act(stack), np.arange(32))
+    np.testing.assert_array_equal(played.score, KeyToDoor.spec(settings).oracle.value)
+
+
+def leaky(cls: type[TMaze], leak: Callable[[TMaze, Floats], None]) -> Callable[[TMaze], Floats]:
+    """Return signals of a task that a leak has changed in place."""
+    sound = cls.signals
+
+    def signals(self: TMaze) -> Floats:
+        out = sound(self)
+        leak(self, out)
+        return out
+
+    return signals
+
+
+def test_the_least_trace_of_the_cue_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trace(task: TMaze, out: Floats) -> None:
+        out[:, 0] += 1e-7 * ((task.phase == Phase.DELAY) & (task.clock == 5) & (task.cue == 1))
+
+    monkeypatch.setattr(TMaze, "signals", leaky(TMaze, trace))
+    certificate = audit("TMaze", PLANAR, budget=EXACT)
+    assert [finding.check[:2] for finding in certificate.broken] == ["G1"]
+    assert "'lamp 0' differs by 1e-07 in the delay phase" in certificate.broken[0].detail
+
+
+def test_actions_that_show_in_the_delay_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = TMaze.advance
+
+    def advance(self: TMaze, actions: Floats) -> Any:
+        delayed, step = self.phase == Phase.DELAY, sound(self, actions)
+        step.reward[delayed] += 1e-9 * actions[delayed, 0]
+        return step
+
+    monkeypatch.setattr(TMaze, "advance", advance)
+    certificate = audit("TMaze", PLANAR, budget=EXACT)
+    assert [finding.check[:2] for finding in certificate.broken] == ["G3"]
+
+
+def test_a_cue_that_the_world_is_drawn_from_is_read_off_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same seed, same noise: what is drawn with the cue hides from G1."""
+    sound = TMaze.new_corridor
+
+    def new_corridor(self: TMaze, index: int, cue: int | None = None) -> None:
+        sound(self, index, cue)
+        if cue is None:
+            self._home[index, 0] = 0.02 * (1 - 2 * int(self.cue[index]))
+
+    monkeypatch.setattr(TMaze, "new_corridor", new_corridor)
+    certificate = audit("TMaze", PLANAR, budget=EXACT)
+    broken = [finding.check for finding in certificate.broken]
+    assert broken
+    assert all(check.startswith(("cue read off the observation", "script")) for check in broken)
+
+
+def test_a_property_that_no_episode_shows_is_no_property(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = TMaze.advance
+
+    def advance(self: TMaze, actions: Floats) -> Any:
+        step = sound(self, actions)
+        return step._replace(truncated=step.truncated | (self.phase == Phase.QUERY))
+
+    monkeypatch.setattr(TMaze, "advance", advance)
+    certificate = audit("TMaze", PLANAR, budget=EXACT)
+    assert "nothing was shown" in found(certificate, "G1")[0].detail
+    assert not certificate.passed
+
+
+def test_a_policy_of_one_family_acts_as_the_formula_says() -> None:
+    rng = np.random.default_rng(0)
+    family = Family(frames=2, hidden=3, actions=2, mean=rng.normal(size=4), scale=rng.uniform(0.5, 2.0, 4))
+    parameters, stack = rng.normal(size=(5, family.size)), rng.normal(size=(5, 2, 4)).astype(np.float32)
+    actions = family.act(parameters, stack)
+    for row in range(5):
+        x = np.append(((stack[row] - family.mean) / family.scale).ravel(), 1.0)
+        linear, inner, outer = np.split(parameters[row], [18, 45])
+        expected = linear.reshape(2, 9) @ x + outer.reshape(2, 3) @ np.tanh(inner.reshape(3, 9) @ x)
+        np.testing.assert_allclose(actions[row], expected)
+
+
+def test_a_faint_cue_is_decoded_and_noise_is_not() -> None:
+    rng = np.random.default_rng(0)
+    cues = rng.integers(0, 3, 600)
+    hits, tries = decode(rng.normal(size=(600, 5)), cues, 3)
+    assert clopper_pearson(hits, tries, 0.999)[0] < 1 / 3
+    hits, tries = decode(np.stack((np.ones(600), 1e-7 * cues), axis=-1), cues, 3)
+    assert (hits, tries) == (300, 300)
+    assert decode(np.ones((600, 2)), cues, 3) == (0, 0)
+
+
+def test_bounds_are_those_of_the_textbook() -> None:
+    assert clopper_pearson(0, 200, 0.99) == pytest.approx((0.0, 1.0 - 0.01 ** (1 / 200)))
+    assert clopper_pearson(200, 200, 0.99) == pytest.approx((0.01 ** (1 / 200), 1.0))
+    assert mean_bounds(np.array([1.0, 2.0, 3.0]), 0.95) == pytest.approx((2.0 - 1.6859, 2.0 + 1.6859), abs=1e-3)
+
+
+def test_seeds_of_different_purposes_never_meet() -> None:
+    starts = [first for seed in range(3) for first in Seeds.of(seed)]
+    assert len(set(starts)) == len(starts)
+    assert min(np.diff(sorted(starts))) == 1_000_000
+
+
+def test_every_script_belongs_to_a_task() -> None:
+    assert set(SCRIPTED) <= set(TASKS)
