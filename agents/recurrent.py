@@ -153,7 +153,9 @@ class RecurrentAgent(Agent):
         names = ("learning_rate", "seq_len", "burn_in", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
         arguments: dict[str, Any] = {name: getattr(settings, name) for name in names} | self.own_arguments()
         policy = "MultiInputPolicy" if isinstance(self.observation_space, spaces.Dict) else "MlpPolicy"
-        model: RecurrentOnPolicy = self.algorithm(policy, env, n_steps=self.n_steps, policy_kwargs=network, seed=self.seed, **arguments)
+        model: RecurrentOnPolicy = self.algorithm(
+            policy, env, n_steps=self.n_steps, policy_kwargs=network, seed=self.seed, **arguments
+        )
         return model
 
     def own_arguments(self) -> dict[str, Any]:

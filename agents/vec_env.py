@@ -84,6 +84,17 @@ class GymnasiumVecEnv(VecEnv):
             self._returns[done], self._lengths[done] = 0.0, 0
         return np.array(observation), reward.astype(np.float32), done, reports
 
+    def get_state(self) -> dict[str, Any] | None:
+        """Return where the environments are, None where they cannot say."""
+        if not hasattr(self.env.unwrapped, "get_state"):
+            return None
+        return {"envs": self.env.unwrapped.get_state(), "returns": self._returns, "lengths": self._lengths}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Bring the environments to where :meth:`get_state` found them."""
+        self.env.unwrapped.set_state(state["envs"])  # type: ignore[attr-defined]
+        self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+
     def close(self) -> None:
         """Close the vector environment."""
         self.env.close()

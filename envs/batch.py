@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,20 @@ class BatchStep(NamedTuple):
     """None where no episode ended."""
 
 
+class EnvState(NamedTuple):
+    """Where an environment is."""
+
+    generator: dict[str, Any]
+    """State of its generator before the episode began."""
+    cue: int | None
+    """The cue that was asked for, None where it was drawn."""
+    actions: Floats
+    """[t, A] what was done since."""
+
+
+_SLACK = 64
+
+
 class Batch:
     """K environments of one task.
 
@@ -48,6 +63,7 @@ class Batch:
         self.task = task
         self._mode, self._max_steps = autoreset_mode, max_episode_steps
         self._steps = np.zeros(task.num_envs, dtype=np.int64)
+        self._history: list[Floats] = []
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[np.float32], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
@@ -69,6 +85,7 @@ class Batch:
         task, idle = self.task, self.task.phase == OVER
         reward, terminated, truncated = task.step_checked(actions)
         self._steps += 1
+        self._remember(actions)
         if self._max_steps is not None:
             truncated |= ~terminated & (self._steps >= self._max_steps)
         resting = bool(idle.any())
@@ -87,6 +104,52 @@ class Batch:
                 self._begin(np.flatnonzero(ended))
                 observation, phase = task.observe(), task.phase.copy()
         return BatchStep(observation, reward, terminated, truncated, phase, ends)
+
+    def get_state(self) -> list[EnvState]:
+        """Return where each environment is: what its episode began from, and what was done since.
+
+        Bullet's own state cannot be taken out of its process; episodes are exactly repeatable, so this says as much.
+        """
+        return [
+            EnvState(origin.generator, origin.cue, np.array([past[index] for past in self._recent(steps)]))
+            for index, (origin, steps) in enumerate(zip(self.task.origins, self._steps.tolist(), strict=True))
+        ]
+
+    def set_state(self, states: Sequence[EnvState]) -> None:
+        """Bring each environment to where :meth:`get_state` found it, by repeating its episode.
+
+        Episodes begin one after the other, so that all of them arrive together.
+        """
+        task, size = self.task, self.task.action_space.shape
+        paths = [np.asarray(state.actions, dtype=np.float64).reshape(-1, *size) for state in states]
+        longest = max(len(path) for path in paths)
+        task.enter(task.everyone, OVER)
+        self._history = []
+        for step in range(longest + 1):
+            for index, (state, path) in enumerate(zip(states, paths, strict=True)):
+                if longest - len(path) == step:
+                    task.rngs[index].bit_generator.state = state.generator
+                    cues = None if state.cue is None else np.full(task.num_envs, state.cue, dtype=np.int64)
+                    self.task.reset(np.array([index]), None, cues)
+                    self._steps[index] = 0
+            if step < longest:
+                offsets = [step - longest + len(path) for path in paths]
+                actions = np.array(
+                    [path[at] if at >= 0 else np.zeros(size) for at, path in zip(offsets, paths, strict=True)]
+                )
+                task.step_checked(actions)
+                self._steps += 1
+                self._remember(actions)
+
+    def _remember(self, actions: Floats) -> None:
+        """Keep the actions since the oldest episode began."""
+        self._history.append(actions.copy())
+        longest = int(self._steps.max())
+        if len(self._history) > 2 * longest + _SLACK:
+            del self._history[:-longest]
+
+    def _recent(self, steps: int) -> list[Floats]:
+        return self._history[-steps:] if steps else []
 
     def _begin(self, which: Indices) -> None:
         """Let the next episodes begin in some environments."""

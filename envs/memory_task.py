@@ -168,6 +168,15 @@ class Step(NamedTuple):
     truncated: Bools
 
 
+class Origin(NamedTuple):
+    """What an episode follows from, beside the actions in it."""
+
+    generator: dict[str, Any]
+    """State of the environment's generator before the episode began."""
+    cue: int | None
+    """The cue that was asked for, None where it was drawn."""
+
+
 class MemoryTask(ABC, Generic[S]):
     """N environments of one task.
 
@@ -203,6 +212,7 @@ class MemoryTask(ABC, Generic[S]):
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         self.settings, self.num_envs, self.visuals, self.gui = settings, num_envs, visuals, gui
         self.rngs = [np.random.default_rng() for _ in range(num_envs)]
+        self.origins = [Origin(dict(rng.bit_generator.state), None) for rng in self.rngs]
         self.phase = np.full(num_envs, int(Phase.CUE))
         self.clock = np.zeros(num_envs, dtype=np.int64)
         self.cue = np.zeros(num_envs, dtype=np.int64)
@@ -291,6 +301,9 @@ class MemoryTask(ABC, Generic[S]):
             seed = seeds[position] if seeds is not None else None
             if seed is not None:
                 self.rngs[index] = np.random.default_rng(seed)
+            self.origins[index] = Origin(
+                dict(self.rngs[index].bit_generator.state), None if cues is None else int(cues[index])
+            )
         self.clock[which] = 0
         self.success[which] = False
         self.score[which] = 0.0

@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from rlmem.envs.batch import Batch, BatchStep, Ends
+from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, MemoryTask, check_actions
 from rlmem.envs.workers import Workers
 from rlmem.registry import load_object
@@ -38,6 +38,12 @@ class Backend(Protocol):
     def expert_action(self) -> Floats:
         """Return the expert's actions [N, A]."""
 
+    def get_state(self) -> list[EnvState]:
+        """Return where each environment is."""
+
+    def set_state(self, states: Sequence[EnvState]) -> None:
+        """Bring each environment to where it was."""
+
     def close(self) -> None:
         """Give the worlds back."""
 
@@ -48,6 +54,7 @@ class InProcess:
     def __init__(self, batch: Batch) -> None:
         self.task = batch.task
         self.reset, self.step = batch.reset, batch.step
+        self.get_state, self.set_state = batch.get_state, batch.set_state
         self.expert_action, self.close = batch.task.expert_action, batch.task.close
 
 
@@ -187,6 +194,23 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
     def expert_action(self) -> Floats:
         """Return what the scripted expert, which may read privileged state, does now: [N, A]."""
         return self._worlds.expert_action()
+
+    def get_state(self) -> list[dict[str, Any]]:
+        """Return where each environment is, as plain data: ``generator``, ``cue`` and ``actions`` since the reset."""
+        return [state._asdict() for state in self._worlds.get_state()]
+
+    def set_state(self, states: Sequence[dict[str, Any]]) -> None:
+        """Bring each environment to where :meth:`get_state` found it, bit for bit, here or in another process.
+
+        Args:
+            states: N of them, from environments of the same task and knobs; none of them at its end.
+
+        Raises:
+            ValueError: If they are not N.
+        """
+        if len(states) != self.num_envs:
+            raise ValueError(f"there must be {self.num_envs} states, got {len(states)}")
+        self._worlds.set_state([EnvState(**state) for state in states])
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Return a picture [360, 640, 3] of each environment, or None without ``render_mode``."""

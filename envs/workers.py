@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.batch import Batch, BatchStep, Ends
+from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import Bools, Floats, Ints
 
-_STEP, _RESET, _EXPERT, _CLOSE = range(4)
+_STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CLOSE = range(6)
 
 
 class Shared(NamedTuple):
@@ -102,6 +102,19 @@ class Workers:
         for number in everyone:
             self._send(number, (_EXPERT, None))
         return np.concatenate(self._collect(everyone))
+
+    def get_state(self) -> list[EnvState]:
+        """Return where each environment is; see :meth:`rlmem.envs.batch.Batch.get_state`."""
+        everyone = range(len(self._pipes))
+        for number in everyone:
+            self._send(number, (_GET_STATE, None))
+        return [state for part in self._collect(everyone) for state in part]
+
+    def set_state(self, states: Sequence[EnvState]) -> None:
+        """Bring each environment to where it was; see :meth:`rlmem.envs.batch.Batch.set_state`."""
+        for number, part in enumerate(self._parts):
+            self._send(number, (_SET_STATE, list(states[part])))
+        self._collect(range(len(self._pipes)))
 
     def close(self) -> None:
         """End the processes. Closing twice does nothing."""
@@ -197,10 +210,15 @@ def _work(pipe: Connection, make_batch: Callable[[int], Batch], size: int, share
         batch.task.close()
 
 
-def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Floats | None:
+def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Floats | list[EnvState] | None:
     """Do what is asked, leave arrays in shared memory, and return what is sent back."""
     if kind == _EXPERT:
         return batch.task.expert_action()
+    if kind == _GET_STATE:
+        return batch.get_state()
+    if kind == _SET_STATE:
+        batch.set_state(message)
+        return None
     if kind == _RESET:
         shared.observation[:], shared.phase[:] = batch.reset(*message)
         return None

@@ -134,7 +134,9 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             credit_length=(low, high),
             n_bits=0.0,
             metric="score",
-            random=Ceiling(0.1, "measured: 0.006 at the default knobs, 0.09 with query_steps=1000; a random walk stays in the room"),
+            random=Ceiling(
+                0.1, "measured: 0.006 at the default knobs, 0.09 with query_steps=1000; a random walk stays in the room"
+            ),
             memoryless=Ceiling(best, f"steering to what is in view is optimal: {why}"),
             oracle=Ceiling(best, why),
             guarantees=() if settings.guard == "none" or settings.cue == "always" else ("G1",),
