@@ -63,8 +63,8 @@ usage: rlmem VERB [options]      rlmem VERB --help
 {verbs}
 
   rlmem demo
-  rlmem train --agent sb3_recurrent_ppo --env TMaze-v0 --env.memory-length 50 --steps 200000
-  rlmem evaluate runs/TMaze-v0/sb3_recurrent_ppo/0
+  rlmem train --agent recurrent_ppo --env TMaze-v0 --env.memory-length 50 --steps 200000
+  rlmem evaluate runs/TMaze-v0/recurrent_ppo/0
   rlmem render --agent expert --env KeyToDoor-v0 --out expert.mp4"""
 
 

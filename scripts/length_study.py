@@ -33,6 +33,7 @@ class Study:
     Args:
         out: CSV file of results.
         agent: Name of the agent.
+        cells: Memory cells, for this package's own agents; others have the one they have.
         lengths: Memory lengths, control steps.
         robots: Bodies.
         training: Train on a range of lengths from 5, or on the fixed length.
@@ -42,7 +43,8 @@ class Study:
     """
 
     out: Path = Path("benchmarks/results/t_maze_lengths.csv")
-    agent: str = "sb3_recurrent_ppo"
+    agent: str = "recurrent_ppo"
+    cells: tuple[str, ...] = ("lstm",)
     lengths: tuple[int, ...] = (20, 50, 100, 400)
     robots: tuple[str, ...] = ("planar", "diff_drive")
     training: tuple[str, ...] = ("range", "fixed")
@@ -51,17 +53,18 @@ class Study:
     processes: int = 2
 
 
-def one(agent: str, length: int, robot: str, training: str, seed: int, steps: int) -> dict[str, float | str]:
+def one(agent: str, cell: str, length: int, robot: str, training: str, seed: int, steps: int) -> dict[str, float | str]:
     """Train, evaluate, and return a row."""
     settings = RunSettings(
         env="TMaze-v0",
         agent=agent,
         seed=seed,
         steps=steps,
-        eval_every=10_000,
+        eval_every=max(10_000, 40 * length),
         stop_at=1.0,
         knobs={"robot": robot, "memory_length": (FROM, length) if training == "range" else length},
         eval_knobs={"memory_length": length},
+        agent_settings={"cell": cell} if agent.startswith("recurrent_") else {},
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = train(settings, Path(scratch))
@@ -75,6 +78,7 @@ def one(agent: str, length: int, robot: str, training: str, seed: int, steps: in
     low, high = result.interval
     return {
         "agent": agent,
+        "cell": cell,
         "robot": robot,
         "training": training,
         "memory_length": length,
@@ -87,16 +91,19 @@ def one(agent: str, length: int, robot: str, training: str, seed: int, steps: in
     }
 
 
-def todo(study: Study) -> Iterator[tuple[str, int, str, str, int, int]]:
+def todo(study: Study) -> Iterator[tuple[str, str, int, str, str, int, int]]:
     """Yield the runs that the CSV file does not hold yet."""
     done = set()
     if study.out.is_file():
         with study.out.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                done.add((row["agent"], int(row["memory_length"]), row["robot"], row["training"], int(row["seed"])))
-    for training, length, robot, seed in product(study.training, study.lengths, study.robots, range(study.seeds)):
-        if (study.agent, length, robot, training, seed) not in done:
-            yield study.agent, length, robot, training, seed, study.steps
+                length, seed = int(row["memory_length"]), int(row["seed"])
+                done.add((row["agent"], row["cell"], length, row["robot"], row["training"], seed))
+    for cell, training, length, robot, seed in product(
+        study.cells, study.training, study.lengths, study.robots, range(study.seeds)
+    ):
+        if (study.agent, cell, length, robot, training, seed) not in done:
+            yield study.agent, cell, length, robot, training, seed, study.steps
 
 
 def main(study: Study) -> None:

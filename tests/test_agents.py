@@ -9,6 +9,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 import rlmem  # noqa: F401 - registers the tasks
+from rlmem.agents.recurrent import RecurrentPPOSettings as OwnSettings
 from rlmem.agents.sb3 import PPOSettings
 from rlmem.agents.sb3_contrib import RecurrentPPOSettings, WholeSequencePolicy, set_forget_biases
 from rlmem.agents.vec_env import GymnasiumVecEnv
@@ -27,8 +28,9 @@ def make(mode="same_step", num_envs=4, **knobs):
 
 def small(name, env, seed=0):
     cls = agent_class(name)
-    settings = {"n_steps": 32, "batch_size": 64, "n_epochs": 1}
-    return agent_for(cls, cls.Settings(**settings if cls.learns else {}), env, seed)
+    wanted = {"n_steps": 32, "batch_size": 64, "rows": 2, "n_epochs": 1, "hidden_size": 16}
+    settings = {name: value for name, value in wanted.items() if name in cls.Settings.__dataclass_fields__}
+    return agent_for(cls, cls.Settings(**settings), env, seed)
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -164,6 +166,10 @@ def test_bad_memory_settings_are_refused():
         RecurrentPPOSettings(lstm_init="magic")
     with pytest.raises(ValueError, match="memory_length must be at least 3"):
         RecurrentPPOSettings(memory_length=1)
+    with pytest.raises(ValueError, match="unknown cell 'lstn'. Did you mean 'lstm'"):
+        OwnSettings(cell="lstn")
+    with pytest.raises(ValueError, match="clip_range must be above 0"):
+        OwnSettings(clip_range=0.0)
 
 
 def test_the_adapter_gives_stable_baselines3_what_it_asks_for():

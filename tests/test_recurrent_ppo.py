@@ -106,7 +106,9 @@ def test_the_first_ratio_is_1_so_acting_and_training_are_the_same_network(cell: 
     for rows in agent.minibatches(2):
         batch = agent.minibatch(rows, normalize_advantage=False)
         evaluated = agent.policy(batch.features, batch.blank, batch.states)
-        log_probs, _ = agent.policy.head.log_prob_and_entropy(evaluated.outputs.flatten(0, 1), batch.actions)
+        log_probs, _ = agent.policy.head.log_prob_and_entropy(
+            evaluated.outputs.flatten(0, 1), torch.from_numpy(batch.actions)
+        )
         real = batch.mask == 1.0
         for now, then in ((log_probs, batch.log_probs), (evaluated.values.flatten(), batch.values)):
             np.testing.assert_allclose(now.detach().numpy()[real], then[real], rtol=1e-4, atol=1e-5)
@@ -160,9 +162,7 @@ def test_the_gradient_of_a_minibatch_is_that_of_its_rows_one_by_one(name: str) -
     flat, rows = agent.policy.flat, np.arange(4)
 
     def gradient(which: np.ndarray) -> torch.Tensor:
-        flat.zero_grad()
-        update = agent.evaluate(agent.minibatch(which, normalize_advantage=False), 0.2, None)
-        torch.autograd.backward(update.outputs, update.gradients)
+        agent.evaluate(agent.minibatch(which, normalize_advantage=False), 0.2, None).backward()
         return flat.grad.clone()
 
     together = gradient(rows)
@@ -179,15 +179,18 @@ def test_the_gradient_is_that_of_the_loss_as_the_papers_write_it(action: str, cl
     collect(agent)
     for rows in [np.arange(4)] * 3:  # away from where the ratio is 1
         update = agent.evaluate(agent.minibatch(rows, normalize_advantage=True), 0.1, clip_values)
-        agent._step(update.outputs, update.gradients)
+        update.backward()
+        agent._step()
     batch = agent.minibatch(np.arange(4), normalize_advantage=True)
     update = agent.evaluate(batch, 0.1, clip_values)
-    agent.policy.flat.zero_grad()
-    torch.autograd.backward(update.outputs, update.gradients, retain_graph=True)
+    update.backward()
     written_out = agent.policy.flat.grad.clone()
 
     real = batch.mask == 1.0
-    log_probs, entropy, values = (part[torch.from_numpy(real)] for part in update.outputs)
+    evaluated = agent.policy(batch.features, batch.blank, batch.states)
+    outputs = evaluated.outputs.flatten(0, 1), torch.from_numpy(batch.actions)
+    parts = (*agent.policy.head.log_prob_and_entropy(*outputs), evaluated.values.flatten())
+    log_probs, entropy, values = (part[torch.from_numpy(real)] for part in parts)
     old_log_probs, old_values, advantages, returns = (
         torch.from_numpy(part[real]) for part in (batch.log_probs, batch.values, batch.advantages, batch.returns)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 from rlmem.checkpoint import write_atomically
 from rlmem.commands.options import parse
-from rlmem.envs.audit import QUICK, THOROUGH, audit
+from rlmem.envs.audit import QUICK, THOROUGH, Finding, audit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +30,17 @@ class Audit:
     out: Path | None = None
 
 
+def _progress(found: Finding) -> None:
+    """Say on standard error which check is done, since the whole takes minutes."""
+    print(f"  {found.check}: {found.result}", file=sys.stderr, flush=True)
+
+
 def run(argv: Sequence[str]) -> int:
     """Audit, print the certificate, and say by the exit status whether it passed."""
     parsed = parse(Audit, argv, name="audit", positional_env=True)
     options: Audit = parsed.verb
     budget = {"thorough": THOROUGH, "quick": QUICK}[options.budget]
-    certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget)
+    certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, report=_progress)
     text = certificate.text()
     print(text)
     if options.out is not None:

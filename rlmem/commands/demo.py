@@ -24,7 +24,7 @@ from rlmem.seeds import test_seeds
 from rlmem.training import agent_for, load_agent, make_env
 
 _EPISODES = 200
-_LABELS = {"sb3_recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
+_LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     out = options.out / f"seed-{options.seed}"
     runs = {
         agent: RunSettings(env="TMaze-v0", agent=agent, seed=options.seed, steps=options.steps, knobs=knobs)
-        for agent in ("sb3_recurrent_ppo", "ppo")
+        for agent in ("recurrent_ppo", "ppo")
     }
     print(f"TMaze-v0: a light shows left or right, {options.memory_length} control steps later the robot must turn.")
     print(f"training two agents side by side for {options.steps:,} control steps each ...")
@@ -90,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
         oracle=spec.oracle.value,
         title=f"TMaze-v0, memory length {options.memory_length}",
     )
-    _film(folders["sb3_recurrent_ppo"], knobs, video)
+    _film(folders["recurrent_ppo"], knobs, video)
     print(f"video           {video}\nlearning curve  {picture}\nruns            {out}")
     print(f"took {time.monotonic() - started:.0f} s")
     return 0
@@ -153,7 +153,7 @@ def _print(rows: dict[str, tuple[Evaluation, float, float]]) -> None:
         title=f"TMaze-v0, {_EPISODES} held-out episodes",
         title_justify="left",
     )
-    contexts = {"sb3_recurrent_ppo": "recurrent", "ppo": "1 observation", "expert": "hidden state", "random": "none"}
+    contexts = {"recurrent_ppo": "recurrent", "ppo": "1 observation", "expert": "hidden state", "random": "none"}
     for agent, (result, steps, cpu) in rows.items():
         low, high = result.interval
         trained = (f"{steps:,.0f}", f"{cpu:.1f}") if steps else ("-", "-")
@@ -167,6 +167,6 @@ def _film(folder: Path, knobs: dict[str, Any], path: Path) -> None:
     try:
         agent = load_agent(folder, env, BEST)
         seeds = list(test_seeds(3))
-        record(env, agent, path, episodes=3, seeds=seeds, title="rlmem/TMaze-v0", agent=_LABELS["sb3_recurrent_ppo"])
+        record(env, agent, path, episodes=3, seeds=seeds, title="rlmem/TMaze-v0", agent=_LABELS["recurrent_ppo"])
     finally:
         env.close()

@@ -53,7 +53,7 @@ class Train:
 
 def run(argv: Sequence[str]) -> int:
     """Train and say where the results are."""
-    parsed = parse(Train, argv, name="train", agent="sb3_recurrent_ppo", run=True)
+    parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True)
     options: Train = parsed.verb
     settings = _settings(parsed)
     out, resume = options.out, options.resume
