@@ -159,11 +159,12 @@ def _decorate(panel: Axes, column: str, memoryless: float | None, oracle: float 
             panel.axhline(value, color="0.35", linestyle=style, linewidth=1.2, zorder=1)
             panel.annotate(
                 f"{name} {value:.3g}",
-                (0.01, value),
+                (0.99, value),
                 xycoords=("axes fraction", "data"),
                 xytext=(0, -9 if value == memoryless else -3),
                 textcoords="offset points",
                 va="top",
+                ha="right",
                 fontsize=8.5,
                 color="0.25",
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},

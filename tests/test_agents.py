@@ -166,7 +166,7 @@ def test_bad_memory_settings_are_refused():
         RecurrentPPOSettings(lstm_init="magic")
     with pytest.raises(ValueError, match="memory_length must be at least 3"):
         RecurrentPPOSettings(memory_length=1)
-    with pytest.raises(ValueError, match="unknown cell 'lstn'. Did you mean 'lstm'"):
+    with pytest.raises(ValueError, match=r"unknown cell 'lstn'\. Did you mean 'lstm'"):
         OwnSettings(cell="lstn")
     with pytest.raises(ValueError, match="clip_range must be above 0"):
         OwnSettings(clip_range=0.0)
