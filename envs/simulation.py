@@ -88,6 +88,8 @@ class World:
             )
         self._disconnect = weakref.finalize(self, _disconnect, self.client)
         self._disconnect.atexit = False
+        if gui:
+            pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=1.0 / physics.control_hz,
             numSubSteps=physics.substeps if physics.substeps > 1 else 0,
@@ -110,4 +112,5 @@ class World:
 
 def _disconnect(client: int) -> None:
     if pybullet.isConnected(client):
-        pybullet.disconnect(client)
+        with quiet():
+            pybullet.disconnect(client)
