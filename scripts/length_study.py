@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import tyro
 
@@ -34,6 +35,7 @@ class Study:
         out: CSV file of results.
         agent: Name of the agent.
         cells: Memory cells, for this package's own agents; others have the one they have.
+        inits: How gated cells start: "forget", "chrono" or "torch".
         lengths: Memory lengths, control steps.
         robots: Bodies.
         training: Train on a range of lengths from 5, or on the fixed length.
@@ -45,6 +47,7 @@ class Study:
     out: Path = Path("benchmarks/results/t_maze_lengths.csv")
     agent: str = "recurrent_ppo"
     cells: tuple[str, ...] = ("lstm",)
+    inits: tuple[str, ...] = ("forget",)
     lengths: tuple[int, ...] = (20, 50, 100, 400)
     robots: tuple[str, ...] = ("planar", "diff_drive")
     training: tuple[str, ...] = ("range", "fixed")
@@ -53,36 +56,52 @@ class Study:
     processes: int = 2
 
 
-def one(agent: str, cell: str, length: int, robot: str, training: str, seed: int, steps: int) -> dict[str, float | str]:
+class Run(NamedTuple):
+    """One run of the study."""
+
+    agent: str
+    cell: str
+    init: str
+    memory_length: int
+    robot: str
+    training: str
+    seed: int
+
+    @property
+    def agent_settings(self) -> dict[str, str]:
+        """The agent's hyperparameters that are not its defaults."""
+        if self.agent.startswith("recurrent_"):
+            return {"cell": self.cell, "init": self.init}
+        return {"lstm_init": self.init} if self.agent == "sb3_recurrent_ppo" else {}
+
+
+def one(run: Run, steps: int) -> dict[str, float | str]:
     """Train, evaluate, and return a row."""
+    length = run.memory_length
     settings = RunSettings(
         env="TMaze-v0",
-        agent=agent,
-        seed=seed,
+        agent=run.agent,
+        seed=run.seed,
         steps=steps,
         eval_every=max(10_000, 40 * length),
         stop_at=1.0,
-        knobs={"robot": robot, "memory_length": (FROM, length) if training == "range" else length},
+        knobs={"robot": run.robot, "memory_length": (FROM, length) if run.training == "range" else length},
         eval_knobs={"memory_length": length},
-        agent_settings={"cell": cell} if agent.startswith("recurrent_") else {},
+        agent_settings=run.agent_settings,
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = train(settings, Path(scratch))
         progress = Progress(folder / "progress.csv")
         env = make_env(settings, 50, "disabled")
         try:
-            trained = load_agent(folder, env, BEST)
-            result = evaluate(trained, env, test_seeds(200))
+            result = evaluate(load_agent(folder, env, BEST), env, test_seeds(200))
         finally:
             env.close()
     low, high = result.interval
     return {
-        "agent": agent,
-        "cell": cell,
-        "robot": robot,
-        "training": training,
+        **{name: value for name, value in run._asdict().items() if isinstance(value, str)},
         "memory_length": length,
-        "seed": seed,
+        "seed": run.seed,
         "env_steps": progress.last("env_steps", 0.0),
         "cpu_seconds": round(progress.last("cpu_seconds", 0.0), 1),
         "test_success": result.value,
@@ -91,27 +110,28 @@ def one(agent: str, cell: str, length: int, robot: str, training: str, seed: int
     }
 
 
-def todo(study: Study) -> Iterator[tuple[str, str, int, str, str, int, int]]:
+def todo(study: Study) -> Iterator[Run]:
     """Yield the runs that the CSV file does not hold yet."""
     done = set()
     if study.out.is_file():
         with study.out.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                length, seed = int(row["memory_length"]), int(row["seed"])
-                done.add((row["agent"], row["cell"], length, row["robot"], row["training"], seed))
-    for cell, training, length, robot, seed in product(
-        study.cells, study.training, study.lengths, study.robots, range(study.seeds)
+                numbers = {name: int(row[name]) for name in ("memory_length", "seed")}
+                done.add(Run(**{name: row[name] for name in Run._fields} | numbers))
+    for cell, init, training, length, robot, seed in product(
+        study.cells, study.inits, study.training, study.lengths, study.robots, range(study.seeds)
     ):
-        if (study.agent, cell, length, robot, training, seed) not in done:
-            yield study.agent, cell, length, robot, training, seed, study.steps
+        run = Run(study.agent, cell, init, length, robot, training, seed)
+        if run not in done:
+            yield run
 
 
 def main(study: Study) -> None:
     """Run what is missing and print each row."""
     table = Progress(study.out)
     with ProcessPoolExecutor(study.processes) as pool:
-        for run in as_completed([pool.submit(one, *arguments) for arguments in todo(study)]):
-            row = run.result()
+        for finished in as_completed([pool.submit(one, run, study.steps) for run in todo(study)]):
+            row = finished.result()
             table.add(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 

@@ -32,17 +32,17 @@ def main(options: Options) -> None:
     groups = defaultdict(list)
     with options.results.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            key = (row["agent"], row["cell"], row["training"], int(row["memory_length"]), row["robot"])
+            key = (row["agent"], row["cell"], row["init"], row["training"], int(row["memory_length"]), row["robot"])
             groups[key].append(row)
-    print("| agent | cell | trained on | memory length | robot | solved | test success | env steps | CPU s |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for (agent, cell, training, length, robot), rows in sorted(groups.items()):
+    print("| agent | cell | init | trained on | memory length | robot | solved | test success | env steps | CPU s |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for (agent, cell, init, training, length, robot), rows in sorted(groups.items()):
         successes = [float(row["test_success"]) for row in rows]
         solved = sum(value >= SOLVED for value in successes)
         steps, cpu = ([float(row[name]) for row in rows] for name in ("env_steps", "cpu_seconds"))
         trained = f"5 to {length}" if training == "range" else str(length)
         print(
-            f"| {agent} | {cell} | {trained} | {length} | {robot} | {solved} of {len(rows)} "
+            f"| {agent} | {cell} | {init} | {trained} | {length} | {robot} | {solved} of {len(rows)} "
             f"| {sum(successes) / len(rows):.3f} (least {min(successes):.3f}) "
             f"| {median(steps):,.0f} (most {max(steps):,.0f}) | {median(cpu):.1f} (most {max(cpu):.1f}) |"
         )
