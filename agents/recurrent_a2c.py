@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
+from rlmem.agents.flat_parameters import FlatAdam
 from rlmem.agents.recurrent_minibatch import Minibatch
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_policy import RecurrentPolicy
@@ -116,7 +117,7 @@ class RecurrentA2C(RecurrentOnPolicy):
     def _make_optimizer(self, flat: torch.nn.Parameter) -> torch.optim.Optimizer:
         if self.use_rms_prop:
             return torch.optim.RMSprop([flat], lr=self.lr_schedule(1.0), alpha=0.99, eps=self.rms_prop_eps)
-        return torch.optim.Adam([flat], lr=self.lr_schedule(1.0), eps=1e-5, fused=True)
+        return FlatAdam(flat, lr=self.lr_schedule(1.0), eps=1e-5)
 
     def train(self) -> None:
         """Update the network once, from all of the last rollout."""
@@ -125,7 +126,9 @@ class RecurrentA2C(RecurrentOnPolicy):
         (rows,) = self.minibatches(self.rollout_buffer.n_rows)
         batch = self.minibatch(rows, normalize_advantage=self.normalize_advantage)
         loss, record = self.loss(batch)
-        self._step((loss,), (torch.ones_like(loss),))
+        self.policy.flat.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._step()
         self._n_updates += 1
         for name, value in record.items():
             self.logger.record(f"train/{name}", value)
@@ -133,13 +136,12 @@ class RecurrentA2C(RecurrentOnPolicy):
 
     def loss(self, batch: Minibatch) -> tuple[torch.Tensor, dict[str, float]]:
         """Return the loss of a minibatch and what is logged of it."""
+        size = np.float32(batch.size)
+        arrays = (batch.actions, batch.advantages / size, batch.mask / size, batch.returns)
+        actions, advantages, weight, returns = (torch.from_numpy(part).to(self.device) for part in arrays)
         evaluated = self.policy(batch.features, batch.blank, batch.states)
         outputs, values = evaluated.outputs.flatten(0, 1), evaluated.values.flatten()
-        log_probs, entropy = self.policy.head.log_prob_and_entropy(outputs, batch.actions)
-        advantages, weight, returns = (
-            torch.from_numpy(part).to(self.device)
-            for part in (batch.advantages / np.float32(batch.size), batch.mask / np.float32(batch.size), batch.returns)
-        )
+        log_probs, entropy = self.policy.head.log_prob_and_entropy(outputs, actions)
         policy_loss = -torch.dot(advantages, log_probs)
         value_loss = torch.dot((returns - values).square(), weight)
         entropy_loss = -torch.dot(entropy, weight)

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlmem.action_head import Actions
 from rlmem.agents.recurrent_policy import RecurrentPolicy
-from rlmem.cell import FloatArray
+from rlmem.array_steps import FloatArray
 from rlmem.cells import Stack
 from rlmem.policy import Trunks
 from rlmem.rollout import IntArray, Rollout, joined_steps, map_observations
@@ -30,7 +31,7 @@ class Minibatch(NamedTuple):
     """The states before the first slots, each part [B, ...]."""
     mask: FloatArray
     """[M] 1 in slots with a step, 0 elsewhere; all below are finite but without meaning where it is 0."""
-    actions: Tensor
+    actions: Actions
     """[M, A]"""
     log_probs: FloatArray
     """[M] of the actions when they were taken."""
@@ -69,7 +70,7 @@ def lay_out_minibatch(
         blank=None if grid.blank is None else torch.from_numpy(grid.blank).to(device),
         states=_column_states(policy, rollout, rows, grid.source),
         mask=mask,
-        actions=torch.from_numpy(of_steps(rollout.actions)).to(device),
+        actions=of_steps(rollout.actions),
         log_probs=of_steps(rollout.log_probs),
         values=of_steps(rollout.values),
         advantages=advantages * mask,

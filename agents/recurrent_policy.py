@@ -19,8 +19,8 @@ from torch import Tensor
 
 from rlmem.action_head import Actions, Categorical, Gaussian
 from rlmem.agents.flat_parameters import FlatParameters
-from rlmem.cell import ArrayState, FloatArray
-from rlmem.policy import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state, restart
+from rlmem.array_steps import ArrayState, FloatArray, restart
+from rlmem.policy import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state
 from rlmem.rollout import Observations, map_observations
 
 _ENCODED_AT_ONCE = 512
@@ -90,7 +90,7 @@ class RecurrentPolicy(BasePolicy):
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
         if self.plain_observations:
             assert not isinstance(observations, dict)
-            return observations.reshape(len(observations), -1).astype(np.float32)
+            return observations.reshape(len(observations), -1).astype(np.float32, copy=False)
         count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         with torch.no_grad():
             # some at a time: what a network for images holds on the way is far larger than its features

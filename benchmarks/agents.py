@@ -10,9 +10,11 @@ Markdown table; with ``--cells``, one of the cells' forward and backward passes 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,12 +133,48 @@ AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
     "sb3-contrib as shipped": contrib("MlpLstmPolicy"),
     "sb3-contrib, one-line fix": contrib(OneLineFix),
     "ours": ours(),
+    "ours, seq_len 64": ours(seq_len=64),
     "ours, seq_len 32": ours(seq_len=32),
     "ours, shared trunk": ours(policy_kwargs={"shared": True}),
     "ours, RTU": ours(cell="rtu"),
     "ours, minGRU": ours(cell="min_gru"),
     "sb3 PPO, no memory": feed_forward,
 }
+
+
+def serve(pipe: Connection, name: str, hidden: int, episode_length: int) -> None:
+    """Measure one agent as often as asked, in a process of its own: agents share neither memory pools nor caches."""
+    torch.set_num_threads(1)
+    agent = Clocked(AGENTS[name], hidden, episode_length)
+    while True:
+        pipe.send(None)
+        rollouts = pipe.recv()
+        if not rollouts:
+            return
+        pipe.send(agent.measure(rollouts))
+
+
+class Measured:
+    """An agent in a process of its own."""
+
+    def __init__(self, name: str, hidden: int, episode_length: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, name, hidden, episode_length))
+        self.process.start()
+        self.pipe.recv()
+
+    def measure(self, rollouts: int) -> Cost:
+        """Run some rollouts and updates there."""
+        self.pipe.send(rollouts)
+        cost: Cost = self.pipe.recv()
+        self.pipe.recv()
+        return cost
+
+    def close(self) -> None:
+        """End the process."""
+        self.pipe.send(0)
+        self.process.join()
 
 
 class Clocked:
@@ -176,11 +214,13 @@ def benchmark_agents(repeats: int) -> None:
     print("|---|" + "---|" * len(cases))
     table = {name: [] for name in AGENTS}  # type: dict[str, list[str]]
     for hidden, length in cases:
-        clocked = {name: Clocked(make, hidden, length) for name, make in AGENTS.items()}
+        measured = {name: Measured(name, hidden, length) for name in AGENTS}
         costs: dict[str, list[Cost]] = {name: [] for name in AGENTS}
         for _ in range(repeats):
-            for name, agent in clocked.items():
-                costs[name].append(agent.measure(1 if "contrib" in name else 2))
+            for name, agent in measured.items():
+                costs[name].append(agent.measure(2))
+        for agent in measured.values():
+            agent.close()
         medians = {
             name: Cost(*(statistics.median(part) for part in zip(*runs, strict=True))) for name, runs in costs.items()
         }
@@ -214,11 +254,11 @@ def benchmark_cells(repeats: int) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="one repeat instead of three")
+    parser.add_argument("--quick", action="store_true", help="one repeat instead of five")
     parser.add_argument("--cells", action="store_true", help="the cells alone")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    (benchmark_cells if arguments.cells else benchmark_agents)(1 if arguments.quick else 3)
+    (benchmark_cells if arguments.cells else benchmark_agents)(1 if arguments.quick else 5)
 
 
 if __name__ == "__main__":

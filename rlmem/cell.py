@@ -13,15 +13,15 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from rlmem.array_steps import ArrayState, FloatArray, Function, MakeLinear, NumpyStep, Weights, numpy_linear
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
-FloatArray = NDArray[np.float32]
-ArrayState = tuple[FloatArray, ...]
-NumpyStep = Callable[[FloatArray, ArrayState], tuple[FloatArray, ArrayState]]
-"""One step of a cell on arrays: input [N, D] and state to output [N, H] and next state."""
+Vjp = Callable[[Tensor], Tensor]
+"""A vector-Jacobian product: from the gradient of the output to that of the input. Writes (does not add) the gradients
+of the parameters into their ``grad``."""
 
 
 class Unfolded(NamedTuple, Generic[State]):
@@ -36,7 +36,8 @@ class Unfolded(NamedTuple, Generic[State]):
 class Cell(nn.Module, Generic[State]):
     """One step of memory: ``output, state = cell(x, state)``; nothing is remembered in the module.
 
-    A new cell writes ``initial_state`` and ``forward``; ``scan`` and ``numpy_step`` are there to be made faster.
+    A new cell writes ``initial_state`` and ``forward``; ``scan``, ``with_vjp`` and ``numpy_step`` are there to be made
+    faster.
 
     Args:
         input_size: D, at least 1.
@@ -79,6 +80,10 @@ class Cell(nn.Module, Generic[State]):
                 state = choose(blank[t], fresh, state)
             outputs.append(output)
         return Unfolded(torch.stack(outputs), state)
+
+    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: State) -> tuple[Tensor, Vjp]:
+        """Return the output of :meth:`scan` without a graph, and what takes gradients back; none reach the state."""
+        return recorded(self, lambda leaf: self.scan(leaf, blank, state).output, xs)
 
     def unfold(self, xs: Tensor, episode_start: Tensor, state: State) -> Unfolded[State]:
         """Run over a sequence and start the state anew where an episode starts.
@@ -141,6 +146,75 @@ class Cell(nn.Module, Generic[State]):
                 return output.cpu().numpy(), tuple(part.cpu().numpy() for part in after)
 
         return step
+
+    def _array_step(self, make: Callable[[Weights, MakeLinear], NumpyStep]) -> NumpyStep:
+        """Return a step of :mod:`rlmem.array_steps` with copies of the weights, and PyTorch's matrix products."""
+        weights = {name: parameter.detach().cpu().numpy().copy() for name, parameter in self.named_parameters()}
+        return make(weights, torch_linear)
+
+
+_SMALL = 200_000
+"""Multiplications that numpy's BLAS runs on one thread: OpenBLAS shares out more than 2**18."""
+_LARGE = 100_000
+"""Weights from which oneDNN's product is worth its overhead of 10 microseconds."""
+
+
+def torch_linear(weight: FloatArray, bias: FloatArray) -> Function:
+    """Return the linear map on arrays by the fastest product for its size.
+
+    numpy's has the least overhead, but its number of threads cannot be set: only for products that it runs on one.
+    oneDNN's takes half the time of the others from some 100,000 weights on.
+    """
+    in_numpy, size = numpy_linear(weight, bias), weight.size
+    weights, biases = torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(bias.astype(np.float32))
+    packed = torch.ops.mkldnn._reorder_linear_weight(weights, None) if size >= _LARGE and _has_one_dnn() else None
+
+    def run(x: FloatArray) -> FloatArray:
+        if len(x) * size <= _SMALL:
+            return in_numpy(x)
+        with torch.inference_mode():
+            if packed is not None and len(x) > 1:
+                output = torch.ops.mkldnn._linear_pointwise(torch.from_numpy(x), packed, biases, "none", [], "")
+            else:
+                output = nn.functional.linear(torch.from_numpy(x), weights, biases)
+            product: FloatArray = output.numpy()
+            return product
+
+    return run
+
+
+def _has_one_dnn() -> bool:
+    names = ("_linear_pointwise", "_reorder_linear_weight")
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built and all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+def recorded(module: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Vjp]:
+    """Return what a function with the parameters of ``module`` makes of ``x``, and its vector-Jacobian product."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        output = function(leaf)
+
+    def vjp(grad: Tensor) -> Tensor:
+        grads = torch.autograd.grad(output, [*parameters, leaf], grad, allow_unused=True, materialize_grads=True)
+        for parameter, new in zip(parameters, grads, strict=False):
+            write_grad(parameter, new)
+        return grads[-1]
+
+    return output.detach(), vjp
+
+
+def write_grad(parameter: Tensor, grad: Tensor) -> None:
+    """Set a parameter's gradient, in the memory it has if it has one."""
+    grad_memory(parameter).copy_(grad.detach())
+
+
+def grad_memory(parameter: Tensor) -> Tensor:
+    """Return a parameter's gradient, made if it has none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 def rebuild(like: State, parts: Iterable[Tensor]) -> State:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from rlmem.action_head import Categorical, Gaussian
-from rlmem.cell import ArrayState, FloatArray
+from rlmem.array_steps import ArrayState, FloatArray, Function, mlp
+from rlmem.cell import torch_linear
 from rlmem.cells import CELLS, Stack
 from rlmem.cells.initialisation import Init, check_init
 from rlmem.fused_mlp import MLP
@@ -118,9 +117,35 @@ class ActorCritic(nn.Module):
         critic = actor if self.settings.shared else self.critic.scan(features, blank, states.critic).output
         return Evaluated(self.actor_net(actor), self.critic_net(critic).squeeze(-1))
 
+    def with_vjp(
+        self, features: Tensor, blank: Tensor | None, states: Trunks
+    ) -> tuple[Evaluated, Callable[[Tensor, Tensor], Tensor]]:
+        """Evaluate a grid as :meth:`forward` does, without a graph.
+
+        Returns:
+            What :meth:`forward` returns, and a function from the gradients of ``outputs`` [T B, P] and ``values`` [T B]
+            to that of ``features``, which writes the gradients of the parameters into their ``grad``.
+        """
+        actor, actor_vjp = self.actor.with_vjp(features, blank, states.actor)
+        outputs, outputs_vjp = self.actor_net.with_vjp(actor.flatten(0, 1))
+        critic, critic_vjp = actor, actor_vjp
+        if not self.settings.shared:
+            critic, critic_vjp = self.critic.with_vjp(features, blank, states.critic)
+        values, values_vjp = self.critic_net.with_vjp(critic.flatten(0, 1))
+
+        def vjp(grad_outputs: Tensor, grad_values: Tensor) -> Tensor:
+            by_actor = outputs_vjp(grad_outputs).view_as(actor)
+            by_critic = values_vjp(grad_values.unsqueeze(-1)).view_as(critic)
+            if self.settings.shared:
+                return actor_vjp(by_actor + by_critic)
+            return actor_vjp(by_actor) + critic_vjp(by_critic)
+
+        grid = features.shape[:2]
+        return Evaluated(outputs.view(*grid, -1), values.view(grid)), vjp
+
     def numpy_actor(self) -> NumpyActor:
         """Return the actor on arrays."""
-        trunk, net = self.actor.numpy_step(), _numpy_mlp(self.actor_net)
+        trunk, net = self.actor.numpy_step(), self._array_net()
 
         def step(features: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
             hidden, state = trunk(features, state)
@@ -128,20 +153,17 @@ class ActorCritic(nn.Module):
 
         return NumpyActor(step, array_state(self.actor.initial_state(1)))
 
+    def _array_net(self) -> Function:
+        layers = [layer for layer in self.actor_net if isinstance(layer, nn.Linear)]
+        arrays = [
+            (part.weight.detach().cpu().numpy().copy(), part.bias.detach().cpu().numpy().copy()) for part in layers
+        ]
+        return mlp(arrays, self.settings.activation, torch_linear)
+
 
 def array_state(state: tuple[Tensor, ...]) -> ArrayState:
     """Return copies of the parts of a state as arrays."""
     return tuple(part.detach().cpu().numpy().copy() for part in state)
-
-
-def restart(state: ArrayState, fresh: ArrayState, episode_start: np.ndarray) -> ArrayState:
-    """Return the state with the rows [N] where an episode starts as in ``fresh`` (each part [1, ...])."""
-    if not episode_start.any():
-        return state
-    return tuple(
-        np.where(episode_start.reshape(-1, *(1,) * (part.ndim - 1)), new, part)
-        for part, new in zip(state, fresh, strict=True)
-    )
 
 
 def _trunk(feature_size: int, settings: NetworkSettings) -> Stack:
@@ -165,23 +187,3 @@ def _mlp(size: int, layers: Sequence[int], outputs: int, activation: str, *, gai
             nn.init.orthogonal_(module.weight, gain if module is modules[-1] else 2**0.5)
             nn.init.zeros_(module.bias)
     return MLP(*modules)
-
-
-def _numpy_mlp(network: nn.Sequential) -> Callable[[FloatArray], FloatArray]:
-    """Return a network of linear layers and activations on arrays."""
-    layers: list[Callable[[FloatArray], FloatArray]] = []
-    for module in network:
-        if isinstance(module, nn.Linear):
-            weight, bias = module.weight.detach().cpu().numpy().T.copy(), module.bias.detach().cpu().numpy().copy()
-            layers.append(lambda x, w=weight, b=bias: x @ w + b)  # type: ignore[misc]
-        elif isinstance(module, nn.Tanh):
-            layers.append(np.tanh)
-        else:
-            layers.append(lambda x, f=module: f(torch.from_numpy(x)).numpy())  # type: ignore[misc]
-
-    def run(x: FloatArray) -> FloatArray:
-        for layer in layers:
-            x = layer(x)
-        return x
-
-    return run

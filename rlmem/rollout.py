@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.cell import ArrayState
+from rlmem.array_steps import ArrayState
 from rlmem.returns import BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
@@ -144,12 +144,44 @@ def lay_out(starts: BoolArray, first_step: IntArray, stride: int) -> Grid:
         first_step: [R] the number of each row's first step.
         stride: What the number of a step grows by with time.
     """
-    n_rows, length = starts.shape
+    row, _, size, continues = pieces = cut_rows(starts)
+    column, top = fill_columns(size, continues)
+    step, blank = make_grid(size, column, top, pieces.steps(first_step, stride))
+    source = np.full(step.shape[1], -1, np.int64)
+    source[column[continues]] = row[continues]
+    return Grid(step, blank, source)
+
+
+class Pieces(NamedTuple):
+    """Rows cut at episode starts: P pieces in the order of rows, then of time."""
+
+    row: IntArray
+    """[P] the row of each piece."""
+    begin: IntArray
+    """[P] where in its row it begins."""
+    size: IntArray
+    """[P] its steps."""
+    continues: BoolArray
+    """[P] where its episode began before the row."""
+
+    def steps(self, first_step: IntArray, stride: int) -> IntArray:
+        """Return the numbers of all steps, one piece after the other, of rows that begin with ``first_step`` [R]."""
+        within = np.arange(self.size.sum()) - np.repeat(np.cumsum(self.size) - self.size, self.size)
+        steps: IntArray = np.repeat(first_step[self.row] + self.begin * stride, self.size) + within * stride
+        return steps
+
+
+def cut_rows(starts: BoolArray) -> Pieces:
+    """Cut rows [R, L] where episodes start."""
     cut = starts.copy()
     cut[:, 0] = True
     row, begin = np.nonzero(cut)
-    size = np.diff(np.append(row * length + begin, n_rows * length))
-    continues = ~starts[row, begin]
+    size = np.diff(np.append(row * starts.shape[1] + begin, starts.size))
+    return Pieces(row, begin, size, ~starts[row, begin])
+
+
+def fill_columns(size: IntArray, continues: BoolArray) -> tuple[IntArray, IntArray]:
+    """Return the column and the first slot of pieces [P], in columns as high as the longest of them."""
     order = np.lexsort((-size, ~continues))
     height = int(size.max())
     sizes, column, top = size.tolist(), np.empty(len(size), np.int64), np.empty(len(size), np.int64)
@@ -167,18 +199,24 @@ def lay_out(starts: BoolArray, first_step: IntArray, stride: int) -> Grid:
         column[piece], top[piece] = where, height - left + need - sizes[piece]
         left -= need
         room.insert(bisect_left(room, (left, where)), (left, where))
-    step = np.full((height, n_columns), -1, np.int64)
-    within = np.arange(n_rows * length) - np.repeat(row * length + begin, size)
-    step[np.repeat(top, size) + within, np.repeat(column, size)] = (
-        np.repeat(first_step[row] + begin * stride, size) + within * stride
-    )
-    source = np.full(n_columns, -1, np.int64)
-    source[column[continues]] = row[continues]
-    blank = None
-    if (top > 0).any():
-        blank = np.zeros(step.shape, bool)
-        blank[top[top > 0] - 1, column[top > 0]] = True
-    return Grid(step, blank, source)
+    return column, top
+
+
+def make_grid(size: IntArray, column: IntArray, top: IntArray, numbers: IntArray) -> tuple[IntArray, BoolArray | None]:
+    """Write the numbers of all pieces' steps, one piece after the other, into a grid.
+
+    Returns:
+        The grid [S, B], -1 where no step stands, and the blanks [S, B]: one before each piece that is not at the top.
+    """
+    step = np.full((int((top + size).max()), int(column.max()) + 1), -1, np.int64)
+    within = np.arange(len(numbers)) - np.repeat(np.cumsum(size) - size, size)
+    step[np.repeat(top, size) + within, np.repeat(column, size)] = numbers
+    under = top > 0
+    if not under.any():
+        return step, None
+    blank = np.zeros(step.shape, bool)
+    blank[top[under] - 1, column[under]] = True
+    return step, blank
 
 
 def map_observations(function: Callable[[NDArray[Any]], Any], observations: Observations) -> Any:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rlmem.array_steps import NumpyStep, elman_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import uniform
 
@@ -64,3 +65,7 @@ class Elman(Cell[ElmanState]):
                 hidden = hidden * keeps[t]
             outputs.append(hidden)
         return Unfolded(torch.stack(outputs), ElmanState(hidden))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(elman_step)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rlmem.array_steps import NumpyStep, elstm_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import Init, check_init, forget_bias, uniform
 
@@ -77,6 +78,10 @@ class ELSTM(Cell[ELSTMState]):
                 cell = cell * keeps[t]
             cells.append(cell)
         return Unfolded(self._read(output, torch.stack(cells)), ELSTMState(cell))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(elstm_step)
 
     def _keep(self, forget: Tensor, candidate: Tensor, cell: Tensor) -> Tensor:
         gate = torch.sigmoid(torch.addcmul(forget, self.forget_weight, cell))

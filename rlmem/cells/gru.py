@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from rlmem.array_steps import NumpyStep, gru_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import Init, check_init, forget_bias, uniform
 
@@ -77,6 +78,10 @@ class GRU(Cell[GRUState]):
         keep = None if blank is None else (~blank).unsqueeze(-1).to(xs.dtype)
         hidden: Tensor = _GRUScan.apply(drive, self.hidden_weight, self.candidate_bias, state.hidden, keep)  # type: ignore[no-untyped-call]
         return Unfolded(hidden, GRUState(hidden[-1]))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(gru_step)
 
 
 class _GRUScan(Function):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rlmem.array_steps import NumpyStep, lru_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import slow_phases, time_constants
 from rlmem.cells.linear_scan import blanked, linear_scan
@@ -74,6 +75,10 @@ class LRU(Cell[LRUState]):
         decay = blanked(self.eigenvalues().expand_as(drive), blank)
         states = linear_scan(decay, drive, torch.complex(state.real, state.imaginary))
         return Unfolded(self._read(xs, states.real, states.imag), LRUState(states[-1].real, states[-1].imag))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(lru_step)
 
     def _drive(self, x: Tensor) -> Tensor:
         gain = torch.exp(self.log_gain)

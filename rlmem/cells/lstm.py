@@ -12,17 +12,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlmem.cell import ArrayState, Cell, FloatArray, NumpyStep, Unfolded
+from rlmem.array_steps import NumpyStep, lstm_step
+from rlmem.cell import Cell, Unfolded, Vjp, write_grad
 from rlmem.cells.initialisation import Init, check_init, forget_bias, uniform
 
 _SHUT = -1e4
 """Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
 
-_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+_LSTM_MODE = 2
+"""The LSTM among the kinds of recurrent layers in PyTorch's oneDNN calls."""
+
+_built_with_one_dnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_one_dnn_backward = (
+    torch.ops.aten.mkldnn_rnn_layer_backward.default
+    if _built_with_one_dnn and hasattr(torch.ops.aten, "mkldnn_rnn_layer_backward")
+    else None
+)
 
 
 class LSTMState(NamedTuple):
@@ -82,6 +90,46 @@ class LSTM(Cell[LSTMState]):
 
     def scan(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> Unfolded[LSTMState]:
         """Run over the whole sequence in one fused call; a blank is one more input, which shuts the gates."""
+        xs, weights, start = self._fused_arguments(xs, blank, state)
+        train = torch.is_grad_enabled()
+        output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
+        return Unfolded(output, LSTMState(hidden[0], cell[0]))
+
+    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> tuple[Tensor, Vjp]:
+        """Return the output of :meth:`scan` without a graph, and what takes gradients back.
+
+        Calls oneDNN's forward and backward pass where :meth:`scan` uses them too: with a hundred steps a graph costs a
+        third as much again.
+        """
+        if _one_dnn_backward is None or xs.device.type != "cpu" or xs.dtype != torch.float32:
+            return super().with_vjp(xs, blank, state)
+        with torch.no_grad():
+            inputs, (w, u, b, zero), (hidden, cell) = self._fused_arguments(xs, blank, state)
+        w, u, b = w.detach(), u.detach(), b.detach()
+        size = self.hidden_size
+        with torch.enable_grad():  # without, oneDNN keeps nothing for the backward pass
+            output, last_hidden, last_cell, workspace = torch.mkldnn_rnn_layer(
+                inputs, w, u, b, zero, hidden, cell, False, [], _LSTM_MODE, size, 1, True, False, False, True
+            )
+
+        def vjp(grad: Tensor) -> Tensor:
+            assert _one_dnn_backward is not None
+            by_inputs, by_w, by_u, by_b, *_ = _one_dnn_backward(
+                *(inputs, w, u, b, zero, hidden, cell, output, last_hidden, last_cell, grad.contiguous(), None, None),
+                *(False, _LSTM_MODE, size, 1, True, True, False, [], False, workspace),
+            )
+            write_grad(self.input_weight, by_w[:, : self.input_size])
+            write_grad(self.hidden_weight, by_u)
+            write_grad(self.bias, by_b)
+            by_xs: Tensor = by_inputs[..., : self.input_size]
+            return by_xs
+
+        return output, vjp
+
+    def _fused_arguments(
+        self, xs: Tensor, blank: Tensor | None, state: LSTMState
+    ) -> tuple[Tensor, list[Tensor], tuple[Tensor, Tensor]]:
+        """Return inputs, weights and start as the fused call wants them."""
         input_weight: Tensor = self.input_weight
         if blank is not None:
             shut = self.bias.new_full((4, self.hidden_size, 1), _SHUT)
@@ -89,37 +137,8 @@ class LSTM(Cell[LSTMState]):
             input_weight = torch.cat((input_weight, shut.view(-1, 1)), 1)
             xs = torch.cat((xs, blank.unsqueeze(-1).to(xs.dtype)), -1)
         weights = [input_weight, self.hidden_weight, self.bias, torch.zeros_like(self.bias)]
-        start = (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
-        train = torch.is_grad_enabled()
-        output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
-        return Unfolded(output, LSTMState(hidden[0], cell[0]))
+        return xs, weights, (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
 
     def numpy_step(self) -> NumpyStep:
-        """Return one step on arrays: one matrix product, and one tanh for all four gates."""
-        hidden_size = self.hidden_size
-        with torch.no_grad():
-            # sigmoid(z) = (1 + tanh(z / 2)) / 2
-            scale = self.bias.new_full((4, hidden_size), 0.5)
-            scale[2] = 1.0
-            weight = (torch.cat((self.input_weight, self.hidden_weight), 1) * scale.view(-1, 1)).cpu()
-            bias = (self.bias * scale.view(-1)).cpu()
-
-        def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
-            hidden, cell = state
-            # PyTorch multiplies: its number of threads can be set, that of numpy's BLAS cannot
-            product = nn.functional.linear(torch.from_numpy(np.concatenate((x, hidden), 1)), weight, bias)
-            # one block of memory a gate: the operations below take half the time
-            gates = np.tanh(product.numpy().reshape(-1, 4, hidden_size).transpose(1, 0, 2), order="C")
-            input_gate, forget_gate, candidate, output_gate = gates
-            for gate in (input_gate, forget_gate, output_gate):
-                gate += _ONE
-            forget_gate *= cell
-            input_gate *= candidate
-            forget_gate += input_gate
-            forget_gate *= _HALF
-            output: FloatArray = np.tanh(forget_gate)
-            output *= output_gate
-            output *= _HALF
-            return output, (output, forget_gate)
-
-        return step
+        """Return one step on arrays, without a graph."""
+        return self._array_step(lstm_step)

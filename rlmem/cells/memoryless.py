@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rlmem.array_steps import NumpyStep, memoryless_step
 from rlmem.cell import Cell, Unfolded
 
 
@@ -38,3 +39,7 @@ class Memoryless(Cell[tuple[Tensor, ...]]):
     def scan(self, xs: Tensor, blank: Tensor | None, state: tuple[Tensor, ...]) -> Unfolded[tuple[Tensor, ...]]:
         """Map all inputs [T, N, D] at once."""
         return Unfolded(torch.tanh(self.linear(xs)), state)
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(memoryless_step)

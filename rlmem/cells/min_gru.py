@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rlmem.array_steps import NumpyStep, min_gru_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import Init, check_init, forget_bias
 from rlmem.cells.linear_scan import blanked, linear_scan
@@ -66,3 +67,7 @@ class MinGRU(Cell[MinGRUState]):
         keep = blanked(torch.sigmoid(-gate), blank)
         states = linear_scan(keep, blanked(torch.sigmoid(gate) * candidate, blank), state.hidden)
         return Unfolded(states, MinGRUState(states[-1]))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(min_gru_step)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlmem.cell import ArrayState, Cell, FloatArray, NumpyStep, Unfolded
+from rlmem.array_steps import NumpyStep, rtu_step
+from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import slow_phases, time_constants
 from rlmem.cells.linear_scan import blanked, linear_scan
 
@@ -81,19 +81,8 @@ class RTU(Cell[RTUState]):
         return Unfolded(output, RTUState(states[-1].real, states[-1].imag))
 
     def numpy_step(self) -> NumpyStep:
-        """Return one step on arrays, with eigenvalues and scaled weights computed once."""
-        with torch.no_grad():
-            eigenvalues, weight = self.eigenvalues().cpu().numpy(), self._scaled_weight().t().cpu().numpy().copy()
-        cosine, sine, units = eigenvalues.real.copy(), eigenvalues.imag.copy(), self.hidden_size // 2
-
-        def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
-            real, imaginary = state
-            parts = x @ weight
-            parts[:, :units] += cosine * real - sine * imaginary
-            parts[:, units:] += cosine * imaginary + sine * real
-            return np.tanh(parts), (parts[:, :units], parts[:, units:])
-
-        return step
+        """Return one step on arrays, without a graph."""
+        return self._array_step(rtu_step)
 
     def _drive(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self._scaled_weight())

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from rlmem.cell import AnyCell, ArrayState, Cell, FloatArray, NumpyStep, Unfolded, rebuild
+from rlmem.array_steps import NumpyStep, stack_step
+from rlmem.cell import AnyCell, Cell, Unfolded, Vjp, rebuild
 
 
 class Stack(Cell[tuple[Tensor, ...]]):
@@ -56,19 +57,23 @@ class Stack(Cell[tuple[Tensor, ...]]):
             after.extend(new)
         return Unfolded(xs, tuple(after))
 
+    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: tuple[Tensor, ...]) -> tuple[Tensor, Vjp]:
+        """Return the output of :meth:`scan` without a graph, and what takes gradients back through each layer."""
+        vjps = []
+        for layer, parts in zip(self._cells, self._split(state), strict=True):
+            xs, vjp = layer.with_vjp(xs, blank, rebuild(layer.initial_state(0), parts))
+            vjps.append(vjp)
+
+        def back(grad: Tensor) -> Tensor:
+            for vjp in reversed(vjps):
+                grad = vjp(grad)
+            return grad
+
+        return xs, back
+
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays through all layers."""
-        steps = [layer.numpy_step() for layer in self._cells]
-        ends = [sum(self._widths[: i + 1]) for i in range(len(self._widths))]
-
-        def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
-            after: ArrayState = ()
-            for layer, end, width in zip(steps, ends, self._widths, strict=True):
-                x, new = layer(x, state[end - width : end])
-                after += new
-            return x, after
-
-        return step
+        return stack_step([layer.numpy_step() for layer in self._cells], self._widths)
 
     def _split(self, state: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
         parts, at = [], 0
