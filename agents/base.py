@@ -146,6 +146,17 @@ class Agent(ABC):
         self.env_steps = int(meta["env_steps"])
 
 
+def memory_to_learn(spec: TaskSpec | None, asked: int | None) -> int:
+    """Return T, the control steps that gates should remember before training, at least 3.
+
+    Args:
+        spec: The task's longest memory or credit length is taken; 100 where it is unknown.
+        asked: Taken instead, if not None.
+    """
+    task = max(spec.memory_length[1], spec.credit_length[1]) if spec else 100
+    return max(3, asked or task)
+
+
 def as_rows(mask: Array | None, rows: int) -> NDArray[np.bool_]:
     """Return episode starts [N]; None means that no episode starts."""
     return np.zeros(rows, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlmem.agents import recurrent_checkpoint
-from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit
+from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory_to_learn
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
@@ -126,8 +126,7 @@ class RecurrentAgent(Agent):
     @property
     def memory_length(self) -> int:
         """T, control steps, at least 3."""
-        task = max(self.spec.memory_length[1], self.spec.credit_length[1]) if self.spec else 100
-        return max(3, self.settings.memory_length or task)
+        return memory_to_learn(self.spec, self.settings.memory_length)
 
     @property
     def n_steps(self) -> int:

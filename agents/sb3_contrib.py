@@ -18,7 +18,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from rlmem.agents.base import Array, as_rows
+from rlmem.agents.base import Array, as_rows, memory_to_learn
 from rlmem.agents.sb3 import PPOSettings, SB3Agent, ppo_arguments
 
 
@@ -113,8 +113,7 @@ class SB3RecurrentPPO(SB3Agent):
     @property
     def memory_length(self) -> int:
         """T, control steps, at least 3."""
-        task = max(self.spec.memory_length[1], self.spec.credit_length[1]) if self.spec else 100
-        return max(3, self.settings.memory_length or task)
+        return memory_to_learn(self.spec, self.settings.memory_length)
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""

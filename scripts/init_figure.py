@@ -69,7 +69,7 @@ def main(options: Options) -> None:
     success.set_ylim(-0.03, 1.05)
     success.set_ylabel("success on 200 test episodes")
     steps.set_ylim(0, options.most_steps / 1000 * 1.05)
-    steps.set_ylabel("thousand env steps until validated, or given up")
+    steps.set_ylabel("thousand env steps (300: given up)")
     for panel in (success, steps):
         panel.set_xticks(range(len(INITS)), INITS.values())
         panel.set_xlim(-0.5, len(INITS) - 0.5)

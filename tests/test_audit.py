@@ -12,7 +12,7 @@ import pytest
 from rlmem.envs.audit import QUICK, Certificate, Finding, SearchSettings, audit
 from rlmem.envs.audit.adversary import SCRIPTED, Opponent
 from rlmem.envs.audit.bench import Bench, Seeds
-from rlmem.envs.audit.bounds import clopper_pearson, mean_bounds
+from rlmem.envs.audit.bounds import mean_bounds, rate_bounds
 from rlmem.envs.audit.decodability import decode
 from rlmem.envs.audit.policies import Family
 from rlmem.envs.corridor import exploiters
@@ -198,15 +198,15 @@ def test_a_faint_cue_is_decoded_and_noise_is_not() -> None:
     rng = np.random.default_rng(0)
     cues = rng.integers(0, 3, 600)
     hits, tries = decode(rng.normal(size=(600, 5)), cues, 3)
-    assert clopper_pearson(hits, tries, 0.999)[0] < 1 / 3
+    assert rate_bounds(hits, tries, 0.999)[0] < 1 / 3
     hits, tries = decode(np.stack((np.ones(600), 1e-7 * cues), axis=-1), cues, 3)
     assert (hits, tries) == (300, 300)
     assert decode(np.ones((600, 2)), cues, 3) == (0, 0)
 
 
 def test_bounds_are_those_of_the_textbook() -> None:
-    assert clopper_pearson(0, 200, 0.99) == pytest.approx((0.0, 1.0 - 0.01 ** (1 / 200)))
-    assert clopper_pearson(200, 200, 0.99) == pytest.approx((0.01 ** (1 / 200), 1.0))
+    assert rate_bounds(0, 200, 0.99) == pytest.approx((0.0, 1.0 - 0.01 ** (1 / 200)))
+    assert rate_bounds(200, 200, 0.99) == pytest.approx((0.01 ** (1 / 200), 1.0))
     assert mean_bounds(np.array([1.0, 2.0, 3.0]), 0.95) == pytest.approx((2.0 - 1.6859, 2.0 + 1.6859), abs=1e-3)
 
 

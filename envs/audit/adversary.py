@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlmem.envs.audit.bench import Act, Bench, Seeds, Stopwatch
-from rlmem.envs.audit.bounds import clopper_pearson, mean_bounds
+from rlmem.envs.audit.bounds import mean_bounds, rate_bounds
 from rlmem.envs.audit.certificate import Finding
 from rlmem.envs.audit.search import SearchSettings, search
 from rlmem.envs.corridor.exploiters import Exploiter
@@ -95,7 +95,7 @@ def _test(
     values = played.value(spec.metric)
     hits, value = int(values.sum()), float(values.mean())
     if spec.metric == "success":
-        lower, upper = clopper_pearson(hits, episodes, CONFIDENCE)
+        lower, upper = rate_bounds(hits, episodes, CONFIDENCE)
     else:
         lower, upper = mean_bounds(values, CONFIDENCE)
     ceiling = spec.memoryless.value

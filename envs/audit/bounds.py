@@ -6,22 +6,18 @@ import numpy as np
 from scipy import stats
 
 from rlmem.envs.memory_task import Floats
+from rlmem.evaluation import clopper_pearson
 
 
-def clopper_pearson(hits: int, tries: int, confidence: float) -> tuple[float, float]:
-    """Return the exact one-sided lower and upper bound of a rate, each at ``confidence``.
-
-    Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
-    Biometrika 26, 1934.
+def rate_bounds(hits: int, tries: int, confidence: float) -> tuple[float, float]:
+    """Return the exact one-sided lower and upper bound of a rate, each at ``confidence``, by Clopper and Pearson.
 
     Args:
         hits: From 0 to ``tries``.
         tries: At least 1.
         confidence: Such as 0.99.
     """
-    lower = float(stats.beta.ppf(1.0 - confidence, hits, tries - hits + 1)) if hits else 0.0
-    upper = float(stats.beta.ppf(confidence, hits + 1, tries - hits)) if hits < tries else 1.0
-    return lower, upper
+    return clopper_pearson(hits, tries, 2.0 * confidence - 1.0)
 
 
 def mean_bounds(values: Floats, confidence: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlmem.envs.audit.bench import Played
-from rlmem.envs.audit.bounds import clopper_pearson
+from rlmem.envs.audit.bounds import rate_bounds
 from rlmem.envs.audit.certificate import Finding, Result
 from rlmem.envs.memory_task import Floats, Ints
 
@@ -75,7 +75,7 @@ def check_decodability(
         elif tries == 0:
             detail = f"the same in all {len(cues)} episodes: it says nothing"
         else:
-            value, (lower, upper) = hits / tries, clopper_pearson(hits, tries, confidence)
+            value, (lower, upper) = hits / tries, rate_bounds(hits, tries, confidence)
             readable = lower > 1.0 / num_cues
             if readable and claimed:
                 result = "broken"
