@@ -38,6 +38,8 @@ from rlmem.envs.simulation import World, pybullet
 
 NAIVE_ID = "NaiveTMaze-v0"
 NUM_ENVS = (1, 8, 32)
+LENGTHS = (20, 100, 400, 1_000)
+"""Memory lengths, control steps, at which the guarded T-maze is measured."""
 WORKERS = 2
 DRAWN = 256
 """Control steps for which actions are drawn beforehand; they go round."""
@@ -189,6 +191,23 @@ def rates(robot: str, num_envs: int, *, repeats: int, seconds: float) -> dict[st
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
+def guarded_rates(robot: str, *, repeats: int) -> list[float]:
+    """Return the medians of environment steps per CPU-second with the default guard, one for each of ``LENGTHS``."""
+    found = []
+    for length in LENGTHS:
+        actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, 32, 2)).astype(np.float32)
+        contender = ours(robot, 32, actions, memory_length=length)
+        steps, measured = max(300, 2 * (length + 63)), []
+        for _ in range(repeats):
+            started = cpu_seconds()
+            for number in range(steps):
+                contender.step(number)
+            measured.append(steps * 32 / (cpu_seconds() - started))
+        contender.close()
+        found.append(statistics.median(measured))
+    return found
+
+
 def reset_microseconds(robot: str, *, resets: int) -> float:
     """Return the median CPU time of a reset in a vector environment of 32, an environment, without a guard."""
     env = gymnasium.make_vec("rlmem/TMaze-v0", 32, robot=robot, guard="none")
@@ -219,7 +238,9 @@ def machine() -> str:
     return f"{model}, {len(os.sched_getaffinity(0))} cores; {named}"
 
 
-def report(results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float]) -> str:
+def report(
+    results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float], guarded: dict[str, list[float]]
+) -> str:
     """Return the results as Markdown."""
     names = (OURS, OURS_WORKERS, OURS_GUARDED, DUMMY, DUMMY_KEPT, SUBPROC, FLOOR)
     lines = [
@@ -243,6 +264,10 @@ def report(results: dict[str, dict[int, dict[str, float]]], resets: dict[str, fl
     lines += ["", "| bar, at the largest N | " + " | ".join(results) + " |", f"|---|{'---|' * len(results)}"]
     for label, reached in bars(results, resets).items():
         lines.append(f"| {label} | {' | '.join(reached)} |")
+    lines += ["", "| guarded, N = 32, memory length | " + " | ".join(f"{length:,}" for length in LENGTHS) + " |"]
+    lines.append(f"|---|{'---|' * len(LENGTHS)}")
+    for robot, found in guarded.items():
+        lines.append(f"| {robot} | " + " | ".join(f"{rate:,.0f}" for rate in found) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -285,7 +310,8 @@ def main() -> None:
         robot: {number: rates(robot, number, repeats=repeats, seconds=seconds) for number in NUM_ENVS} for robot in BARS
     }
     resets = {robot: reset_microseconds(robot, resets=20 if arguments.quick else 200) for robot in BARS}
-    text = report(results, resets)
+    guarded = {robot: guarded_rates(robot, repeats=1 if arguments.quick else 5) for robot in BARS}
+    text = report(results, resets, guarded)
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

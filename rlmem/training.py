@@ -67,7 +67,14 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
     return agent
 
 
-def train(settings: RunSettings, out: Path, *, resume: bool = False, report: Report | None = None) -> Path:
+def train(
+    settings: RunSettings,
+    out: Path = Path("runs"),
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Path:
     """Train an agent and return the run's folder.
 
     Ctrl-C stops after the rollout at hand, with everything saved. A killed run resumes from its last evaluation.
@@ -75,6 +82,7 @@ def train(settings: RunSettings, out: Path, *, resume: bool = False, report: Rep
     Args:
         settings: The run.
         out: Folder of all runs.
+        folder: Folder of this run; None: ENV/AGENT/SEED below ``out``.
         resume: Go on with a run that lies there; ``settings.steps`` may be more than before.
         report: Called after each rollout with control steps so far and metrics.
 
@@ -86,7 +94,7 @@ def train(settings: RunSettings, out: Path, *, resume: bool = False, report: Rep
     """
     if not agent_class(settings.agent).learns:
         raise ValueError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
-    folder = settings.folder(out)
+    folder = folder or settings.folder(out)
     _check_folder(folder, settings, resume=resume)
     env, judge_env = make_env(settings, settings.envs, "same_step", workers=settings.workers), None
     try:

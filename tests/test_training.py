@@ -57,6 +57,10 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     assert trained_steps(folder) == 1024
     assert read_progress(folder)["env_steps"].tolist() == [256, 512, 768, 1024]
     assert (np.diff(read_progress(folder)["cpu_seconds"]) > 0).all()
+    moved = folder.rename(tmp_path / "moved")
+    assert train(RunSettings(**SMALL | {"steps": 1280}), folder=moved, resume=True) == moved
+    assert trained_steps(moved) == 1280
+    moved.rename(folder)
     with pytest.raises(ValueError, match="was trained with knobs"):
         train(RunSettings(**SMALL | {"knobs": {"robot": "diff_drive"}}), tmp_path, resume=True)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):

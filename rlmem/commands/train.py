@@ -56,17 +56,13 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True)
     options: Train = parsed.verb
     settings = _settings(parsed)
-    out, resume = options.out, options.resume
-    if parsed.run is not None:
-        out, resume = parsed.run.absolute().parents[2], True
-        if settings.folder(out) != parsed.run.absolute():
-            raise ValueError(f"{parsed.run} was moved: a run lies in ENV/AGENT/SEED below the folder of all runs")
     folder = settings.folder(options.out) if parsed.run is None else parsed.run
+    resume = options.resume or parsed.run is not None
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     bar = Bar(settings.steps)
     try:
         with bar:
-            train(settings, out, resume=resume, report=bar.report)
+            train(settings, folder=folder, resume=resume, report=bar.report)
     except Stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return 130
