@@ -19,14 +19,12 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-import rlmem.agents.settings
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
 from rlmem.cells import CELLS
 from rlmem.checkpoint import load_checkpoint, save_checkpoint
 from rlmem.rollout import lay_out
-from rlmem.toml import read_toml
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "net_arch": [8]}
 
@@ -533,10 +531,3 @@ def test_sb3_contribs_names_mean_the_same() -> None:
     settings = agent.policy.network.settings
     assert (settings.hidden_size, settings.n_layers, settings.shared, settings.cell) == (16, 2, True, "lstm")
     assert isinstance(agent.action_space, spaces.Discrete)
-
-
-def test_the_shipped_settings_are_arguments_of_ours() -> None:
-    settings = read_toml(Path(rlmem.agents.settings.__file__).with_name("recurrent_ppo.toml"))
-    agent = RecurrentPPO("MlpPolicy", MemoryBandit(16, 5), **settings)
-    assert agent.policy.network.settings.hidden_size == settings["policy_kwargs"]["hidden_size"]
-    assert agent.n_steps * agent.n_envs % agent.batch_size == 0

@@ -1,1 +1,0 @@
-"""Tuned hyperparameters, plain data: one TOML file an agent."""
