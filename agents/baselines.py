@@ -47,7 +47,7 @@ class Expert(Agent):
     @property
     def context(self) -> str:
         """How far back it can see, in words."""
-        return "the hidden state"
+        return "hidden state"
 
     def bind(self, env: VectorEnv[Any, Any, Any]) -> None:
         """Say whose expert is asked.

@@ -35,6 +35,7 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import PHYSICS
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import World, pybullet
+from rlmem.run_folder import processor
 
 NAIVE_ID = "NaiveTMaze-v0"
 NUM_ENVS = (1, 8, 32)
@@ -223,9 +224,6 @@ def reset_microseconds(robot: str, *, resets: int) -> float:
 
 def machine() -> str:
     """Say what was measured on, in one line."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     versions = {
         "Python": platform.python_version(),
         "PyBullet": version("pybullet"),
@@ -235,7 +233,7 @@ def machine() -> str:
         "rlmem": rlmem.__version__,
     }
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{model}, {len(os.sched_getaffinity(0))} cores; {named}"
+    return f"{processor()}, {len(os.sched_getaffinity(0))} cores; {named}"
 
 
 def report(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import tyro
@@ -25,6 +25,15 @@ from rlmem.training import agent_for, load_agent, make_env
 
 _EPISODES = 200
 _LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
+
+
+class Row(NamedTuple):
+    """What the table says of an agent."""
+
+    result: Evaluation
+    context: str
+    env_steps: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +70,22 @@ def run(argv: Sequence[str]) -> int:
     _train_side_by_side(runs, out, options)
     folders = {agent: settings.folder(out) for agent, settings in runs.items()}
 
-    rows: dict[str, tuple[Evaluation, float, float]] = {}
+    rows: dict[str, Row] = {}
     for agent in ("expert", *runs, "random"):
-        trained = folders.get(agent)
+        trained, cls = folders.get(agent), agent_class(agent)
         env = make_env(runs["ppo"], 50, "disabled")
         try:
-            acting = (
-                load_agent(trained, env, BEST) if trained else agent_for(_class(agent), _class(agent).Settings(), env)
-            )
+            acting = load_agent(trained, env, BEST) if trained else agent_for(cls, cls.Settings(), env)
             result = evaluate(acting, env, test_seeds(_EPISODES))
         finally:
             env.close()
         progress = Progress(trained / "progress.csv") if trained else None
         steps = progress.last("env_steps", 0.0) if progress else 0.0
         cost = progress.last("cpu_seconds", 0.0) if progress else 0.0
-        rows[agent] = (result, steps, cost)
+        rows[agent] = Row(result, acting.context, steps, cost)
     _print(rows)
 
-    spec = rows["expert"][0].spec
+    spec = rows["expert"].result.spec
     assert spec is not None
     picture, video = out / "learning_curve.png", out / "t_maze.mp4"
     curves = {_LABELS[agent]: [_renamed(read_progress(folder))] for agent, folder in folders.items()}
@@ -94,10 +101,6 @@ def run(argv: Sequence[str]) -> int:
     print(f"video           {video}\nlearning curve  {picture}\nruns            {out}")
     print(f"took {time.monotonic() - started:.0f} s")
     return 0
-
-
-def _class(agent: str) -> Any:
-    return agent_class(agent)
 
 
 def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) -> None:
@@ -146,19 +149,18 @@ def _renamed(columns: dict[str, Any]) -> dict[str, Any]:
     return {**columns, "success": columns["eval/success_rate"]}
 
 
-def _print(rows: dict[str, tuple[Evaluation, float, float]]) -> None:
+def _print(rows: dict[str, Row]) -> None:
     table = Table(
         "agent",
         *("success", "95 % interval", "memory score", "context", "env steps", "CPU s"),
         title=f"TMaze-v0, {_EPISODES} held-out episodes",
         title_justify="left",
     )
-    contexts = {"recurrent_ppo": "recurrent", "ppo": "1 observation", "expert": "hidden state", "random": "none"}
-    for agent, (result, steps, cpu) in rows.items():
+    for agent, (result, context, steps, cpu) in rows.items():
         low, high = result.interval
         trained = (f"{steps:,.0f}", f"{cpu:.1f}") if steps else ("-", "-")
         interval, score = f"{low:.3f} to {high:.3f}", f"{result.memory_score:+.2f}"
-        table.add_row(_LABELS[agent], f"{result.value:.3f}", interval, score, contexts[agent], *trained)
+        table.add_row(_LABELS[agent], f"{result.value:.3f}", interval, score, context, *trained)
     Console(width=100).print(table)
 
 
