@@ -1,0 +1,33 @@
+"""Kalman updates of parameters, GEKF and NDEKF, independent of any network.
+
+The filter holds what never changes; the state is a value::
+
+    kf = KalmanFilter(len(theta), KalmanSettings(p0=0.1), groups=groups)
+    state = kf.initial_state()
+    innovation, noise = likelihood.innovation(outputs, targets)
+    theta, state, report = kf.update(theta, state, likelihood.rows(rows), innovation, noise, weights)
+"""
+
+from rlmem.kalman.filter import KalmanFilter
+from rlmem.kalman.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from rlmem.kalman.planning import GEKF_LIMIT, KalmanPlan, choose, plan
+from rlmem.kalman.report import KalmanError, Projection, Report
+from rlmem.kalman.settings import KalmanSettings
+from rlmem.kalman.state import KalmanState
+
+__all__ = [
+    "GEKF_LIMIT",
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "KalmanError",
+    "KalmanFilter",
+    "KalmanPlan",
+    "KalmanSettings",
+    "KalmanState",
+    "Likelihood",
+    "Projection",
+    "Report",
+    "choose",
+    "plan",
+]

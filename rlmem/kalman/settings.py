@@ -1,0 +1,55 @@
+"""How a Kalman filter of parameters behaves. Only the ratios of p0, q and the noise R of the outputs matter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Form = Literal["covariance", "square_root"]
+"""P itself, or a factor A with P = A A^T, which cannot lose its positive sign but takes twice the time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KalmanSettings:
+    """Hyperparameters of a Kalman filter of parameters.
+
+    Args:
+        p0: Prior variance of a parameter (of scale 1).
+        q: Variance that an update adds to each parameter (of scale 1): process noise, for drifting targets. Only in
+            covariance form.
+        forgetting: lambda, by which P is divided at each update; 1 forgets nothing.
+        clip: Bound of the normalised innovations, in standard deviations (Huber's function); None does not bound.
+        form: "covariance" or "square_root".
+        trace_cap: Forgetting and process noise stop where they would take the trace of a group's P above so many times
+            that of the prior, so that P does not wind up where nothing excites it.
+
+    Raises:
+        ValueError: If a value is out of bounds, or process noise is asked of the square root.
+    """
+
+    p0: float = 0.1
+    q: float = 0.0
+    forgetting: float = 1.0
+    clip: float | None = 3.0
+    form: Form = "covariance"
+    trace_cap: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p0 < math.inf:
+            raise ValueError(f"p0 must be a finite variance above 0, got {self.p0}")
+        if not 0 <= self.q < math.inf:
+            raise ValueError(f"q must be a finite variance, at least 0, got {self.q}")
+        if not 0 < self.forgetting <= 1:
+            raise ValueError(f"forgetting must be above 0 and at most 1 (0.999 is common), got {self.forgetting}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be above 0 standard deviations, or None, got {self.clip}")
+        if self.form not in get_args(Form):
+            raise ValueError(f"form must be one of {get_args(Form)}, got {self.form!r}")
+        if not 1 <= self.trace_cap < math.inf:
+            raise ValueError(f"trace_cap must be at least 1 time the prior's trace, and finite, got {self.trace_cap}")
+        if self.q > 0 and self.form == "square_root":
+            raise ValueError(
+                f"the square_root form cannot add process noise, got q={self.q}: set q=0 and forgetting below 1, "
+                'or form="covariance"'
+            )
