@@ -1,0 +1,1 @@
+"""Control world: a puck without friction, pushed to where a goal was flashed."""

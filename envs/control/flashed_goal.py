@@ -1,0 +1,319 @@
+"""Flashed goal: a goal is lit and gone; bring a puck there whose velocity is not seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.envs.control.goals import (
+    CELLS,
+    DRIFT,
+    EDGE,
+    GOALS,
+    HOME,
+    REST,
+    TOLERANCE,
+    goal_in_cell,
+    without_goal,
+    without_velocity,
+)
+from rlmem.envs.control.puck import FORCE, PHYSICS, Puck, stop_at
+from rlmem.envs.control.scenery import CAMERAS, Table
+from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    OVER,
+    QUERY,
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    MemoryTask,
+    RecallSettings,
+    Step,
+    check_choice,
+    check_whole,
+    draw_length,
+)
+from rlmem.envs.simulation import World, pybullet
+from rlmem.spec import Ceiling, TaskSpec
+
+CUE_STEPS = 3
+"""Control steps for which the goal is lit."""
+MAX_SPEED = 2.0
+"""m/s, that is seen as 1."""
+_NEAR = 0.4
+"""m or m/s by which the reward of the judged puck falls to 1/e."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashedGoalSettings(RecallSettings):
+    """The knobs of the flashed goal. See also :class:`rlmem.envs.memory_task.RecallSettings`.
+
+    Args:
+        axes: 1: a rail, the action is a force; 2: a table, the action is a force along x and one along y.
+        velocity: ``"hidden"``: it must be inferred from positions over time; ``"shown"``: it is sensed, so that the
+            goal is all there is to remember.
+        query_steps: Control steps from the go light until the puck is judged, at least 40.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    axes: Literal[1, 2] = 1
+    velocity: Literal["hidden", "shown"] = "hidden"
+    query_steps: int = 40
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("axes", self.axes, least=1, most=2)
+        check_choice("velocity", self.velocity, ("hidden", "shown"))
+        check_whole("query_steps", self.query_steps, least=40, most=1_000)
+
+
+class FlashedGoal(MemoryTask[FlashedGoalSettings]):
+    """A goal is lit and gone; bring a puck there and to rest, while its velocity is not seen.
+
+    Hidden-velocity control with a goal that must be remembered: the small benchmark of recurrent controllers trained
+    by Kalman filters (after Puskorius and Feldkamp, "Neurocontrol of nonlinear dynamical systems with Kalman filter
+    trained recurrent networks", IEEE Transactions on Neural Networks 5, 1994), with a body.
+
+    **Episode.** A puck of 1 kg on an air rail of 2 m, without friction, is held in the middle. For 3 control steps (20
+    a second) a goal is lit, uniform within 0.8 m of the middle: the cue. ``memory_length`` control steps later the go
+    light comes on, and the puck is released within 0.1 m of the middle with a velocity of up to 0.4 m/s, both uniform
+    and new. After ``query_steps`` it is judged, and the episode terminates: success is to be within 0.08 m of the goal
+    at less than 0.1 m/s. It terminates without success where the puck leaves the rail. With ``axes=2`` the rail is a
+    table of 2 m by 2 m, the goals are uniform on a disc, and distance and speed are those in the plane; noise is
+    uniform along each axis.
+
+    **Observation** (2 A + 2 for A axes, or 3 A + 2 with the velocity; float32): goal, m, while it is lit, else 0; goal
+    shown; go light; position, m; with ``velocity="shown"`` the velocity as a part of 2 m/s. With ``guard="delay"``
+    position and velocity are 0 until the go light. The last action is not observed: that of a held puck would be a
+    trace of what its agent did (against G2 and G3), and two positions tell the velocity without it.
+
+    **Action** (A): force in [-1, 1] as a part of 3 N, along x (and y).
+
+    **Reward.** Once, when the puck is judged: 0.5 for success, and 0.5 exp(-(d + v) / 0.4) for a miss of d m at v m/s.
+    Nothing before, and 0 for leaving the rail: no reward speaks of the goal while there is something left to do.
+
+    **Memory.** Retention of a position, log2(0.8 / 0.08) bits an axis, over ``memory_length`` control steps; and the
+    velocity, which two successive positions tell. With ``cue="always"`` the velocity is all there is to remember:
+    regulation with a hidden velocity.
+
+    **Ceilings.** Oracle 1: full braking and acceleration (3 m/s^2) reach any goal from any release in less than 1.4 s,
+    and 2 s are given. *Without the goal*: with ``guard="delay"`` G1, G2 and G3 hold exactly, so that for whoever
+    remembers less than ``memory_length`` steps the goal is uniform and independent of all that is seen and done;
+    wherever the puck ends, it is within r = 0.08 m with a probability of at most r / R, R = 0.8 m, or (r / R)^2 on the
+    disc. *Without the velocity*: one physics step is one control step, v' = v + dt F / m and x' = x + dt v'. Where F
+    depends on the position, the goal, the time, and chance, but not on earlier positions, both are shears of the phase
+    space: they keep its volume, whatever the policy. The releases fill a volume (2 * 0.1)^A (2 * 0.4)^A, successes one
+    of (2 * 0.08) (2 * 0.1), or of two discs; so at most their ratio succeeds: 0.2 on the rail, 0.025 on the table,
+    which a spring between goal and middle reaches. (Friction would squeeze the volume; there is none.) With
+    ``guard="cue"`` the puck is released when the cue ends, and with ``guard="none"`` before it: where it is, and how
+    fast it goes, may then tell the goal when the go light comes on.
+    """
+
+    Settings: ClassVar[type[FlashedGoalSettings]] = FlashedGoalSettings
+    settings: FlashedGoalSettings
+
+    def __init__(
+        self, settings: FlashedGoalSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        super().__init__(settings, num_envs, visuals=visuals or gui, gui=gui)
+        axes = settings.axes
+        names = ("x", "y")[:axes]
+        self.action_names = tuple(f"force {name}" for name in names) if axes == 2 else ("force",)
+        self.observation_names = (
+            *(f"goal {name}" for name in names),
+            "goal shown",
+            "go light",
+            *(f"position {name}" for name in names),
+            *(f"velocity {name}" for name in names if settings.velocity == "shown"),
+        )
+        self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (axes,), np.float32)
+        self.length = np.zeros(num_envs, dtype=np.int64)
+        """[N] memory length of the episode, control steps."""
+        self.goal = np.zeros((num_envs, axes))
+        """[N, A] m; privileged."""
+        self.motion = np.zeros((num_envs, axes, 2))
+        """[N, A, 2] position, m, and velocity, m/s, of the puck; the latter is privileged."""
+        self.judged = np.zeros(num_envs, dtype=np.bool_)
+        """[N] whether the episode has been judged."""
+        self._release = np.zeros((num_envs, axes, 2))
+        self._lasts = np.zeros(num_envs, dtype=np.int64)
+        """[N] control steps that the present phase lasts."""
+        self.held_in = {"delay": (CUE, DELAY), "cue": (CUE,), "none": ()}[settings.guard]
+        self._pucks: list[Puck] = []
+        self._tables: list[Table] = []
+        self.worlds: list[World] = []
+        for _ in range(num_envs):
+            self.worlds.append(World(self._build, PHYSICS, gui=gui))
+
+    @classmethod
+    def spec(cls, settings: FlashedGoalSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        axes, hidden = settings.axes, settings.velocity == "hidden"
+        always, flash = settings.cue == "always", settings.cue == "flash"
+        guess = Ceiling(
+            without_goal(axes),
+            "the goal is uniform: wherever the puck ends, so often it is near enough, and no oftener",
+        )
+        spring = Ceiling(
+            without_velocity(axes),
+            "forces of the position alone keep volumes of phase space: that of successes by that of releases",
+        )
+        memory, lengths, memoryless = "retention + velocity" if hidden else "retention", settings.lengths, guess
+        if always:
+            memory, lengths, memoryless = "none", (0, 0), Ceiling(1.0, "goal and velocity are seen")
+            if hidden:
+                memory, lengths, memoryless = "velocity", (1, 1), spring
+        return TaskSpec(
+            memory=memory,
+            memory_length=lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=axes * math.log2(GOALS / TOLERANCE),
+            metric="success",
+            random=Ceiling(guess.value, "at most: it does not know the goal, and does not come to rest"),
+            memoryless=memoryless,
+            oracle=guess
+            if settings.cue == "never"
+            else Ceiling(1.0, "the goal is reached, and the puck stopped, well before it is judged"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(always) :],
+            partial={"the goal, not the velocity": spring} if flash and hidden else {},
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """One cue a cell of the goals' range; where in its cell the goal lies is drawn beside it."""
+        return CELLS
+
+    def close(self) -> None:
+        """Disconnect all worlds."""
+        for world in self.worlds:
+            world.close()
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        axes = self.settings.axes
+        for index in indices.tolist():
+            rng = self.rngs[index]
+            self.length[index] = draw_length(rng, self.settings.lengths)
+            drawn = int(rng.integers(CELLS))
+            self.cue[index] = drawn if cues is None else cues[index]
+            self.goal[index] = goal_in_cell(int(self.cue[index]), rng.random(axes))
+            self._release[index] = rng.uniform(-1.0, 1.0, (axes, 2)) * (HOME, DRIFT)
+            self.motion[index] = self._release[index] * (1.0, 0.0)
+            self.judged[index] = False
+            self.phase[index], self.clock[index], self._lasts[index] = CUE, 0, CUE_STEPS
+            if CUE not in self.held_in:
+                self.release(index)
+
+    def release(self, index: int) -> None:
+        """Let the puck of one environment go, with fresh noise."""
+        self.worlds[index].restore()
+        self.motion[index] = self._release[index]
+        self._pucks[index].place(*self.motion[index].T.tolist())
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step. See :meth:`MemoryTask.advance`."""
+        reward, truncated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.bool_)
+        terminated = self._push(actions)
+        due = self.clock >= self._lasts
+        if due.any():
+            self._go_on(due & ~terminated, reward, terminated)
+        return Step(reward, terminated, truncated)
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the puck now."""
+        held: Bools = np.isin(self.phase, self.held_in)
+        return held
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations [N, D]: goal and go light, then what is sensed of the puck unless it is held."""
+        axes, cue = self.settings.axes, self.settings.cue
+        out = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
+        if cue != "never":
+            lit = self.everyone if cue == "always" else self.phase == CUE
+            out[lit, :axes] = self.goal[lit] / EDGE
+            out[lit, axes] = 1.0
+        queried = self.phase == QUERY
+        out[:, axes + 1] = queried
+        sensing = queried if self.settings.guard == "delay" else self.everyone
+        seen = [self.motion[sensing, :, 0] / EDGE]
+        if self.settings.velocity == "shown":
+            seen.append(self.motion[sensing, :, 1] / MAX_SPEED)
+        out[sensing, axes + 2 :] = np.concatenate(seen, axis=1).clip(-1.0, 1.0)
+        return out
+
+    def expert_action(self) -> Floats:
+        """Brake so as to stop at the goal. Reads the goal and the velocity. [N, A]."""
+        position, velocity = self.motion[:, :, 0], self.motion[:, :, 1]
+        asked = (self.phase == QUERY)[:, None]
+        actions = stop_at(np.where(asked, self.goal, 0.0) - position, velocity)
+        actions[self.held()] = 0.0
+        return actions
+
+    def draw(self, index: int) -> None:
+        """Show puck, goal and go light as the episode stands. See :meth:`MemoryTask.draw`."""
+        phase, cue = int(self.phase[index]), self.settings.cue
+        if phase in self.held_in:  # in the middle, where the guard hides where it will be released
+            where = self.motion[index, :, 0] * (self.settings.guard == "cue")
+            self._pucks[index].place(where.tolist(), [0.0] * self.settings.axes)
+        shown = cue == "always" or (cue == "flash" and phase == CUE)
+        self._tables[index].show(
+            self.goal[index].tolist() if shown or self.judged[index] else None,
+            go=phase == QUERY and not self.judged[index],
+            result=bool(self.success[index]) if self.judged[index] else None,
+        )
+
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3]: from ``"behind"``, from ``"above"``, or ``"both"`` side by side."""
+        check_choice("camera", camera, (*CAMERAS, "both"))
+        self.draw(index)
+        return self._tables[index].frame(camera, width, height)
+
+    def show_in_window(self, index: int) -> None:
+        """Let Bullet's window look at one world as the camera behind does."""
+        self.draw(index)
+        pybullet.resetDebugVisualizerCamera(2.6, 0.0, -35.0, [0.0, 0.0, 0.0], physicsClientId=self.worlds[index].client)
+
+    def _build(self, client: int) -> None:
+        if self.visuals:
+            self._tables.append(Table(client, self.settings.axes, edge=EDGE, tolerance=TOLERANCE))
+        self._pucks.append(Puck(client, self.settings.axes, visuals=self.visuals))
+
+    def _push(self, actions: Floats) -> Bools:
+        """Run one control step of physics where the puck is free; return [N] where it leaves the rail or table."""
+        left = np.zeros(self.num_envs, dtype=np.bool_)
+        free = self.phase == QUERY if DELAY in self.held_in else ~self.held() & (self.phase != OVER)
+        (which,) = free.nonzero()
+        if which.size:
+            forces, pucks = (actions * FORCE).tolist(), self._pucks
+            states = [pucks[index].step(forces[index]) for index in which.tolist()]
+            self.motion[which] = [[axis[:2] for axis in state] for state in states]
+            left[which] = (np.abs(self.motion[which, :, 0]) > EDGE).any(axis=1)
+        return left
+
+    def _go_on(self, due: Bools, reward: Floats, terminated: Bools) -> None:
+        """Let the next phase begin, or judge the puck, in place, where the present phase is due to end."""
+        shown, arrived, judged = (due & (self.phase == phase) for phase in (CUE, DELAY, QUERY))
+        released = {"delay": arrived, "cue": shown, "none": ()}[self.settings.guard]
+        for index in np.flatnonzero(released).tolist():
+            self.release(index)
+        self.enter(shown, DELAY)
+        self._lasts[shown] = self.length[shown]
+        self.enter(arrived, QUERY)
+        self._lasts[arrived] = self.settings.query_steps
+        if judged.any():
+            miss = np.linalg.norm(self.motion[judged, :, 0] - self.goal[judged], axis=1)
+            speed = np.linalg.norm(self.motion[judged, :, 1], axis=1)
+            success = (miss <= TOLERANCE) & (speed <= REST)
+            self.judged[judged], self.success[judged], self.score[judged] = True, success, success
+            reward[judged] = 0.5 * success + 0.5 * np.exp(-(miss + speed) / _NEAR)
+            terminated |= judged
