@@ -1,0 +1,169 @@
+"""How fast the table world is: control steps per CPU-second against Bullet's own floor, and what a delay costs.
+
+    python benchmarks/table_world.py [--quick] [--out benchmarks/results/table_world.md]
+
+Both contenders run in one process, block by block in turn, and what is compared are medians. The floor is the same
+arms, tables and boxes with nothing around them: one motor write with prepared arguments, one ``stepSimulation``, one
+read of the joints a control step; its joints turn as fast as those of the task do under random actions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from environments import DRAWN, machine
+
+from rlmem.envs.simulation import pybullet
+from rlmem.envs.table.table_task import TableTask
+
+TASKS = ("RememberColor-v0", "DelayedReach-v0")
+ROBOTS = ("panda", "kuka")
+NUM_ENVS = 32
+LENGTHS = (50, 1_000)
+"""Memory lengths, control steps, at which episodes are priced."""
+FLOOR_BAR, DELAY_BAR = 0.85, 2.0
+"""Least part of Bullet's floor; most times the CPU of a short delay's episode that a long delay's may cost."""
+_JOINTS = list(range(7))
+
+
+def make(name: str, robot: str, **knobs: Any) -> Any:
+    """Make a vector environment of the table and start it."""
+    env = gymnasium.make_vec(f"rlmem/{name}", NUM_ENVS, robot=robot, **knobs)
+    env.reset(seed=0)
+    return env
+
+
+def floor(task: TableTask[Any]) -> Callable[[int], None]:
+    """Return Bullet's bare control step of all arms of a task, given the number of the step."""
+    rng = np.random.default_rng(1)
+    velocities = rng.uniform(-0.6, 0.6, (DRAWN, NUM_ENVS, 7)).tolist()
+    arms = [(arm._body, arm._torques, world.client) for arm, world in zip(task._arms, task.worlds, strict=True)]
+
+    def step(number: int) -> None:
+        for (body, torques, client), wanted in zip(arms, velocities[number % DRAWN], strict=True):
+            pybullet.setJointMotorControlArray(
+                body,
+                _JOINTS,
+                pybullet.VELOCITY_CONTROL,
+                targetVelocities=wanted,
+                forces=torques,
+                physicsClientId=client,
+            )
+            pybullet.stepSimulation(physicsClientId=client)
+            pybullet.getJointStates(body, _JOINTS, physicsClientId=client)
+
+    return step
+
+
+def rates(name: str, robot: str, *, repeats: int, steps: int) -> tuple[float, float]:
+    """Return environment steps per CPU-second with physics at every step: of the task, and of the floor."""
+    env, bare = make(name, robot, guard="none"), make(name, robot, guard="none")
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, *env.action_space.shape)).astype(np.float32)
+    contenders = (lambda number: env.step(actions[number % DRAWN]), floor(bare.task))
+    measured: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for contender, values in zip(contenders, measured, strict=True):
+            started = time.process_time()
+            for number in range(steps):
+                contender(number)
+            if repeat:
+                values.append(steps * NUM_ENVS / (time.process_time() - started))
+    env.close()
+    bare.close()
+    return statistics.median(measured[0]), statistics.median(measured[1])
+
+
+def episode_milliseconds(name: str, robot: str, length: int, *, episodes: int, expert: bool) -> float:
+    """Return CPU milliseconds an episode with the default guard, of random actions or of the expert's.
+
+    What the expert itself costs is not counted.
+    """
+    env = make(name, robot, memory_length=length)
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, *env.action_space.shape)).astype(np.float32)
+    ended, number, thinking, started = 0, 0, 0.0, time.process_time()
+    while ended < episodes:
+        before = time.process_time()
+        chosen = env.expert_action() if expert else actions[number % DRAWN]
+        thinking += time.process_time() - before
+        _, _, terminated, truncated, _ = env.step(chosen)
+        ended, number = ended + int((terminated | truncated).sum()), number + 1
+    seconds = time.process_time() - started - thinking
+    env.close()
+    return 1_000.0 * seconds / ended
+
+
+def reset_microseconds(name: str, robot: str, *, resets: int) -> float:
+    """Return the median CPU time of a reset of one environment, without a guard."""
+    env, times = make(name, robot, guard="none"), []
+    for _ in range(resets):
+        started = time.process_time()
+        env.reset()
+        times.append((time.process_time() - started) / NUM_ENVS * 1e6)
+    env.close()
+    return statistics.median(times)
+
+
+def report(*, quick: bool) -> str:
+    """Measure and return the results as Markdown."""
+    repeats, steps, episodes = (1, 20, 64) if quick else (9, 150, 320)
+    lines = [
+        "# Speed of the table world",
+        "",
+        f"Machine: {machine()}. N = {NUM_ENVS}, one process; medians.",
+        "",
+        'Control steps per CPU-second with physics at every step (`guard="none"`, random actions):',
+        "",
+        "| task | robot | steps / CPU s | Bullet's floor | part of it | microseconds a reset |",
+        "|---|---|---|---|---|---|",
+    ]
+    pairs = [(name, robot) for name in TASKS for robot in ROBOTS]
+    for name, robot in pairs:
+        ours, bare = rates(name, robot, repeats=repeats, steps=steps)
+        mark = "reached" if ours / bare >= FLOOR_BAR else "missed"
+        reset = reset_microseconds(name, robot, resets=20 if quick else 100)
+        lines.append(
+            f"| {name} | {robot} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.2f} ({mark}: {FLOOR_BAR:g}) "
+            f"| {reset:.0f} |"
+        )
+    lines += [
+        "",
+        "CPU milliseconds an episode with the default guard, whose delay needs no physics:",
+        "",
+        f"| task | robot | actions | {LENGTHS[0]} steps of delay | {LENGTHS[1]:,} steps | times |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, robot in pairs:
+        for expert in (False, True):
+            short, long = (
+                episode_milliseconds(name, robot, length, episodes=episodes, expert=expert) for length in LENGTHS
+            )
+            mark = "reached" if long / short <= DELAY_BAR else "missed"
+            acting = "expert" if expert else "random"
+            times = f"{long / short:.2f} ({mark}: {DELAY_BAR:g})"
+            lines.append(f"| {name} | {robot} | {acting} | {short:.2f} | {long:.2f} | {times} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, and write where asked."""
+    parser = argparse.ArgumentParser(description="Measure the speed of the table world.")
+    parser.add_argument("--quick", action="store_true", help="one short repeat: to see that it works")
+    parser.add_argument("--out", type=Path, help="write the table to this file too")
+    arguments = parser.parse_args()
+    text = report(quick=arguments.quick)
+    sys.stdout.write(text)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

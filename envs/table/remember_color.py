@@ -1,0 +1,227 @@
+"""Remember an object: a cube is shown and removed; later the same among others is to be touched."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step, check_choice
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.table import scenery
+from rlmem.envs.table.scenery import HALF
+from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.targets import ring
+from rlmem.spec import Ceiling, TaskSpec
+
+Feature = Literal["color", "shape", "both"]
+
+_STAGE = (0.69, 0.17)
+"""m, where the object is shown: off the ring."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberColorSettings(TableSettings, RecallSettings):
+    """The knobs of the object memory. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        k: Objects that stand on the table at the query: 3, 5 or 9.
+        feature: What tells them apart: ``"color"``, ``"shape"``, or ``"both"``, where neither alone does.
+        commit_distance: m, from the fingertip to each object when the query begins. Short on purpose: where right and
+            wrong part late, a learner settles on one of them before it has seen the other.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    k: Literal[3, 5, 9] = 3
+    feature: Feature = "color"
+    commit_distance: float = 0.08
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("k", self.k, (3, 5, 9))
+        check_choice("feature", self.feature, ("color", "shape", "both"))
+        if not 0.05 <= self.commit_distance <= 0.10:
+            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+
+
+class RememberColor(TableTask[RememberColorSettings]):
+    """A coloured cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
+
+    The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) on a ceiling
+    that is proven.
+
+    **Episode.** For 3 control steps (20 a second) a cube stands at the edge of the table: the cue. It is taken away for
+    ``memory_length`` control steps. Then the go light comes on and k cubes, one of each kind, stand in shuffled slots
+    on a ring around the hand. The first that the fingertip touches is the answer, and the episode terminates. It is
+    truncated when no answer comes within ``query_steps``. Objects differ in ``feature``: colour, shape, or both, where
+    some share the colour and some the shape of the one shown.
+
+    **Observation** ((k + 1) F + 4, float32), an object's kind being F components, 1 where it has the colour or shape
+    and 0 elsewhere: k colours, k shapes, or for ``"both"`` those colours and shapes that occur. Indices 0 to F - 1:
+    kind of the object shown; F: go light; from F + 1: kind of the object in slot 0, in slot 1, ... counter-clockwise
+    from the slot ahead, 0 until the query; the last three: place of the fingertip, from the middle of the workspace
+    at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their
+    ranges. With ``guard="delay"`` the arm senses nothing of itself until the go light.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** +1 for the right object, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
+    the query; and up to 0.1 for coming near any object. None of it depends on the cue before the answer.
+
+    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and binding: the place is told only
+    afterwards.
+
+    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses
+    nothing of itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With
+    ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write
+    down a colour as a place of the hand.
+    """
+
+    Settings: ClassVar[type[RememberColorSettings]] = RememberColorSettings
+    settings: RememberColorSettings
+
+    def __init__(
+        self, settings: RememberColorSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        k = settings.k
+        self.looks = _looks(k, settings.feature)
+        """Colour and shape of each kind."""
+        self._kinds, kind_names = _features(self.looks, settings.feature)
+        self.cue_names = tuple(" ".join(look) for look in self.looks)
+        self.slots = ring(k, settings.commit_distance + HALF + TIP_RADIUS)
+        self.slots[:, :2] += CENTRE
+        # [k, 3] x, y (m) and yaw (rad) of each slot.
+        self.order = np.zeros((num_envs, k), dtype=np.int64)
+        """[N, k] the kind of the object in each slot."""
+        self.chosen = np.full(num_envs, -1)
+        """[N] the slot that was touched, -1 before."""
+        self._shown: list[list[Prop]] = []
+        self._go: list[Prop] = []
+        self._marks: list[list[Prop]] = []
+        shown = (f"shown: {name}" for name in kind_names)
+        stand = (f"slot {slot}: {name}" for slot in range(k) for name in kind_names)
+        super().__init__(settings, num_envs, signals=(*shown, "go light", *stand), targets=k, visuals=visuals, gui=gui)
+
+    @classmethod
+    def spec(cls, settings: RememberColorSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        k = settings.k
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = f"the cue is uniform over {k} kinds and independent of all that is seen at the query"
+        return TaskSpec(
+            memory="object",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(k),
+            metric="success",
+            random=Ceiling(1 / k, "an object drawn at random is right once in k; at most, since none may be touched"),
+            memoryless=Ceiling(1.0, "the object is still shown at the query") if seen else Ceiling(1 / k, guess),
+            oracle=Ceiling(1.0, "remember the object, touch its like")
+            if known
+            else Ceiling(1 / k, "no object is shown: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """K, one cue a kind."""
+        return self.settings.k
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the kind that is shown and the order of the slots. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.order[index] = rng.permutation(self.settings.k)
+        self.chosen[index] = -1
+
+    def ask(self, index: int) -> None:
+        """Put the objects into their slots. See :meth:`TableTask.ask`."""
+        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
+            self.targets.stand(index, slot, x, y, yaw)
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The first touch is the answer. See :meth:`TableTask.judge`."""
+        distance = self.targets.distance(self.tip)
+        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
+        slot = self.touched(asked, distance)
+        answered = slot >= 0
+        if answered.any():
+            self.chosen[answered] = slot[answered]
+            right = answered & (self.order[self.everyone, slot] == self.cue)
+            step.reward[right] += 1.0
+            step.reward[answered & ~right] -= 1.0 / (self.settings.k - 1)
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return the object shown, go light and objects in slots [N, (k + 1) F + 1]."""
+        size = self._kinds.shape[1]
+        out = np.zeros((self.num_envs, size + 1 + self.order.shape[1] * size))
+        asked = self.phase == QUERY
+        if self.settings.cue != "never":
+            shown = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
+            out[shown, :size] = self._kinds[self.cue[shown]]
+        out[:, size] = asked
+        if asked.any():
+            out[asked, size + 1 :] = self._kinds[self.order[asked]].reshape(int(asked.sum()), -1)
+        return out
+
+    def goal(self) -> Floats:
+        """Return the middle of the object that was shown. Reads the cue. [N, 3]."""
+        slot = (self.order == self.cue[:, None]).argmax(axis=1)
+        goal = np.empty((self.num_envs, 3))
+        goal[:, :2], goal[:, 2] = self.slots[slot, :2], HALF
+        return goal
+
+    def build_props(self, client: int) -> None:
+        """Put objects, stage, marks and go light into one more world."""
+        Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
+        marks = [Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots]
+        self._marks.append(marks)
+        self._go.append(scenery.lamp(client))
+        self._shown.append(
+            [Prop(client, scenery.SHAPES[shape](scenery.COLOURS[colour])) for colour, shape in self.looks]
+        )
+
+    def draw_props(self, index: int) -> None:
+        """Show objects where they stand. See :meth:`TableTask.draw_props`."""
+        asked, objects = self.phase[index] >= QUERY, self._shown[index]
+        for prop in objects:
+            prop.park()
+        if asked:
+            for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
+                objects[self.order[index, slot]].show(x, y, HALF, yaw=yaw)
+        elif self.settings.cue != "never" and (self.phase[index] == CUE or self.settings.cue == "always"):
+            objects[self.cue[index]].show(*_STAGE, HALF + 0.002, yaw=0.4)
+        chosen = int(self.chosen[index])
+        right = chosen >= 0 and self.order[index, chosen] == self.cue[index]
+        for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
+            colour = scenery.RIM if slot != chosen else scenery.GREEN if right else scenery.RED
+            mark.show(x, y, 0.001, yaw=yaw, colour=colour)
+        self._go[index].show(_STAGE[0], -_STAGE[1], colour=scenery.GREEN if asked and chosen < 0 else scenery.DARK)
+
+
+def _looks(k: int, feature: Feature) -> list[tuple[str, str]]:
+    """Return colour and shape of k kinds; for both, on a grid, so that each is shared by others where k allows."""
+    colours, shapes = list(scenery.COLOURS), list(scenery.SHAPES)
+    if feature == "color":
+        return [(colours[kind], shapes[0]) for kind in range(k)]
+    if feature == "shape":
+        return [(colours[2], shapes[kind]) for kind in range(k)]
+    across = math.ceil(math.sqrt(k))
+    return [(colours[kind // across], shapes[kind % across]) for kind in range(k)]
+
+
+def _features(looks: list[tuple[str, str]], feature: Feature) -> tuple[Floats, list[str]]:
+    """Return how each kind is seen, [k, F] of 0 and 1, and the F names."""
+    names: list[str] = []
+    for column, wanted in enumerate(("color", "shape")):
+        if feature in (wanted, "both"):
+            names += dict.fromkeys(look[column] for look in looks)
+    return np.array([[float(name in look) for name in names] for look in looks]), names

@@ -1,0 +1,140 @@
+"""What is only looked at on the table: the room, the table, cubes and other shapes, lamps; and the cameras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pybullet_data
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.simulation import pybullet, quiet
+
+TABLE_HEIGHT = 0.625
+"""m, of the table's top above the floor; the world's origin lies on the table."""
+_TABLE_X = 0.42
+"""m, of its middle."""
+
+COLOURS: dict[str, Colour] = {
+    "red": (0.90, 0.16, 0.18, 1.0),
+    "green": (0.15, 0.70, 0.28, 1.0),
+    "blue": (0.14, 0.38, 0.95, 1.0),
+    "yellow": (0.98, 0.82, 0.12, 1.0),
+    "purple": (0.60, 0.22, 0.80, 1.0),
+    "cyan": (0.15, 0.80, 0.88, 1.0),
+    "orange": (0.98, 0.52, 0.10, 1.0),
+    "pink": (0.98, 0.52, 0.72, 1.0),
+    "white": (0.95, 0.95, 0.95, 1.0),
+}
+"""Nine colours that are easy to tell apart."""
+DARK: Colour = (0.22, 0.24, 0.28, 1.0)
+GREEN: Colour = (0.20, 0.85, 0.40, 1.0)
+RED: Colour = (0.92, 0.22, 0.20, 1.0)
+LIT: Colour = (1.00, 0.93, 0.30, 1.0)
+MAT: Colour = (0.30, 0.33, 0.38, 1.0)
+RIM: Colour = (0.78, 0.80, 0.83, 1.0)
+
+HALF = 0.025
+"""m, half the edge of a cube; every shape fits into it."""
+
+
+def build_room(client: int) -> None:
+    """Put floor and table into a world, from pybullet_data by path. Nothing collides with them."""
+    folder = pybullet_data.getDataPath()
+    with quiet(), quiet(2):
+        for name, x in (("plane.urdf", 0.0), ("table/table.urdf", _TABLE_X)):
+            place = [x, 0.0, -TABLE_HEIGHT - 0.001]
+            body = pybullet.loadURDF(f"{folder}/{name}", place, useFixedBase=True, physicsClientId=client)
+            pybullet.setCollisionFilterGroupMask(body, -1, 0, 0, physicsClientId=client)
+
+
+def build_table_top(client: int, *, visuals: bool) -> None:
+    """Put the table's top into a world, as a box that collides and is not seen.
+
+    A box and not a plane: Bullet lets a pushed cube sink into a plane by half.
+    """
+    shape = pybullet.createCollisionShape(
+        pybullet.GEOM_BOX, halfExtents=[0.75, 0.5, TABLE_HEIGHT / 2], physicsClientId=client
+    )
+    hidden = parts.nothing(client) if visuals else -1
+    place = [_TABLE_X, 0.0, -TABLE_HEIGHT / 2]
+    body = pybullet.createMultiBody(0, shape, hidden, place, physicsClientId=client)
+    pybullet.changeDynamics(body, -1, lateralFriction=0.6, physicsClientId=client)
+
+
+def _cube(colour: Colour) -> list[Part]:
+    return [parts.box((HALF, HALF, HALF), colour)]
+
+
+def _ball(colour: Colour) -> list[Part]:
+    return [parts.sphere(HALF, colour)]
+
+
+def _can(colour: Colour) -> list[Part]:
+    return [parts.cylinder(0.9 * HALF, 2 * HALF, colour)]
+
+
+def _cross(colour: Colour) -> list[Part]:
+    a, b = HALF, 0.36 * HALF
+    return [parts.box((a, b, b), colour), parts.box((b, a, b), colour), parts.box((b, b, a), colour)]
+
+
+def _steps(colour: Colour) -> list[Part]:
+    third = HALF / 3
+    return [parts.box((HALF * (1 - 0.33 * i),) * 2 + (third,), colour, (0, 0, (2 * i - 2) * third)) for i in range(3)]
+
+
+def _slab(colour: Colour) -> list[Part]:
+    return [parts.box((HALF, HALF, 0.3 * HALF), colour, (0, 0, -0.7 * HALF))]
+
+
+def _pillar(colour: Colour) -> list[Part]:
+    return [parts.box((0.4 * HALF, 0.4 * HALF, HALF), colour)]
+
+
+def _arch(colour: Colour) -> list[Part]:
+    leg = (0.3 * HALF, HALF, 0.7 * HALF)
+    return [
+        parts.box(leg, colour, (0.7 * HALF, 0, -0.3 * HALF)),
+        parts.box(leg, colour, (-0.7 * HALF, 0, -0.3 * HALF)),
+        parts.box((HALF, HALF, 0.3 * HALF), colour, (0, 0, 0.7 * HALF)),
+    ]
+
+
+def _mushroom(colour: Colour) -> list[Part]:
+    return [
+        parts.cylinder(0.4 * HALF, 1.2 * HALF, colour, (0, 0, -0.4 * HALF)),
+        parts.cylinder(HALF, 0.8 * HALF, colour, (0, 0, 0.6 * HALF)),
+    ]
+
+
+SHAPES: dict[str, Callable[[Colour], list[Part]]] = {
+    "cube": _cube,
+    "ball": _ball,
+    "can": _can,
+    "cross": _cross,
+    "steps": _steps,
+    "slab": _slab,
+    "pillar": _pillar,
+    "arch": _arch,
+    "mushroom": _mushroom,
+}
+"""Nine shapes in the space of a cube, each from its colour."""
+
+
+def disc(radius: float, colour: Colour, height: float = 0.001) -> list[Part]:
+    """Return the looks of a flat disc, of boxes: Bullet shades a flat cylinder like a cone."""
+    looks = []
+    for number in range(8):
+        half = number * math.pi / 16
+        size = (radius * math.cos(math.pi / 16), radius * math.sin(math.pi / 16), height)
+        looks.append(Part(pybullet.GEOM_BOX, size, colour, (0.0, 0.0, 0.0), (0.0, 0.0, math.sin(half), math.cos(half))))
+    return looks
+
+
+def lamp(client: int) -> Prop:
+    """Return a dome on a socket that takes the colour it is shown with: the go light."""
+    dome = parts.sphere(0.022, DARK, (0.0, 0.0, 0.014))
+    return Prop(client, [dome, parts.cylinder(0.030, 0.016, parts.GRAPHITE, (0.0, 0.0, 0.008))])

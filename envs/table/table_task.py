@@ -1,0 +1,441 @@
+"""What all tasks on a table share: N worlds with an arm each, phases and guard, touching, senses and pictures.
+
+**To write a task**, subclass :class:`TableTask` in a file of its own, with a frozen settings dataclass that inherits
+from :class:`TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and say
+
+- in ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and
+  how many boxes there are to touch, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;
+- :meth:`~TableTask.spec` and ``num_cues``: the ceilings;
+- :meth:`~TableTask.deal`: draw what the episode has, from the generator it is given, always the same number of draws;
+- :meth:`~TableTask.ask`: put down what stands on the table at the query (:attr:`TableTask.targets`, :func:`ring`);
+- :meth:`~TableTask.judge`: what happens in a control step of the query: rewards, ends, ``success`` and ``score``;
+- :meth:`~TableTask.signals`: what is seen of lamps and things, [N, ...];
+- :meth:`~TableTask.goal`: where the expert's fingertip goes, [N, 3];
+- :meth:`~TableTask.build_props` and :meth:`~TableTask.draw_props`: what it looks like.
+
+The base runs the phases: ``cue_steps`` control steps of cue, ``length`` control steps of delay ([N], drawn from
+``memory_length``), then the query, in which the arm starts at home with fresh noise, at rest. What differs from
+that is changed where it differs:
+
+- *Several touches, presses with a return*: :meth:`~TableTask.touched` gives each touch once; the hand must go
+  ``RELEASE`` away from all boxes before the next counts. Boxes that are done with go with ``targets.remove``.
+- *A button below the hand*: one flat box at the middle, home above it. :meth:`~TableTask.pressed` is the same for a
+  plane instead of a box: the hand has come down to ``PRESS_HEIGHT``.
+- *A cue of many parts* (flashes, a sequence, a stream): set ``cue_steps`` [N] in ``deal`` and let ``signals`` show what
+  ``clock`` says; no array is needed beside what was dealt.
+- *Things that move while the arm is held* (swaps of cups, a ball): compute their places from ``phase`` and ``clock`` in
+  ``signals``, :meth:`~TableTask.ask` and ``draw_props``; set ``length`` in ``deal`` where the motion says how long the
+  delay is. Only what a hand can push or stop must be simulated.
+- *Free bodies* (a cube to push, a ball to meet): make them in :meth:`~TableTask.build_bodies`, put them down with
+  ``resetBasePositionAndOrientation`` and ``resetBaseVelocity`` in ``ask``, set ``GRAVITY = True`` and
+  ``FORGET_CONTACTS = True``, and ``PLANAR = True``: the hand stays at the height of its home and its action has two
+  components. (``FORGET_CONTACTS`` is also for boxes within 2 cm of the hand at home.)
+- *Acting before the query*: override :meth:`~TableTask.held` (and :meth:`~TableTask.advance` where the phases
+  themselves differ), and claim in ``spec`` only the properties that hold then.
+
+Axes: N environments, K targets, D observation, A action.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal, TypeVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.envs.camera import photograph
+from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    OVER,
+    QUERY,
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    MemoryTask,
+    RecallSettings,
+    Step,
+    TaskSettings,
+    check_choice,
+    check_whole,
+    draw_length,
+)
+from rlmem.envs.robots import ARMS, Arm
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.simulation import Physics, World, pybullet
+from rlmem.envs.table import scenery
+from rlmem.envs.table.targets import Targets, newly_touched
+
+PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
+MAX_SPEED = 0.6
+"""m/s of the hand along each axis."""
+STRIDE = MAX_SPEED / PHYSICS.control_hz
+"""m along each axis in a control step, at most."""
+MAX_JOINT_SPEED = 1.5
+"""rad/s of each joint, where joints are controlled."""
+CENTRE = (0.51, 0.0)
+"""m, the middle of the workspace on the table, from the arm's base."""
+HOME: Vector = (*CENTRE, 0.035)
+"""m, of the fingertip: low in the middle, among what stands around it."""
+LOW, HIGH = np.array([0.36, -0.25, 0.018]), np.array([0.66, 0.25, 0.26])
+"""[3] m, the box that the fingertip stays in."""
+SENSED = 0.25
+"""m, the unit of the sensed position..."""
+ORIGIN: Vector = (*CENTRE, 0.10)
+"""m, ... and where it is measured from."""
+_SEAM = (38, 42, 50)
+"""Colour between two pictures side by side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(TaskSettings):
+    """The knobs of every task on a table. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+
+    Args:
+        robot: ``"panda"``: Franka Panda; ``"kuka"``: Kuka iiwa with a stylus.
+        control: ``"end_effector"``: velocity of the hand, which points down; ``"joint"``: velocities of the 7 joints.
+        query_steps: Control steps that the robot has to answer in.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    robot: Literal["panda", "kuka"] = "panda"
+    control: Literal["end_effector", "joint"] = "end_effector"
+    query_steps: int = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("robot", self.robot, tuple(ARMS))
+        check_choice("control", self.control, ("end_effector", "joint"))
+        check_whole("query_steps", self.query_steps, least=10, most=1_000)
+
+
+C = TypeVar("C", bound=TableSettings)
+
+
+class TableTask(MemoryTask[C]):
+    """N arms at N tables. See the module's text, and :class:`rlmem.envs.memory_task.MemoryTask`.
+
+    Args:
+        signals: Names of the task's own components of the observation.
+        targets: K, boxes that can be touched.
+        half: Half extents of such a box, m.
+        home: Where the fingertip is when the query begins, but for noise, m.
+    """
+
+    HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.005)
+    """m, uniform in plus and minus, of where the fingertip is when the query begins."""
+    WAITING: ClassVar[Vector] = (0.05, 0.05, 0.03)
+    """m around home, not below it: where a hand that no guard holds may be before the query."""
+    PRESS_HEIGHT: ClassVar[float] = 0.030
+    """m, of the fingertip's middle, at which it has pressed on the table."""
+    RELEASE: ClassVar[float] = 0.020
+    """m, how far a hand must go from all boxes before a touch counts again."""
+    PLANAR: ClassVar[bool] = False
+    """Whether the hand stays at the height of its home: two components of action, with end-effector control."""
+    GRAVITY: ClassVar[bool] = False
+    """Whether free bodies have weight. An arm's own is compensated by its controller, so that it needs none."""
+    FORGET_CONTACTS: ClassVar[bool] = False
+    """Whether a physics step with everything parked precedes each episode, so that Bullet forgets the contacts of the
+    last: needed for exact repetition where bodies touch as soon as they are put down."""
+    STEP_COST: ClassVar[float] = 0.01
+    """Reward that a control step of the query costs, so that waiting is worse than guessing."""
+    CUE_STEPS: ClassVar[int] = 3
+
+    def __init__(
+        self,
+        settings: C,
+        num_envs: int = 1,
+        *,
+        signals: tuple[str, ...],
+        targets: int = 0,
+        half: Vector = (scenery.HALF,) * 3,
+        home: Vector = HOME,
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
+        super().__init__(settings, num_envs, visuals=visuals or gui, gui=gui)
+        self._by_joint = settings.control == "joint"
+        joints = tuple(f"joint {number}" for number in range(1, 8))
+        axes = ("x", "y") if self.PLANAR else ("x", "y", "z")
+        self.action_names = joints if self._by_joint else axes
+        body = tuple(f"hand {axis} (of {SENSED:g} m)" for axis in ("x", "y", "z"))
+        angles = tuple(f"{name} (of its range)" for name in joints) if self._by_joint else ()
+        self.observation_names = (*signals, *body, *angles)
+        self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (len(self.action_names),), np.float32)
+        self.locked = settings.guard == "delay"
+        """Whether the arm is held, and senses nothing of itself, until the query."""
+        self._num_signals = len(signals)
+        self.kinematics = ARMS[settings.robot].kinematics()
+        self.posture = np.tile(self.kinematics.rest, (num_envs, 1))
+        """[N, 7] rad."""
+        self.tip = np.tile(home, (num_envs, 1))
+        """[N, 3] m, middles of the fingertips."""
+        self.home = self.tip.copy()
+        """[N, 3] m, where they are when the query begins."""
+        self.length = np.zeros(num_envs, dtype=np.int64)
+        """[N] control steps of the delay."""
+        self.cue_steps = np.full(num_envs, self.CUE_STEPS)
+        """[N] control steps of the cue."""
+        self.armed = np.ones(num_envs, dtype=np.bool_)
+        """[N] whether the next touch counts."""
+        self.progress = np.zeros(num_envs)
+        """[N] shaping that has been paid out."""
+        self.targets = Targets(num_envs, targets, half)
+        self._home, waiting = np.array(home), np.array(self.WAITING)
+        self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
+        self._arms: list[Arm] = []
+        self.worlds: list[World] = []
+        for index in range(num_envs):
+            self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
+
+    @abstractmethod
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw what the next episode of one environment has, its cue too unless one is given."""
+
+    @abstractmethod
+    def ask(self, index: int) -> None:
+        """Put down what stands on one table at the query. Its world has just been restored; no box stands."""
+
+    @abstractmethod
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Reward and end episodes whose query this is, in place; set ``success`` and ``score``. [N]."""
+
+    @abstractmethod
+    def signals(self) -> Floats:
+        """Return what is seen of lamps and things: the first components of the observation."""
+
+    @abstractmethod
+    def goal(self) -> Floats:
+        """Return where the expert's fingertips go, [N, 3] m."""
+
+    def build_bodies(self, index: int, client: int) -> None:
+        """Put free bodies into one more world."""
+
+    @abstractmethod
+    def build_props(self, client: int) -> None:
+        """Put what is only looked at into one more world."""
+
+    @abstractmethod
+    def draw_props(self, index: int) -> None:
+        """Show one table as the episode stands."""
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        for index in indices.tolist():
+            rng = self.rngs[index]
+            if isinstance(self.settings, RecallSettings):
+                self.length[index] = draw_length(rng, self.settings.lengths)
+            self.home[index] = self._home + rng.uniform(-1.0, 1.0, 3) * self.HOME_NOISE
+            self.cue_steps[index] = self.CUE_STEPS
+            self.deal(index, rng, None if cues is None else int(cues[index]))
+            self.phase[index], self.clock[index] = CUE, 0
+            self.progress[index], self.armed[index] = 0.0, True
+            self.targets.clear(index)
+            if self.locked:
+                self.tip[index] = self.home[index]
+            else:
+                self.rehome(index)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step. See :meth:`MemoryTask.advance`."""
+        in_cue, in_delay, in_query = self.phase == CUE, self.phase == DELAY, self.phase == QUERY
+        self.move(actions, ~self.held())
+        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        step = Step(np.zeros(self.num_envs), nobody, nobody.copy())
+        self.enter(in_cue & (self.clock >= self.cue_steps), DELAY)
+        asked = in_delay & (self.clock >= self.length)
+        if asked.any():
+            for index in np.flatnonzero(asked).tolist():
+                if self.locked:
+                    self.rehome(index)
+                self.ask(index)
+            self.enter(asked, QUERY)
+        if in_query.any():
+            step.reward[in_query] -= self.STEP_COST
+            self.judge(in_query, step)
+            late = in_query & (self.clock >= self.settings.query_steps)
+            np.logical_or(step.truncated, late & ~step.terminated, out=step.truncated)
+        return step
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the arm now."""
+        if self.settings.guard == "none":
+            return np.zeros(self.num_envs, dtype=np.bool_)
+        held: Bools = self.phase == CUE
+        return held | (self.phase == DELAY) if self.locked else held
+
+    def rehome(self, index: int) -> None:
+        """Start one world anew from its snapshot, with the arm at rest at home."""
+        world = self.worlds[index]
+        world.restore()
+        if self.FORGET_CONTACTS:
+            pybullet.stepSimulation(physicsClientId=world.client)
+            world.restore()
+        posture = self.kinematics.posture(self.home[index : index + 1])[0]
+        self._arms[index].place(posture.tolist())
+        self.posture[index], self.tip[index] = posture, self.home[index]
+
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics where the arm is free and the episode goes on."""
+        free = free & (self.phase != OVER)
+        if not free.any():
+            return
+        velocities, arms = self._velocities(actions), self._arms
+        if free.all():
+            self.posture[:] = [arm.step(row) for arm, row in zip(arms, velocities.tolist(), strict=True)]
+            self.tip = self.kinematics.tip(self.posture)
+            return
+        which = np.flatnonzero(free)
+        self.posture[which] = [
+            arms[i].step(row) for i, row in zip(which.tolist(), velocities[which].tolist(), strict=True)
+        ]
+        self.tip[which] = self.kinematics.tip(self.posture[which])
+
+    def touched(self, asked: Bools, distance: Floats | None = None) -> Ints:
+        """Return which box each hand begins to touch, [N], -1 for none; call it once a control step.
+
+        Args:
+            asked: [N] whose touches count.
+            distance: [N, K] from ``self.targets.distance``, where it is known already.
+        """
+        known = self.targets.distance(self.tip) if distance is None else distance
+        return np.where(asked, newly_touched(known, self.armed, self.RELEASE), -1)
+
+    def pressed(self) -> Bools:
+        """Return [N] whether the hand is down at ``PRESS_HEIGHT``."""
+        pressed: Bools = self.tip[:, 2] <= self.PRESS_HEIGHT
+        return pressed
+
+    def approach(self, closeness: Floats, asked: Bools, step: Step, worth: float = 0.1) -> None:
+        """Pay for coming closer, in place: ``worth`` for all the way from 0 to 1, taken back for going away.
+
+        Args:
+            closeness: [N] in [0, 1]. It must not depend on what is to be remembered.
+            asked: [N].
+            step: Whose rewards are added to.
+            worth: Reward for all of it.
+        """
+        closeness = np.minimum(np.maximum(closeness, 0.0), 1.0)
+        step.reward[asked] += worth * (closeness - self.progress)[asked]
+        self.progress[asked] = closeness[asked]
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the arm senses itself: with ``guard="delay"`` from the query on."""
+        return self.phase == QUERY if self.locked else np.ones(self.num_envs, dtype=np.bool_)
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations [N, D]: signals, then the hand's place and joint angles where they are sensed."""
+        observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
+        observation[:, : self._num_signals] = self.signals()
+        sensing = self.sensing()
+        if sensing.any():
+            body = (self.tip - ORIGIN) / SENSED
+            if self._by_joint:
+                low, high = self.kinematics.low, self.kinematics.high
+                body = np.concatenate((body, (2.0 * self.posture - low - high) / (high - low)), axis=1)
+            np.minimum(np.maximum(body, -1.0, out=body), 1.0, out=body)
+            if not sensing.all():
+                body[~sensing] = 0.0
+            observation[:, self._num_signals :] = body
+        return observation
+
+    def expert_action(self) -> Floats:
+        """Go straight to :meth:`goal`. [N, A]."""
+        way = self.goal() - self.tip
+        steps = np.maximum(np.abs(way).max(axis=1, keepdims=True) / STRIDE, 1.0)
+        if self._by_joint:
+            turn = (self.kinematics.posture(self.tip + way / steps) - self.posture) * PHYSICS.control_hz
+            actions = turn / np.maximum(np.abs(turn).max(axis=1, keepdims=True), MAX_JOINT_SPEED)
+        else:
+            actions = (way / (STRIDE * steps))[:, : len(self.action_names)]
+        actions[self.held()] = 0.0
+        acted: Floats = actions
+        return acted
+
+    def close(self) -> None:
+        """Disconnect all worlds."""
+        for world in self.worlds:
+            world.close()
+
+    def draw(self, index: int) -> None:
+        """Show arm and things as the episode stands. See :meth:`MemoryTask.draw`."""
+        if self.locked and self.phase[index] in (CUE, DELAY):
+            self._arms[index].place(self.kinematics.posture(self.home[index : index + 1])[0].tolist())
+        self.draw_props(index)
+
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""
+        check_choice("camera", camera, ("behind", "above", "both"))
+        self.draw(index)
+        client = self.worlds[index].client
+        if camera == "both":
+            left = width * 3 // 5
+            views = (("behind", left), ("above", width - left))
+            both = np.concatenate([self._view(client, name, wide, height) for name, wide in views], axis=1)
+            both[:, left - 1 : left + 1] = _SEAM
+            return both
+        return self._view(client, camera, width, height)
+
+    def show_in_window(self, index: int) -> None:
+        """Let Bullet's window look across one table."""
+        self.draw(index)
+        pybullet.resetDebugVisualizerCamera(
+            1.25, 115.0, -33.0, [0.40, 0.0, 0.12], physicsClientId=self.worlds[index].client
+        )
+
+    def _view(self, client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        if camera == "behind":
+            return photograph(client, (1.24, -0.50, 0.72), (0.37, 0.03, 0.18), width, height, shadow=True)
+        return photograph(client, (1.05, 0.0, 0.72), (0.54, 0.0, 0.02), width, height, shadow=True)
+
+    def _velocities(self, actions: Floats) -> Floats:
+        """Return joint velocities [N, 7], rad/s, that keep the fingertips within their bounds."""
+        if self.settings.guard == "delay":
+            low, high = LOW, HIGH
+        else:
+            asked = (self.phase == QUERY)[:, None]
+            low, high = (
+                np.where(asked, of_query, before) for of_query, before in zip((LOW, HIGH), self._waiting, strict=True)
+            )
+        if self._by_joint:
+            return self._fenced(actions * MAX_JOINT_SPEED, low, high)
+        way = np.zeros((self.num_envs, 3))
+        way[:, : actions.shape[1]] = STRIDE * actions
+        if self.PLANAR:
+            way[:, 2] = self._home[2] - self.tip[:, 2]
+        way = np.minimum(np.maximum(self.tip + way, low), high) - self.tip
+        goal = self.tip + np.minimum(np.maximum(way, -STRIDE), STRIDE)
+        velocities: Floats = (self.kinematics.posture(goal) - self.posture) * PHYSICS.control_hz
+        pace: Floats = np.maximum((np.abs(velocities) / self.kinematics.speed).max(axis=1, keepdims=True), 1.0)
+        velocities /= pace
+        return velocities
+
+    def _fenced(self, velocities: Floats, low: Floats, high: Floats) -> Floats:
+        """Return joint velocities, 0 where they would take a fingertip out of its bounds, or further out."""
+        goal = self.posture + velocities / PHYSICS.control_hz
+        goal = np.minimum(np.maximum(goal, self.kinematics.low), self.kinematics.high)
+        tip = self.kinematics.tip(goal)
+        out = np.maximum(low - tip, tip - high).max(axis=1)
+        now = np.maximum(low - self.tip, self.tip - high).max(axis=1)
+        velocities = (goal - self.posture) * PHYSICS.control_hz
+        velocities[out > np.maximum(now, 0.0)] = 0.0
+        return velocities
+
+    def _build(self, index: int, client: int) -> None:
+        if self.GRAVITY:
+            pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
+        scenery.build_table_top(client, visuals=self.visuals)
+        self._arms.append(ARMS[self.settings.robot](client, PHYSICS, visuals=self.visuals))
+        self.targets.build(client, visuals=self.visuals)
+        self.build_bodies(index, client)
+        if self.visuals:
+            scenery.build_room(client)
+            self.build_props(client)

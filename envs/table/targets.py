@@ -1,0 +1,131 @@
+"""What a hand can touch: K boxes on each of N tables, moved and taken away, and how far the fingertip is from each.
+
+All boxes of a table are alike to the physics, whatever they look like: how a thing feels does not tell what it is.
+
+Axes: N tables, K targets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlmem.envs.memory_task import Bools, Floats, Ints
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.simulation import pybullet
+
+FAR = 9.0
+"""m, the distance of a target that is not there."""
+TOUCH = 0.003
+"""m between the fingertip and a box that count as touching: what the solver leaves between bodies that press."""
+_PARKED = (0.0, 0.0, -50.0)
+
+
+class Targets:
+    """K boxes on each of N tables; none stands at first.
+
+    Args:
+        num_envs: N.
+        count: K.
+        half: Half extents of a box, m.
+    """
+
+    def __init__(self, num_envs: int, count: int, half: Vector) -> None:
+        self.half = np.array(half)
+        self._place = np.zeros((3, num_envs, count))
+        self._cos, self._sin = np.ones((num_envs, count)), np.zeros((num_envs, count))
+        self.standing = np.zeros((num_envs, count), dtype=np.bool_)
+        """[N, K] whether a box is there."""
+        self._bodies: list[list[int]] = []
+        self._clients: list[int] = []
+
+    @property
+    def place(self) -> Floats:
+        """[N, K, 3] m, middles of the boxes."""
+        return self._place.transpose(1, 2, 0)
+
+    def build(self, client: int, *, visuals: bool) -> None:
+        """Put the boxes of one more table into its world, parked."""
+        shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=self.half.tolist(), physicsClientId=client)
+        hidden = parts.nothing(client) if visuals else -1
+        self._clients.append(client)
+        self._bodies.append(
+            [
+                int(pybullet.createMultiBody(0, shape, hidden, _PARKED, physicsClientId=client))
+                for _ in range(self.standing.shape[1])
+            ]
+        )
+
+    def stand(self, index: int, number: int, x: float, y: float, yaw: float = 0.0, z: float = 0.0) -> None:
+        """Put a box of one table down, its bottom at height ``z``; it may stand already. m, rad."""
+        place = (x, y, z + float(self.half[2]))
+        self._place[:, index, number], self.standing[index, number] = place, True
+        self._cos[index, number], self._sin[index, number] = math.cos(yaw), math.sin(yaw)
+        self._move(index, number, place, yaw)
+
+    def remove(self, index: int, number: int) -> None:
+        """Take a box of one table away."""
+        self.standing[index, number] = False
+        self._move(index, number, _PARKED, 0.0)
+
+    def clear(self, index: int) -> None:
+        """Forget the boxes of one table, whose world has been restored or is about to be."""
+        self.standing[index] = False
+
+    def distance(self, tip: Floats) -> Floats:
+        """Return how far the surface of each fingertip is from each box, [N, K] m.
+
+        Args:
+            tip: [N, 3] m, middles of the fingertips.
+        """
+        x, y, z = tip[:, None, :].transpose(2, 0, 1) - self._place
+        squares = np.zeros(self.standing.shape)
+        for along, half in ((self._cos * x + self._sin * y, 0), (self._cos * y - self._sin * x, 1), (z, 2)):
+            out = np.maximum(np.abs(along) - self.half[half], 0.0)
+            squares += out * out
+        distance: Floats = np.sqrt(squares) - TIP_RADIUS
+        distance[~self.standing] = FAR
+        return distance
+
+    def _move(self, index: int, number: int, place: Sequence[float], yaw: float) -> None:
+        turn = [0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)]
+        pybullet.resetBasePositionAndOrientation(
+            self._bodies[index][number], place, turn, physicsClientId=self._clients[index]
+        )
+
+
+def ring(count: int, radius: float, first: float = 0.0) -> Floats:
+    """Return places around the origin, [K, 3]: x, y (m) and the heading (rad) from the middle.
+
+    A straight way from one to another passes the inside of the ring: with up to seven cubes on a ring of 0.12 m a hand
+    on it meets no third; with more it must go by the middle.
+
+    Args:
+        count: K.
+        radius: m.
+        first: rad, of the first; the others follow counter-clockwise.
+    """
+    angles = first + 2.0 * np.pi * np.arange(count) / count
+    return np.stack((radius * np.cos(angles), radius * np.sin(angles), angles), axis=-1)
+
+
+def newly_touched(distance: Floats, armed: Bools, release: float) -> Ints:
+    """Return which box each fingertip begins to touch, [N], -1 for none.
+
+    A touch counts once: the hand must go ``release`` metres away from all boxes before the next counts.
+
+    Args:
+        distance: [N, K] from :meth:`Targets.distance`.
+        armed: [N] whether a touch would count; brought up to date in place.
+        release: m.
+    """
+    nearest = distance.argmin(axis=1)
+    least = distance[np.arange(len(distance)), nearest]
+    touching = armed & (least <= TOUCH)
+    armed |= least >= release
+    armed &= ~touching
+    return np.where(touching, nearest, -1)
