@@ -1,0 +1,1 @@
+"""Training algorithms compared on the same cell, data and seeds."""

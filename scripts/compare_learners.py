@@ -1,0 +1,8 @@
+"""The same as ``rlmem compare``: see its --help."""
+
+import sys
+
+from rlmem.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["compare", *sys.argv[1:]]))
