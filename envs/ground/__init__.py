@@ -1,0 +1,1 @@
+"""Ground world: navigation with memory of place."""

@@ -1,0 +1,1 @@
+"""Locomotion world: bodies whose velocities, positions, motors or loads are hidden."""
