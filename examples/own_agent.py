@@ -1,10 +1,13 @@
-"""Evaluate an agent of your own on a memory task: anything with stable-baselines3's recurrent ``predict``."""
+"""Agents of your own on a memory task: a class, a plain function, and what either really remembers.
 
-import gymnasium
+On the command line: rlmem evaluate --policy examples/own_agent.py:WriteItDown --env TMaze-v0 --lesion zero
+"""
+
 import numpy as np
 
-import rlmem  # noqa: F401 - registers the tasks
-from rlmem.evaluation import Evaluation, evaluate
+from rlmem.evaluation import Evaluation, evaluate_on
+from rlmem.evidence.lesion import lesion_test
+from rlmem.own_agent import as_policy
 from rlmem.seeds import test_seeds
 
 
@@ -22,15 +25,21 @@ class WriteItDown:
         return actions, side
 
 
+def always_left(observation, _):
+    """Act without memory: turn left at the go light. A function is an agent too."""
+    go, facing = observation[:, 2] == 1.0, observation[:, 9] > 0.9
+    return np.stack((np.where(go & facing, 1.0, 0.0), np.where(go & ~facing, 1.0, 0.0)), axis=1), None
+
+
 def main(episodes: int = 200) -> Evaluation:
-    """Evaluate on held-out seeds and print success with its interval."""
-    env = gymnasium.make_vec("rlmem/TMaze-v0", num_envs=25, memory_length=100, autoreset_mode="disabled")
-    try:
-        result = evaluate(WriteItDown(), env, test_seeds(episodes))
-    finally:
-        env.close()
-    low, high = result.interval
-    print(f"success {result.value:.3f} ({low:.3f} to {high:.3f}), memory score {result.memory_score:.2f}")
+    """Evaluate on held-out seeds, print success with its interval, and prove the memory."""
+    task = {"env": "TMaze-v0", "knobs": {"memory_length": 100}, "seeds": test_seeds(episodes)}
+    for agent in (as_policy(always_left), WriteItDown()):
+        result = evaluate_on(agent, **task)
+        low, high = result.interval
+        print(f"success {result.value:.3f} ({low:.3f} to {high:.3f}), memory score {result.memory_score:.2f}")
+    lesioned = lesion_test(WriteItDown(), **task)
+    print(f"its memory zeroed at the junction: success {lesioned.lesioned.value:.3f}")
     return result
 
 

@@ -6,16 +6,27 @@ Axes: N environments, E episodes.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from scipy import stats
 
+from rlmem.intervention import Clock, Intervention, Moment, hidden_cues
+from rlmem.registry import canonical_id
+from rlmem.seeds import test_seeds
 from rlmem.spec import TaskSpec
+
+AnyVectorEnv = VectorEnv[Any, Any, Any]
+EnvMaker = Callable[..., AnyVectorEnv]
+"""Makes a vector environment that does not reset itself, from ``num_envs`` and knobs."""
+Env = str | EnvMaker | AnyVectorEnv
+"""A task's id, a function that makes a vector environment, or one that is made already and does not reset itself."""
+_ENVS = 50
 
 
 class Policy(Protocol):
@@ -60,6 +71,8 @@ class Evaluation:
     spec: TaskSpec | None
     env_steps: int
     cpu_seconds: float
+    says_success: bool = True
+    """Whether the environment says ``is_success``; one that does not, and has no ceilings, is judged by its return."""
 
     @property
     def value(self) -> float:
@@ -79,15 +92,20 @@ class Evaluation:
         return self.spec.memory_score(self.value) if self.spec else float("nan")
 
     @property
+    def metric(self) -> str:
+        """``"success"`` or ``"score"``: what :attr:`value` is."""
+        return self.spec.metric if self.spec else "success" if self.says_success else "score"
+
+    @property
     def _counts_success(self) -> bool:
-        return self.spec is None or self.spec.metric == "success"
+        return self.metric == "success"
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return plain values, for tables and JSON."""
         low, high = self.interval
         return {
             "episodes": len(self.success),
-            "metric": self.spec.metric if self.spec else "success",
+            "metric": self.metric,
             "value": self.value,
             "low": low,
             "high": high,
@@ -100,8 +118,58 @@ class Evaluation:
         }
 
 
+def evaluate_on(
+    policy: Policy,
+    env: Env,
+    *,
+    knobs: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    num_envs: int = _ENVS,
+    deterministic: bool = True,
+    intervention: Intervention | None = None,
+) -> Evaluation:
+    """Run one episode a seed in an environment that is made for it, and closed after it.
+
+    Args:
+        policy: Acts on N environments at once.
+        env: Id of a task of this package; or a function that makes a vector environment, with
+            ``autoreset_mode="disabled"``, from the keyword ``num_envs`` and the knobs; or such a vector environment,
+            which is used as it is and stays open.
+        knobs: Of the task.
+        seeds: E of them; None: the 200 test seeds.
+        num_envs: N at most.
+        deterministic: Take the mode of the policy, not a draw.
+        intervention: See :func:`evaluate`.
+
+    Raises:
+        ValueError: If task or knobs do not exist, or there are no seeds.
+    """
+    listed = test_seeds(200) if seeds is None else seeds
+    if isinstance(env, VectorEnv):
+        if knobs:
+            raise ValueError(f"this environment is made already: knobs come too late, got {dict(knobs)}")
+        return evaluate(policy, env, listed, deterministic=deterministic, intervention=intervention)
+    made = make_test_env(env, max(1, min(num_envs, len(listed))), knobs)
+    try:
+        return evaluate(policy, made, listed, deterministic=deterministic, intervention=intervention)
+    finally:
+        made.close()
+
+
+def make_test_env(env: str | EnvMaker, num_envs: int, knobs: Mapping[str, Any] | None = None) -> AnyVectorEnv:
+    """Make a vector environment for evaluation; see :func:`evaluate_on`."""
+    if callable(env):
+        return env(num_envs=num_envs, **(knobs or {}))
+    return gymnasium.make_vec(canonical_id(env), num_envs=num_envs, autoreset_mode="disabled", **(knobs or {}))
+
+
 def evaluate(
-    policy: Policy, env: VectorEnv[Any, Any, Any], seeds: Sequence[int], *, deterministic: bool = True
+    policy: Policy,
+    env: AnyVectorEnv,
+    seeds: Sequence[int],
+    *,
+    deterministic: bool = True,
+    intervention: Intervention | None = None,
 ) -> Evaluation:
     """Run one episode a seed.
 
@@ -110,6 +178,8 @@ def evaluate(
         env: With ``autoreset_mode="disabled"``. Which environment runs which seed changes no episode.
         seeds: E of them.
         deterministic: Take the mode of the policy, not a draw.
+        intervention: Called before the policy acts, with the :class:`rlmem.intervention.Moment`; the policy acts on
+            what it returns.
 
     Raises:
         ValueError: If the environment resets itself, or there are no seeds.
@@ -128,11 +198,22 @@ def evaluate(
     waiting = iter(range(n, episodes))
     first = [seeds[min(i, episodes - 1)] for i in range(n)]
     reset: Any = env.reset  # Gymnasium's signature has no list of seeds, its vector environments do
-    observation, _ = reset(seed=first)
-    start, state, steps = np.ones(n, dtype=np.bool_), None, 0
+    observation, infos = reset(seed=first)
+    start, state, steps, says_success = np.ones(n, dtype=np.bool_), None, 0, True
+    # environments of this package rest after their end at no cost; others must be reset to be stepped again
+    rests = hasattr(env.unwrapped, "task_spec")
+    clock = Clock(n)
+    clock.began(start, infos)
     while (running >= 0).any():
-        actions, state = policy.predict(observation, state, start, deterministic)
+        if intervention is None:
+            actions, state = policy.predict(observation, state, start, deterministic)
+        else:
+            times = clock.step, clock.phase, clock.phase_step
+            moment = intervention(Moment(observation, state, start, running, *times, hidden_cues(env)))
+            actions, state = policy.predict(moment.observation, moment.state, moment.episode_start, deterministic)
         observation, reward, terminated, truncated, infos = env.step(actions)
+        if intervention is not None:
+            clock.passed(infos)
         live = running >= 0
         steps += int(live.sum())
         returns[running[live]] += reward[live]
@@ -141,14 +222,16 @@ def evaluate(
         ended = start & live
         for index in np.flatnonzero(ended).tolist():
             episode = running[index]
-            success[episode] = bool(infos["is_success"][index]) if "is_success" in infos else terminated[index]
+            says_success = "is_success" in infos
+            success[episode] = bool(infos["is_success"][index]) if says_success else terminated[index]
             score[episode] = infos["score"][index] if "score" in infos else returns[episode]
             running[index] = next(waiting, -1)
-        again = ended & (running >= 0)
+        again = ended & (running >= 0) if rests else start
         if again.any():
-            fresh = [seeds[running[i]] if again[i] else None for i in range(n)]
-            first_seen, _ = reset(seed=fresh, options={"reset_mask": again})
-            observation = np.where(again.reshape(-1, *(1,) * (observation.ndim - 1)), first_seen, observation)
+            fresh = [seeds[running[i]] if again[i] and running[i] >= 0 else None for i in range(n)]
+            first_seen, infos = reset(seed=fresh, options={"reset_mask": again})
+            clock.began(again, infos)
+            observation = _where(again, first_seen, observation)
     return Evaluation(
         success=success,
         score=score,
@@ -157,4 +240,12 @@ def evaluate(
         spec=getattr(env.unwrapped, "task_spec", None),
         env_steps=steps,
         cpu_seconds=time.process_time() - started,
+        says_success=says_success,
     )
+
+
+def _where(mask: NDArray[np.bool_], new: Any, old: Any) -> Any:
+    """Return observations [N, ...], ``new`` where ``mask`` [N] is true."""
+    if isinstance(new, Mapping):
+        return {key: _where(mask, new[key], old[key]) for key in new}
+    return np.where(mask.reshape(-1, *(1,) * (old.ndim - 1)), new, old)

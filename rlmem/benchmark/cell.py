@@ -1,0 +1,231 @@
+"""One run of a benchmark: train an agent, test its best weights on held-out seeds, return rows of the table.
+
+A cell is plain data, so that it can be run in this process, in another, or on another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rlmem
+from rlmem.checkpoint import CheckpointError
+from rlmem.evaluation import Evaluation, evaluate_on, make_test_env
+from rlmem.evidence.lesion import Lesion, lesion_test
+from rlmem.own_agent import load_policy
+from rlmem.registry import agent_class
+from rlmem.run_folder import BEST, LAST, Progress, RunSettings, processor
+from rlmem.seeds import test_seeds
+from rlmem.training import agent_for, load_agent, train, trained_steps
+
+Row = dict[str, Any]
+Report = Callable[[int], object]
+
+_ENVS = 25
+"""Test environments side by side: each is a world of some 25 MB, and several runs share a machine."""
+TIMES = ("cpu_seconds", "wall_seconds", "finished")
+"""Columns that differ when a run is repeated on the same machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run.
+
+    Args:
+        task: What is trained on, in words.
+        label: Of the agent, in tables.
+        settings: Of training; of an agent that does not learn, the task and the agent.
+        policy: An agent of your own instead, see :func:`rlmem.own_agent.load_policy`.
+        tests: Knobs of each test, the others as in training.
+        test_names: What is tested, in words, one a test.
+        episodes: Test episodes.
+        lesion: Test with the hidden state zeroed at the query too.
+    """
+
+    task: str
+    label: str
+    settings: RunSettings
+    policy: str = ""
+    tests: tuple[dict[str, Any], ...] = field(default=({},))
+    test_names: tuple[str, ...] = ("",)
+    episodes: int = 200
+    lesion: bool = True
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is something to train."""
+        return not self.policy and bool(agent_class(self.settings.agent).learns)
+
+    @property
+    def name(self) -> str:
+        """Agent, task and seed in words."""
+        return f"{self.label} on {self.task}, seed {self.settings.seed}"
+
+    @property
+    def key(self) -> str:
+        """Name of all that makes the run: two cells with the same key give the same rows, but for times."""
+        settings = self.settings
+        training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at", "eval_knobs", "agent_settings")
+        made_of: dict[str, Any] = {name: getattr(settings, name) for name in training} if self.learns else {}
+        made_of |= {name: getattr(settings, name) for name in ("env", "agent", "seed", "knobs")}
+        made_of |= {"label": self.label, "policy": self.policy, "tests": self.tests, "episodes": self.episodes}
+        made_of |= {"lesion": self.lesion}
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        """Where the training run lies, below the benchmark's folder."""
+        return Path("runs") / self.settings.env.rpartition("/")[2] / self.settings.agent / self.key
+
+
+def run_cell(cell: Cell, out: Path, report: Report = int) -> list[Row]:
+    """Train, test, and return a row for each test.
+
+    A run that was killed goes on from its last checkpoint where the agent resumes bit for bit, and starts anew
+    elsewhere, so that the rows are the same either way.
+
+    Args:
+        cell: What to run.
+        out: The benchmark's folder; the training run is kept in :attr:`Cell.folder` below it.
+        report: Told the control steps trained so far.
+
+    Raises:
+        ValueError: If the agent does not fit the task.
+    """
+    started, folder = time.monotonic(), out / cell.folder
+    cost: Row = {"env_steps": 0, "cpu_seconds": ""}
+    if cell.learns:
+        _train(cell, folder, report)
+        progress = Progress(folder / "progress.csv")
+        cost = {"env_steps": int(progress.last("env_steps", 0.0)), "cpu_seconds": progress.last("cpu_seconds", 0.0)}
+    rows = [_row(cell, number, _agent(cell, folder, knobs), cost) for number, knobs in enumerate(cell.tests)]
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    wall = round(time.monotonic() - started, 1)
+    return [row | {"wall_seconds": wall, "finished": finished} for row in rows]
+
+
+def code_version() -> str:
+    """Return the version of this package, with the commit where it runs from a checkout."""
+    root = Path(rlmem.__file__).resolve().parent.parent
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return rlmem.__version__
+    command = [git, "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no input of users
+    return f"{rlmem.__version__}+{said.stdout.strip()}" if said.returncode == 0 else rlmem.__version__
+
+
+def machine() -> str:
+    """Return processor, cores and system in words."""
+    return f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def _train(cell: Cell, folder: Path, report: Report) -> None:
+    """Train, unless that is done; go on only where that gives what an undisturbed run gives."""
+
+    def told(steps: int, _: dict[str, float]) -> None:
+        report(steps)
+
+    try:
+        if _is_trained(cell, folder):
+            return
+        resume = bool(getattr(agent_class(cell.settings.agent), "resumes_exactly", False))
+        if resume and (folder / LAST).is_file():
+            train(cell.settings, folder=folder, resume=True, report=told, say=str)
+            return
+    except CheckpointError:  # damaged: begin anew
+        pass
+    if folder.exists():
+        shutil.rmtree(folder)
+    train(cell.settings, folder=folder, report=told)
+
+
+def _is_trained(cell: Cell, folder: Path) -> bool:
+    """Return whether a run came to its end, by its steps or by its score, and was saved there."""
+    progress = Progress(folder / "progress.csv")
+    if not progress.rows or not (folder / LAST).is_file():
+        return False
+    steps, wanted = progress.last("env_steps", 0.0), cell.settings.stop_at
+    score = progress.last("eval/memory_score", math.nan)
+    goal = score if math.isfinite(score) else progress.last("eval/value", -math.inf)
+    ended = steps >= cell.settings.steps or (wanted is not None and goal >= wanted)
+    return ended and trained_steps(folder) == steps
+
+
+def _agent(cell: Cell, folder: Path, knobs: dict[str, Any]) -> Any:
+    """Return the trained agent, or the one that needs no training."""
+    env = make_test_env(cell.settings.env, 1, knobs)
+    try:
+        if cell.policy:
+            return load_policy(cell.policy, env)
+        if cell.learns:
+            return load_agent(folder, env, BEST)
+        cls = agent_class(cell.settings.agent)
+        return agent_for(cls, cls.Settings(**cell.settings.agent_settings), env, cell.settings.seed)
+    finally:
+        env.close()
+
+
+def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
+    settings, knobs, seeds = cell.settings, cell.tests[number], test_seeds(cell.episodes)
+    env = make_test_env(settings.env, min(_ENVS, cell.episodes), knobs)
+    try:
+        result = evaluate_on(agent, env, seeds=seeds)
+        lesioned = _lesioned(agent, env, seeds, result) if cell.lesion else None
+    finally:
+        env.close()
+    spec = result.spec
+    assert spec is not None
+    said = result.as_dict()
+    names = ("metric", "value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
+    lesion = (lesioned.value, *lesioned.interval) if lesioned is not None else ("", "", "")
+    return {
+        "task": cell.task,
+        "test": cell.test_names[number],
+        "agent": cell.label,
+        "seed": settings.seed,
+        **{name: said[name] for name in names},
+        **dict(zip(("lesioned", "lesioned_low", "lesioned_high"), lesion, strict=True)),
+        "memoryless": spec.memoryless.value,
+        "oracle": spec.oracle.value,
+        "memory_length": spec.memory_length[1],
+        "credit_length": spec.credit_length[1],
+        "n_bits": spec.n_bits,
+        "context": getattr(agent, "context", "its own"),
+        "episodes": cell.episodes,
+        **cost,
+        "steps": settings.steps if cell.learns else 0,
+        "env": settings.env,
+        "name": cell.policy or settings.agent,
+        "settings": _json(settings.agent_settings),
+        "knobs": _json(settings.knobs),
+        "test_knobs": _json(knobs),
+        "version": code_version(),
+        "machine": machine(),
+        "cell": cell.key,
+    }
+
+
+def _lesioned(agent: Any, env: Any, seeds: range, intact: Evaluation) -> Evaluation | None:
+    """Return the evaluation with the hidden state zeroed at the query; None where there is no state or no query."""
+    if intact.spec is None or not intact.spec.n_bits > 0:
+        return None
+    try:
+        return lesion_test(agent, env, Lesion(), seeds=seeds, intact=intact).lesioned
+    except ValueError:
+        return None
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, sort_keys=True, default=list)

@@ -1,0 +1,85 @@
+"""Figures of a benchmark's table: performance profiles, horizon curves, memory length x credit length."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rlmem.benchmark.summary import complete_agents, horizon_groups, memory_scores, run_interval
+from rlmem.evidence.capacity import heat_map
+from rlmem.evidence.plots import Curve, plot_curves, plot_heat_map, plot_profiles
+from rlmem.registry import task_class
+from rlmem.statistics import performance_profile
+
+_MOST = 8
+"""Lines in a figure."""
+_AXIS = 2
+"""Different lengths along each axis that make a map."""
+
+
+def write_figures(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
+    """Draw what the rows allow and return the files.
+
+    Args:
+        rows: Of the table.
+        folder: Where to; it exists.
+    """
+    return [*_profiles(rows, folder), *_horizons(rows, folder), *_maps(rows, folder)]
+
+
+def _profiles(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
+    scores = memory_scores(rows)
+    agents = complete_agents(scores)[:_MOST]
+    if len(agents) < 2 or max(len(scores[agent]) for agent in agents) < 2:
+        return []
+    thresholds = np.linspace(-0.2, 1.0, 121)
+    profiles = {agent: performance_profile(scores[agent], thresholds) for agent in agents}
+    path = folder / "profiles.png"
+    plot_profiles(profiles, path, title="Which fraction of runs is above a memory score, over all tasks")
+    return [path]
+
+
+def _horizons(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
+    paths = []
+    for task, agents in horizon_groups(rows).items():
+        curves = {}
+        for agent, lengths in list(agents.items())[:_MOST]:
+            points = [run_interval(found, "value") for found in lengths.values()]
+            curves[agent] = Curve(list(lengths), *zip(*points, strict=True))
+        row = next(row for row in rows if row["task"] == task)
+        cls = task_class(row["env"])
+        spec = cls.spec(cls.make_settings(json.loads(row["test_knobs"])))
+        path = folder / f"horizon-{_slug(task)}.png"
+        y = "success rate" if row["metric"] == "success" else "mean score"
+        plot_curves(curves, path, spec=spec, y=y, title=f"How far back: {task}")
+        paths.append(path)
+    return paths
+
+
+def _maps(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
+    paths = []
+    for agent in dict.fromkeys(row["agent"] for row in rows):
+        points = [
+            (float(row["memory_length"]), float(row["credit_length"]), float(row["memory_score"]))
+            for row in rows
+            if row["agent"] == agent and math.isfinite(float(row["memory_score"]))
+        ]
+        if not points:
+            continue
+        found = heat_map(points)
+        if min(len(found.x), len(found.y)) < _AXIS or np.isfinite(found.values).mean() <= 0.5:
+            continue
+        path = folder / f"memory-credit-{_slug(agent)}.png"
+        x, y = "memory length (control steps)", "credit length (control steps)"
+        plot_heat_map(found, path, x=x, y=y, title=agent)
+        paths.append(path)
+    return paths
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()

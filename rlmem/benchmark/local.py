@@ -1,0 +1,167 @@
+"""Runs of a benchmark in processes of this machine, each in one of its own, so that a crash costs one run only."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
+
+from rlmem.benchmark.cell import Cell, Row, run_cell
+
+_REPORT_EVERY = 1.0
+"""Seconds."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    cell: Cell
+    rows: list[Row]
+    """Empty where it failed."""
+    error: str
+    """Why it failed, empty where it did not."""
+
+
+class Run(NamedTuple):
+    """A run that goes on."""
+
+    cell: Cell
+    seconds: float
+    steps: int
+    """Control steps trained so far."""
+
+
+Running = dict[str, Run]
+"""Key of the cell -> run."""
+
+
+class Engine(Protocol):
+    """Runs cells somewhere; a context manager."""
+
+    slots: int
+    """Runs at a time."""
+
+    def __enter__(self) -> Engine:
+        """Get ready."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what still runs."""
+
+    def run(self, cells: Sequence[Cell], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+        """Run cells and yield each as it ends.
+
+        Args:
+            cells: In the order in which they start.
+            out: The benchmark's folder.
+            progress: Told about once a second what is running.
+        """
+
+
+class _Job(NamedTuple):
+    cell: Cell
+    process: Any
+    pipe: Connection
+    started: float
+
+
+class Local:
+    """This machine; see :class:`Engine`.
+
+    Args:
+        processes: Runs at a time; each uses one thread.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.slots = processes
+        self._jobs: list[_Job] = []
+        self._steps: dict[str, int] = {}
+
+    def __enter__(self) -> Local:
+        for name in _THREADS:
+            os.environ.setdefault(name, "1")
+        # a server that has imported everything once lets each run start in milliseconds
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["rlmem.benchmark.cell"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for job in self._jobs:
+            job.process.kill()
+            job.process.join()
+            job.pipe.close()
+
+    def run(self, cells: Sequence[Cell], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+        """Run cells and yield each as it ends. See :meth:`Engine.run`."""
+        waiting, jobs = list(cells), self._jobs
+        while waiting or jobs:
+            while waiting and len(jobs) < self.slots:
+                jobs.append(self._start(waiting.pop(0), out))
+            ready = wait([job.pipe for job in jobs], timeout=_REPORT_EVERY)
+            for job in [job for job in jobs if job.pipe in ready]:
+                outcome = self._hear(job)
+                if outcome is not None:
+                    job.process.join()
+                    job.pipe.close()
+                    jobs.remove(job)
+                    yield outcome
+            now, steps = time.monotonic(), self._steps
+            progress({j.cell.key: Run(j.cell, now - j.started, steps.get(j.cell.key, 0)) for j in jobs})
+
+    def _start(self, cell: Cell, out: Path) -> _Job:
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_work, args=(cell, out, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        return _Job(cell, process, ours, time.monotonic())
+
+    def _hear(self, job: _Job) -> Outcome | None:
+        """Return how a run ended, None if it has not."""
+        try:
+            kind, said = job.pipe.recv()
+        except EOFError:
+            job.process.join()
+            return Outcome(job.cell, [], f"its process ended with exit code {job.process.exitcode}")
+        if kind == "steps":
+            self._steps[job.cell.key] = said
+            return None
+        return Outcome(job.cell, said, "") if kind == "rows" else Outcome(job.cell, [], said)
+
+
+def _work(cell: Cell, out: Path, pipe: Connection) -> None:
+    """Run a cell in a process of its own, which ends if the benchmark does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark, which ends this
+    parent, told = os.getppid(), time.monotonic()
+
+    def report(steps: int) -> None:
+        nonlocal told
+        if os.getppid() != parent:
+            os._exit(1)
+        if time.monotonic() - told >= _REPORT_EVERY:
+            told = time.monotonic()
+            pipe.send(("steps", steps))
+
+    lock = out / cell.folder.parent / f".{cell.key}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock.open("w") as held:
+            # a benchmark that was killed and at once started again: wait until its run has seen that and ended
+            fcntl.flock(held, fcntl.LOCK_EX)
+            pipe.send(("rows", run_cell(cell, out, report)))
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception as error:  # noqa: BLE001 - any failure is one run's, to be told and not to end the benchmark
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        pipe.send(("error", f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"))

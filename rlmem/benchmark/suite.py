@@ -1,0 +1,296 @@
+"""A suite file says what a benchmark is: tasks x knobs x agents x seeds x budget, as TOML.
+
+::
+
+    name = "mine"
+    steps = 100_000                # control steps of training; a task may have its own
+    seeds = 5                      # runs of each agent on each task
+
+    [[task]]
+    env = "TMaze-v0"
+    knobs = { robot = "planar" }                          # of training and test
+    grid = { memory_length = [[5, 50], [5, 100]] }        # each value in turn; [5, 50] is a range
+    test = { memory_length = [50, 100, 200] }             # each run is tested at each of these
+
+    [[agent]]
+    agent = "recurrent_ppo"
+    label = "recurrent_ppo, GRU"
+    settings = { cell = "gru" }
+
+Presets lie in the folder ``suites`` beside this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rlmem.benchmark.cell import Cell
+from rlmem.field_types import check_fields
+from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
+from rlmem.run_folder import RunSettings
+from rlmem.suggest import unknown
+from rlmem.toml import read_toml
+from rlmem.tuned import tuned_settings
+
+_LENGTHS = ("memory_length", "credit_length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteTask:
+    """A ``[[task]]`` of a suite.
+
+    Args:
+        env: Id of the task.
+        knobs: Of training and test, where not the task's defaults.
+        grid: Knob -> values, each of which makes a task of its own; their product where there are several.
+        test: Knob -> values at which each trained agent is tested, their product where there are several. Empty: as
+            trained; where training draws from a range of lengths: at the longest.
+        steps: Control steps of training, instead of the suite's.
+        agents: Labels of the agents that run on it; empty: all.
+
+    Raises:
+        ValueError: If the task or a knob does not exist, or a knob cannot have a value.
+    """
+
+    env: str
+    knobs: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    test: dict[str, list[Any]] = field(default_factory=dict)
+    steps: int | None = None
+    agents: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "env", canonical_id(self.env))
+        for part in ("grid", "test"):
+            for knob, values in getattr(self, part).items():
+                if not isinstance(values, list) or not values:
+                    raise ValueError(f"{part} must give a list of values for {knob}, got {values!r}")
+        for training in self.trainings():
+            for test in self.tests(training):
+                task_class(self.env).make_settings(training | test)
+
+    def trainings(self) -> Iterator[dict[str, Any]]:
+        """Yield the knobs of training, one for each place in the grid."""
+        for place in _product(self.grid):
+            yield self.knobs | place
+
+    def tests(self, training: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the knobs that tests have instead of those of training."""
+        if self.test:
+            return list(_product(self.test))
+        return [longest(training)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteAgent:
+    """An ``[[agent]]`` of a suite: one of this package, or one of your own.
+
+    Args:
+        agent: Name of an agent of this package.
+        policy: An agent of your own, ``module:name`` as for ``rlmem evaluate --policy``; it is tested, not trained.
+        label: Its name in tables; the agent's or policy's own if not given.
+        settings: Hyperparameters that are not the agent's defaults.
+        tuned: Start from the settings found by tuning, where there are any that fit.
+
+    Raises:
+        ValueError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
+    """
+
+    agent: str = ""
+    policy: str = ""
+    label: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    tuned: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.agent) == bool(self.policy):
+            raise ValueError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
+        if self.policy and (self.settings or self.tuned):
+            raise ValueError(f"policy {self.policy!r} has no settings here: it is tested as it is")
+        if self.agent:
+            object.__setattr__(self, "agent", self.agent.replace("-", "_"))
+            settings = agent_class(self.agent).Settings
+            check_fields(settings, self.settings, f"setting of agent {self.agent}")
+            settings(**self.settings)
+        object.__setattr__(self, "label", self.label or self.agent or self.policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A benchmark.
+
+    Args:
+        name: Of the suite; its results go to a folder of this name.
+        description: A line or two on what it is for.
+        steps: Control steps of training.
+        seeds: Runs of each agent that learns on each task, numbered from 0; others are run once.
+        episodes: Test episodes of each run.
+        envs: Environments side by side in training.
+        eval_every: Control steps between evaluations on validation seeds, by which the best weights are chosen.
+        eval_episodes: Episodes in such an evaluation.
+        stop_at: Stop training when an evaluation reaches this memory score; leave out to train to the end.
+        lesion: Test each agent with its hidden state zeroed at the query too.
+        task: The tasks.
+        agent: The agents.
+
+    Raises:
+        ValueError: If a value is out of bounds, there is no task or agent, or two agents have the same label.
+    """
+
+    name: str
+    description: str = ""
+    steps: int = 200_000
+    seeds: int = 5
+    episodes: int = 200
+    envs: int = 16
+    eval_every: int = 20_000
+    eval_episodes: int = 50
+    stop_at: float | None = None
+    lesion: bool = True
+    task: list[SuiteTask] = field(default_factory=list)
+    agent: list[SuiteAgent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "seeds", "episodes", "envs", "eval_every", "eval_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"name must be a word of letters, digits, - and _, got {self.name!r}")
+        if not self.task or not self.agent:
+            raise ValueError("a suite needs at least one [[task]] and one [[agent]]")
+        labels = [agent.label for agent in self.agent]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two agents have the label {label!r}: give each its own")
+        for task in self.task:
+            for label in task.agents:
+                if label not in labels:
+                    raise ValueError(unknown(f"agent of task {task.env}", label, labels))
+
+    def cells(self) -> list[Cell]:
+        """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
+        cells = [
+            self._cell(task, training, agent, seed)
+            for seed in range(self.seeds)
+            for task in self.task
+            for training in task.trainings()
+            for agent in self.agent
+            if (not task.agents or agent.label in task.agents) and (seed == 0 or _learns(agent))
+        ]
+        return list({cell.key: cell for cell in cells}.values())
+
+    def _cell(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Cell:
+        found = tuned_settings(agent.agent, task.env) if agent.tuned else None
+        found = found if found is not None and found.fits(knobs) else None
+        run: dict[str, Any] = found.run(knobs) if found else {"agent_settings": {}, "knobs": knobs, "eval_knobs": {}}
+        settings = RunSettings(
+            env=task.env,
+            agent=agent.agent or "random",
+            seed=seed,
+            steps=task.steps or self.steps,
+            envs=self.envs,
+            eval_every=self.eval_every,
+            eval_episodes=self.eval_episodes,
+            stop_at=self.stop_at,
+            knobs=run["knobs"],
+            eval_knobs=longest(run["knobs"]) | run["eval_knobs"],
+            agent_settings=run["agent_settings"] | agent.settings,
+        )
+        return Cell(
+            task=_words(task.env.removeprefix(f"{NAMESPACE}/"), knobs),
+            label=agent.label,
+            policy=agent.policy,
+            settings=settings,
+            tests=tuple(knobs | test for test in task.tests(knobs)),
+            test_names=tuple(_words("", test) for test in task.tests(knobs)),
+            episodes=self.episodes,
+            lesion=self.lesion,
+        )
+
+
+def presets() -> dict[str, Path]:
+    """Return the suites that come with the package, by name."""
+    folder = Path(str(files("rlmem.benchmark"))) / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: len(path.read_bytes()))}
+
+
+def read_suite(name: str) -> Suite:
+    """Read a suite.
+
+    Args:
+        name: Of a preset, or the path of a TOML file.
+
+    Raises:
+        ValueError: If there is no such preset, or the file has a mistake; the message says where and what would be
+            right.
+        FileNotFoundError: If there is no such file.
+    """
+    if name in presets():
+        path = presets()[name]
+    elif name.endswith(".toml"):
+        path = Path(name)
+    else:
+        raise ValueError(unknown("suite", name, presets()) + "; or name a file of your own that ends in .toml")
+    try:
+        return suite_from(read_toml(path))
+    except ValueError as error:
+        raise ValueError(f"{error}" if str(path) in str(error) else f"{path}: {error}") from error
+
+
+def suite_from(values: Mapping[str, Any]) -> Suite:
+    """Make a suite from what a TOML file says.
+
+    Raises:
+        ValueError: If there is a mistake.
+    """
+    tasks = [_part(SuiteTask, task, "task") for task in _tables(values, "task")]
+    agents = [_part(SuiteAgent, agent, "agent") for agent in _tables(values, "agent")]
+    rest = {name: value for name, value in values.items() if name not in ("task", "agent")}
+    suite: Suite = _part(Suite, {**rest, "task": tasks, "agent": agents}, "suite")
+    return suite
+
+
+def longest(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each length that is drawn from a range at its longest."""
+    ranges = {name: knobs[name] for name in _LENGTHS if isinstance(knobs.get(name), (list, tuple))}
+    return {name: values[-1] for name, values in ranges.items()}
+
+
+def _part(cls: type[Any], values: Mapping[str, Any], what: str) -> Any:
+    needed = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
+    for name in needed:
+        if name not in values:
+            raise ValueError(f"a {what} must have {name} = ...")
+    check_fields(cls, values, f"key of a {what}")
+    return cls(**values)
+
+
+def _tables(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = values.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ValueError(f"each {name} is a table of its own: write [[{name}]]")
+    return found
+
+
+def _learns(agent: SuiteAgent) -> bool:
+    return bool(agent.agent) and bool(agent_class(agent.agent).learns)
+
+
+def _product(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _words(name: str, knobs: Mapping[str, Any]) -> str:
+    """Return a task in words: its name, and its knobs where they are given."""
+    given = [f"{knob} {_value(value)}" for knob, value in knobs.items()]
+    return ", ".join([name, *given] if name else given)
+
+
+def _value(value: Any) -> str:
+    return f"{value[0]} to {value[1]}" if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,187 @@
+"""What the table of a benchmark says, in Markdown: for each task and agent, and over all tasks, with intervals.
+
+Axes: R runs (seeds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+from typing import NamedTuple
+
+import numpy as np
+
+from rlmem.evidence.horizon import length_at, length_in_words
+from rlmem.statistics import Estimate, interquartile_interval, probability_of_improvement
+
+Row = Mapping[str, str]
+FEW = 5
+"""Runs below which a bootstrap over runs is too narrow."""
+_BASELINES = ("ppo", "frame_stack_ppo", "random")
+"""Agents that the others are compared with: the first of them that is there."""
+_CURVE = 3
+"""Lengths that make a curve."""
+
+
+class Test(NamedTuple):
+    """A task with the knobs that it was tested at."""
+
+    task: str
+    name: str
+
+
+def summary(rows: Sequence[Row], title: str) -> str:
+    """Return the table in Markdown.
+
+    Args:
+        rows: Of the CSV file.
+        title: Of the page.
+
+    Raises:
+        ValueError: If there are no rows.
+    """
+    if not rows:
+        raise ValueError("the table has no rows yet")
+    parts = [f"# {title}", _legend()]
+    tests = list(dict.fromkeys(Test(row["task"], row["test"]) for row in rows))
+    for task in dict.fromkeys(test.task for test in tests):
+        parts.append(f"## {task}")
+        here = [test for test in tests if test.task == task]
+        parts += [_test_table([row for row in rows if (row["task"], row["test"]) == test], test) for test in here]
+    parts += [part for part in (_overall(rows, tests), _horizons(rows), _footer(rows)) if part]
+    return "\n\n".join(parts) + "\n"
+
+
+def runs_of(rows: Sequence[Row], column: str) -> list[float]:
+    """Return the finite numbers of a column."""
+    values = [float(row[column]) for row in rows if row.get(column, "") != ""]
+    return [value for value in values if math.isfinite(value)]
+
+
+def run_interval(rows: Sequence[Row], column: str) -> Estimate:
+    """Return the interquartile mean over runs with its interval: of runs, or where there is one run, of episodes."""
+    values = runs_of(rows, column)
+    if len(values) > 1:
+        return interquartile_interval({"runs": values})
+    return Estimate(values[0], float(rows[0]["low"]), float(rows[0]["high"]))
+
+
+def memory_scores(rows: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
+    """Return agent -> task and test -> memory scores [R], where the task has any."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        score = float(row["memory_score"])
+        if math.isfinite(score):
+            found.setdefault(row["agent"], {}).setdefault(f"{row['task']} / {row['test']}", []).append(score)
+    return found
+
+
+def complete_agents(scores: Mapping[str, Mapping[str, list[float]]]) -> list[str]:
+    """Return the agents that were tested on all that any was tested on."""
+    every = {test for tests in scores.values() for test in tests}
+    return [agent for agent, tests in scores.items() if set(tests) == every]
+
+
+def horizon_groups(rows: Sequence[Row]) -> dict[str, dict[str, dict[int, list[Row]]]]:
+    """Return task -> agent -> memory length -> rows, for tasks tested at several memory lengths."""
+    found: dict[str, dict[str, dict[int, list[Row]]]] = {}
+    for row in rows:
+        length = int(row["memory_length"])
+        if length and math.isfinite(float(row["memory_score"])):
+            found.setdefault(row["task"], {}).setdefault(row["agent"], {}).setdefault(length, []).append(row)
+    return {
+        task: {agent: dict(sorted(lengths.items())) for agent, lengths in agents.items()}
+        for task, agents in found.items()
+        if max(map(len, agents.values())) >= _CURVE
+    }
+
+
+def _test_table(rows: Sequence[Row], test: Test) -> str:
+    first = rows[0]
+    measure = "success" if first["metric"] == "success" else "score"
+    ceilings = f"without memory {float(first['memoryless']):.3g}, oracle {float(first['oracle']):.3g}"
+    head = ["agent", "runs", measure, "95 % interval", "memory score", "state zeroed", "env steps", "CPU s"]
+    table = [head, ["---"] * len(head)]
+    for agent in dict.fromkeys(row["agent"] for row in rows):
+        runs = [row for row in rows if row["agent"] == agent]
+        value, scores, lesioned = run_interval(runs, "value"), runs_of(runs, "memory_score"), runs_of(runs, "lesioned")
+        steps, seconds = runs_of(runs, "env_steps"), runs_of(runs, "cpu_seconds")
+        table.append(
+            [
+                agent,
+                str(len(runs)),
+                f"{value.value:.2f}",
+                f"{value.low:.2f} to {value.high:.2f}",
+                f"{fmean(scores):.2f}" if scores else "",
+                f"{fmean(lesioned):.2f}" if lesioned else "",
+                f"{median(steps):,.0f}" if any(steps) else "",
+                f"{median(seconds):,.1f}" if seconds else "",
+            ]
+        )
+    name = f"tested at {test.name}" if test.name else "tested as trained"
+    return f"**{name}** ({ceilings})\n\n{_markdown(table)}"
+
+
+def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> str:
+    scores = memory_scores(rows)
+    agents = complete_agents(scores)
+    if len(agents) < 2 or len(tests) < 2:
+        return ""
+    baseline = next((name for name in _BASELINES if name in agents), None)
+    head = ["agent", "memory score (IQM)", "95 % interval"] + ([f"P(better than {baseline})"] if baseline else [])
+    table = [head, ["---"] * len(head)]
+    for agent in agents:
+        iqm, several = interquartile_interval(scores[agent]), max(map(len, scores[agent].values())) > 1
+        line = [agent, f"{iqm.value:.2f}", f"{iqm.low:.2f} to {iqm.high:.2f}" if several else "one run a task"]
+        if baseline == agent:
+            line.append("")
+        elif baseline is not None:
+            better = probability_of_improvement(scores[agent], scores[baseline])
+            line.append(f"{better.value:.2f}" + f" ({better.low:.2f} to {better.high:.2f})" * several)
+        table.append(line)
+    left_out = [agent for agent in scores if agent not in agents]
+    note = f"\n\nNot on all tasks yet: {', '.join(left_out)}." if left_out else ""
+    return f"## All tasks together\n\n{_markdown(table)}{note}"
+
+
+def _horizons(rows: Sequence[Row]) -> str:
+    parts = []
+    for task, agents in horizon_groups(rows).items():
+        table = [["agent", "runs", "L50", "L90"], ["---"] * 4]
+        for agent, lengths in agents.items():
+            runs = min(map(len, lengths.values()))
+            scores = np.array([runs_of(found, "memory_score")[:runs] for found in lengths.values()])
+            at = [length_in_words(length_at(list(lengths), scores, level), list(lengths)) for level in (0.5, 0.9)]
+            table.append([agent, str(runs), *at])
+        parts.append(f"**{task}**\n\n{_markdown(table)}")
+    if not parts:
+        return ""
+    said = "Memory length (control steps) at which the memory score has fallen to 0.5 and to 0.9."
+    return "\n\n".join([f"## How far back\n\n{said}", *parts])
+
+
+def _legend() -> str:
+    return (
+        "Success (or score) is the interquartile mean over runs, each tested on held-out seeds; its interval a "
+        "stratified bootstrap over runs, and where there is one run only, of its episodes. Memory score: 0 at the "
+        "ceiling without memory, 1 at the oracle. State zeroed: with the hidden state zeroed at the query; an agent "
+        "that remembers falls to the ceiling. Env steps and CPU seconds of training: medians."
+    )
+
+
+def _footer(rows: Sequence[Row]) -> str:
+    seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
+    few = max(seeds.values()) < FEW
+    note = f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.\n\n" * few
+    versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
+    return f"{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = ["-" * width if cell == "---" else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

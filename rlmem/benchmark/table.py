@@ -1,0 +1,87 @@
+"""The table of a benchmark: one CSV file, written anew at once whenever a run is finished, by one process at a time."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from rlmem.checkpoint import write_atomically
+
+RESULTS = "results.csv"
+_LOCK = ".lock"
+
+
+class ResultsTable:
+    """Rows of finished runs. A context manager, which holds a lock so that no second benchmark writes there.
+
+    Args:
+        folder: Of the benchmark; the table is ``results.csv`` in it.
+
+    Raises:
+        ValueError: On entering, if another benchmark holds the lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / RESULTS
+        self.rows: list[dict[str, str]] = read_rows(self.path)
+        self._lock: TextIO | None = None
+
+    def __enter__(self) -> ResultsTable:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.path.parent / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
+        except OSError as error:
+            self._lock.close()
+            where = self.path.parent
+            raise ValueError(f"another benchmark is running in {where}: wait, or choose another --out") from error
+        self.rows = read_rows(self.path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def finished(self) -> set[str]:
+        """Keys of the runs that are in the table."""
+        return {row["cell"] for row in self.rows}
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add all rows of a run, or, if the process is killed, none."""
+        self.rows += [{name: _plain(value) for name, value in row.items()} for row in rows]
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+
+        def write(temporary: Path) -> None:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(self.rows)
+
+        write_atomically(self.path, write)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, none if there is no such file.
+
+    Raises:
+        ValueError: If the file is not the table of a benchmark.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if "cell" not in row:
+            raise ValueError(f"{path} is not the table of a benchmark: it has no column 'cell'")
+    return rows
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,198 @@
+"""A benchmark runs each run once, survives being killed, and says what its table holds."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rlmem.benchmark.cell import TIMES
+from rlmem.benchmark.local import Local
+from rlmem.benchmark.runner import run_benchmark
+from rlmem.benchmark.suite import read_suite
+from rlmem.benchmark.table import ResultsTable, read_rows
+from rlmem.cli import main
+
+SUITE = """
+name = "tiny"
+steps = 2_048
+seeds = 2
+episodes = 10
+envs = 4
+eval_every = 512
+eval_episodes = 4
+
+[[task]]
+env = "TMaze-v0"
+knobs = { robot = "planar", memory_length = [2, 5], query_steps = 20 }
+test = { memory_length = [3, 5, 9] }
+
+[[agent]]
+agent = "expert"
+
+[[agent]]
+agent = "ppo"
+settings = { n_steps = 32, batch_size = 64, n_epochs = 1 }
+
+[[agent]]
+agent = "recurrent_ppo"
+settings = { n_steps = 64, rows = 2, n_epochs = 2, hidden_size = 16 }
+"""
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("suite") / "tiny.toml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(suite, tmp_path_factory):
+    """A table that was made without disturbance."""
+    out = tmp_path_factory.mktemp("whole")
+    with_two = Local(2)
+    done = run_benchmark(read_suite(str(suite)), out, with_two)
+    assert not done.failed
+    return out
+
+
+def without_times(rows):
+    kept = [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+    return sorted(kept, key=lambda row: (row["cell"], row["test"]))
+
+
+def test_each_run_has_a_row_for_each_test_with_all_that_made_it(whole):
+    rows = read_rows(whole / "results.csv")
+    assert len(rows) == (1 + 2 + 2) * 3
+    for row in rows:
+        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
+        assert row["version"].startswith("0.")
+        assert "cores" in row["machine"]
+        assert row["memory_length"] == row["test"].split()[-1]
+    learnt = [row for row in rows if row["agent"] == "recurrent_ppo"]
+    assert {int(row["env_steps"]) for row in learnt} == {2_048}
+    assert all(float(row["cpu_seconds"]) > 0 for row in learnt)
+    assert all(row["lesioned"] for row in learnt)
+    assert not any(row["lesioned"] for row in rows if row["agent"] in ("ppo", "expert"))
+    assert {row["memory_score"] for row in rows if row["agent"] == "expert"} == {"1"}
+
+
+def test_what_is_finished_is_not_run_again(suite, whole):
+    before = (whole / "results.csv").read_bytes()
+    done = run_benchmark(read_suite(str(suite)), whole, Local(1))
+    assert done.ran == 0
+    assert (whole / "results.csv").read_bytes() == before
+
+
+def test_a_benchmark_killed_in_the_middle_and_resumed_gives_the_same_table(suite, whole, tmp_path):
+    command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(suite), "--out", str(tmp_path), "--processes", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        until(lambda: half_way(tmp_path), 300.0)
+        killed.kill()
+    rows = read_rows(tmp_path / "results.csv")
+    assert 0 < len(rows) < 15
+    resumed = run_benchmark(read_suite(str(suite)), tmp_path, Local(2))
+    assert resumed.ran == 5 - len(rows) // 3
+    assert read_rows(tmp_path / "results.csv")[: len(rows)] == rows
+    assert without_times(resumed.rows) == without_times(read_rows(whole / "results.csv"))
+
+
+def half_way(folder):
+    """Return whether some run is finished, and a recurrent one in the middle of its training."""
+    in_table = {row["cell"] for row in read_rows(folder / "results.csv")}
+    going = [path.parent.name for path in folder.glob("runs/TMaze-v0/recurrent_ppo/*/last.safetensors")]
+    return bool(in_table) and any(key not in in_table for key in going)
+
+
+def until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the benchmark did not come so far"
+        time.sleep(0.005)
+
+
+def test_a_run_that_fails_costs_only_itself_and_is_tried_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    suite = SUITE.replace('agent = "ppo"\nsettings = { n_steps = 32, batch_size = 64, n_epochs = 1 }', 'policy = "a:b"')
+    (tmp_path / "tiny.toml").write_text(suite.replace("seeds = 2", "seeds = 1").replace("[3, 5, 9]", "[3]"))
+    assert main(["benchmark", "tiny.toml", "--processes", "1"]) == 1
+    said = capsys.readouterr()
+    assert "failed: a:b on TMaze-v0" in said.err
+    assert "there is no module 'a'" in said.err
+    assert len(read_rows(tmp_path / "benchmark" / "tiny" / "results.csv")) == 2
+    (tmp_path / "a.py").write_text("from remembering import Remembers as b\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), *sys.path)))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["benchmark", "tiny.toml", "--processes", "1"]) == 0
+    rows = read_rows(tmp_path / "benchmark" / "tiny" / "results.csv")
+    assert rows[-1]["agent"] == "a:b"
+    assert rows[-1]["memory_score"] == "1"
+    assert 0.0 < float(rows[-1]["lesioned"]) < 1.0
+
+
+def test_only_one_benchmark_writes_to_a_table(tmp_path):
+    second = ResultsTable(tmp_path)
+    with ResultsTable(tmp_path), pytest.raises(ValueError, match="another benchmark is running"):
+        second.__enter__()
+    with ResultsTable(tmp_path) as table:
+        table.add([{"cell": "x", "value": 0.5}, {"cell": "x", "more": "y"}])
+    with (tmp_path / "results.csv").open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"cell": "x", "value": "0.5", "more": ""},
+            {"cell": "x", "value": "", "more": "y"},
+        ]
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    long = tmp_path / "long.toml"
+    long.write_text(SUITE.replace("seeds = 2", "seeds = 200"))
+    command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(long), "--out", str(tmp_path), "--processes", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as stopped:
+        until(lambda: (tmp_path / "results.csv").exists(), 300.0)
+        stopped.send_signal(signal.SIGINT)
+        said, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130
+    assert "the same command goes on there" in said
+    assert "Traceback" not in said
+    assert read_rows(tmp_path / "results.csv")
+
+
+def test_the_summary_holds_every_agent_its_interval_and_how_far_back(suite, whole, capsys):
+    assert main(["benchmark", str(suite), "--out", str(whole), "--table"]) == 0
+    said = capsys.readouterr().out
+    written = (whole / "summary.md").read_text()
+    assert written in said
+    for part in ("expert", "recurrent_ppo", "P(better than ppo)", "tested at memory_length 9", "## How far back"):
+        assert part in written
+    assert "fewer than 5 runs" in written
+    assert "above 9" in written
+    assert (whole / "profiles.png").is_file()
+    assert len(list(whole.glob("horizon-*.png"))) == 1
+
+
+def test_a_list_says_what_is_to_be_run_and_runs_nothing(suite, tmp_path, capsys):
+    assert main(["benchmark", str(suite), "--out", str(tmp_path), "--list"]) == 0
+    said = capsys.readouterr().out
+    assert "tiny: 5 runs, 0 of them finished; at most 8,192 control steps" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "name a suite"),
+        (["quik"], "Did you mean 'quick'"),
+        (["mine.toml"], "no file mine.toml"),
+        (["quick", "--table"], "no results in benchmark/quick yet"),
+        (["quick", "--processes", "0"], "processes must be at least 1"),
+    ],
+)
+def test_wrong_arguments_of_benchmark_are_explained(argv, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", *argv]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

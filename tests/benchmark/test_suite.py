@@ -1,0 +1,104 @@
+"""A suite file is checked before anything runs, and says exactly which runs there are."""
+
+import pytest
+
+from rlmem.benchmark.suite import presets, read_suite, suite_from
+from rlmem.registry import AGENTS, agent_class
+
+TASK = {"env": "TMaze-v0", "knobs": {"robot": "planar"}}
+PLAIN = {"name": "mine", "steps": 1_000, "seeds": 2, "task": [TASK], "agent": [{"agent": "ppo"}, {"agent": "random"}]}
+
+
+def test_each_agent_that_learns_runs_on_each_place_of_the_grid_with_each_seed():
+    task = TASK | {"grid": {"memory_length": [5, [5, 50]], "arms": [2, 3]}, "test": {"memory_length": [5, 60]}}
+    cells = suite_from(PLAIN | {"task": [task]}).cells()
+    assert len(cells) == 2 * 2 * (2 + 1)
+    assert [cell.settings.seed for cell in cells] == [0] * 8 + [1] * 4
+    ranged = [cell for cell in cells if cell.settings.knobs["memory_length"] == (5, 50)]
+    assert {cell.settings.eval_knobs["memory_length"] for cell in ranged} == {50}
+    assert [test["memory_length"] for test in cells[0].tests] == [5, 60]
+    assert cells[0].test_names == ("memory_length 5", "memory_length 60")
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
+    (cell, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": {"memory_length": [5, 30]}}]}).cells()
+    assert cell.tests[0]["memory_length"] == 30
+    assert cell.task == "TMaze-v0, memory_length 5 to 30"
+
+
+def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_not():
+    def key(**changes):
+        agent = [{"agent": "ppo", "settings": changes.pop("settings", {})}]
+        return suite_from(PLAIN | {"agent": agent} | changes).cells()[0].key
+
+    assert key(seeds=9) == key(description="other") == key(name="else") == key()
+    assert len({key(), key(steps=2_000), key(episodes=9), key(settings={"gamma": 0.9}), key(stop_at=1.0)}) == 5
+
+
+def test_tuned_settings_are_taken_where_they_fit_and_what_is_said_goes_first():
+    def settings(**agent):
+        suite = suite_from(PLAIN | {"task": [{"env": "TMaze-v0"}], "agent": [{"agent": "recurrent_ppo"} | agent]})
+        return suite.cells()[0].settings
+
+    assert settings(settings={"hidden_size": 7}, tuned=True).agent_settings["hidden_size"] == 7
+    assert settings(settings={"hidden_size": 7}).agent_settings["hidden_size"] == 7
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_are_right_and_cheap_ones_come_first(name):
+    suite = read_suite(name)
+    assert suite.name == name
+    assert suite.description
+    assert suite.cells()
+    for agent in suite.agent:
+        assert agent_class(agent.agent)
+
+
+def test_quick_standard_and_full_come_with_the_package():
+    assert list(presets()) == ["quick", "standard", "full"]
+    sizes = [len(read_suite(name).cells()) for name in presets()]
+    assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepps": 3}, "unknown key of a suite 'stepps'. Did you mean 'steps'"),
+        ({"steps": "many"}, "'steps' must be a whole number"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"name": "a/b"}, "name must be a word"),
+        ({"task": []}, r"at least one \[\[task\]\]"),
+        ({"task": {"env": "TMaze-v0"}}, r"write \[\[task\]\]"),
+        ({"task": [{"knobs": {}}]}, "a task must have env"),
+        ({"task": [{"env": "TMase"}]}, "Did you mean 'rlmem/TMaze-v0'"),
+        ({"task": [{"env": "TMaze-v0", "knobs": {"arm": 3}}]}, "Did you mean 'arms'"),
+        ({"task": [{"env": "TMaze-v0", "grid": {"arms": 3}}]}, "grid must give a list of values for arms"),
+        ({"task": [{"env": "TMaze-v0", "test": {"memory_length": [0]}}]}, "from 1 to 10000"),
+        ({"task": [{"env": "TMaze-v0", "agents": ["pp"]}]}, "Did you mean 'ppo'"),
+        ({"agent": [{"agent": "ppo"}, {"agent": "ppo"}]}, "two agents have the label 'ppo'"),
+        ({"agent": [{"agent": "pppo"}]}, "Did you mean 'ppo'"),
+        ({"agent": [{"label": "x"}]}, "names an agent of this package"),
+        ({"agent": [{"agent": "ppo", "settings": {"gama": 1}}]}, "Did you mean 'gamma'"),
+        ({"agent": [{"policy": "a:b", "settings": {"x": 1}}]}, "has no settings here"),
+    ],
+)
+def test_a_mistake_is_said_with_what_would_be_right(changes, message):
+    with pytest.raises(ValueError, match=message):
+        suite_from(PLAIN | changes)
+
+
+def test_a_file_is_named_in_its_mistakes(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("name = 'mine'\nsteps = 0\n")
+    with pytest.raises(ValueError, match=r"mine\.toml: steps must be at least 1"):
+        read_suite(str(path))
+    with pytest.raises(FileNotFoundError, match="no file"):
+        read_suite(str(tmp_path / "other.toml"))
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        read_suite("quik")
+
+
+def test_every_agent_may_be_in_a_suite():
+    agents = [{"agent": name} for name in AGENTS]
+    assert suite_from(PLAIN | {"agent": agents}).cells()
