@@ -1,6 +1,7 @@
 """Every cell against an independent implementation, and across episode starts bit for bit against separate episodes."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 
 from rlmem.cell import AnyCell, choose
 from rlmem.cells import CELLS, ELSTM, GRU, LRU, LSTM, RTU, Elman, MinGRU, Stack
+from rlmem.cells import linear_scan as linear_scan_module
 from rlmem.cells.initialisation import Init
+from rlmem.gradient_lag import gradient_vs_lag
 
 T, N, D, H = 12, 3, 4, 6
 NAMES = sorted(CELLS)
@@ -165,6 +168,51 @@ def test_lstm_gru_and_elman_are_those_of_torch() -> None:
         torch.testing.assert_close(output, theirs(xs)[0], rtol=1e-5, atol=1e-6)
 
 
+def test_large_gru_and_elman_have_the_outputs_and_gradients_of_torch() -> None:
+    size, rows = 192, 8  # products that numpy would share out among threads
+    xs, weight = torch.randn(T, rows, D), torch.randn(T, rows, size)
+    for ours, theirs in ((GRU(D, size), nn.GRU(D, size)), (Elman(D, size), nn.RNN(D, size))):
+        copy_weights(theirs, ours.input_weight, ours.hidden_weight, ours.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            theirs.bias_hh_l0[2 * size :] = ours.candidate_bias if isinstance(ours, GRU) else 0.0
+        inputs = [xs.clone().requires_grad_() for _ in range(2)]
+        outputs = ours.scan(inputs[0], None, ours.initial_state(rows)).output, theirs(inputs[1])[0]  # type: ignore[arg-type]
+        torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+        for output in outputs:
+            (output * weight).sum().backward()
+        torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-4)
+        for name, twin in (("input_weight", "weight_ih_l0"), ("hidden_weight", "weight_hh_l0"), ("bias", "bias_ih_l0")):
+            torch.testing.assert_close(getattr(ours, name).grad, getattr(theirs, twin).grad, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_a_sequence_are_those_of_finite_differences(name: str) -> None:
+    cell = make(name).double()
+    xs, state, blank = torch.randn(T, N, D, dtype=torch.float64), some_state(cell), some_starts()
+    leaves = [tensor.requires_grad_() for tensor in (xs, *state, *cell.parameters())]
+    fixed = torch.randn(T, N, H, dtype=torch.float64) * ~blank.unsqueeze(-1)  # outputs at blanks have no meaning
+
+    def loss(*_: Tensor) -> Tensor:
+        output, after = cell.scan(xs, blank, state)
+        return (output * fixed).sum() + sum(part.sin().sum() for part in after)
+
+    assert torch.autograd.gradcheck(loss, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["gru", "elstm", "elman", "min_gru", "rtu"])
+def test_where_tensors_are_no_arrays_a_sequence_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = make(name)
+    xs, state, blank = torch.randn(T, N, D), some_state(cell), some_starts()
+    on_arrays = cell.scan(xs, blank, state)
+    for module in (sys.modules[type(cell).__module__], linear_scan_module):
+        if hasattr(module, "fits_arrays"):
+            monkeypatch.setattr(module, "fits_arrays", lambda _: False)
+    elsewhere = cell.scan(xs, blank, state)
+    for ours, reference in zip((on_arrays.output, *on_arrays.state), (elsewhere.output, *elsewhere.state), strict=True):
+        shown = ~blank.unsqueeze(-1) if ours.dim() == 3 else torch.tensor(True)
+        torch.testing.assert_close(ours * shown, reference * shown, rtol=1e-5, atol=1e-6)
+
+
 def test_the_elstm_is_its_equations_in_numpy() -> None:
     cell = ELSTM(D, H)
     xs = np.random.default_rng(0).normal(size=(T, D)).astype(np.float32)
@@ -244,6 +292,25 @@ def test_gated_cells_start_with_gates_open_for_the_memory_length(cell: type[AnyC
         after = made.unfold(xs, torch.zeros(100, 1, dtype=torch.bool), state).state[0]
         kept.append(after.abs().mean().item() / 0.5)
     assert kept[0] > 0.3 > 0.1 > kept[1]
+
+
+@pytest.mark.parametrize("cell", [LSTM, GRU, MinGRU, ELSTM])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_short_cue_leaves_a_mark_that_lasts_over_the_memory_length(cell: type[AnyCell], seed: int) -> None:
+    torch.manual_seed(seed)
+    made = cell(8, 64, memory_length=1000.0)
+    xs = torch.zeros(1003, 2, 8)
+    xs[:3, 0, 0] = xs[:3, 1, 1] = 1.0
+    with torch.no_grad():
+        last = made.scan(xs, None, made.initial_state(2)).output[-1]
+    assert (last[0] - last[1]).norm().item() > 0.05  # 0.001 if a gate that keeps 1,000 steps writes as little
+
+
+@pytest.mark.parametrize("cell", [GRU, MinGRU, ELSTM])
+def test_gates_that_listen_still_keep_over_the_memory_length_while_inputs_are_noise(cell: type[AnyCell]) -> None:
+    torch.manual_seed(0)
+    near, far = gradient_vs_lag(cell(8, 64, memory_length=400.0), (1, 200))
+    assert far / near > 0.1
 
 
 @pytest.mark.parametrize("cell", [RTU, LRU])

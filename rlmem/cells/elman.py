@@ -7,11 +7,15 @@ Axes: T time, N environments, D input, H hidden.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rlmem.array_function import Array, Back, emptied, fits_arrays, flat, on_arrays, product
 from rlmem.array_steps import NumpyStep, elman_step
 from rlmem.cell import Cell, Unfolded
 from rlmem.cells.initialisation import uniform
@@ -55,17 +59,39 @@ class Elman(Cell[ElmanState]):
         return hidden, ElmanState(hidden)
 
     def scan(self, xs: Tensor, blank: Tensor | None, state: ElmanState) -> Unfolded[ElmanState]:
-        """Run over a sequence; the input products of all steps are one."""
-        drives = nn.functional.linear(xs, self.input_weight, self.bias).unbind()
-        keeps = None if blank is None else (~blank).unsqueeze(-1).to(xs.dtype).unbind()
-        weight, hidden, outputs = self.hidden_weight.t(), state.hidden, []
-        for t, drive in enumerate(drives):
-            hidden = torch.tanh(torch.addmm(drive, hidden, weight))
-            if keeps is not None:
-                hidden = hidden * keeps[t]
-            outputs.append(hidden)
-        return Unfolded(torch.stack(outputs), ElmanState(hidden))
+        """Run over a sequence with a backward pass written by hand."""
+        if not fits_arrays(xs):
+            return super().scan(xs, blank, state)
+        drive = nn.functional.linear(xs, self.input_weight, self.bias)
+        run = partial(_scan, None if blank is None else blank.numpy())
+        hidden = on_arrays(run, drive, self.hidden_weight, state.hidden)
+        return Unfolded(hidden, ElmanState(hidden[-1]))
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
         return self._array_step(elman_step)
+
+
+def _scan(blank: NDArray[np.bool_] | None, drive: Array, weight: Array, start: Array) -> tuple[Array, Back]:
+    """Return all states [T, N, H] from the products with all inputs [T, N, H]."""
+    states = np.concatenate((start[None], np.empty_like(drive)))
+    recur, hidden = product(weight, len(start)), states[0]
+    for d, after, empty in zip(drive, states[1:], emptied(blank, len(drive)), strict=True):
+        np.add(recur(hidden), d, after)
+        hidden = np.tanh(after, after)
+        if empty is not None:
+            hidden[empty] = 0.0
+
+    def back(grad: Array) -> tuple[Array, ...]:
+        # tanh' = 1 - tanh^2, and nothing passes a blank
+        factors = 1.0 - states[1:] * states[1:]
+        if blank is not None:
+            factors[blank] = 0.0
+        by_drive, carried, unwind = np.empty_like(drive), np.zeros_like(start), product(weight.T, len(start))
+        for g, f, by in zip(grad[::-1], factors[::-1], by_drive[::-1], strict=True):
+            np.add(g, carried, by)
+            np.multiply(by, f, by)
+            carried = unwind(by)
+        return by_drive, (flat(by_drive).t() @ flat(states[:-1])).numpy(), carried.copy()
+
+    return states[1:], back

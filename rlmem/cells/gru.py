@@ -8,16 +8,18 @@ Axes: T time, N environments, D input, H hidden.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
 
+from rlmem.array_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
 from rlmem.array_steps import NumpyStep, gru_step
 from rlmem.cell import Cell, Unfolded
-from rlmem.cells.initialisation import Init, check_init, forget_bias, uniform
+from rlmem.cells.initialisation import Init, check_init, forget_bias, let_listen, uniform, unit_drive
 
 
 class GRUState(NamedTuple):
@@ -30,7 +32,8 @@ class GRUState(NamedTuple):
 class GRU(Cell[GRUState]):
     """One GRU layer; gates in PyTorch's order: reset, update (keep), candidate.
 
-    The write gate is one minus the keep gate, so "forget" and "chrono" are the same here.
+    The write gate is one minus the keep gate, so "forget" and "chrono" are the same here, and every other gate starts
+    such that inputs can open it.
 
     Args:
         input_size: D, at least 1.
@@ -57,7 +60,9 @@ class GRU(Cell[GRUState]):
             with torch.no_grad():
                 self.bias.zero_()
                 self.candidate_bias.zero_()
-                self.bias.chunk(3)[1].copy_(forget_bias(hidden_size, memory_length))
+                keep = self.bias.chunk(3)[1].copy_(forget_bias(hidden_size, memory_length))
+                let_listen(self.input_weight.chunk(3)[1], keep)
+                unit_drive(self.input_weight.chunk(3)[2])
 
     def initial_state(self, num_envs: int) -> GRUState:
         """Return zeros [N, H]."""
@@ -74,9 +79,11 @@ class GRU(Cell[GRUState]):
 
     def scan(self, xs: Tensor, blank: Tensor | None, state: GRUState) -> Unfolded[GRUState]:
         """Run over a sequence with a backward pass written by hand."""
+        if not fits_arrays(xs):
+            return super().scan(xs, blank, state)
         drive = nn.functional.linear(xs, self.input_weight, self.bias)
-        keep = None if blank is None else (~blank).unsqueeze(-1).to(xs.dtype)
-        hidden: Tensor = _GRUScan.apply(drive, self.hidden_weight, self.candidate_bias, state.hidden, keep)  # type: ignore[no-untyped-call]
+        run = partial(_scan, None if blank is None else blank.numpy())
+        hidden = on_arrays(run, drive, self.hidden_weight, self.candidate_bias, state.hidden)
         return Unfolded(hidden, GRUState(hidden[-1]))
 
     def numpy_step(self) -> NumpyStep:
@@ -84,53 +91,66 @@ class GRU(Cell[GRUState]):
         return self._array_step(gru_step)
 
 
-class _GRUScan(Function):
-    """All steps of a GRU from the input products: one matrix product a step forward, one backward, one for weights."""
+def _scan(
+    blank: NDArray[np.bool_] | None, drive: Array, weight: Array, bias: Array, start: Array
+) -> tuple[Array, Back]:
+    """Return all states [T, N, H] from the products with all inputs [T, N, 3 H]."""
+    (steps, rows, _), size = drive.shape, start.shape[1]
+    # 1 / sigmoid(x) = 1 + exp(-x): signs are turned ahead, and a step divides by what it has
+    inverse, fresh = by_block(drive[..., : 2 * size], 2), drive[..., 2 * size :].copy()
+    np.negative(inverse, out=inverse)
+    if blank is not None:
+        # neither the past nor the input passes: the state after a blank is exactly 0
+        inverse.transpose(0, 2, 1, 3)[blank] = np.inf
+        fresh[blank] = 0.0
+    signs = np.repeat([-1.0, -1.0, 1.0], size).astype(weight.dtype)
+    recur = product(weight * signs[:, None], rows, 3)
+    past, change = np.empty_like(fresh), np.empty_like(fresh)
+    states = np.concatenate((start[None], np.empty_like(fresh)))
+    one, offset, gated = np.ones((), drive.dtype), np.tile(bias, (rows, 1)), np.empty_like(start)
+    hidden = states[0]
+    with np.errstate(over="ignore"):
+        for both, reset, keep, p, f, c, after in zip(
+            inverse, inverse[:, 0], inverse[:, 1], past, fresh, change, states[1:], strict=True
+        ):
+            products = recur(hidden)
+            np.add(both, products[:2], both)
+            np.exp(both, both)
+            np.add(both, one, both)
+            np.add(products[2], offset, p)
+            np.divide(p, reset, gated)
+            np.add(f, gated, f)
+            np.tanh(f, f)
+            np.subtract(hidden, f, c)
+            np.divide(c, keep, after)
+            hidden = np.add(after, f, after)
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, drive: Tensor, weight: Tensor, bias: Tensor, start: Tensor, unblank: Tensor | None
-    ) -> Tensor:
-        size = start.shape[-1]
-        gates = drive[..., : 2 * size].clone()
-        past = drive.new_empty(*drive.shape[:2], size)
-        fresh = drive[..., 2 * size :].clone()
-        states = torch.empty_like(past)
-        transposed, hidden = weight.t(), start
-        for t in range(len(drive)):
-            product = hidden @ transposed
-            gates[t].add_(product[:, : 2 * size]).sigmoid_()
-            torch.add(product[:, 2 * size :], bias, out=past[t])
-            fresh[t].addcmul_(gates[t, :, :size], past[t]).tanh_()
-            hidden = torch.lerp(fresh[t], hidden, gates[t, :, size:], out=states[t])
-            if unblank is not None:
-                hidden.mul_(unblank[t])
-        ctx.save_for_backward(weight, start, gates, past, fresh, states)
-        ctx.unblank = unblank  # type: ignore[attr-defined]
-        return states
+    def back(grad: Array) -> tuple[Array, ...]:
+        reset, keep = np.reciprocal(inverse[:, 0]), np.reciprocal(inverse[:, 1])
+        # d state / d (reset, keep, past product) before their squashing, and d state / d drive of the candidate
+        factors = np.empty((steps, rows, 3, size), drive.dtype)
+        lost = one - keep
+        by_candidate = (one - fresh * fresh) * lost
+        if blank is not None:
+            by_candidate[blank] = 0.0
+        np.multiply(by_candidate, reset, factors[:, :, 2])
+        np.multiply(factors[:, :, 2] * past, one - reset, factors[:, :, 0])
+        np.multiply(change * keep, lost, factors[:, :, 1])
+        by_product = np.empty((steps, rows, 3 * size), drive.dtype)
+        arriving, carried, kept = np.empty_like(grad), np.zeros_like(start), np.empty_like(start)
+        unwind = product(weight.T, rows)
+        for g, a, wide, k, f, p, cut in zip(
+            *(array[::-1] for array in (grad, arriving, arriving[:, :, None], keep, factors)),
+            *(array[::-1] for array in (by_product, by_product.reshape(factors.shape))),
+            strict=True,
+        ):
+            np.add(g, carried, a)
+            np.multiply(f, wide, cut)
+            np.multiply(k, a, kept)
+            np.add(unwind(p), kept, carried)
+        by_drive = by_product.copy()
+        np.multiply(arriving, by_candidate, by_drive[..., 2 * size :])
+        by_weight = (flat(by_product).t() @ flat(states[:-1])).numpy()
+        return by_drive, by_weight, by_product[..., 2 * size :].sum((0, 1)), carried
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        weight, start, gates, past, fresh, states = ctx.saved_tensors  # type: ignore[attr-defined]
-        unblank: Tensor | None = ctx.unblank  # type: ignore[attr-defined]
-        size = start.shape[-1]
-        before = torch.cat((start.unsqueeze(0), states[:-1]))
-        reset, keep = gates[..., :size], gates[..., size:]
-        # d hidden' / d (reset, keep, candidate) before their squashing, all steps at once
-        by_candidate = (1.0 - keep) * (1.0 - fresh * fresh)
-        by_keep = (before - fresh) * keep * (1.0 - keep)
-        by_reset = by_candidate * past * reset * (1.0 - reset)
-        factors = torch.cat((by_reset, by_keep, by_candidate * reset), -1)
-        grad_product = torch.empty_like(factors)
-        grad_hidden = torch.empty_like(states)
-        carried = torch.zeros_like(start)
-        for t in range(len(states) - 1, -1, -1):
-            arriving = torch.add(grad[t], carried, out=grad_hidden[t])
-            if unblank is not None:
-                arriving.mul_(unblank[t])
-            torch.mul(factors[t].view(-1, 3, size), arriving.unsqueeze(1), out=grad_product[t].view(-1, 3, size))
-            carried = torch.addmm(arriving * keep[t], grad_product[t], weight)
-        grad_drive = torch.cat((grad_product[..., : 2 * size], grad_hidden * by_candidate), -1)
-        grad_weight = grad_product.flatten(0, 1).t() @ before.flatten(0, 1)
-        return grad_drive, grad_weight, grad_product[..., 2 * size :].sum((0, 1)), carried, None
+    return states[1:], back

@@ -42,6 +42,22 @@ def slow_phases(time_constant: Tensor) -> Tensor:
     return (torch.rand_like(time_constant) * 0.99 + 0.01) * (math.pi / 2) / time_constant
 
 
+def unit_drive(weight: Tensor) -> None:
+    """Fill input weights [P, D] so that inputs of variance 1 drive with variance 1: normal, deviation 1/sqrt(D)."""
+    nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+
+
+def let_listen(weight: Tensor, bias: Tensor) -> None:
+    """Let inputs open every other gate: input weights [H, D] normal, as wide as the biases [H] are large.
+
+    A gate that keeps for T steps and writes as it forgets writes one part in T of a cue a step, too little to be found.
+    So an input of length 1 moves every other gate by about its bias: a cue opens some of them, and they hold it when it
+    is gone. The others average over their time.
+    """
+    with torch.no_grad():
+        weight[1::2] = torch.randn_like(weight[1::2]) * bias[1::2, None]
+
+
 def uniform(parameter: nn.Parameter, hidden_size: int) -> None:
     """Fill a parameter as PyTorch's recurrent layers do, uniform in +-1/sqrt(H)."""
     nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)

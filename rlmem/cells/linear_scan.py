@@ -1,45 +1,18 @@
 """h[t] = a[t] h[t - 1] + b[t] over a sequence, with a backward pass written by hand.
 
-One fused multiply-add a step reads each number once; a log-depth scan reads it log2(T) times and saves it as often for
-the backward pass. Forward and backward on one CPU thread, milliseconds, loop against log-depth scan: T 128, N 8, K 64
-real 0.8 against 1.6, complex 0.9 against 3.9; T 2048, N 4, K 64 complex 17 against 63.
+One multiply-add a step reads each number once; a log-depth scan reads it log2(T) times and saves it as often for the
+backward pass.
 
 Axes: T time, N environments, K units.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-
-class _LinearScan(Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
-        states = torch.empty_like(drive)
-        previous = start
-        for a, b, h in zip(decay.unbind(), drive.unbind(), states.unbind(), strict=True):
-            previous = torch.addcmul(b, a, previous, out=h)
-        ctx.save_for_backward(decay, states, start)
-        return states
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        decay, states, start = ctx.saved_tensors  # type: ignore[attr-defined]
-        decay = decay.conj().resolve_conj()
-        # grad_drive[t] = grad[t] + conj(a[t + 1]) grad_drive[t + 1]
-        grad_drive = torch.empty_like(states)
-        grad_drive[-1] = grad[-1]
-        rows, steps, factors = grad_drive.unbind(), grad.unbind(), decay.unbind()
-        for t in range(len(rows) - 2, -1, -1):
-            torch.addcmul(steps[t], factors[t + 1], rows[t + 1], out=rows[t])
-        grad_decay = torch.empty_like(states)
-        torch.mul(grad_drive[1:], states[:-1].conj(), out=grad_decay[1:])
-        torch.mul(grad_drive[0], start.conj(), out=grad_decay[0])
-        return grad_decay, grad_drive, factors[0] * rows[0]
+from rlmem.array_function import Array, Back, fits_arrays, on_arrays
 
 
 def linear_scan(decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
@@ -53,8 +26,47 @@ def linear_scan(decay: Tensor, drive: Tensor, start: Tensor) -> Tensor:
     Returns:
         [T, N, K] all states.
     """
-    states: Tensor = _LinearScan.apply(decay, drive, start)  # type: ignore[no-untyped-call]
+    if fits_arrays(drive):
+        return on_arrays(_scan, decay, drive, start)
+    states, hidden = [], start
+    for a, b in zip(decay.unbind(), drive.unbind(), strict=True):
+        hidden = torch.addcmul(b, a, hidden)
+        states.append(hidden)
+    return torch.stack(states)
+
+
+def _scan(decay: Array, drive: Array, start: Array) -> tuple[Array, Back]:
+    decay = np.ascontiguousarray(decay)
+    states = scan(decay, drive, start)
+
+    def back(grad: Array) -> tuple[Array, ...]:
+        factors = decay.conj()
+        by_drive = scan_back(factors, grad)
+        by_decay = np.empty_like(states)
+        np.multiply(by_drive[1:], states[:-1].conj(), by_decay[1:])
+        np.multiply(by_drive[0], start.conj(), by_decay[0])
+        return by_decay, by_drive, factors[0] * by_drive[0]
+
+    return states, back
+
+
+def scan(decay: Array, drive: Array, start: Array) -> Array:
+    """Return h[t] = decay[t] h[t - 1] + drive[t], with h[-1] = start, as arrays."""
+    states, hidden = np.empty_like(drive), start
+    for a, b, h in zip(decay, drive, states, strict=True):
+        np.multiply(a, hidden, h)
+        hidden = np.add(h, b, h)
     return states
+
+
+def scan_back(decay: Array, grad: Array) -> Array:
+    """Return g[t] = grad[t] + decay[t + 1] g[t + 1]: what reaches a state directly and by all that follow."""
+    arriving = np.empty_like(grad)
+    arriving[-1] = later = grad[-1]
+    for a, g, now in zip(decay[:0:-1], grad[-2::-1], arriving[-2::-1], strict=True):
+        np.multiply(a, later, now)
+        later = np.add(now, g, now)
+    return arriving
 
 
 def blanked(values: Tensor, blank: Tensor | None) -> Tensor:

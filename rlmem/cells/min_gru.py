@@ -7,15 +7,19 @@ Axes: T time, N environments, D input, H hidden.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rlmem.array_steps import NumpyStep, min_gru_step
+from rlmem.array_function import Array, Back, fits_arrays, on_arrays
+from rlmem.array_steps import NumpyStep, min_gru_step, sigmoid
 from rlmem.cell import Cell, Unfolded
-from rlmem.cells.initialisation import Init, check_init, forget_bias
-from rlmem.cells.linear_scan import blanked, linear_scan
+from rlmem.cells.initialisation import Init, check_init, forget_bias, let_listen, unit_drive
+from rlmem.cells.linear_scan import blanked, linear_scan, scan, scan_back
 
 
 class MinGRUState(NamedTuple):
@@ -28,7 +32,8 @@ class MinGRUState(NamedTuple):
 class MinGRU(Cell[MinGRUState]):
     """z = sigmoid(W_z x + b_z), h' = (1 - z) h + z (W_h x + b_h).
 
-    The write gate is one minus the keep gate, so "forget" and "chrono" are the same here.
+    The write gate is one minus the keep gate, so "forget" and "chrono" are the same here, and every other gate starts
+    such that inputs can open it.
 
     Args:
         input_size: D, at least 1.
@@ -49,7 +54,13 @@ class MinGRU(Cell[MinGRUState]):
         if init != "torch":
             with torch.no_grad():
                 self.linear.bias.zero_()
-                self.linear.bias[:hidden_size] = -forget_bias(hidden_size, memory_length)
+                gate, candidate = self.linear.weight.chunk(2)
+                keep = forget_bias(hidden_size, memory_length)
+                self.linear.bias[:hidden_size] = -keep
+                let_listen(gate, keep)
+                unit_drive(candidate)
+                # states of variance 1 for noise of variance 1, as in the LRU: (1 + decay) / (1 - decay) = 1 + 2 exp(b)
+                candidate[::2] *= torch.sqrt(1.0 + 2.0 * keep.exp())[::2, None]
 
     def initial_state(self, num_envs: int) -> MinGRUState:
         """Return zeros [N, H]."""
@@ -62,12 +73,40 @@ class MinGRU(Cell[MinGRUState]):
         return hidden, MinGRUState(hidden)
 
     def scan(self, xs: Tensor, blank: Tensor | None, state: MinGRUState) -> Unfolded[MinGRUState]:
-        """Run over a sequence as one linear scan."""
-        gate, candidate = self.linear(xs).chunk(2, -1)
-        keep = blanked(torch.sigmoid(-gate), blank)
-        states = linear_scan(keep, blanked(torch.sigmoid(gate) * candidate, blank), state.hidden)
+        """Run over a sequence as one linear scan, with a backward pass written by hand."""
+        drive = self.linear(xs)
+        if fits_arrays(xs):
+            states = on_arrays(partial(_scan, None if blank is None else blank.numpy()), drive, state.hidden)
+        else:
+            gate, candidate = drive.chunk(2, -1)
+            keep = blanked(torch.sigmoid(-gate), blank)
+            states = linear_scan(keep, blanked(torch.sigmoid(gate) * candidate, blank), state.hidden)
         return Unfolded(states, MinGRUState(states[-1]))
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
         return self._array_step(min_gru_step)
+
+
+def _scan(blank: NDArray[np.bool_] | None, drive: Array, start: Array) -> tuple[Array, Back]:
+    """Return all states [T, N, H] from the products with all inputs [T, N, 2 H]."""
+    gate, candidate = np.split(drive, 2, -1)
+    write = sigmoid(gate)
+    keep, fresh = 1.0 - write, write * candidate
+    if blank is not None:
+        keep[blank] = write[blank] = fresh[blank] = 0.0
+    states = scan(keep, fresh, start)
+
+    def back(grad: Array) -> tuple[Array, ...]:
+        arriving = scan_back(keep, grad)
+        before = np.concatenate((start[None], states[:-1]))
+        by_drive = np.empty_like(drive)
+        by_gate, by_candidate = np.split(by_drive, 2, -1)
+        np.multiply(arriving, write, by_candidate)
+        # (candidate - before) write (1 - write)
+        np.subtract(candidate, before, by_gate)
+        by_gate *= by_candidate
+        by_gate *= keep
+        return by_drive, keep[0] * arriving[0]
+
+    return states, back
