@@ -58,6 +58,8 @@ class Agent(ABC):
     learns: ClassVar[bool] = True
     information: ClassVar[str] = "reward"
     """What it may learn from."""
+    resumes_exactly: ClassVar[bool] = False
+    """Whether a resumed run ends as one that was never stopped, bit for bit."""
 
     def __init__(
         self,

@@ -78,6 +78,7 @@ class DAgger(Agent):
     """
 
     information: ClassVar[str] = "expert labels"
+    resumes_exactly = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -82,7 +82,7 @@ class EKFControllerSettings(DAggerSettings):
 
 
 class EKFController(DAgger):
-    """A recurrent controller trained by GEKF or NDEKF on expert labels. See the module and :class:`DAgger`."""
+    """A recurrent controller trained by an extended Kalman filter on the expert's answers. See the module."""
 
     name = "ekf"
     Settings: ClassVar[type[Any]] = EKFControllerSettings

@@ -110,6 +110,7 @@ class RecurrentPPOSettings(RecurrentSettings):
 class RecurrentAgent(Agent):
     """A recurrent on-policy algorithm of this package. Resuming goes on bit for bit."""
 
+    resumes_exactly = True
     algorithm: ClassVar[type[Any]]
     """A :class:`RecurrentOnPolicy`."""
 

@@ -5,6 +5,7 @@ Axes: M samples, N environments, F features, S slots, B columns, P outputs of th
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,6 +66,8 @@ class RecurrentPolicy(BasePolicy):
             normalize_images=normalize_images,
         )
         self.features_extractor = self.make_features_extractor()
+        # as stable-baselines3's actor-critics have it: with PyTorch's weights the features of images start far smaller
+        self.features_extractor.apply(partial(self.init_weights, gain=2**0.5))
         self.network = ActorCritic(self.features_extractor.features_dim, _head(action_space, settings), settings)
         self.plain_observations = (
             type(self.features_extractor) is FlattenExtractor

@@ -1,10 +1,11 @@
 """What an environment step costs each recurrent learner in CPU time, in one run and at matched networks and settings.
 
 Ours, sb3-contrib's RecurrentPPO as shipped, the same with a one-line fix (applied here, as a subclass of its policy),
-and stable-baselines3's PPO without memory. The environment is noise, so its own time is next to nothing. Prints a
-Markdown table; with ``--cells``, one of the cells' forward and backward passes instead.
+skrl's PPO_RNN where skrl is installed (``pip install skrl``), and stable-baselines3's PPO without memory. The
+environment is noise, so its own time is next to nothing. Prints a Markdown table; with ``--cells``, one of the cells'
+forward and backward passes instead.
 
-    python benchmarks/agents.py [--quick] [--cells]
+    python benchmarks/agents.py [--quick] [--cells] [--only ours skrl]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -129,6 +131,13 @@ def feed_forward(env: VecEnv, hidden: int) -> Any:  # noqa: ARG001
     return PPO("MlpPolicy", env, n_steps=N_STEPS, batch_size=MINIBATCH, n_epochs=N_EPOCHS, device="cpu", seed=0)
 
 
+def skrl(env: VecEnv, hidden: int) -> Any:
+    """Return skrl's agent, with rows as long as a rollout."""
+    from peers.skrl_ppo import SkrlPPO
+
+    return SkrlPPO(env, hidden, N_STEPS, N_EPOCHS, MINIBATCH)
+
+
 AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
     "sb3-contrib as shipped": contrib("MlpLstmPolicy"),
     "sb3-contrib, one-line fix": contrib(OneLineFix),
@@ -138,8 +147,19 @@ AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
     "ours, shared trunk": ours(policy_kwargs={"shared": True}),
     "ours, RTU": ours(cell="rtu"),
     "ours, minGRU": ours(cell="min_gru"),
+    "skrl PPO_RNN": skrl,
     "sb3 PPO, no memory": feed_forward,
 }
+REFERENCES = tuple(AGENTS)[:2]
+"""What the others are compared with."""
+
+
+def installed() -> dict[str, Callable[[VecEnv, int], Any]]:
+    """Return the agents that can be measured here, and say which cannot."""
+    if find_spec("skrl") is not None:
+        return AGENTS
+    print("skrl is not installed and is left out (pip install skrl).\n")
+    return {name: make for name, make in AGENTS.items() if make is not skrl}
 
 
 def serve(pipe: Connection, name: str, hidden: int, episode_length: int) -> None:
@@ -202,8 +222,14 @@ class Clocked:
         return Cost((total - self.learning) / steps * 1e6, self.learning / steps * 1e6)
 
 
-def benchmark_agents(repeats: int) -> None:
-    """Print a table: rollout / learning in microseconds, and the total as a multiple of what is compared with."""
+def benchmark_agents(repeats: int, parts: list[str]) -> None:
+    """Print a table: rollout / learning in microseconds, and the total as a multiple of what is compared with.
+
+    Args:
+        repeats: Measurements of each, in turns.
+        parts: Of the names of agents that are measured, beside those that they are compared with; none for all.
+    """
+    agents = [name for name in installed() if not parts or any(part in name for part in parts) or name in REFERENCES]
     print(
         "Microseconds of CPU time for each environment step: rollout / learning (total: times faster than sb3-contrib"
     )
@@ -212,10 +238,10 @@ def benchmark_agents(repeats: int) -> None:
     cases = [(hidden, length) for hidden in (64, 256) for length in (20, 500)]
     print("| | " + " | ".join(f"{hidden} units, {length}-step episodes" for hidden, length in cases) + " |")
     print("|---|" + "---|" * len(cases))
-    table = {name: [] for name in AGENTS}  # type: dict[str, list[str]]
+    table: dict[str, list[str]] = {name: [] for name in agents}
     for hidden, length in cases:
-        measured = {name: Measured(name, hidden, length) for name in AGENTS}
-        costs: dict[str, list[Cost]] = {name: [] for name in AGENTS}
+        measured = {name: Measured(name, hidden, length) for name in agents}
+        costs: dict[str, list[Cost]] = {name: [] for name in agents}
         for _ in range(repeats):
             for name, agent in measured.items():
                 costs[name].append(agent.measure(2))
@@ -224,7 +250,7 @@ def benchmark_agents(repeats: int) -> None:
         medians = {
             name: Cost(*(statistics.median(part) for part in zip(*runs, strict=True))) for name, runs in costs.items()
         }
-        shipped, fixed = (sum(medians[name]) for name in list(AGENTS)[:2])
+        shipped, fixed = (sum(medians[name]) for name in REFERENCES)
         for name, cost in medians.items():
             factors = f"{shipped / sum(cost):.1f}x, {fixed / sum(cost):.1f}x"
             table[name].append(f"{cost.rollout:.0f} / {cost.learning:.0f} ({factors})")
@@ -256,9 +282,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one repeat instead of five")
     parser.add_argument("--cells", action="store_true", help="the cells alone")
+    parser.add_argument("--only", nargs="+", default=[], help="agents with this in their name, and sb3-contrib's")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    (benchmark_cells if arguments.cells else benchmark_agents)(1 if arguments.quick else 5)
+    repeats = 1 if arguments.quick else 5
+    if arguments.cells:
+        benchmark_cells(repeats)
+    else:
+        benchmark_agents(repeats, arguments.only)
 
 
 if __name__ == "__main__":

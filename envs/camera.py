@@ -15,7 +15,14 @@ Point = tuple[float, float, float]
 
 
 def photograph(
-    client: int, eye: Point, target: Point, width: int, height: int, up: Point = (0.0, 0.0, 1.0)
+    client: int,
+    eye: Point,
+    target: Point,
+    width: int,
+    height: int,
+    up: Point = (0.0, 0.0, 1.0),
+    *,
+    shadow: bool = False,
 ) -> NDArray[np.uint8]:
     """Take a picture.
 
@@ -26,6 +33,8 @@ def photograph(
         width: Pixels.
         height: Pixels.
         up: Which way is up in the picture.
+        shadow: Draw shadows. Bullet's shadow map is made around the world's origin: far from it floors turn grey or
+            striped.
 
     Returns:
         [height, width, 3] colours.
@@ -43,7 +52,7 @@ def photograph(
         lightAmbientCoeff=0.6,
         lightDiffuseCoeff=0.45,
         lightSpecularCoeff=0.15,
-        shadow=0,  # Bullet's shadow map is made around the world's origin: far from it floors turn grey or striped
+        shadow=int(shadow),
         renderer=pybullet.ER_TINY_RENDERER,
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,

@@ -13,8 +13,12 @@ VERBS = {
     "list": "tasks with their ceilings and knobs, and agents",
     "train": "train an agent on a task",
     "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
+    "memory": "does it remember, how far back, how much: lesions, probe, horizon",
     "render": "a video of rollouts",
+    "gradients": "how far back gradients reach: a picture, for every cell or a trained agent",
+    "compare": "BPTT, RTRL, SnAp-1, GEKF and NDEKF on the same cell, data and seeds",
     "audit": "prove that a task needs memory, or show that it leaks",
+    "benchmark": "a suite of tasks, agents and seeds in parallel, resumable, in one table",
     "demo": "train a recurrent and a memoryless agent and compare them, in minutes",
 }
 

@@ -119,6 +119,9 @@ def describe_cue(env: Env) -> str | None:
     if cue is None or not isinstance(count, int):
         return None
     number = int(cue[0])
+    names = getattr(task, "cue_names", None)
+    if names is not None:
+        return f"{names[number]} ({number + 1}/{count})"
     words = {2: ("left", "right"), 3: ("left", "middle", "right")}.get(count)
     return f"{words[number]} ({number + 1}/{count})" if words else f"{number + 1}/{count}"
 

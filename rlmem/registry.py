@@ -16,6 +16,20 @@ TASKS: dict[str, str] = {
     "TMazeActive-v0": "rlmem.envs.corridor.t_maze_active:TMazeActive",
     "TMazeEndless-v0": "rlmem.envs.corridor.t_maze_endless:TMazeEndless",
     "KeyToDoor-v0": "rlmem.envs.corridor.key_to_door:KeyToDoor",
+    "RememberColor-v0": "rlmem.envs.table.remember_color:RememberColor",
+    "RememberShape-v0": "rlmem.envs.table.remember_shape:RememberShape",
+    "DelayedReach-v0": "rlmem.envs.table.delayed_reach:DelayedReach",
+    "MazeRecall-v0": "rlmem.envs.ground.maze_recall:MazeRecall",
+    "HopperPosition-v0": "rlmem.envs.locomotion.walkers:HopperPosition",
+    "HopperVelocity-v0": "rlmem.envs.locomotion.walkers:HopperVelocity",
+    "Walker2DPosition-v0": "rlmem.envs.locomotion.walkers:Walker2DPosition",
+    "Walker2DVelocity-v0": "rlmem.envs.locomotion.walkers:Walker2DVelocity",
+    "HalfCheetahPosition-v0": "rlmem.envs.locomotion.walkers:HalfCheetahPosition",
+    "HalfCheetahVelocity-v0": "rlmem.envs.locomotion.walkers:HalfCheetahVelocity",
+    "AntPosition-v0": "rlmem.envs.locomotion.walkers:AntPosition",
+    "AntVelocity-v0": "rlmem.envs.locomotion.walkers:AntVelocity",
+    "HiddenPolarity-v0": "rlmem.envs.locomotion.hidden_polarity:HiddenPolarity",
+    "FlashedGoal-v0": "rlmem.envs.control.flashed_goal:FlashedGoal",
 }
 """Name of a task (without the namespace) -> ``module:class``."""
 
@@ -26,6 +40,8 @@ AGENTS: dict[str, str] = {
     "frame_stack_ppo": "rlmem.agents.sb3:FrameStackPPO",
     "recurrent_ppo": "rlmem.agents.recurrent:RecurrentPPOAgent",
     "recurrent_a2c": "rlmem.agents.recurrent:RecurrentA2CAgent",
+    "ekf": "rlmem.agents.ekf_controller:EKFController",
+    "adam_dagger": "rlmem.agents.adam_dagger:AdamDAgger",
     "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
 }
 """Name of an agent -> ``module:class``."""

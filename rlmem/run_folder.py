@@ -1,7 +1,7 @@
 """The folder of a training run: settings, versions, progress, models.
 
 ``runs/ENV/AGENT/SEED/`` holds ``settings.toml`` (all that made the run), ``versions.toml``, ``progress.csv`` (one row
-an evaluation), TensorBoard events, ``last.safetensors`` and ``best.safetensors`` (best on validation seeds).
+an evaluation), TensorBoard events, and checkpoints: see :mod:`rlmem.run_checkpoints`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import numpy as np
 from rlmem import __version__
 from rlmem.checkpoint import write_atomically
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
+from rlmem.run_checkpoints import BEST as BEST
+from rlmem.run_checkpoints import LAST as LAST
 from rlmem.suggest import unknown
 from rlmem.toml import read_toml, write_toml
 
-LAST, BEST = "last.safetensors", "best.safetensors"
 _LIBRARIES = ("gymnasium", "numpy", "pybullet", "stable-baselines3", "sb3-contrib", "torch")
 
 
@@ -40,7 +41,8 @@ class RunSettings:
         workers: Processes to spread them over; 0 keeps them in this one.
         eval_every: Control steps between evaluations on validation seeds.
         eval_episodes: Episodes in such an evaluation.
-        stop_at: Stop when an evaluation reaches this memory score (None: never).
+        stop_at: Stop when an evaluation reaches this memory score, where there is one, or metric (None: never).
+        keep: Last checkpoints to keep, beside the best: above 1, those before the last lie in ``checkpoints/``.
         eval_knobs: Knobs that evaluations have instead, such as one length out of a range.
         knobs: The task's knobs.
         agent_settings: The agent's hyperparameters.
@@ -58,6 +60,7 @@ class RunSettings:
     eval_every: int = 20_000
     eval_episodes: int = 50
     stop_at: float | None = None
+    keep: int = 1
     eval_knobs: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
     agent_settings: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +68,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "env", canonical_id(self.env))
         object.__setattr__(self, "agent", self.agent.replace("-", "_"))
-        for name in ("steps", "envs", "eval_every", "eval_episodes"):
+        for name in ("steps", "envs", "eval_every", "eval_episodes", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.workers <= self.envs:
@@ -142,15 +145,24 @@ class Progress:
         """Return the last number of a column."""
         return float(self.rows[-1].get(column) or default) if self.rows else default
 
+    def rewind(self, env_steps: int) -> None:
+        """Drop the rows of evaluations after so many control steps, which a resumed run makes again."""
+        kept = [row for row in self.rows if float(row["env_steps"]) <= env_steps]
+        if len(kept) < len(self.rows):
+            self.rows = kept
+            self._write()
+
     def add(self, row: Mapping[str, float | str]) -> None:
         """Add a row; new columns are empty in older rows."""
         self.rows.append({key: value if isinstance(value, str) else f"{value:.10g}" for key, value in row.items()})
-        columns = list(dict.fromkeys(key for entry in self.rows for key in entry))
-        self.rows = [dict.fromkeys(columns, "") | entry for entry in self.rows]
+        columns = dict.fromkeys((key for entry in self.rows for key in entry), "")
+        self.rows = [columns | entry for entry in self.rows]
+        self._write()
 
+    def _write(self) -> None:
         def write(temporary: Path) -> None:
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns)
+                writer = csv.DictWriter(file, self.rows[0] if self.rows else ())
                 writer.writeheader()
                 writer.writerows(self.rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,17 +11,16 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.vector import VectorEnv
 from torch.utils.tensorboard import SummaryWriter
 
 from rlmem.checkpoint import load_checkpoint
-from rlmem.evaluation import Evaluation, evaluate
+from rlmem.judge import Judge, Report
 from rlmem.registry import agent_class
-from rlmem.run_folder import BEST, LAST, Progress, RunSettings, read_settings, write_settings
-from rlmem.seeds import training_seed, validation_seeds
+from rlmem.run_checkpoints import checkpoint_path, checkpoints, rewind
+from rlmem.run_folder import LAST, Progress, RunSettings, read_settings, write_settings
+from rlmem.seeds import training_seed
 
-Report = Callable[[int, dict[str, float]], None]
 _EVAL_ENVS = 25
 
 
@@ -55,15 +54,15 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
     Args:
         folder: The run.
         env: An environment of the task, single or vector.
-        which: File of the weights.
+        which: Which weights: "best", "last", or the control steps of a checkpoint that was kept.
 
     Raises:
-        FileNotFoundError: If there is no such run or file.
+        FileNotFoundError: If there is no such run or checkpoint.
         CheckpointError: If the file does not fit.
     """
     agent = make_agent(read_settings(folder), env)
     if agent.learns:
-        agent.load(folder / which)
+        agent.load(checkpoint_path(folder, which))
     return agent
 
 
@@ -73,7 +72,9 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    checkpoint: str | None = None,
     report: Report | None = None,
+    say: Callable[[str], object] = warnings.warn,
 ) -> Path:
     """Train an agent and return the run's folder.
 
@@ -84,12 +85,16 @@ def train(
         out: Folder of all runs.
         folder: Folder of this run; None: ENV/AGENT/SEED below ``out``.
         resume: Go on with a run that lies there; ``settings.steps`` may be more than before.
+        checkpoint: Resume from this one, as :func:`load_agent` names them, and forget what came after it. None: the
+            last, or the newest that can be read.
         report: Called after each rollout with control steps so far and metrics.
+        say: Told in one line where the last checkpoint is damaged and the run goes on from an older one.
 
     Raises:
         ValueError: If the agent does not learn.
         FileExistsError: If there is a run already, and it is not to be resumed.
         FileNotFoundError: If there is nothing to resume.
+        CheckpointError: If no checkpoint can be read.
         Stopped: If the user stopped it.
     """
     if not agent_class(settings.agent).learns:
@@ -101,11 +106,12 @@ def train(
         judge_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
         agent = make_agent(settings, env)
         if resume:
+            Progress(folder / "progress.csv").rewind(rewind(folder, checkpoint, say))
             agent.load(folder / LAST)
         write_settings(folder, settings)
         env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
         with SummaryWriter(str(folder)) as board, _StopOnInterrupt() as stop:
-            judge = _Judge(settings, folder, agent, judge_env, board, stop, report)
+            judge = Judge(settings, folder, agent, judge_env, board, lambda: stop.asked, report)
             agent.learn(env, settings.steps, judge)
             judge.finish()
         if stop.asked:
@@ -118,11 +124,11 @@ def train(
 
 
 def _check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
-    present = (folder / LAST).is_file()
+    present = bool(checkpoints(folder))
     if present and not resume:
         raise FileExistsError(f"there is a run in {folder} already: resume it with --resume, or choose another --out")
     if resume and not present:
-        raise FileNotFoundError(f"there is nothing to resume in {folder}: it has no {LAST}")
+        raise FileNotFoundError(f"there is nothing to resume in {folder}: it has no checkpoint")
     if resume:
         before = read_settings(folder)
         for name in ("knobs", "agent_settings", "envs"):
@@ -131,82 +137,6 @@ def _check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
                     f"{folder} was trained with {name} {getattr(before, name)}, and this asks for "
                     f"{getattr(settings, name)}: resume with the same"
                 )
-
-
-class _Judge:
-    """Looks on: logs, evaluates every so often, saves the last and the best."""
-
-    def __init__(
-        self,
-        settings: RunSettings,
-        folder: Path,
-        agent: Any,
-        env: Any,
-        board: SummaryWriter,
-        stop: _StopOnInterrupt,
-        report: Report | None,
-    ) -> None:
-        self._settings, self._folder, self._agent, self._env = settings, folder, agent, env
-        self._board, self._stop, self._report = board, stop, report
-        self._progress = Progress(folder / "progress.csv")
-        self._evaluated = agent.env_steps
-        self._best = max((float(row["eval/memory_score"] or "-inf") for row in self._progress.rows), default=-np.inf)
-        self._cpu_before = self._progress.last("cpu_seconds", 0.0) if agent.env_steps else 0.0
-        self._wall_before = self._progress.last("wall_seconds", 0.0) if agent.env_steps else 0.0
-        self._cpu, self._wall = time.process_time(), time.monotonic()
-        self._judging = 0.0
-        self._metrics: dict[str, float] = {}
-
-    def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
-        """See :class:`rlmem.agents.base.Observer`."""
-        self._metrics = metrics
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, env_steps)
-        reached = False
-        if env_steps - self._evaluated >= self._settings.eval_every:
-            reached = self._evaluate(env_steps)
-        if self._report is not None:
-            self._report(env_steps, metrics)
-        return not (self._stop.asked or reached)
-
-    def finish(self) -> None:
-        """Evaluate and save a last time, unless that has just been done."""
-        if self._agent.env_steps > self._evaluated or not (self._folder / LAST).is_file():
-            self._evaluate(self._agent.env_steps)
-
-    def _evaluate(self, env_steps: int) -> bool:
-        """Evaluate on validation seeds and save; return whether the wanted score is reached."""
-        started = time.process_time()
-        result = evaluate(self._agent, self._env, validation_seeds(self._settings.eval_episodes))
-        self._judging += time.process_time() - started
-        row = {
-            "env_steps": float(env_steps),
-            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._judging,
-            "wall_seconds": self._wall_before + time.monotonic() - self._wall,
-            **_eval_columns(result),
-            **self._metrics,
-        }
-        self._progress.add(row)
-        for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return"):
-            self._board.add_scalar(name, row[name], env_steps)
-        self._evaluated = env_steps
-        meta = {"env": self._settings.env, "knobs": _json(self._settings.knobs), "evaluation": result.as_dict()}
-        self._agent.save(self._folder / LAST, **meta)
-        goal = result.memory_score if np.isfinite(result.memory_score) else result.value
-        if goal >= self._best:
-            self._best = goal
-            self._agent.save(self._folder / BEST, **meta)
-        return self._settings.stop_at is not None and goal >= self._settings.stop_at
-
-
-def _eval_columns(result: Evaluation) -> dict[str, float]:
-    names = ("value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
-    values = result.as_dict()
-    return {f"eval/{name}": float(values[name]) for name in names}
-
-
-def _json(knobs: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in knobs.items()}
 
 
 class _StopOnInterrupt(AbstractContextManager["_StopOnInterrupt"]):

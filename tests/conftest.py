@@ -25,9 +25,14 @@ from rlmem.registry import NAMESPACE, TASKS, task_class
 assert rlmem.__version__
 
 ENV_IDS = [f"{NAMESPACE}/{name}" for name in TASKS]
+CUED_IDS = [name for name in ENV_IDS if "delay" in get_args(get_type_hints(task_class(name).Settings)["guard"])]
+"""Tasks with a cue, a delay and a query; the others have a query only."""
+WALKING_IDS = [f"{NAMESPACE}/{name}" for name, entry in TASKS.items() if ".walkers:" in entry]
+"""Tasks whose episodes are long and costly, and whose experts are searched for; see test_walking.py."""
 SHORT = 6
 """Control steps: a memory or credit length that keeps tests fast."""
 _MODEST = {"memory_length": SHORT, "credit_length": 2 * SHORT, "corridors": 2, "query_steps": 40, "robot": "planar"}
+_MODEST |= {"size": "5x5"}
 
 
 def knob_choices(env_id: str, knob: str) -> tuple[Any, ...]:
@@ -43,30 +48,65 @@ def modest_knobs(env_id: str, **knobs: Any) -> dict[str, Any]:
     modest = {name: value for name, value in _MODEST.items() if name in names}
     if modest.get("robot") not in (None, *knob_choices(env_id, "robot")):
         del modest["robot"]
+    guards = knob_choices(env_id, "guard")
+    if guards and knobs.get("guard", guards[0]) not in guards:
+        knobs["guard"] = guards[0]
     return modest | knobs
 
 
-BAD_ACTIONS = {
-    "nan": (np.array([np.nan, 0.0]), "finite"),
-    "infinite": (np.array([0.0, -np.inf]), "finite"),
-    "too short": (np.zeros(1), "shape"),
-    "too long": (np.zeros(3), "shape"),
-    "a scalar": (np.array(0.5), "shape"),
-    "a batch": (np.zeros((1, 2)), "shape"),
-    "text": (np.array(["left", "right"]), "numbers"),
-    "nothing": (None, "shape"),
-}
-"""Actions that are refused, each with a word of the message."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out a guard, or a way to show the cue, that a task does not have."""
+    absent = [item for item in items if isinstance(item, pytest.Function) and not _is_there(item)]
+    config.hook.pytest_deselected(items=absent)
+    items[:] = [item for item in items if item not in absent]
+
+
+def _is_there(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    variant = parameters.get("variant")
+    env_id = variant.env_id if isinstance(variant, Variant) else parameters.get("env_id", parameters.get("task"))
+    if not isinstance(env_id, str) or env_id.removeprefix(f"{NAMESPACE}/") not in TASKS:
+        return True
+    return all(parameters[knob] in knob_choices(env_id, knob) for knob in ("guard", "cue") if knob in parameters)
+
+
+def bad_actions(size: int) -> dict[str, tuple[NDArray[Any] | None, str]]:
+    """Return actions that are refused where there should be so many components, each with a word of the message."""
+    zeros = np.zeros(size)
+    return {
+        "nan": (np.append(np.nan, zeros[1:]), "finite"),
+        "infinite": (np.append(zeros[1:], -np.inf), "finite"),
+        "too short": (zeros[1:], "shape"),
+        "too long": (np.zeros(size + 1), "shape"),
+        "a scalar": (np.array(0.5), "shape"),
+        "a batch": (zeros[None], "shape"),
+        "text": (np.array(["left"] * size), "numbers"),
+        "nothing": (None, "shape"),
+    }
+
+
+BAD_ACTIONS = bad_actions(2)
+
+
+def moving_actions(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    """Draw actions [..., A] that get a robot somewhere: the first component is mostly positive."""
+    low = np.full(shape[-1], -1.0)
+    low[0] = -0.2
+    return rng.uniform(low, 1.0, shape)
 
 
 class Variant(NamedTuple):
-    """A task with a robot."""
+    """A task with a robot, where it has the choice."""
 
     env_id: str
     robot: dict[str, Any]
 
 
-VARIANTS = [Variant(env_id, {"robot": robot}) for env_id in ENV_IDS for robot in knob_choices(env_id, "robot") or ("",)]
+VARIANTS = [
+    Variant(env_id, {"robot": robot} if robot else {})
+    for env_id in ENV_IDS
+    for robot in knob_choices(env_id, "robot") or ("",)
+]
 
 
 @pytest.fixture(params=ENV_IDS)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,8 @@ import pytest
 
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.checkpoint import load_checkpoint
-from rlmem.registry import TASKS
+from rlmem.envs.corridor.corridor_task import CorridorTask
+from rlmem.registry import TASKS, task_class
 from rlmem.run_folder import LAST, RunSettings, read_progress
 from rlmem.training import train
 
@@ -32,13 +33,15 @@ RUN = {
 
 
 def make(task, workers=0, num_envs=3, **knobs):
+    if not issubclass(task_class(task), CorridorTask):
+        return gymnasium.make_vec(f"rlmem/{task}", num_envs=num_envs, workers=workers, **knobs)
     return gymnasium.make_vec(f"rlmem/{task}", num_envs=num_envs, workers=workers, **KNOBS | knobs)
 
 
 def roll(env, rng, steps):
     trace = []
     for _ in range(steps):
-        observation, reward, terminated, truncated, _ = env.step(rng.uniform(-0.3, 1.0, (env.num_envs, 2)))
+        observation, reward, terminated, truncated, _ = env.step(rng.uniform(-0.3, 1.0, env.action_space.shape))
         trace += [observation, reward, terminated, truncated]
     return trace
 
@@ -47,7 +50,9 @@ def roll(env, rng, steps):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("workers", [(0, 0), (0, 2), (2, 0)])
 def test_an_environment_goes_on_from_its_state_in_another(task, guard, workers):
-    knobs = {"guard": guard} | ({"memory_length": (2, 30)} if task != "KeyToDoor-v0" else {"credit_length": 30})
+    known = {knob.name for knob in fields(task_class(task).Settings)}
+    lengths = {"memory_length": (2, 30), "credit_length": 30}
+    knobs = {"guard": guard} | {name: value for name, value in lengths.items() if name in known}
     first, second = make(task, workers[0], **knobs), make(task, workers[1], **knobs)
     first.reset(seed=5)
     roll(first, np.random.default_rng(0), 157)

@@ -15,12 +15,17 @@ import numpy as np
 import pytest
 from conftest import (
     BAD_ACTIONS,
+    CUED_IDS,
     ENV_IDS,
     SHORT,
+    VARIANTS,
+    WALKING_IDS,
     Actor,
     Episode,
     Variant,
+    bad_actions,
     expert_action,
+    knob_choices,
     modest_knobs,
     play,
     random_action,
@@ -38,7 +43,12 @@ from rlmem.registry import task_class
 Make = Callable[..., MemoryEnv]
 MakeVec = Callable[..., MemoryVectorEnv]
 
+LENGTH_IDS = [name for name in ENV_IDS if any(knob.endswith("_length") for knob in modest_knobs(name))]
 RECALL_IDS = [name for name in ENV_IDS if "memory_length" in {knob.name for knob in fields(task_class(name).Settings)}]
+JUDGED = ["rlmem/FlashedGoal-v0"]
+"""Tasks whose episodes are judged, and so terminate, at a fixed time after the query begins."""
+PLAYED = [variant for variant in VARIANTS if variant.env_id not in WALKING_IDS]
+"""What is quick enough to be played for hundreds of episodes."""
 T_MAZES = [name for name in ENV_IDS if "TMaze" in name]
 EPISODES = 200
 NUM_ENVS = 8
@@ -117,6 +127,7 @@ class TestTheGymnasiumContract:
 
 
 class TestCeilings:
+    @pytest.mark.parametrize("variant", PLAYED, ids=lambda variant: "-".join((variant.env_id, *variant.robot.values())))
     def test_the_expert_reaches_the_oracle(self, variant: Variant, guard: str, make_vec: MakeVec) -> None:
         env = make_vec(variant.env_id, NUM_ENVS, guard=guard, autoreset_mode="disabled", **variant.robot)
         success, score = seeded_episodes(env, env.expert_action)
@@ -124,7 +135,8 @@ class TestCeilings:
         if env.task_spec.metric == "success":
             assert np.mean(success) >= 0.99 * oracle
         else:
-            assert np.mean(score) == pytest.approx(oracle, rel=0.01)
+            chance = 3.3 * np.std(score) / math.sqrt(EPISODES)
+            assert np.mean(score) == pytest.approx(oracle, rel=0.01, abs=chance), "episodes differ in what can be had"
 
     @pytest.mark.parametrize("length", [1, 9, 19, 20, 21, 60, 100])
     def test_all_apples_can_be_had_on_a_way_of_any_length(self, length: int, make: Make) -> None:
@@ -132,9 +144,10 @@ class TestCeilings:
         scores = [play(env, seed, expert_action).info["score"] for seed in range(8)]
         assert scores == [env.task_spec.oracle.value] * 8
 
-    @pytest.mark.parametrize("which", ["delay", "none"])
-    def test_chance_stays_at_or_below_its_ceiling(self, env_id: str, which: str, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, NUM_ENVS, guard=which, autoreset_mode="disabled")
+    @pytest.mark.parametrize("env_id", [name for name in ENV_IDS if name not in WALKING_IDS])
+    @pytest.mark.parametrize("guard", ["delay", "none"])
+    def test_chance_stays_at_or_below_its_ceiling(self, env_id: str, guard: str, make_vec: MakeVec) -> None:
+        env = make_vec(env_id, NUM_ENVS, guard=guard, autoreset_mode="disabled")
         rng = np.random.default_rng(7)
         success, score = seeded_episodes(env, lambda: rng.uniform(-1.0, 1.0, env.action_space.shape))
         ceiling = env.task_spec.random.value
@@ -156,7 +169,7 @@ class TestCeilings:
         assert spec.random.value <= spec.memoryless.value <= spec.oracle.value
         assert all(ceiling.why for ceiling in (spec.random, spec.memoryless, spec.oracle, *spec.partial.values()))
         assert all(spec.memoryless.value <= part.value <= spec.oracle.value for part in spec.partial.values())
-        if cue != "flash":
+        if cue != "flash" and spec.memory != "velocity":
             assert spec.memoryless.value == spec.oracle.value, "without a flash nothing is to be remembered"
         assert set(spec.guarantees) <= {"G1", "G2", "G3"}
         assert guard != "none" or not spec.guarantees
@@ -185,7 +198,10 @@ class TestMemoryLength:
     @pytest.mark.parametrize("recall_id", RECALL_IDS)
     def test_is_what_driving_takes_where_the_robot_drives_itself(self, recall_id: str, make: Make) -> None:
         """At most three steps less without a guard: the free robot drives while it sees the cue too."""
-        for guard, least in (("cue", 40), ("none", 37)):
+        free = [
+            (guard, least) for guard, least in (("cue", 40), ("none", 37)) if guard in knob_choices(recall_id, "guard")
+        ]
+        for guard, least in free:
             episode = play(make(recall_id, memory_length=40, guard=guard), 3, expert_action)
             delay = [index for index in episode.where(Phase.DELAY) if index < episode.where(Phase.QUERY)[0]]
             assert least <= len(delay) <= 60
@@ -237,6 +253,9 @@ class TestEpisodes:
         assert set(episode.phases) <= set(PHASE_NAMES.tolist()) - {"over"}
         order = [name for name, after in pairwise([*episode.phases, ""]) if name != after]
         around = [name for name in order if name != "search"]
+        if variant.env_id not in CUED_IDS:
+            assert around == ["query"]
+            return
         assert around[:3] == ["cue", "delay", "query"]
         assert around[-1] == "query"
 
@@ -250,7 +269,7 @@ class TestEpisodes:
             if terminated or truncated:
                 break
         assert isinstance(info["is_success"], bool)
-        assert info["is_success"]
+        assert info["is_success"] or env_id not in CUED_IDS
         assert 0 <= info["cue"] < task_of(env).num_cues
 
     def test_the_expert_is_ended_by_termination_and_one_who_waits_by_truncation(
@@ -258,9 +277,12 @@ class TestEpisodes:
     ) -> None:
         env = make(variant.env_id, guard=guard, **variant.robot)
         finished = play(env, 4, expert_action)
+        if variant.env_id not in CUED_IDS:
+            assert finished.terminated != finished.truncated
+            return
         assert (finished.terminated, finished.truncated) == (True, False)
         waited = play(env, 4, lambda env, rng: np.zeros(env.action_space.shape), steps=2_000)
-        assert (waited.terminated, waited.truncated) == (False, True)
+        assert (waited.terminated, waited.truncated) == ((True, False) if variant.env_id in JUDGED else (False, True))
         assert waited.info["is_success"] is False
 
     def test_an_episode_never_ends_both_ways(self, env_id: str, guard: str, make_vec: MakeVec) -> None:
@@ -269,7 +291,9 @@ class TestEpisodes:
         rng = np.random.default_rng(0)
         ended = 0
         for _ in range(200):
-            mixed = np.where(rng.random((NUM_ENVS, 1)) < 0.7, env.expert_action(), rng.uniform(-1, 1, (NUM_ENVS, 2)))
+            mixed = np.where(
+                rng.random((NUM_ENVS, 1)) < 0.7, env.expert_action(), rng.uniform(-1, 1, env.action_space.shape)
+            )
             *_, terminated, truncated, _ = env.step(mixed)
             assert not (terminated & truncated).any()
             ended += int((terminated | truncated).sum())
@@ -278,7 +302,7 @@ class TestEpisodes:
     def test_a_cue_can_be_asked_for_and_changes_nothing_else(self, env_id: str, make: Make) -> None:
         env = make(env_id)
         for wanted in range(task_of(env).num_cues):
-            assert play(env, 6, expert_action, cue=wanted).info["is_success"]
+            assert play(env, 6, expert_action, cue=wanted).info["is_success"] or env_id not in CUED_IDS
             env.reset(seed=6, options={"cue": wanted})
             assert task_of(env).cue[0] == wanted
         with pytest.raises(ValueError, match="cue must be from 0 to"):
@@ -314,6 +338,11 @@ class TestCueModes:
         episode = play(env, 9, expert_action)
         assert [bool(seen[go]) for seen in episode.observations] == [phase == "query" for phase in episode.phases]
 
+    @pytest.mark.parametrize(
+        "variant",
+        [variant for variant in VARIANTS if variant.env_id in CUED_IDS],
+        ids=lambda variant: "-".join((variant.env_id, *variant.robot.values())),
+    )
     def test_a_cue_that_is_never_shown_is_never_seen(self, variant: Variant, guard: str, make: Make) -> None:
         env = make(variant.env_id, guard=guard, cue="never", **variant.robot)
         first, second = (play(env, 10, cue=cue, steps=60) for cue in (0, 1))
@@ -382,7 +411,8 @@ class TestGuard:
             return
         first, second = (play(env, seed, CUE_SEEN, streams={"cue": stream}, steps=80) for stream in (1, 2))
         assert (np.array(first.actions[:12]) != np.array(second.actions[:12])).any()
-        assert_same(first, second, range(until_the_answer(first, second)))
+        start = first.phases.index("delay") if "Hidden" in variant.env_id else 0
+        assert_same(first, second, range(start, until_the_answer(first, second)))
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_g3_the_delay_is_silent(self, variant: Variant, guard: str, seed: int, make: Make) -> None:
@@ -404,7 +434,7 @@ class TestGuard:
         np.testing.assert_array_equal(looks[0], looks[1])
         np.testing.assert_array_equal(looks[0], looks[2])
 
-    @pytest.mark.parametrize("recall_id", RECALL_IDS)
+    @pytest.mark.parametrize("recall_id", [name for name in RECALL_IDS if "Hidden" not in name])
     def test_proprioception_is_silent_until_the_query(self, recall_id: str, make: Make) -> None:
         env = make(recall_id, guard="delay")
         episode = play(env, 3, CUE_SEEN, steps=60)
@@ -468,10 +498,11 @@ def forward(actors: dict[str, Actor]) -> dict[str, Actor]:
 class TestBadActions:
     @pytest.mark.parametrize("name", BAD_ACTIONS)
     def test_are_refused_and_change_nothing(self, env_id: str, name: str, make: Make) -> None:
-        action, message = BAD_ACTIONS[name]
         results = []
         for disturbed in (False, True):
             env = make(env_id, guard="none")
+            size = env.action_space.shape[0]
+            action, message = bad_actions(size)[name]
             env.reset(seed=11)
             rng = np.random.default_rng(1)
             seen = []
@@ -479,7 +510,7 @@ class TestBadActions:
                 if disturbed and step % 7 == 3:
                     with pytest.raises(ValueError, match=f"(?i)action.*{message}"):
                         env.step(action)  # type: ignore[arg-type]
-                seen.append(env.step(rng.uniform(-1, 1, 2))[:4])
+                seen.append(env.step(rng.uniform(-1, 1, size))[:4])
             results.append(seen)
         for (seen, *rest), (other, *rest_of_other) in zip(*results, strict=True):
             np.testing.assert_array_equal(seen, other)
@@ -487,16 +518,18 @@ class TestBadActions:
 
     def test_outside_of_the_space_are_clipped_to_it(self, env_id: str, make: Make) -> None:
         env = make(env_id, guard="none")
-        wild = play(env, 0, lambda env, rng: np.array([9.0, 4.5]), steps=15)
-        tame = play(env, 0, lambda env, rng: np.array([1.0, 0.5]), steps=15)
-        clipped = play(env, 0, lambda env, rng: np.array([1.0, 1.0]), steps=15)
+        size = env.action_space.shape[0]
+        wild = play(env, 0, lambda env, rng: np.linspace(9.0, 4.5, size), steps=15)
+        tame = play(env, 0, lambda env, rng: np.linspace(0.9, 0.5, size), steps=15)
+        clipped = play(env, 0, lambda env, rng: np.ones(size), steps=15)
         np.testing.assert_array_equal(wild.observations, clipped.observations)
         assert (tame.observations[5] != clipped.observations[5]).any()
 
     def test_of_any_number_type_are_taken(self, env_id: str, make: Make) -> None:
         env = make(env_id, guard="none")
         env.reset(seed=0)
-        for action in (np.array([1, 0]), np.array([1, 0], dtype=np.float16), [0.5, 0.5]):
+        size = env.action_space.shape[0]
+        for action in (np.ones(size, dtype=np.int64), np.zeros(size, dtype=np.float16), [0.5] * size):
             env.step(action)  # type: ignore[arg-type]
 
 
@@ -510,15 +543,19 @@ class TestKnobs:
                 gymnasium.make_vec(env_id, 2, vectorization_mode="vector_entry_point", **knobs)
 
     @pytest.mark.parametrize("length", [0, -3, 1.5, "20", MAX_LENGTH + 1, (5, 2), (0, 5), (1, 2, 3), True, None])
+    @pytest.mark.parametrize("env_id", LENGTH_IDS)
     def test_a_length_that_cannot_be_is_refused_with_what_can(self, env_id: str, length: Any) -> None:
         knob = next(name for name in modest_knobs(env_id) if name.endswith("_length"))
         with pytest.raises(ValueError, match=f"{knob} must be a whole number of control steps from 1 to {MAX_LENGTH}"):
             gymnasium.make(env_id, **{knob: length})
 
-    @pytest.mark.parametrize("knob", ["guard", "cue", "robot"])
-    def test_a_choice_that_there_is_not_is_refused_with_what_there_is(self, env_id: str, knob: str) -> None:
-        with pytest.raises(ValueError, match=rf"{knob} must be one of '.*', got 'sometimes'"):
-            task_class(env_id).make_settings({knob: "sometimes"})
+    def test_a_choice_that_there_is_not_is_refused_with_what_there_is(self, env_id: str) -> None:
+        names = [knob.name for knob in fields(task_class(env_id).Settings) if knob_choices(env_id, knob.name)]
+        named = [name for name in names if all(isinstance(choice, str) for choice in knob_choices(env_id, name))]
+        assert {"guard", "cue"} <= set(named)
+        for knob in named:
+            with pytest.raises(ValueError, match=rf"{knob} must be one of '.*', got 'sometimes'"):
+                task_class(env_id).make_settings({knob: "sometimes"})
 
     def test_a_task_that_there_is_not_is_named_with_the_nearest(self) -> None:
         with pytest.raises(ValueError, match="Did you mean 'rlmem/TMaze-v0'"):

@@ -11,8 +11,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from conftest import BAD_ACTIONS, ENV_IDS, modest_knobs
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from conftest import BAD_ACTIONS, CUED_IDS, ENV_IDS, modest_knobs, moving_actions
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlmem.envs.vector import MemoryVectorEnv
 from rlmem.envs.workers import Workers
@@ -22,8 +22,17 @@ T_MAZE = "rlmem/TMaze-v0"
 N = 3
 
 
-def random_actions(rng: np.random.Generator, num_envs: int = N) -> Any:
-    return rng.uniform([-0.2, -1.0], 1.0, (num_envs, 2))
+def random_actions(rng: np.random.Generator, env: VectorEnv[Any, Any, Any]) -> Any:
+    return moving_actions(rng, *(env.action_space.shape or ()))
+
+
+def still(env: VectorEnv[Any, Any, Any]) -> Any:
+    return np.zeros(env.action_space.shape or ())
+
+
+def ending(env_id: str) -> dict[str, int]:
+    """Return what makes episodes end soon where no answer ends them."""
+    return {} if env_id in CUED_IDS else {"max_episode_steps": 30}
 
 
 def worker_ids(env: MemoryVectorEnv) -> list[int]:
@@ -56,8 +65,8 @@ class TestTheGymnasiumContract:
         rng = np.random.default_rng(0)
         np.testing.assert_array_equal(ours.reset(seed=3)[0], theirs.reset(seed=3)[0])
         ends = 0
-        for _ in range(200):
-            actions = random_actions(rng).astype(np.float32)
+        for _ in range(260):
+            actions = random_actions(rng, ours).astype(np.float32)
             (seen, reward, terminated, truncated, info), other = ours.step(actions), theirs.step(actions)
             for one, another in zip((seen, reward, terminated, truncated), other[:4], strict=True):
                 np.testing.assert_array_equal(one, another)
@@ -78,7 +87,7 @@ class TestTheGymnasiumContract:
                     np.testing.assert_array_equal(
                         ours.reset(options=dict(options))[0], theirs.reset(options=dict(options))[0]
                     )
-        assert ends > 0
+        assert ends > 0 or env_id not in CUED_IDS
         ours.close()
         theirs.close()
 
@@ -95,7 +104,7 @@ class TestTheGymnasiumContract:
         rng = np.random.default_rng(0)
         np.testing.assert_array_equal(env.reset(seed=1)[0], ours.reset(seed=1)[0])
         for _ in range(40):
-            actions = random_actions(rng, 2)
+            actions = random_actions(rng, ours)
             np.testing.assert_array_equal(env.step(actions)[0], ours.step(actions)[0])
         env.close()
         ours.close()
@@ -113,7 +122,7 @@ class TestTheGymnasiumContract:
         rng = np.random.default_rng(0)
         for _ in range(60):
             assert seen in env.observation_space
-            seen, reward, terminated, truncated, _ = env.step(random_actions(rng).astype(np.float32))
+            seen, reward, terminated, truncated, _ = env.step(random_actions(rng, env).astype(np.float32))
             assert reward.dtype == np.float64
             assert terminated.dtype == truncated.dtype == np.bool_
             assert reward.shape == terminated.shape == truncated.shape == (N,)
@@ -129,14 +138,15 @@ class TestAutoreset:
         self, env_id: str, workers: int, make_vec: MakeVec
     ) -> None:
         ends = 0
-        for seen, _, terminated, truncated, info in self.expert_steps(make_vec(env_id, workers=workers)):
+        env = make_vec(env_id, workers=workers, **ending(env_id))
+        for seen, _, terminated, truncated, info in self.expert_steps(env):
             ended = terminated | truncated
             assert ("final_obs" in info) == bool(ended.any())
             for row in np.flatnonzero(ended).tolist():
                 ends += 1
-                assert info["final_info"]["is_success"][row]
+                assert info["final_info"]["is_success"][row] or env_id not in CUED_IDS
                 assert info["final_info"]["phase"][row] == "query"
-                assert info["phase"][row] != "query"
+                assert info["phase"][row] != "query" or env_id not in CUED_IDS
                 assert (info["final_obs"][row] != seen[row]).any()
         assert ends >= N
 
@@ -145,18 +155,18 @@ class TestAutoreset:
     ) -> None:
         before, ends = np.zeros(N, dtype=bool), 0
         for _, reward, terminated, truncated, info in self.expert_steps(
-            make_vec(env_id, workers=workers, autoreset_mode="next_step")
+            make_vec(env_id, workers=workers, autoreset_mode="next_step", **ending(env_id))
         ):
             ended = terminated | truncated
             assert not (ended & before).any()
             assert not reward[before].any()
-            assert set(info["phase"][before].tolist()) <= {"cue", "search"}
+            assert set(info["phase"][before].tolist()) <= ({"cue", "search"} if env_id in CUED_IDS else {"query"})
             assert set(info["phase"][ended].tolist()) <= {"query"}
             before, ends = ended, ends + int(ended.sum())
         assert ends >= N
 
     def test_disabled_rests_until_it_is_reset(self, env_id: str, workers: int, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, workers=workers, autoreset_mode="disabled")
+        env = make_vec(env_id, workers=workers, autoreset_mode="disabled", **ending(env_id))
         over = np.zeros(N, dtype=bool)
         for seen, reward, terminated, truncated, info in self.expert_steps(env, 200):
             assert not reward[over].any()
@@ -174,7 +184,7 @@ class TestAutoreset:
         env = make_vec(env_id, workers=workers, max_episode_steps=7)
         env.reset(seed=0)
         for step in range(1, 30):
-            _, _, terminated, truncated, info = env.step(np.zeros((N, 2)))
+            _, _, terminated, truncated, info = env.step(still(env))
             assert not terminated.any()
             assert truncated.tolist() == [step % 7 == 0] * N
             if truncated.any():
@@ -189,7 +199,7 @@ class TestAutoreset:
     def test_make_vec_passes_a_time_limit_through(self, env_id: str) -> None:
         env = gymnasium.make_vec(env_id, N, max_episode_steps=4, **modest_knobs(env_id))
         env.reset(seed=0)
-        assert [env.step(np.zeros((N, 2)))[3].tolist() for _ in range(4)] == [[False] * N] * 3 + [[True] * N]
+        assert [env.step(still(env))[3].tolist() for _ in range(4)] == [[False] * N] * 3 + [[True] * N]
         env.close()
 
 
@@ -208,7 +218,7 @@ class TestBadInput:
                 if disturbed and step % 9 == 4:
                     with pytest.raises(ValueError, match=f"actions must .*{message}"):
                         env.step(bad)  # type: ignore[arg-type]
-                shown.append([part.tolist() for part in env.step(random_actions(rng))[:4]])
+                shown.append([part.tolist() for part in env.step(random_actions(rng, env))[:4]])
             traces.append(shown)
         assert traces[0] == traces[1]
 
@@ -250,7 +260,7 @@ class TestClosing:
         env.reset(seed=0)
         env.close()
         env.close()
-        for use in (env.reset, env.expert_action, lambda: env.step(np.zeros((N, 2)))):
+        for use in (env.reset, env.expert_action, lambda: env.step(still(env))):
             with pytest.raises(RuntimeError, match="this environment is closed; make a new one"):
                 use()
 
@@ -305,7 +315,7 @@ class TestWorkers:
         np.testing.assert_array_equal(alone.reset(seed=1)[0], shared.reset(seed=1)[0])
         rng = np.random.default_rng(0)
         for _ in range(30):
-            actions = random_actions(rng, 5)
+            actions = random_actions(rng, alone)
             np.testing.assert_array_equal(alone.step(actions)[0], shared.step(actions)[0])
 
     def test_what_is_returned_is_not_overwritten_by_the_next_step(self, workers: int, make_vec: MakeVec) -> None:

@@ -19,6 +19,12 @@ SCRIPTED = {
     "TMazeActive-v0": "rlmem.envs.corridor.exploiters:t_maze_active",
     "TMazeEndless-v0": "rlmem.envs.corridor.exploiters:t_maze",
     "KeyToDoor-v0": "rlmem.envs.corridor.exploiters:key_to_door",
+    "RememberColor-v0": "rlmem.envs.table.exploiters:remember_color",
+    "RememberShape-v0": "rlmem.envs.table.exploiters:remember_color",
+    "DelayedReach-v0": "rlmem.envs.table.exploiters:delayed_reach",
+    "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
+    "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
+    "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",
 }
 """Name of a task (without the namespace) -> the function that makes its exploiters from its observation's names."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -29,27 +30,37 @@ def run(argv: Sequence[str]) -> int:
         return 0
     tasks = Table(
         Column("id", no_wrap=True),
-        "memory",
-        "length",
-        "bits",
-        "memoryless",
-        "oracle",
-        "metric",
-        title="Tasks",
+        Column("memory", ratio=1),
+        Column("length", no_wrap=True, justify="right"),
+        Column("bits", no_wrap=True, justify="right"),
+        Column("memoryless", no_wrap=True, justify="right"),
+        Column("oracle", no_wrap=True, justify="right"),
+        title=f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        expand=True,
     )
     for name in TASKS:
         spec = _spec(name)
         tasks.add_row(
-            f"{NAMESPACE}/{name}",
+            name,
             spec.memory,
             _steps(spec),
-            f"{spec.n_bits:g}",
-            f"{spec.memoryless.value:.3g}",
-            f"{spec.oracle.value:.3g}",
-            spec.metric,
+            f"{spec.n_bits:.3g}",
+            "-" if spec.memoryless.why.startswith("not measured") else f"{spec.memoryless.value:.4g}",
+            f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success"),
         )
-    agents = Table(Column("agent", no_wrap=True), "learns from", "what it is", title="Agents", title_justify="left")
+    agents = Table(
+        Column("agent", no_wrap=True),
+        Column("learns from", no_wrap=True),
+        Column("what it is", ratio=1),
+        title="Agents",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        expand=True,
+    )
     for name in AGENTS:
         cls = agent_class(name)
         agents.add_row(name, cls.information, inspect.getdoc(cls).splitlines()[0])  # type: ignore[union-attr]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
+from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import tyro
 
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
 from rlmem.run_folder import RunSettings, read_settings
+from rlmem.tuned import Tuned, tuned_settings
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Parsed:
     run: Path | None
     run_settings: RunSettings | None
     """Of the run named on the command line."""
+    tuned: Tuned | None = None
+    """Settings found by tuning from which ``agent_settings`` start, where they were asked for and fit the knobs."""
 
 
 def parse(
@@ -41,6 +46,8 @@ def parse(
     agent: str | None = None,
     run: bool = False,
     positional_env: bool = False,
+    tuned: bool = False,
+    prog: str = "rlmem",
 ) -> Parsed:
     """Parse a verb's command line.
 
@@ -51,6 +58,8 @@ def parse(
         agent: Default agent; None where the verb has no agent.
         run: Whether the first argument may be a training run's folder.
         positional_env: Whether the first argument may be a task's id.
+        tuned: Whether the agent's settings start from those found by tuning, where they fit the task's knobs.
+        prog: What the verb is an argument of, for the help.
 
     Raises:
         ValueError: If the task, agent or run is unknown or a knob has a value that it cannot have.
@@ -77,20 +86,31 @@ def parse(
 
     knobs = task_class(env).Settings
     omit: Any = tyro.conf.OmitArgPrefixes
-    fields: list[Any] = [("verb", omit[verb], field(default_factory=verb))]
-    known = loaded.knobs if loaded else {}
-    fields.append(("env", knobs, field(default_factory=lambda: knobs(**known))))
-    if agent_name is not None and folder is None:
-        settings = agent_class(agent_name).Settings
-        if settings.__dataclass_fields__:
-            fields.append(("agent", settings, field(default_factory=settings)))
-    options = make_dataclass("Options", fields, frozen=True)
+    known = loaded.knobs | loaded.eval_knobs if loaded else {}
+    fields: list[Any] = [
+        ("verb", omit[verb], field(default_factory=verb)),
+        ("env", knobs, field(default_factory=partial(knobs, **known))),
+    ]
     where = "[RUN] " if run else ("[ENV] " if positional_env else "")
-    description = f"{verb.__doc__ or ''}\n\nusage: rlmem {name} {where}[options]   Task: {env}, choose with --env ("
+    summary = cleandoc(verb.__doc__ or "").partition("\n\nArgs:")[0]
+    description = f"{summary}\n\nusage: {prog} {name} {where}[options]   Task: {env}, choose with --env ("
     description += ", ".join(TASKS) + ")."
     if agent_name is not None:
         description += f" Agent: {agent_name}, choose with --agent ({', '.join(AGENTS)})."
-    parsed: Any = tyro.cli(options, args=rest, prog=f"rlmem {name}", description=description)
+
+    def parsed_with(start: dict[str, Any]) -> Any:
+        """Parse with the agent's options starting from some settings."""
+        more: list[Any] = []
+        if agent_name is not None and folder is None and agent_class(agent_name).Settings.__dataclass_fields__:
+            settings = agent_class(agent_name).Settings
+            more.append(("agent", settings, field(default_factory=partial(settings, **start))))
+        options = make_dataclass("Options", fields + more, frozen=True)
+        return tyro.cli(options, args=rest, prog=f"{prog} {name}", description=description)
+
+    found = tuned_settings(agent_name, env) if tuned and agent_name is not None and folder is None else None
+    parsed = parsed_with(found.agent if found else {})
+    if found is not None and not found.fits(asdict(parsed.env)):
+        found, parsed = None, parsed_with({})
     own = asdict(parsed.agent) if hasattr(parsed, "agent") else {}
     return Parsed(
         verb=parsed.verb,
@@ -100,6 +120,7 @@ def parse(
         agent_settings=loaded.agent_settings if loaded else own,
         run=folder,
         run_settings=loaded,
+        tuned=found,
     )
 
 

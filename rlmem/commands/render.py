@@ -29,7 +29,7 @@ class Render:
         width: Pixels.
         height: Pixels.
         fps: Frames a second; 20 is the robot's own speed.
-        which: Weights of the run: best on validation seeds, or last.
+        which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         human: Show Bullet's window in real time instead of writing a file.
     """
 
@@ -40,7 +40,7 @@ class Render:
     width: int = 640
     height: int = 360
     fps: float = 20.0
-    which: Literal["best", "last"] = "best"
+    which: str = "best"
     human: bool = False
 
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rlmem.commands.options import Parsed, parse
 from rlmem.run_folder import RunSettings
 from rlmem.training import Stopped, train
+from rlmem.tuned import tuned_settings
 
 _LINE_EVERY = 10.0
 _STEPS = 200_000
@@ -24,7 +25,8 @@ _STEPS = 200_000
 class Train:
     """Train an agent on a task, or go on with the run in the folder RUN.
 
-    Ctrl-C stops after the rollout at hand with everything saved.
+    Settings start from those found by tuning, where there are any for the agent on the task; --agent.X sets single
+    ones. Ctrl-C stops after the rollout at hand with everything saved.
 
     Args:
         steps: Control steps over all environments, 200,000 if not given; more than before lets a run go on longer.
@@ -36,7 +38,10 @@ class Train:
         eval_episodes: Episodes in such an evaluation.
         eval_length: Memory length (or credit length) of evaluations, where training draws from a range.
         stop_at: Stop when an evaluation reaches this memory score.
+        keep: Last checkpoints to keep in the folder ``checkpoints``, beside best and last; 1 if not given: none.
+        defaults: Leave out settings found by tuning.
         resume: Go on with the run that lies there; as naming its folder.
+        checkpoint: Go on from a checkpoint that was kept, named by its control steps, and forget what came after it.
     """
 
     steps: int | None = None
@@ -48,21 +53,28 @@ class Train:
     eval_episodes: int = 50
     eval_length: int | None = None
     stop_at: float | None = None
+    keep: int | None = None
+    defaults: bool = False
     resume: bool = False
+    checkpoint: str | None = None
 
 
 def run(argv: Sequence[str]) -> int:
     """Train and say where the results are."""
-    parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True)
+    parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True, tuned="--defaults" not in argv)
     options: Train = parsed.verb
     settings = _settings(parsed)
     folder = settings.folder(options.out) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None
+    if options.checkpoint is not None and not resume:
+        raise ValueError("--checkpoint says where to go on with a run: name its folder, or add --resume")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
+    if parsed.run is None:
+        print(_where_from(parsed))
     bar = Bar(settings.steps)
     try:
         with bar:
-            train(settings, folder=folder, resume=resume, report=bar.report)
+            train(settings, folder=folder, resume=resume, checkpoint=options.checkpoint, report=bar.report, say=print)
     except Stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return 130
@@ -74,7 +86,13 @@ def _settings(parsed: Parsed) -> RunSettings:
     """Return the settings of a new run, or those of the run named, with more steps if asked for."""
     options: Train = parsed.verb
     if parsed.run_settings is not None:
-        return replace(parsed.run_settings, steps=max(parsed.run_settings.steps, options.steps or 0))
+        before = parsed.run_settings
+        return replace(before, steps=max(before.steps, options.steps or 0), keep=options.keep or before.keep)
+    run: dict[str, Any] = parsed.tuned.run(parsed.knobs) if parsed.tuned else {"knobs": parsed.knobs, "eval_knobs": {}}
+    run["agent_settings"] = parsed.agent_settings
+    if options.eval_length is not None:
+        length = "memory_length" if "memory_length" in parsed.knobs else "credit_length"
+        run["eval_knobs"] |= {length: options.eval_length}
     return RunSettings(
         env=parsed.env,
         agent=parsed.agent or "",
@@ -85,16 +103,20 @@ def _settings(parsed: Parsed) -> RunSettings:
         eval_every=options.eval_every,
         eval_episodes=options.eval_episodes,
         stop_at=options.stop_at,
-        eval_knobs=_eval_knobs(options, parsed.knobs),
-        knobs=parsed.knobs,
-        agent_settings=parsed.agent_settings,
+        keep=options.keep or 1,
+        **run,
     )
 
 
-def _eval_knobs(options: Train, knobs: dict[str, Any]) -> dict[str, Any]:
-    if options.eval_length is None:
-        return {}
-    return {"memory_length" if "memory_length" in knobs else "credit_length": options.eval_length}
+def _where_from(parsed: Parsed) -> str:
+    """Say in one line where the settings come from."""
+    tuned = parsed.tuned
+    if tuned is not None:
+        return f"settings tuned for this task: {tuned.summary(parsed.knobs)}   (--defaults leaves them out)"
+    known = tuned_settings(parsed.agent or "", parsed.env)
+    if known is None or parsed.verb.defaults:
+        return "settings: the agent's defaults"
+    return f"settings: the agent's defaults, since those tuned for this task are for {known.lengths}"
 
 
 class Bar:

@@ -1,0 +1,61 @@
+"""Values read from a file, checked against the types of a dataclass's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from rlmem.suggest import unknown
+
+
+def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
+    """Raise unless values fit the fields of a dataclass.
+
+    Args:
+        cls: The dataclass.
+        values: Plain values by field, as a TOML or JSON file gives them; lists stand for tuples.
+        what: What a field is called, such as ``"setting of agent ppo"``.
+
+    Raises:
+        ValueError: If there is no such field, or a value is of another type; the message says what would be right.
+    """
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        if name not in cls.__dataclass_fields__:
+            raise ValueError(unknown(what, name, cls.__dataclass_fields__))
+        if not fits(value, hints[name]):
+            raise ValueError(f"{what} {name!r} must be {_spelt(hints[name])}, got {value!r}")
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Return whether a plain value is of a field's type; a list is where a tuple is asked for, a bool is no number."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            return False
+        each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        return len(each) == len(value) and all(map(fits, value, each))
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, origin or hint)
+
+
+def _spelt(hint: Any) -> str:
+    """Return a type in words."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(_spelt(part) for part in parts if part is not NoneType)
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin is tuple:
+        one = _spelt(parts[0])
+        return f"a list, each {one}" if parts[-1] is Ellipsis else f"a list of {len(parts)}, each {one}"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a table"}
+    return words.get(origin or hint, str(hint))
