@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ from rlmem.checkpoint import write_atomically
 
 _KEPT = ("settings.toml", "versions.toml", "progress.csv", "best.safetensors", "last.safetensors")
 """Files of a run that are brought back."""
+_PATIENCE = 10.0
+"""Seconds in which a cluster must answer."""
 _AHEAD = 2
 """Runs handed to the cluster for each core, so that none waits for the next."""
 
@@ -43,6 +46,7 @@ class RayCluster:
         except ImportError as error:
             raise ValueError("--ray needs Ray: pip install 'rlmem[ray]'") from error
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        _check_answers(self._address)
         try:
             arguments: dict[str, Any] = {"include_dashboard": False} if local else {"address": self._address}
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
@@ -83,6 +87,17 @@ class RayCluster:
             path = out / cell.folder / name
             write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))  # type: ignore[misc]
         return Outcome(cell, rows, "")
+
+
+def _check_answers(address: str) -> None:
+    """Raise a ValueError unless something answers at ``host:port``, since Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise ValueError(f"there is no Ray cluster at {address!r}: {error}") from error
 
 
 def _remote_cell(cell: Cell) -> tuple[list[Row], dict[str, bytes]]:

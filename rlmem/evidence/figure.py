@@ -65,7 +65,7 @@ def draw_lesions(axes: Axes, report: MemoryReport) -> None:
     bars += [(t.lesion.words, t.lesioned, ORANGE) for t in report.lesions]
     if report.noise is not None:
         bars.append(("noise in mid-delay", report.noise.disturbed, GREEN))
-    axes.set_ylim(-0.5, len(bars) + 0.25)  # room for the names of the ceilings
+    axes.set_ylim(-0.5, len(bars) - 0.05)  # room for the names of the ceilings
     for place, (_, result, colour) in enumerate(bars):
         low, high = result.interval
         axes.barh(place, result.value, 0.62, color=colour, alpha=0.85)
@@ -102,7 +102,8 @@ def draw_horizon(axes: Axes, curve: HorizonCurve, trained: int | None = None) ->
             color="0.25",
         )
     ceilings(axes, results[0].spec)
-    words = [f"{name} {length_in_words(at, lengths)}" for name, at in (("L50", curve.l50), ("L90", curve.l90))]
+    ends = (("L50", curve.l50), ("L90", curve.l90))
+    words = [f"{name} {length_in_words(at, lengths).partition(' (')[0]}" for name, at in ends]
     axes.set_title("How far back:  " + ",  ".join(words), fontsize=10.5)
     length_axis(axes, lengths)
     axes.set_ylabel("success rate" if results[0].metric == "success" else "mean score")
@@ -137,6 +138,10 @@ def draw_probe(axes: Axes, probe: CueProbe) -> None:
     level_line(axes, probe.chance, "commonest cue")
     axes.set_ylim(0.0, 1.12)
     axes.set_xlim(0.0, steps[-1] * 1.02 + 1)
+    ticks = [0, *(factor * 10**power for power in range(5) for factor in (1, 2, 5))]
+    axes.set_xticks([tick for tick in ticks if tick <= steps[-1]])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("control steps since the episode began")
     axes.set_ylabel("accuracy of the probe")
     axes.set_title("What the hidden state holds of the cue (linear probe)", fontsize=10.5)

@@ -107,10 +107,9 @@ def ceilings(axes: Axes, spec: TaskSpec | None, *, vertical: bool = False) -> No
                 name,
                 (ceiling.value, 0.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(-3, 4),
+                xytext=(-3 if name == "oracle" else 3, 4),
                 textcoords="offset points",
-                rotation=90,
-                ha="right",
+                ha="right" if name == "oracle" else "left",
                 fontsize=8,
                 color="0.25",
             )

@@ -28,3 +28,10 @@ def test_without_ray_or_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'rlmem\[ray\]'"), RayCluster("local"):
         pass
+
+
+def test_where_nothing_answers_it_says_so_at_once():
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'rlmem[ray]'")
+    for address in ("localhost:1", "ray://localhost:1"):
+        with pytest.raises(ValueError, match=f"no Ray cluster at '{address}'"), RayCluster(address):
+            pass
