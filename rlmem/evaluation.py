@@ -26,7 +26,7 @@ EnvMaker = Callable[..., AnyVectorEnv]
 """Makes a vector environment that does not reset itself, from ``num_envs`` and knobs."""
 Env = str | EnvMaker | AnyVectorEnv
 """A task's id, a function that makes a vector environment, or one that is made already and does not reset itself."""
-_ENVS = 50
+_ENVS = 25
 
 
 class Policy(Protocol):

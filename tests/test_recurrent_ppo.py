@@ -18,6 +18,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+from torch import nn
 
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
@@ -275,6 +276,19 @@ def test_every_kind_of_observation_and_action_trains_saves_and_predicts(
     np.testing.assert_array_equal(
         agent.predict(observations, deterministic=True)[0], loaded.predict(observations, deterministic=True)[0]
     )
+
+
+def test_the_network_for_images_starts_orthogonal_as_that_of_stable_baselines3() -> None:
+    env = MemoryBandit(1, 2, observation="image")
+    agent = RecurrentPPO("CnnPolicy", env, n_steps=8, batch_size=8, policy_kwargs=SMALL, seed=0)
+    layers = [m for m in agent.policy.features_extractor.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert len(layers) == 4
+    for layer in layers:
+        weight = layer.weight.flatten(1)
+        gram = weight @ weight.t() if weight.shape[0] <= weight.shape[1] else weight.t() @ weight
+        torch.testing.assert_close(gram, 2 * torch.eye(len(gram)), rtol=0, atol=1e-4)
+        assert layer.bias is not None
+        assert not layer.bias.any()
 
 
 def test_predict_keeps_the_state_apart_and_empties_it_where_an_episode_starts() -> None:

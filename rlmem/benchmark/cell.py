@@ -203,6 +203,7 @@ def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
         "credit_length": spec.credit_length[1],
         "n_bits": spec.n_bits,
         "context": getattr(agent, "context", "its own"),
+        "information": getattr(agent, "information", "its own"),
         "episodes": cell.episodes,
         **cost,
         "steps": settings.steps if cell.learns else 0,

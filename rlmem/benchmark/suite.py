@@ -96,6 +96,7 @@ class SuiteAgent:
         label: Its name in tables; the agent's or policy's own if not given.
         settings: Hyperparameters that are not the agent's defaults.
         tuned: Start from the settings found by tuning, where there are any that fit.
+        steps: Control steps of training, instead of the task's or the suite's.
 
     Raises:
         ValueError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
@@ -106,6 +107,7 @@ class SuiteAgent:
     label: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     tuned: bool = False
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if bool(self.agent) == bool(self.policy):
@@ -192,7 +194,7 @@ class Suite:
             env=task.env,
             agent=agent.agent or "random",
             seed=seed,
-            steps=task.steps or self.steps,
+            steps=agent.steps or task.steps or self.steps,
             envs=self.envs,
             eval_every=self.eval_every,
             eval_episodes=self.eval_episodes,

@@ -20,6 +20,8 @@ FEW = 5
 """Runs below which a bootstrap over runs is too narrow."""
 _BASELINES = ("ppo", "frame_stack_ppo", "random")
 """Agents that the others are compared with: the first of them that is there."""
+_PLAIN = ("reward", "none", "its own")
+"""What agents may act or learn from without it being said."""
 _CURVE = 3
 """Lengths that make a curve."""
 
@@ -174,6 +176,9 @@ def _footer(rows: Sequence[Row]) -> str:
     seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
     few = max(seeds.values()) < FEW
     note = f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.\n\n" * few
+    taught = {row["agent"]: row["information"] for row in rows if row["information"] not in _PLAIN}
+    if taught:
+        note += "Not by reward alone: " + ", ".join(f"{agent} ({what})" for agent, what in taught.items()) + ".\n\n"
     versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
     return f"{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
 

@@ -61,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
         seeds=seeds,
         lengths=sorted(set(options.lengths)) or None,
         trained_length=_trained(parsed),
-        num_envs=min(50, options.episodes),
+        num_envs=min(25, options.episodes),
         report=lambda what: _progress(f"measuring {what} ..."),
     )
     _progress("")

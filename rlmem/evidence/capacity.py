@@ -68,7 +68,7 @@ def capacity_curve(
     *,
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
 ) -> list[Capacity]:
     """Measure the bits recalled against the bits asked for; arguments as in :func:`rlmem.evidence.horizon.sweep`."""
     points = sweep(policy, env, knob, values, knobs=knobs, seeds=seeds, num_envs=num_envs)

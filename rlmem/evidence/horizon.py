@@ -37,7 +37,7 @@ def sweep(
     *,
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
 ) -> list[Point]:
     """Evaluate at several values of a knob.
 
@@ -88,7 +88,7 @@ def horizon_curve(
     *,
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
     knob: str = "memory_length",
 ) -> HorizonCurve:
     """Measure the memory score over memory lengths, with L50 and L90 and their 95 % intervals over episodes.
@@ -123,7 +123,7 @@ def length_generalisation(
     factors: Sequence[int] = (1, 2, 5, 10),
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
 ) -> dict[int, Evaluation]:
     """Evaluate at multiples of the longest memory length that an agent was trained on.
 

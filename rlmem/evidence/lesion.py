@@ -65,7 +65,7 @@ def lesion_test(
     seeds: Sequence[int] | None = None,
     intact: Evaluation | None = None,
     donors: Mapping[tuple[int, int], Donor] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
     deterministic: bool = True,
 ) -> LesionTest:
     """Evaluate an agent with and without a lesion, on the same episodes.

@@ -79,7 +79,7 @@ def noise_test(
     seeds: Sequence[int] | None = None,
     intact: Evaluation | None = None,
     lengths: PhaseLengths | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
     deterministic: bool = True,
 ) -> NoiseTest:
     """Evaluate an agent with and without a burst of noise, on the same episodes.

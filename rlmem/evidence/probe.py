@@ -173,7 +173,7 @@ def probe_cue(
     *,
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
 ) -> CueProbe:
     """Run episodes and fit probes of the cue to the hidden state; see :func:`probe_states`.
 
@@ -209,7 +209,7 @@ def probe_states(recorder: StateRecorder) -> CueProbe:
         if cues.ndim != 1:
             raise ValueError(f"the probe reads cues that are one of a few, got arrays of shape {cues.shape[1:]}")
         counts = np.unique(cues, return_counts=True)[1]
-        if len(counts) > _MOST_CLASSES:
+        if len(counts) > _MOST_CLASSES or (len(samples) >= _FEWEST and len(counts) > len(samples) // 2):
             raise ValueError(f"the probe reads cues that are one of a few, got {len(counts)} different ones")
         if len(samples) < _FEWEST or len(counts) < 2 or counts.min() < _FOLDS:
             continue

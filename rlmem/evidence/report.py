@@ -116,7 +116,7 @@ def measure_memory(
     seeds: Sequence[int] | None = None,
     lengths: Sequence[int] | None = None,
     trained_length: int | None = None,
-    num_envs: int = 50,
+    num_envs: int = 25,
     report: Callable[[str], object] = str,
 ) -> MemoryReport:
     """Measure an agent's memory in every way that agent and task allow.

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from conftest import modest_knobs
 from PIL import Image
 from remembering import TASK, BodyReader, InTorch, Remembers
 
 from rlmem.cli import main
+from rlmem.evaluation import make_test_env
 from rlmem.evidence.capacity import heat_map
 from rlmem.evidence.figure import plot_memory
 from rlmem.evidence.plots import Curve, plot_curves, plot_heat_map, plot_profiles
@@ -119,3 +121,25 @@ def test_wrong_arguments_of_memory_are_explained(argv, message, capsys, tmp_path
     assert main(["memory", *argv]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+class Rambles:
+    """Acts at random, with a state that holds the last observation."""
+
+    def __init__(self, space):
+        self.space = space
+        self.space.seed(0)
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.stack([self.space.sample() for _ in observation]), np.array(observation)
+
+
+def test_every_task_can_be_measured(env_id):
+    knobs = modest_knobs(env_id)
+    env = make_test_env(env_id, 1, knobs)
+    agent = Rambles(env.single_action_space)
+    env.close()
+    report = measure_memory(agent, env_id, knobs=knobs, seeds=range(3), lengths=(), num_envs=3)
+    assert report.verdict
+    assert not report.remembers
+    json.dumps(report.as_dict())
