@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -145,6 +146,20 @@ def test_only_one_benchmark_writes_to_a_table(tmp_path):
             {"cell": "x", "value": "0.5", "more": ""},
             {"cell": "x", "value": "", "more": "y"},
         ]
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    long = tmp_path / "long.toml"
+    long.write_text(SUITE.replace("seeds = 2", "seeds = 200"))
+    command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(long), "--out", str(tmp_path), "--processes", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as stopped:
+        until(lambda: (tmp_path / "results.csv").exists(), 300.0)
+        stopped.send_signal(signal.SIGINT)
+        said, _ = stopped.communicate(timeout=400)  # 2 s on a quiet machine, 11 s under four times its load
+    assert stopped.returncode == 130
+    assert "the same command goes on there" in said
+    assert "Traceback" not in said
+    assert read_rows(tmp_path / "results.csv")
 
 
 def test_the_summary_holds_every_agent_its_interval_and_how_far_back(suite, whole, capsys):
