@@ -22,6 +22,7 @@ SCRIPTED = {
     "RememberColor-v0": "rlmem.envs.table.exploiters:remember_color",
     "RememberShape-v0": "rlmem.envs.table.exploiters:remember_color",
     "DelayedReach-v0": "rlmem.envs.table.exploiters:delayed_reach",
+    "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
     "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",

@@ -22,6 +22,8 @@ FAR = 9.0
 """m, the distance of a target that is not there."""
 TOUCH = 0.003
 """m between the fingertip and a box that count as touching: what the solver leaves between bodies that press."""
+_BESIDE = 0.018
+"""m beside the way from the ring's middle to a box, up to which a hand meets no other box on it."""
 _PARKED = (0.0, 0.0, -50.0)
 
 
@@ -111,6 +113,27 @@ def ring(count: int, radius: float, first: float = 0.0) -> Floats:
     """
     angles = first + 2.0 * np.pi * np.arange(count) / count
     return np.stack((radius * np.cos(angles), radius * np.sin(angles), angles), axis=-1)
+
+
+def foot_of_way(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Floats:
+    """Return where a hand inside a ring goes next, so that it reaches a box of the ring and touches no other, [N, 3].
+
+    That is the box itself from near the straight way between the ring's middle and it, else the nearest point of that
+    way.
+
+    Args:
+        tip: [N, 3] m, middles of the fingertips.
+        goal: [N, 3] m, middles of the boxes.
+        middle: x, y of the ring's middle, m.
+    """
+    way, here = goal[:, :2] - middle, tip[:, :2] - middle
+    way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
+    along = np.maximum((way * here).sum(axis=1), 0.0)[:, None]
+    across = here - along * way
+    beside = np.hypot(across[:, 0], across[:, 1]) > _BESIDE
+    foot = goal.copy()
+    foot[beside, :2] = (along * way + middle)[beside]
+    return foot
 
 
 def newly_touched(distance: Floats, armed: Bools, release: float) -> Ints:

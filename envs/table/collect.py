@@ -1,0 +1,236 @@
+"""Touch several cubes, one after the other: what the set memory and the sequence memory share.
+
+M colours, one cube each. Some are shown and taken away; at the query all M cubes stand in shuffled slots around the
+hand. A right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it in
+success.
+
+Axes: N environments, M colours, L items to touch, C cues.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.table import scenery
+from rlmem.envs.table.scenery import HALF
+from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
+from rlmem.envs.table.targets import foot_of_way, ring
+
+MOST = len(scenery.COLOURS)
+"""Colours that there are."""
+ITEM_STEPS = 3
+"""Control steps for which a colour is shown, where they are shown one by one."""
+_STAGE = 0.70
+"""m, x of the mats on which cubes are shown, and on which those lie that were touched."""
+_GO = (0.70, -0.17)
+"""m, place of the go light."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings(TableSettings, RecallSettings):
+    """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        commit_distance: m, from the fingertip to each cube when the query begins. Short on purpose: where right and
+            wrong part late, a learner settles on one of them before it has seen the other.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    commit_distance: float = 0.08
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.05 <= self.commit_distance <= 0.10:
+            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+
+
+S = TypeVar("S", bound=CollectSettings)
+
+
+class Collect(TableTask[S]):
+    """Cubes of several colours are shown; later each of them is to be touched. See the module's text.
+
+    Args:
+        colours: M, colours that stand on the table at the query.
+        answers: [C, L] the colours that each cue asks for.
+    """
+
+    def __init__(
+        self,
+        settings: S,
+        num_envs: int,
+        *,
+        colours: int,
+        answers: Ints,
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
+        self.answers, self.names = answers, tuple(scenery.COLOURS)[:colours]
+        self.cue_names = tuple(", ".join(self.names[colour] for colour in answer) for answer in answers.tolist())
+        self.slots = ring(colours, settings.commit_distance + HALF + TIP_RADIUS)
+        self.slots[:, :2] += CENTRE
+        # [M, 3] x, y (m) and yaw (rad) of each slot.
+        self.slot = np.zeros((num_envs, colours), dtype=np.int64)
+        """[N, M] where the cube of each colour stands."""
+        self.wanted = np.zeros((num_envs, answers.shape[1]), dtype=np.int64)
+        """[N, L] the colours to touch, in the order in which they are shown; privileged."""
+        self.taken = np.zeros((num_envs, colours), dtype=np.bool_)
+        """[N, M] whether the cube of each colour was touched, rightly."""
+        self.wrong = np.full(num_envs, -1)
+        """[N] the colour that was touched wrongly, -1 before."""
+        self._props: list[list[Prop]] = []
+        self._marks: list[list[Prop]] = []
+        self._go: list[Prop] = []
+        axes = [f"{name} cube {axis} (of {SENSED:g} m)" for name in self.names for axis in ("x", "y")]
+        super().__init__(
+            settings,
+            num_envs,
+            signals=(*(f"shown: {name}" for name in self.names), "go light", *axes),
+            targets=colours,
+            visuals=visuals,
+            gui=gui,
+        )
+
+    @abstractmethod
+    def due(self) -> Bools:
+        """Return which colours would be right to touch now, [N, M]."""
+
+    @abstractmethod
+    def shown(self) -> Bools:
+        """Return which colours are to be seen while the cue is shown, [N, M]."""
+
+    @property
+    def num_cues(self) -> int:
+        """C."""
+        return len(self.answers)
+
+    @property
+    def count(self) -> Ints:
+        """[N] right touches so far."""
+        count: Ints = self.taken.sum(axis=1)
+        return count
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the cue and the order of the slots. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.slot[index] = rng.permutation(len(self.names))
+        self.wanted[index] = self.answers[self.cue[index]]
+        self.taken[index], self.wrong[index] = False, -1
+
+    def ask(self, index: int) -> None:
+        """Put the cubes into their slots. See :meth:`TableTask.ask`."""
+        for colour, slot in enumerate(self.slot[index].tolist()):
+            self.targets.stand(index, colour, *self.slots[slot].tolist())
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Take right cubes off the table; a wrong one ends it all, so does the last. See :meth:`TableTask.judge`."""
+        distance = self.targets.distance(self.tip)
+        self.approach(self._closeness(distance), asked, step)
+        colour = self.touched(asked, distance)
+        answered = colour >= 0
+        if not answered.any():
+            return
+        items, due = self.wanted.shape[1], self.due()
+        right = answered & due[self.everyone, colour]
+        wrong = answered & ~right
+        # A guess among what stands is right with odds due : others, and so earns nothing on average.
+        others = np.maximum((self.targets.standing & ~due).sum(axis=1), 1)
+        step.reward[right] += 1.0 / items
+        step.reward[wrong] -= (due.sum(axis=1) / others / items)[wrong]
+        self.wrong[wrong] = colour[wrong]
+        self.taken[right, colour[right]] = True
+        for index in np.flatnonzero(right).tolist():
+            self.targets.remove(index, int(colour[index]))
+        self.armed[right] = True  # What was touched is gone, so that the next touch is another cube's.
+        # What is near now is not paid for again: the way to the next cube starts here.
+        self.progress[right] = self._closeness(self.targets.distance(self.tip))[right]
+        done = right & (self.count == items)
+        self.success[done], self.score[done] = True, 1.0
+        step.terminated[wrong | done] = True
+
+    def signals(self) -> Floats:
+        """Return the colours shown, go light and places of the cubes [N, 3 M + 1]."""
+        size = len(self.names)
+        out = np.zeros((self.num_envs, 3 * size + 1))
+        asked = self.phase == QUERY
+        if self.settings.cue != "never":
+            cued = self.phase == CUE
+            out[cued, :size] = self.shown()[cued]
+            if self.settings.cue == "always":
+                out[~cued, :size] = self.due()[~cued]
+        out[:, size] = asked
+        if asked.any():
+            places = (self.slots[self.slot, :2] - CENTRE) / SENSED * self.targets.standing[:, :, None]
+            out[asked, size + 1 :] = places[asked].reshape(-1, 2 * size)
+        return out
+
+    def goal(self) -> Floats:
+        """Return the next cube in the order shown, by the middle. Reads the cue. [N, 3]."""
+        rows = self.everyone[:, None]
+        first = self.taken[rows, self.wanted].argmin(axis=1)
+        goal = np.empty((self.num_envs, 3))
+        goal[:, :2], goal[:, 2] = self.slots[self.slot[self.everyone, self.wanted[self.everyone, first]], :2], HALF
+        return foot_of_way(self.tip, goal, CENTRE)
+
+    def item(self, number: Ints) -> Bools:
+        """Return the colour with this number in the order shown, [N, M]; the last beyond the end.
+
+        Args:
+            number: [N], from 0.
+        """
+        item = np.zeros_like(self.taken)
+        item[self.everyone, self.wanted[self.everyone, np.minimum(number, self.wanted.shape[1] - 1)]] = True
+        return item
+
+    def build_props(self, client: int) -> None:
+        """Put cubes, stage, marks and go light into one more world."""
+        for y in self._row():
+            Prop(client, scenery.disc(0.038, scenery.MAT)).show(_STAGE, y, 0.001)
+        self._marks.append([Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots])
+        self._go.append(scenery.lamp(client))
+        self._props.append([Prop(client, scenery.SHAPES["cube"](scenery.COLOURS[name])) for name in self.names])
+
+    def draw_props(self, index: int) -> None:
+        """Show cubes where they stand; those touched lie on the mats. See :meth:`TableTask.draw_props`."""
+        asked, cubes, mats = self.phase[index] >= QUERY, self._props[index], self._row()
+        for cube in cubes:
+            cube.park()
+        colours = scenery.GREEN, scenery.RED, scenery.RIM
+        seen: list[int] = []
+        if asked:
+            seen = [colour for colour in self.wanted[index].tolist() if self.taken[index, colour]]
+        elif self.settings.cue != "never" and self.phase[index] == CUE:
+            seen = np.flatnonzero(self.shown()[index]).tolist()
+        elif self.settings.cue == "always":
+            seen = np.flatnonzero(self.due()[index]).tolist()
+        for colour, y in zip(seen, mats, strict=False):
+            cubes[colour].show(_STAGE, y, HALF + 0.002, yaw=0.3)
+        wrong = int(self.wrong[index])
+        for colour, slot in enumerate(self.slot[index].tolist()):
+            x, y, yaw = self.slots[slot].tolist()
+            taken = bool(self.taken[index, colour])
+            if asked and not taken:
+                cubes[colour].show(x, y, HALF, yaw=yaw)
+            paint = colours[0] if taken else colours[1] if colour == wrong else colours[2]
+            self._marks[index][slot].show(x, y, 0.001, yaw=yaw, colour=paint)
+        going = asked and wrong < 0 and not self.success[index]
+        self._go[index].show(*_GO, colour=scenery.GREEN if going else scenery.DARK)
+
+    def _closeness(self, distance: Floats) -> Floats:
+        """Return how near the hand is to any cube, [N], 1 where it touches one."""
+        closeness: Floats = 1.0 - distance.min(axis=1) / self.settings.commit_distance
+        return np.maximum(closeness, 0.0)
+
+    def _row(self) -> list[float]:
+        """Return y of the mats, L of them."""
+        return [0.20 - 0.08 * item for item in range(self.wanted.shape[1])]

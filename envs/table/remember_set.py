@@ -1,0 +1,130 @@
+"""Remember a set: some cubes are shown and taken away; later all of them are to be touched, in any order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rlmem.envs.memory_task import Bools, check_choice, check_whole
+from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
+from rlmem.spec import Ceiling, TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberSetSettings(CollectSettings):
+    """The knobs of the set memory. See also :class:`rlmem.envs.table.collect.CollectSettings`.
+
+    Args:
+        n: Colours to remember, of 2 n + 1.
+        presentation: ``"together"``: all are shown at once; ``"one_by_one"``: one after the other, in random order.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    n: int = 2
+    presentation: Literal["together", "one_by_one"] = "together"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("n", self.n, least=1, most=(MOST - 1) // 2)
+        check_choice("presentation", self.presentation, ("together", "one_by_one"))
+
+
+class RememberSet(Collect[RememberSetSettings]):
+    """n coloured cubes are shown and taken away; later touch all of them among 2 n + 1, in any order.
+
+    A test of capacity: the bits to be held at once grow with n while the horizon stays as it is.
+
+    **Episode.** n of 2 n + 1 colours are shown: the cue, all together for 3 control steps (20 a second), or with
+    ``presentation="one_by_one"`` one after the other in random order, 3 control steps each. They are taken away for
+    ``memory_length`` control steps. Then the go light comes on and 2 n + 1 cubes, one of each colour, stand in shuffled
+    slots on a ring around the hand. The fingertip's touch takes a cube of the set off the table; one of another colour
+    terminates the episode, and so does the last of the set, with success. It is truncated when that takes longer than
+    ``query_steps``.
+
+    **Observation** (3 M + 4 for M = 2 n + 1 colours, float32). Indices 0 to M - 1: 1 where the colour is shown; M: go
+    light; from M + 1: x (ahead) and y (left) of the cube of each colour, from the middle of the workspace, as parts of
+    0.25 m, 0 and 0 while it is not on the table; the last three: place of the fingertip, from that middle at a height
+    of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With
+    ``guard="delay"`` the arm senses nothing of itself until the go light.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** +1 / n for each cube of the set; for one of another colour -r / (n (n + 1)) with r of the set still to
+    be touched, so that guessing earns 0 at each touch; -0.01 a control step of the query; and up to 0.1 for coming
+    near any cube, anew after each right touch. None of it depends on the cue before a touch.
+
+    **Memory.** Capacity: log2 C(2 n + 1, n) bits at once, over ``memory_length`` control steps. What has been touched
+    need not be remembered, since it is gone.
+
+    **Ceilings.** Without memory 1 / C(2 n + 1, n): what is learnt at the query is only that all touches so far were
+    right, so that whoever does not remember succeeds with one set for each order of the slots, and the set shown is
+    uniform and independent of that order. Who remembers one of the n colours finds the others with probability
+    1 / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing of
+    itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"``
+    it is free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write down a set as a
+    height of the hand.
+    """
+
+    Settings: ClassVar[type[RememberSetSettings]] = RememberSetSettings
+    settings: RememberSetSettings
+
+    def __init__(
+        self, settings: RememberSetSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        colours = 2 * settings.n + 1
+        answers = np.array(list(combinations(range(colours), settings.n)))
+        super().__init__(settings, num_envs, colours=colours, answers=answers, visuals=visuals, gui=gui)
+
+    @classmethod
+    def spec(cls, settings: RememberSetSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        n, sets = settings.n, math.comb(2 * settings.n + 1, settings.n)
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = f"the cue is uniform over {sets} sets; right touches tell no more than that they were right"
+        one = 1 / math.comb(2 * n, n - 1)
+        return TaskSpec(
+            memory="capacity",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(sets),
+            metric="success",
+            random=Ceiling(1 / sets, f"a set drawn at random is right once in {sets}; at most, since touches may miss"),
+            memoryless=Ceiling(1.0, "the set is still shown at the query") if seen else Ceiling(1 / sets, guess),
+            oracle=Ceiling(1.0, "remember the set, touch its members")
+            if known
+            else Ceiling(1 / sets, "no set is shown: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            partial={"one colour": Ceiling(one, f"the others are {n - 1} of {2 * n}, uniform")}
+            if settings.cue == "flash"
+            else {},
+        )
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw a set, and the order in which it is shown. See :meth:`TableTask.deal`."""
+        super().deal(index, rng, cue)
+        self.wanted[index] = self.wanted[index][rng.permutation(self.settings.n)]
+        if self.settings.presentation == "one_by_one":
+            self.cue_steps[index] = ITEM_STEPS * self.settings.n
+
+    def due(self) -> Bools:
+        """Return what of the set has not been touched. See :meth:`Collect.due`."""
+        return self._members() & ~self.taken
+
+    def shown(self) -> Bools:
+        """Return the set, or its next member. See :meth:`Collect.shown`."""
+        if self.settings.presentation == "together":
+            return self._members()
+        return self.item(self.clock // ITEM_STEPS)
+
+    def _members(self) -> Bools:
+        """Return the set, [N, M]."""
+        members = np.zeros_like(self.taken)
+        members[self.everyone[:, None], self.wanted] = True
+        return members
