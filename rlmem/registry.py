@@ -19,6 +19,7 @@ TASKS: dict[str, str] = {
     "RememberColor-v0": "rlmem.envs.table.remember_color:RememberColor",
     "RememberShape-v0": "rlmem.envs.table.remember_shape:RememberShape",
     "DelayedReach-v0": "rlmem.envs.table.delayed_reach:DelayedReach",
+    "CountPress-v0": "rlmem.envs.table.count_press:CountPress",
     "RememberSet-v0": "rlmem.envs.table.remember_set:RememberSet",
     "MazeRecall-v0": "rlmem.envs.ground.maze_recall:MazeRecall",
     "HopperPosition-v0": "rlmem.envs.locomotion.walkers:HopperPosition",

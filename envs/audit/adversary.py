@@ -22,6 +22,7 @@ SCRIPTED = {
     "RememberColor-v0": "rlmem.envs.table.exploiters:remember_color",
     "RememberShape-v0": "rlmem.envs.table.exploiters:remember_color",
     "DelayedReach-v0": "rlmem.envs.table.exploiters:delayed_reach",
+    "CountPress-v0": "rlmem.envs.table.press_exploiters:count_press",
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",

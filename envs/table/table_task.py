@@ -189,6 +189,8 @@ class TableTask(MemoryTask[C]):
         self.progress = np.zeros(num_envs)
         """[N] shaping that has been paid out."""
         self.targets = Targets(num_envs, targets, half)
+        self.low, self.high = LOW, HIGH
+        """[3] m, the box that the fingertip stays in from the query on; a task may narrow it."""
         self._home, waiting = np.array(home), np.array(self.WAITING)
         self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
         self._arms: list[Arm] = []
@@ -399,12 +401,11 @@ class TableTask(MemoryTask[C]):
     def _velocities(self, actions: Floats) -> Floats:
         """Return joint velocities [N, 7], rad/s, that keep the fingertips within their bounds."""
         if self.settings.guard == "delay":
-            low, high = LOW, HIGH
+            low, high = self.low, self.high
         else:
             asked = (self.phase == QUERY)[:, None]
-            low, high = (
-                np.where(asked, of_query, before) for of_query, before in zip((LOW, HIGH), self._waiting, strict=True)
-            )
+            bounds = zip((self.low, self.high), self._waiting, strict=True)
+            low, high = (np.where(asked, of_query, before) for of_query, before in bounds)
         if self._by_joint:
             return self._fenced(actions * MAX_JOINT_SPEED, low, high)
         way = np.zeros((self.num_envs, 3))

@@ -1,0 +1,244 @@
+"""Remember a number: lights flash so often; later a key is to be pressed as often, and then the one beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step, check_whole
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.table import scenery
+from rlmem.envs.table.table_task import CENTRE, LOW, TableSettings, TableTask
+from rlmem.spec import Ceiling, TaskSpec
+
+_HALF: Vector = (0.10, 0.05, 0.012)
+"""m, half extents of a key. Long, so that a hand that strays ahead or behind still presses it."""
+_RISE = 0.020
+"""m, from the key to the fingertip above it when the query begins."""
+HEIGHT = 2 * _HALF[2] + TIP_RADIUS + _RISE
+"""m, of the fingertip then, and of the middle of the key that says done."""
+_ROOM: Vector = (0.08, 0.045, 0.015)
+"""m, how far ahead and behind, to the right, and up a hand can stray from there."""
+_EVERY, _OFFSETS = 4, 3
+"""Control steps of a slot, in which there is one flash of one step or none, and where in it the flash may be."""
+_PRESS, _DONE = 0, 1
+"""Numbers of the keys."""
+_NEAR = 0.5
+"""Reward for the right count beside that for success; in proportion to the error, and 0 on average for who
+presses as often as is best without knowing better. Not below -0.5: no answer is worse than to wait for the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountPressSettings(TableSettings, RecallSettings):
+    """The knobs of counting. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        max_count: X, the most flashes.
+        commit_distance: m, from the fingertip to the key that says done when the query begins.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    max_count: int = 4
+    commit_distance: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("max_count", self.max_count, least=2, most=10)
+        if not 0.04 <= self.commit_distance <= 0.10:
+            raise ValueError(f"commit_distance must be from 0.04 to 0.10 m, got {self.commit_distance}")
+
+
+class CountPress(TableTask[CountPressSettings]):
+    """A light flashes x times; later, press one key x times, then the key beside it.
+
+    **Episode.** The cue lasts X slots of 4 control steps (20 a second), X being ``max_count``. In x of them, which are
+    drawn, the light flashes for one step, the first, second or third of the slot; x is uniform from 1 to X. Then
+    ``memory_length`` control steps pass. When the go light comes on, the hand is over the red key. Each time that the
+    fingertip comes down on it counts; the fingertip must rise by 1.5 cm before the next time. Touching the green key,
+    to the left, says done and is the answer: success is a count of x. The hand stays within 8 cm ahead and behind, 4.5
+    cm to the right and 1.5 cm above of where it starts. The episode terminates then, or at the press
+    that is one too many. It is truncated when there is no answer within ``query_steps``.
+
+    **Observation** (7, float32). 0: flash; 1: presses to come as a part of X, with ``cue="always"`` only and else 0;
+    2: go light; 3: whether the red key is down, which it is from a press until the fingertip has risen; 4 to 6: place
+    of the fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With
+    ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses nothing
+    of itself until the go light. Nothing tells the presses made.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** At the answer, with an error of e presses: +1 for e = 0 and -1 / (X - 1) else; and 0.5 (1 - e / m), at
+    least -0.5, where m = 1 - 1 / X is the least mean error without memory, that of who presses X times or until the
+    episode ends; so guessing earns 0. One press too many is an error of 1. -0.02 a control step of the query, so that
+    waiting for its end is worse than any answer. Nothing before the answer depends on x.
+
+    **Memory.** Counting events at irregular times, retention of log2 X bits over ``memory_length`` control steps, and
+    counting one's own presses.
+
+    **Ceilings.** Without memory 1 / X: the presses made before saying done do not depend on x, unless one too many has
+    failed already, and x is uniform. Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses
+    nothing of itself, and starts the query from its home at rest with fresh noise, and the cue takes as long for each
+    x (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout: a hand
+    that goes a little ahead at every flash, and back at every press, is an abacus.
+    """
+
+    WAITING: ClassVar[Vector] = (0.13, 0.03, 0.03)
+    RELEASE: ClassVar[float] = 0.015
+    STEP_COST: ClassVar[float] = 0.02
+    Settings: ClassVar[type[CountPressSettings]] = CountPressSettings
+    settings: CountPressSettings
+
+    def __init__(
+        self, settings: CountPressSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        self.flashes = np.zeros((num_envs, settings.max_count * _EVERY), dtype=np.bool_)
+        """[N, steps of the cue] whether the light is on."""
+        self.count = np.zeros(num_envs, dtype=np.int64)
+        """[N] presses made."""
+        self.said = np.zeros(num_envs, dtype=np.bool_)
+        """[N] whether there has been an answer."""
+        self.cue_names = tuple(str(count) for count in range(1, settings.max_count + 1))
+        self._done_y = CENTRE[1] + TIP_RADIUS + settings.commit_distance + _HALF[1]
+        self._least_error = 1.0 - 1.0 / settings.max_count
+        self._keys: list[tuple[Prop, Prop]] = []
+        self._light: list[Prop] = []
+        self._go: list[Prop] = []
+        self._dots: list[list[Prop]] = []
+        super().__init__(
+            settings,
+            num_envs,
+            signals=("flash", f"presses to come (of {settings.max_count})", "go light", "key down"),
+            targets=2,
+            half=_HALF,
+            home=(*CENTRE, HEIGHT),
+            visuals=visuals,
+            gui=gui,
+        )
+        self.low = np.array((CENTRE[0] - _ROOM[0], CENTRE[1] - _ROOM[1], LOW[2]))
+        self.high = np.array((CENTRE[0] + _ROOM[0], self._done_y, HEIGHT + _ROOM[2]))
+
+    @classmethod
+    def spec(cls, settings: CountPressSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        most = settings.max_count
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = f"the number is uniform over 1 to {most} and independent of how often the key is pressed"
+        return TaskSpec(
+            memory="counting",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(most),
+            metric="success",
+            random=Ceiling(1 / most, f"{guess}; at most, since there may be no answer"),
+            memoryless=Ceiling(1.0, "the presses to come are shown") if seen else Ceiling(1 / most, guess),
+            oracle=Ceiling(1.0, "count the flashes, press as often")
+            if known
+            else Ceiling(1 / most, "nothing flashes: nothing to count"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """X; cue c is c + 1 flashes."""
+        return self.settings.max_count
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw how often the light flashes, and when. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        slots, offsets = rng.permutation(self.num_cues), rng.integers(_OFFSETS, size=self.num_cues)
+        self.flashes[index] = False
+        self.flashes[index, (slots * _EVERY + offsets)[: self.cue[index] + 1]] = True
+        self.cue_steps[index] = self.flashes.shape[1]
+        self.count[index], self.said[index] = 0, False
+
+    def ask(self, index: int) -> None:
+        """Put the keys down. See :meth:`TableTask.ask`."""
+        self.targets.stand(index, _PRESS, *CENTRE)
+        self.targets.stand(index, _DONE, CENTRE[0], self._done_y, z=HEIGHT - _HALF[2])
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Count presses; the key that says done is the answer. See :meth:`TableTask.judge`."""
+        key = self.touched(asked)
+        self.count[key == _PRESS] += 1
+        wanted = self.cue + 1
+        answered = (key == _DONE) | (asked & (self.count > wanted))
+        if answered.any():
+            error = np.abs(self.count - wanted)
+            right = answered & (error == 0)
+            step.reward[answered] += _NEAR * np.maximum(1.0 - error[answered] / self._least_error, -1.0)
+            step.reward[answered] += np.where(right, 1.0, -1.0 / (self.num_cues - 1))[answered]
+            self.said |= answered
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return flash, presses to come, go light, and whether the key is down [N, 4]."""
+        out = np.zeros((self.num_envs, 4))
+        if self.settings.cue != "never":
+            out[:, 0] = self.flashing()
+        if self.settings.cue == "always":
+            out[:, 1] = np.maximum(self.cue + 1 - self.count, 0) / self.num_cues
+        out[:, 2] = self.phase == QUERY
+        out[:, 3] = ~self.armed
+        return out
+
+    def flashing(self) -> Bools:
+        """Return [N] whether the light is on now."""
+        lit: Bools = self.flashes[self.everyone, np.minimum(self.clock, self.flashes.shape[1] - 1)]
+        lit &= self.phase == CUE
+        return lit
+
+    def goal(self) -> Floats:
+        """Go down and up over the key as often as it takes, then to the other. Reads the number. [N, 3]."""
+        goal = np.tile((*CENTRE, HEIGHT + 0.005), (self.num_envs, 1))
+        goal[self.armed & (self.count <= self.cue), 2] = _HALF[2]
+        goal[self.armed & (self.count > self.cue), 1] = self._done_y
+        return goal
+
+    def build_props(self, client: int) -> None:
+        """Put keys, lights and dots into one more world."""
+        x, y, z = _HALF
+        self._keys.append(
+            (
+                Prop(client, [parts.box((x, y, z), scenery.RED)]),
+                Prop(client, [parts.box((x, y, z), scenery.GREEN)]),
+            )
+        )
+        post = parts.box((0.8 * x, 0.8 * y, (HEIGHT - z) / 2), parts.GRAPHITE)
+        Prop(client, [post]).show(CENTRE[0], self._done_y, (HEIGHT - z) / 2)
+        Prop(client, [parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)]).show(*CENTRE, 0.003)
+        pole = parts.cylinder(0.008, 0.10, parts.GRAPHITE, (0.0, 0.0, -0.05))
+        self._light.append(Prop(client, [parts.sphere(0.034, scenery.DARK), pole]))
+        self._go.append(scenery.lamp(client))
+        self._dots.append([Prop(client, scenery.disc(0.010, scenery.DARK)) for _ in range(self.num_cues)])
+
+    def draw_props(self, index: int) -> None:
+        """Light the lamps, press the key, show presses as dots. See :meth:`TableTask.draw_props`."""
+        press, done = self._keys[index]
+        asked, said, down = self.phase[index] >= QUERY, bool(self.said[index]), not self.armed[index]
+        right, count = bool(self.success[index]), int(self.count[index])
+        held_down = down and not (said and count <= self.cue[index])
+        press.show(*CENTRE, _HALF[2] - (0.008 if held_down else 0.0), colour=scenery.RED)
+        done.show(CENTRE[0], self._done_y, HEIGHT, colour=scenery.GREEN)
+        lit = self.settings.cue != "never" and bool(self.flashing()[index])
+        self._light[index].show(0.70, 0.22, 0.134, colour=scenery.LIT if lit else scenery.DARK)
+        going = asked and not said
+        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
+        made = scenery.LIT if not said else scenery.GREEN if right else scenery.RED
+        for number, dot in enumerate(self._dots[index]):
+            dot.show(
+                0.51 + 0.032 * (number - (self.num_cues - 1) / 2),
+                -0.10,
+                0.001,
+                colour=made if number < count else scenery.DARK,
+            )
