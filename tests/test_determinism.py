@@ -90,7 +90,7 @@ def test_episodes_without_a_seed_go_on_with_the_generator(env_id: str, make: Mak
         return [*first.tolist(), *env.step(np.zeros(env.action_space.shape))[0].tolist()]
 
     def starts(seed: int) -> list[list[float]]:
-        free = any(name in env_id for name in ("TMaze", "Remember", "CountPress"))
+        free = any(name in env_id for name in ("TMaze", "Remember", "CountPress", "ShellGame", "Repeat"))
         env = make(env_id, guard="none", memory_length=(5, 50)) if free else make(env_id)
         return [seen(env, seed), *[seen(env, None) for _ in range(5)]]
 

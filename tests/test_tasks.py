@@ -440,8 +440,8 @@ class TestGuard:
         episode = play(env, 3, CUE_SEEN, steps=60)
         for phase in (Phase.CUE, Phase.DELAY):
             seen = np.array([episode.observations[index] for index in episode.where(phase)])
-            signals = task_of(env).num_cues + 1
-            assert not seen[:, signals:].any()
+            before_go = task_of(env).observation_names.index("go light")
+            assert not seen[:, before_go:].any()
         delay = [episode.observations[index].tolist() for index in episode.where(Phase.DELAY)]
         assert all(seen == delay[0] for seen in delay), "nothing counts the steps"
 

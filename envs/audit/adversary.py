@@ -24,6 +24,7 @@ SCRIPTED = {
     "DelayedReach-v0": "rlmem.envs.table.exploiters:delayed_reach",
     "CountPress-v0": "rlmem.envs.table.press_exploiters:count_press",
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
+    "ShellGame-v0": "rlmem.envs.table.shell_exploiters:shell_game",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
     "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",

@@ -1,0 +1,312 @@
+"""The shell game: a ball goes under one of k cups, cups change places in plain view; find the ball."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.robots.parts import Colour, Part, Vector
+from rlmem.envs.table import scenery
+from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.targets import ring
+from rlmem.spec import Ceiling, TaskSpec
+
+BALL_STEPS = 3
+"""Control steps for which the ball is seen."""
+_CUP: Vector = (0.023, 0.023, 0.028)
+"""m, half extents of the box that a cup is to the hand."""
+_BULGE = 0.25
+"""How far two cups that change places swerve, as a part of the way between them."""
+_LIFTED = 0.075
+"""m, that a cup is held above the table to show what is under it."""
+_AWAY: Vector = (0.36, 0.0, 0.26)
+"""m, where the hand is drawn while the cups move."""
+_GO = (0.70, -0.17)
+"""m, place of the go light."""
+_CLAY: Colour = (0.80, 0.36, 0.20, 1.0)
+_BAND: Colour = (0.96, 0.88, 0.72, 1.0)
+_BALL_RADIUS = 0.016
+_BALL: Colour = (0.98, 0.86, 0.18, 1.0)
+
+
+def as_swaps(value: Any) -> tuple[int, int]:
+    """Return the least and the most of a number of swaps, or of a range (low, high) of them.
+
+    Raises:
+        ValueError: If it is neither, or out of bounds.
+    """
+    ends = list(value) if isinstance(value, (tuple, list)) else [value, value]
+    whole = all(isinstance(end, (int, np.integer)) and not isinstance(end, bool) for end in ends)
+    if len(ends) != 2 or not whole or not 0 <= ends[0] <= ends[1] <= 100:
+        raise ValueError(f"swaps must be a whole number from 0 to 100, or a range (low, high) of them, got {value!r}")
+    return int(ends[0]), int(ends[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellGameSettings(TableSettings, RecallSettings):
+    """The knobs of the shell game. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        k: Cups, from 4 to 7: with three, one swap already leaves who remembers the start at chance.
+        swaps: How often two cups change places; or a range (low, high), uniform over the episodes.
+        swap_steps: Control steps that a swap takes.
+        commit_distance: m, from the fingertip to each cup when the query begins. Short on purpose: where right and
+            wrong part late, a learner settles on one of them before it has seen the other.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    k: int = 4
+    swaps: int | tuple[int, int] = 2
+    swap_steps: int = 3
+    commit_distance: float = 0.08
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("k", self.k, least=4, most=7)
+        low, high = as_swaps(self.swaps)
+        object.__setattr__(self, "swaps", (low, high) if isinstance(self.swaps, (tuple, list)) else low)
+        check_whole("swap_steps", self.swap_steps, least=1, most=100)
+        if not 0.05 <= self.commit_distance <= 0.10:
+            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+
+
+class ShellGame(TableTask[ShellGameSettings]):
+    """A ball goes under one of k cups, cups change places in plain view; touch the cup that it is under.
+
+    Object permanence and tracking: what is to be remembered changes after it was last seen.
+
+    **Episode.** For 3 control steps (20 a second) a ball is seen in one of k slots on a ring; then a cup is over it, as
+    over the others. ``swaps`` times the cups of two slots, uniform over all pairs, change places in ``swap_steps``
+    control steps. All of that is the cue. Nothing is seen for ``memory_length`` control steps. Then the go light comes
+    on, with the hand in the middle of the cups. The first cup that the fingertip touches is the answer, and the episode
+    terminates. It is truncated when no answer comes within ``query_steps``.
+
+    **Observation** (2 k + 4, float32). Indices 0 to k - 1: 1 for the slot in which the ball is seen; k to 2 k - 1: for
+    the two slots whose cups change places, the part of the way that they have gone, 1 when they arrive, 0 elsewhere;
+    2 k: go light; the last three: place of the fingertip, from the middle of the workspace at a height of 0.10 m, as
+    parts of 0.25 m. Slots count counter-clockwise from the one ahead. Cups look alike, so that only slots are told.
+    With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses
+    nothing of itself until the go light. With ``cue="always"`` the ball is seen in its slot throughout.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** +1 for the right cup, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
+    the query; and up to 0.1 for coming near any cup. None of it depends on the ball before the answer.
+
+    **Memory.** Tracking of log2 k bits through the swaps, then retention over ``memory_length`` control steps.
+
+    **Ceilings.** Without memory 1 / k: the ball's last slot is uniform and independent of the swaps and of all that is
+    seen later. Who remembers where the ball was, and ignores s swaps, is right with 1 / k + (1 - 1 / k) (1 - 2 / (k -
+    1))^s: a swap leaves the ball's slot alone with probability 1 - 2 / k, and takes it to each other with 2 / (k (k -
+    1)); the difference, 1 - 2 / (k - 1), is what remains of knowing it after each. Oracle 1. With ``guard="delay"`` the
+    arm is held through cue and delay, senses nothing of itself, and starts the query from its home at rest with fresh
+    noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout,
+    within 5 cm of its home: a hand that follows the cup needs no memory.
+    """
+
+    Settings: ClassVar[type[ShellGameSettings]] = ShellGameSettings
+    settings: ShellGameSettings
+
+    def __init__(
+        self, settings: ShellGameSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        k, most = settings.k, as_swaps(settings.swaps)[1]
+        self.cue_names = tuple(f"slot {slot}" for slot in range(k))
+        self.slots = ring(k, settings.commit_distance + _CUP[0] + TIP_RADIUS)
+        self.slots[:, :2] += CENTRE
+        # [k, 3] x, y (m) and yaw (rad) of each slot.
+        self._pairs = np.array(list(combinations(range(k), 2)))
+        self.count = np.zeros(num_envs, dtype=np.int64)
+        """[N] swaps of the episode."""
+        self.swapped = np.zeros((num_envs, most, 2), dtype=np.int64)
+        """[N, S, 2] the slots of each swap; those after ``count`` mean nothing."""
+        self.ball = np.zeros((num_envs, most + 1), dtype=np.int64)
+        """[N, S + 1] the slot that the ball is in after so many swaps; privileged."""
+        self.chosen = np.full(num_envs, -1)
+        """[N] the slot that was touched, -1 before."""
+        self._cups: list[list[Prop]] = []
+        self._balls: list[Prop] = []
+        self._marks: list[list[Prop]] = []
+        self._go: list[Prop] = []
+        seen = (f"ball in slot {slot}" for slot in range(k))
+        moved = (f"swap in slot {slot}" for slot in range(k))
+        signals = (*seen, *moved, "go light")
+        super().__init__(settings, num_envs, signals=signals, targets=k, half=_CUP, visuals=visuals, gui=gui)
+
+    @classmethod
+    def spec(cls, settings: ShellGameSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        k, (low, high) = settings.k, as_swaps(settings.swaps)
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = f"the ball's last slot is uniform over {k} and independent of the swaps and of the query"
+        kept = 1 - 2 / (k - 1)
+        start = sum(1 / k + (1 - 1 / k) * kept**s for s in range(low, high + 1)) / (high - low + 1)
+        often = str(low) if low == high else f"{low} to {high}"
+        return TaskSpec(
+            memory="tracking",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(k),
+            metric="success",
+            random=Ceiling(1 / k, "a cup drawn at random is right once in k; at most, since none may be touched"),
+            memoryless=Ceiling(1.0, "the ball is still seen at the query") if seen else Ceiling(1 / k, guess),
+            oracle=Ceiling(1.0, "follow the ball, touch its cup")
+            if known
+            else Ceiling(1 / k, "no ball is seen: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            partial={
+                "the start, not the swaps": Ceiling(
+                    start, f"after each of {often} swaps {kept:.3g} of knowing the slot remains"
+                )
+            }
+            if settings.cue == "flash"
+            else {},
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """K, one cue a slot that the ball ends in."""
+        return self.settings.k
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the ball's last slot and the swaps; they tell its first. See :meth:`TableTask.deal`."""
+        low, high = as_swaps(self.settings.swaps)
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.count[index] = count = int(rng.integers(low, high + 1))
+        self.swapped[index] = self._pairs[rng.integers(len(self._pairs), size=high)]
+        self.cue_steps[index] = BALL_STEPS + count * self.settings.swap_steps
+        slot = int(self.cue[index])
+        self.ball[index] = slot
+        for swap in range(count - 1, -1, -1):
+            one, other = self.swapped[index, swap].tolist()
+            slot = other if slot == one else one if slot == other else slot
+            self.ball[index, swap] = slot
+        self.chosen[index] = -1
+
+    def ask(self, index: int) -> None:
+        """Put the cups into their slots. See :meth:`TableTask.ask`."""
+        for slot, place in enumerate(self.slots.tolist()):
+            self.targets.stand(index, slot, *place)
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The first touch is the answer. See :meth:`TableTask.judge`."""
+        distance = self.targets.distance(self.tip)
+        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
+        slot = self.touched(asked, distance)
+        answered = slot >= 0
+        if answered.any():
+            self.chosen[answered] = slot[answered]
+            right = answered & (slot == self.cue)
+            step.reward[right] += 1.0
+            step.reward[answered & ~right] -= 1.0 / (self.settings.k - 1)
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return slot of the ball, slots of a swap and go light [N, 2 k + 1]."""
+        k = self.settings.k
+        out = np.zeros((self.num_envs, 2 * k + 1))
+        if self.settings.cue == "always":
+            out[self.everyone, self.ball[self.everyone, self._swaps_done()]] = 1.0
+        elif self.settings.cue == "flash":
+            shown = np.flatnonzero((self.phase == CUE) & (self.clock < BALL_STEPS))
+            out[shown, self.ball[shown, 0]] = 1.0
+        number, part = self._swap()
+        moving = np.flatnonzero(part > 0.0)
+        if len(moving):
+            out[moving[:, None], k + self.swapped[moving, number[moving]]] = part[moving, None]
+        out[:, 2 * k] = self.phase == QUERY
+        return out
+
+    def goal(self) -> Floats:
+        """Return the middle of the cup that the ball is under. Reads the cue. [N, 3]."""
+        goal = np.empty((self.num_envs, 3))
+        goal[:, :2], goal[:, 2] = self.slots[self.cue, :2], _CUP[2]
+        return goal
+
+    def build_props(self, client: int) -> None:
+        """Put cups, ball, marks and go light into one more world."""
+        self._marks.append([Prop(client, scenery.disc(0.036, scenery.RIM)) for _ in self.slots])
+        self._balls.append(Prop(client, [parts.sphere(_BALL_RADIUS, _BALL)]))
+        self._cups.append([Prop(client, _cup()) for _ in self.slots])
+        self._go.append(scenery.lamp(client))
+
+    def draw(self, index: int) -> None:
+        """Show arm and things; a held arm stays clear of the moving cups. See :meth:`MemoryTask.draw`."""
+        super().draw(index)
+        if self.locked and self.phase[index] in (CUE, DELAY):
+            self._arms[index].place(self.kinematics.posture(np.array([_AWAY]))[0].tolist())
+
+    def draw_props(self, index: int) -> None:
+        """Show cups where they stand or move, and the ball where it is seen. See :meth:`TableTask.draw_props`."""
+        chosen, phase = int(self.chosen[index]), self.phase[index]
+        swap, part = (values[index].item() for values in self._swap())
+        under = int(self.ball[index, swap if part > 0.0 else self._swaps_done()[index]])
+        places = self.slots[:, :2].copy()
+        if part > 0.0:
+            one, other = self.swapped[index, swap].tolist()
+            places[[one, other]] = swapping(places[one], places[other], part)
+        flash = self.settings.cue == "flash" and phase == CUE and self.clock[index] < BALL_STEPS
+        bare = flash or self.settings.cue == "always" or chosen >= 0
+        for cup, (x, y) in enumerate(places.tolist()):
+            lifted = cup == chosen or (bare and cup == under)
+            self._cups[index][cup].show(x, y, _LIFTED if lifted else 0.0)
+        if bare:
+            x, y = places[under].tolist()
+            self._balls[index].show(x, y, _BALL_RADIUS)
+        else:
+            self._balls[index].park()
+        answer = scenery.GREEN if chosen == self.cue[index] else scenery.RED
+        for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
+            mark.show(x, y, 0.001, yaw=yaw, colour=answer if slot == chosen else scenery.RIM)
+        going = phase >= QUERY and chosen < 0
+        self._go[index].show(*_GO, colour=scenery.GREEN if going else scenery.DARK)
+
+    def _swap(self) -> tuple[Ints, Floats]:
+        """Return the number of the swap that goes on, [N], and the part that is done, [N], 0 where none does."""
+        steps = self.clock - BALL_STEPS
+        going = (self.phase == CUE) & (steps >= 0)
+        number = np.where(going, steps // self.settings.swap_steps, 0)
+        return number, np.where(going, (steps % self.settings.swap_steps + 1) / self.settings.swap_steps, 0.0)
+
+    def _swaps_done(self) -> Ints:
+        """Return [N] how many swaps are over; one is with its last control step."""
+        done = (self.clock - BALL_STEPS + 1) // self.settings.swap_steps
+        return np.where(self.phase == CUE, np.clip(done, 0, self.count), self.count)
+
+
+def swapping(one: Floats, other: Floats, part: float) -> Floats:
+    """Return where two cups are that change places, [2, 2]: the one that left ``one``, the one that left ``other``.
+
+    Args:
+        one: [2] x, y.
+        other: [2] x, y.
+        part: Of the way, from 0 to 1.
+    """
+    way = other - one
+    moved = part * way + _BULGE * math.sin(math.pi * part) * np.array([-way[1], way[0]])
+    return np.stack((one + moved, other - moved))
+
+
+def _cup() -> list[Part]:
+    """Return the looks of a cup upside down, its rim at height 0."""
+    return [
+        parts.cylinder(0.026, 0.010, _BAND, (0.0, 0.0, 0.005)),
+        *(
+            parts.cylinder(0.0245 - 0.0012 * ring, 0.0096, _CLAY, (0.0, 0.0, 0.0145 + 0.009 * ring))
+            for ring in range(5)
+        ),
+        parts.cylinder(0.0150, 0.004, _CLAY, (0.0, 0.0, 0.056)),
+    ]
