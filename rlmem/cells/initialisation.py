@@ -30,8 +30,12 @@ def forget_bias(hidden_size: int, memory_length: float) -> Tensor:
 
 
 def time_constants(size: int, memory_length: float) -> Tensor:
-    """Return time constants in steps [size], log-uniform from 1 to ``memory_length``: decay exp(-1/tau) a step."""
-    return torch.empty(size).uniform_(0.0, math.log(memory_length)).exp()
+    """Return time constants in steps [size], uniform from 1 to ``memory_length``: decay exp(-1/tau) a step.
+
+    As forget biases have them, so that half of the units still hold at the end what they were shown at the start. With
+    log-uniform ones few do, and the mark of an early cue is a third as large beside that of what is seen now.
+    """
+    return torch.empty(size).uniform_(1.0, memory_length)
 
 
 def slow_phases(time_constant: Tensor) -> Tensor:
