@@ -1,6 +1,5 @@
 """Every cell against an independent implementation, and across episode starts bit for bit against separate episodes."""
 
-import math
 import sys
 
 import numpy as np
