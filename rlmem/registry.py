@@ -22,6 +22,7 @@ TASKS: dict[str, str] = {
     "CountPress-v0": "rlmem.envs.table.count_press:CountPress",
     "RememberSet-v0": "rlmem.envs.table.remember_set:RememberSet",
     "ShellGame-v0": "rlmem.envs.table.shell_game:ShellGame",
+    "RememberSequence-v0": "rlmem.envs.table.remember_sequence:RememberSequence",
     "MazeRecall-v0": "rlmem.envs.ground.maze_recall:MazeRecall",
     "HopperPosition-v0": "rlmem.envs.locomotion.walkers:HopperPosition",
     "HopperVelocity-v0": "rlmem.envs.locomotion.walkers:HopperVelocity",

@@ -25,6 +25,7 @@ SCRIPTED = {
     "CountPress-v0": "rlmem.envs.table.press_exploiters:count_press",
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "ShellGame-v0": "rlmem.envs.table.shell_exploiters:shell_game",
+    "RememberSequence-v0": "rlmem.envs.table.collect_exploiters:remember_sequence",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
     "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",

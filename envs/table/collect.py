@@ -1,8 +1,7 @@
 """Touch several cubes, one after the other: what the set memory and the sequence memory share.
 
-M colours, one cube each. Some are shown and taken away; at the query all M cubes stand in shuffled slots around the
-hand. A right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it in
-success.
+M colours, one cube each. Some are shown and taken away; at the query all M cubes stand on a ring around the hand. A
+right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it in success.
 
 Axes: N environments, M colours, L items to touch, C cues.
 """
@@ -11,22 +10,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from rlmem.envs.corridor.scenery import Prop
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_choice
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
+from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
 from rlmem.envs.table.targets import foot_of_way, ring
 
 MOST = len(scenery.COLOURS)
 """Colours that there are."""
 ITEM_STEPS = 3
 """Control steps for which a colour is shown, where they are shown one by one."""
+REACH = 0.14
+"""m, the unit of the cubes' places: more than the ring's radius, so that they fill the range of what is seen."""
 _STAGE = 0.70
 """m, x of the mats on which cubes are shown, and on which those lie that were touched."""
 _GO = (0.70, -0.17)
@@ -38,6 +39,8 @@ class CollectSettings(TableSettings, RecallSettings):
     """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.table_task.TableSettings`.
 
     Args:
+        order: How the cubes stand around the hand: ``"turned"``: always one colour after the other, from a slot that is
+            drawn; ``"shuffled"``: in any order, which takes longer to learn to read.
         commit_distance: m, from the fingertip to each cube when the query begins. Short on purpose: where right and
             wrong part late, a learner settles on one of them before it has seen the other.
 
@@ -45,10 +48,12 @@ class CollectSettings(TableSettings, RecallSettings):
         ValueError: If a knob has a value that it cannot have.
     """
 
+    order: Literal["turned", "shuffled"] = "turned"
     commit_distance: float = 0.08
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("order", self.order, ("turned", "shuffled"))
         if not 0.05 <= self.commit_distance <= 0.10:
             raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
 
@@ -90,7 +95,7 @@ class Collect(TableTask[S]):
         self._props: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
         self._go: list[Prop] = []
-        axes = [f"{name} cube {axis} (of {SENSED:g} m)" for name in self.names for axis in ("x", "y")]
+        axes = [f"{name} cube {axis} (of {REACH:g} m)" for name in self.names for axis in ("x", "y")]
         super().__init__(
             settings,
             num_envs,
@@ -120,10 +125,12 @@ class Collect(TableTask[S]):
         return count
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw the cue and the order of the slots. See :meth:`TableTask.deal`."""
+        """Draw the cue and where the cubes stand. See :meth:`TableTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
-        self.slot[index] = rng.permutation(len(self.names))
+        order, first = rng.permutation(len(self.names)), int(rng.integers(len(self.names)))
+        turned = self.settings.order == "turned"
+        self.slot[index] = (np.arange(len(order)) + first) % len(order) if turned else order
         self.wanted[index] = self.answers[self.cue[index]]
         self.taken[index], self.wrong[index] = False, -1
 
@@ -170,7 +177,7 @@ class Collect(TableTask[S]):
                 out[~cued, :size] = self.due()[~cued]
         out[:, size] = asked
         if asked.any():
-            places = (self.slots[self.slot, :2] - CENTRE) / SENSED * self.targets.standing[:, :, None]
+            places = (self.slots[self.slot, :2] - CENTRE) / REACH * self.targets.standing[:, :, None]
             out[asked, size + 1 :] = places[asked].reshape(-1, 2 * size)
         return out
 

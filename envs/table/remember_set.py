@@ -42,14 +42,14 @@ class RememberSet(Collect[RememberSetSettings]):
 
     **Episode.** n of 2 n + 1 colours are shown: the cue, all together for 3 control steps (20 a second), or with
     ``presentation="one_by_one"`` one after the other in random order, 3 control steps each. They are taken away for
-    ``memory_length`` control steps. Then the go light comes on and 2 n + 1 cubes, one of each colour, stand in shuffled
-    slots on a ring around the hand. The fingertip's touch takes a cube of the set off the table; one of another colour
-    terminates the episode, and so does the last of the set, with success. It is truncated when that takes longer than
-    ``query_steps``.
+    ``memory_length`` control steps. Then the go light comes on and 2 n + 1 cubes, one of each colour, stand on a ring
+    around the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. The
+    fingertip's touch takes a cube of the set off the table; one of another colour terminates the episode, and so does
+    the last of the set, with success. It is truncated when that takes longer than ``query_steps``.
 
     **Observation** (3 M + 4 for M = 2 n + 1 colours, float32). Indices 0 to M - 1: 1 where the colour is shown; M: go
     light; from M + 1: x (ahead) and y (left) of the cube of each colour, from the middle of the workspace, as parts of
-    0.25 m, 0 and 0 while it is not on the table; the last three: place of the fingertip, from that middle at a height
+    0.14 m, 0 and 0 while it is not on the table; the last three: place of the fingertip, from that middle at a height
     of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With
     ``guard="delay"`` the arm senses nothing of itself until the go light.
 
@@ -64,12 +64,12 @@ class RememberSet(Collect[RememberSetSettings]):
     need not be remembered, since it is gone.
 
     **Ceilings.** Without memory 1 / C(2 n + 1, n): what is learnt at the query is only that all touches so far were
-    right, so that whoever does not remember succeeds with one set for each order of the slots, and the set shown is
-    uniform and independent of that order. Who remembers one of the n colours finds the others with probability
-    1 / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing of
-    itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"``
-    it is free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write down a set as a
-    height of the hand.
+    right, so that whoever does not remember succeeds with one set for each way in which the cubes may stand, and the
+    set shown is uniform and independent of that. Who remembers one of the n colours finds the others with probability 1
+    / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself,
+    and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is
+    free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write down a set as a height
+    of the hand.
     """
 
     Settings: ClassVar[type[RememberSetSettings]] = RememberSetSettings

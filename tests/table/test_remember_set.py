@@ -49,11 +49,24 @@ def to_the_query(env: MemoryEnv, seed: int, cue: int) -> None:
         info = env.step(np.zeros(3))[4]
 
 
+@pytest.mark.parametrize("order", ["turned", "shuffled"])
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_the_expert_touches_sets_of_any_size(n: int, make: Make) -> None:
-    env = make(SET, n=n)
+def test_the_expert_touches_sets_of_any_size(n: int, order: str, make: Make) -> None:
+    env = make(SET, n=n, order=order)
     for seed in range(12):
         assert play(env, seed, expert_action).info["is_success"]
+
+
+def test_cubes_stand_in_one_order_from_any_slot_or_in_any_order(make: Make) -> None:
+    ways = {}
+    for order in ("turned", "shuffled"):
+        task = made(make(SET, order=order))
+        ways[order] = set()
+        for seed in range(60):
+            task.reset(seeds=[seed])
+            ways[order].add(tuple(task.slot[0].tolist()))
+    assert ways["turned"] == {tuple((first + colour) % 5 for colour in range(5)) for first in range(5)}
+    assert len(ways["shuffled"]) > 30
 
 
 def test_what_is_seen_is_what_is_shown_and_what_stands_there(make: Make) -> None:
@@ -67,7 +80,7 @@ def test_what_is_seen_is_what_is_shown_and_what_stands_there(make: Make) -> None
     assert not episode.observations[episode.where(Phase.DELAY)[0]].any(), "nothing is seen in the delay"
     first = episode.observations[episode.where(Phase.QUERY)[0]]
     places = task.slots[task.slot[0], :2] - (0.51, 0.0)
-    np.testing.assert_allclose(first[6:16].reshape(5, 2), places / 0.25, atol=1e-6)
+    np.testing.assert_allclose(first[6:16].reshape(5, 2), places / 0.14, atol=1e-6)
     last = episode.observations[-1][6:16].reshape(5, 2)
     np.testing.assert_array_equal(last.any(axis=1), members == 0.0)
 
@@ -111,8 +124,9 @@ def test_a_wrong_touch_ends_the_episode_and_what_a_guess_earns_is_nothing(make: 
     assert 0.0 <= np.mean(plain) <= 0.2, "the ways to two cubes are paid for, and no more"
 
 
-def test_sets_and_slots_are_drawn_uniformly_and_independently() -> None:
-    task = RememberSet(RememberSetSettings(n=1))
+@pytest.mark.parametrize("order", ["turned", "shuffled"])
+def test_sets_and_slots_are_drawn_uniformly_and_independently(order: Any) -> None:
+    task = RememberSet(RememberSetSettings(n=1, order=order))
     counts = np.zeros((3, 3))
     for seed in range(900):
         task.reset(seeds=[seed])
@@ -169,6 +183,7 @@ class TestExploiters:
         ({"n": 0}, "n must be a whole number from 1 to 4, got 0"),
         ({"n": 5}, "n must be a whole number from 1 to 4, got 5"),
         ({"presentation": "slowly"}, "presentation must be one of 'together', 'one_by_one', got 'slowly'"),
+        ({"order": "any"}, "order must be one of 'turned', 'shuffled', got 'any'"),
         ({"commit_distance": 0.5}, "commit_distance must be from 0.05 to 0.10 m, got 0.5"),
     ],
 )

@@ -1,0 +1,122 @@
+"""Remember a sequence: cubes are shown one by one; later they are to be touched in the same order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import permutations
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.memory_task import Bools, check_whole
+from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
+from rlmem.spec import Ceiling, TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberSequenceSettings(CollectSettings):
+    """The knobs of the sequence memory. See also :class:`rlmem.envs.table.collect.CollectSettings`.
+
+    Args:
+        n: Colours in the sequence, at most 5 and fewer than m.
+        m: Colours that stand on the table at the query, at most 9.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    n: int = 3
+    m: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("m", self.m, least=2, most=MOST)
+        check_whole("n", self.n, least=1, most=min(5, self.m - 1))
+
+
+class RememberSequence(Collect[RememberSequenceSettings]):
+    """n coloured cubes are shown one after the other; later touch them among m, in the same order.
+
+    **Episode.** n of m colours are shown, each for 3 control steps (20 a second), none twice: the cue. Then nothing for
+    ``memory_length`` control steps. Then the go light comes on and m cubes, one of each colour, stand on a ring around
+    the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. The fingertip's
+    touch takes the cube off the table whose turn it is; another terminates the episode, and so does the last of the
+    sequence, with success. It is truncated when that takes longer than ``query_steps``.
+
+    **Observation** (3 m + 4, float32). Indices 0 to m - 1: 1 where the colour is shown; m: go light; from m + 1: x
+    (ahead) and y (left) of the cube of each colour, from the middle of the workspace, as parts of 0.14 m, 0 and 0 while
+    it is not on the table; the last three: place of the fingertip, from that middle at a height of 0.10 m, as parts of
+    0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm
+    senses nothing of itself until the go light. With ``cue="always"`` the colour whose turn it is goes on being shown.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** +1 / n for each cube in its turn; for another -1 / (n (s - 1)) with s cubes standing, so that guessing
+    earns 0 at each touch; -0.01 a control step of the query; and up to 0.1 for coming near any cube, anew after each
+    right touch. None of it depends on the cue before a touch.
+
+    **Memory.** Sequence: log2 P(m, n) bits at once, P(m, n) = m! / (m - n)!, over ``memory_length`` control steps. How
+    far the sequence has come need not be remembered: the cubes that are gone tell it.
+
+    **Ceilings.** Without memory 1 / P(m, n): what is learnt at the query is only that all touches so far were right, so
+    that whoever does not remember succeeds with one sequence for each way in which the cubes may stand, and the
+    sequence shown is uniform and independent of that. Who remembers which colours were shown but not their order
+    succeeds once in n!; who remembers one colour and its place in the sequence, once in P(m - 1, n - 1). Oracle 1. With
+    ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself, and starts the query from its
+    home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with
+    ``guard="none"`` throughout, within 5 cm of its home: enough to write down the colour shown last as a height of the
+    hand.
+    """
+
+    Settings: ClassVar[type[RememberSequenceSettings]] = RememberSequenceSettings
+    settings: RememberSequenceSettings
+
+    def __init__(
+        self, settings: RememberSequenceSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        answers = np.array(list(permutations(range(settings.m), settings.n)))
+        super().__init__(settings, num_envs, colours=settings.m, answers=answers, visuals=visuals, gui=gui)
+
+    @classmethod
+    def spec(cls, settings: RememberSequenceSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        n, m = settings.n, settings.m
+        count = math.perm(m, n)
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = f"the cue is uniform over {count} sequences; right touches tell no more than that they were right"
+        return TaskSpec(
+            memory="sequence",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(count),
+            metric="success",
+            random=Ceiling(1 / count, f"a sequence drawn at random is right once in {count}; at most, as touches miss"),
+            memoryless=Ceiling(1.0, "whose turn it is is shown at the query") if seen else Ceiling(1 / count, guess),
+            oracle=Ceiling(1.0, "remember the sequence, touch it in order")
+            if known
+            else Ceiling(1 / count, "no sequence is shown: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            partial={
+                "the set, not the order": Ceiling(1 / math.factorial(n), f"{n}! orders of the set, uniform"),
+                "one colour and its place": Ceiling(
+                    1 / math.perm(m - 1, n - 1), f"the others are {n - 1} of {m - 1} in order, uniform"
+                ),
+            }
+            if settings.cue == "flash"
+            else {},
+        )
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw a sequence. See :meth:`TableTask.deal`."""
+        super().deal(index, rng, cue)
+        self.cue_steps[index] = ITEM_STEPS * self.settings.n
+
+    def due(self) -> Bools:
+        """Return the colour whose turn it is. See :meth:`Collect.due`."""
+        return self.item(self.count)
+
+    def shown(self) -> Bools:
+        """Return the colour that is shown now. See :meth:`Collect.shown`."""
+        return self.item(self.clock // ITEM_STEPS)
