@@ -20,6 +20,7 @@ TASKS: dict[str, str] = {
     "RememberShape-v0": "rlmem.envs.table.remember_shape:RememberShape",
     "DelayedReach-v0": "rlmem.envs.table.delayed_reach:DelayedReach",
     "CountPress-v0": "rlmem.envs.table.count_press:CountPress",
+    "TimedPress-v0": "rlmem.envs.table.timed_press:TimedPress",
     "RememberSet-v0": "rlmem.envs.table.remember_set:RememberSet",
     "ShellGame-v0": "rlmem.envs.table.shell_game:ShellGame",
     "RememberSequence-v0": "rlmem.envs.table.remember_sequence:RememberSequence",

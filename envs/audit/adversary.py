@@ -23,6 +23,7 @@ SCRIPTED = {
     "RememberShape-v0": "rlmem.envs.table.exploiters:remember_color",
     "DelayedReach-v0": "rlmem.envs.table.exploiters:delayed_reach",
     "CountPress-v0": "rlmem.envs.table.press_exploiters:count_press",
+    "TimedPress-v0": "rlmem.envs.table.press_exploiters:timed_press",
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "ShellGame-v0": "rlmem.envs.table.shell_exploiters:shell_game",
     "RememberSequence-v0": "rlmem.envs.table.collect_exploiters:remember_sequence",

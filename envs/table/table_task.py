@@ -189,6 +189,8 @@ class TableTask(MemoryTask[C]):
         self.progress = np.zeros(num_envs)
         """[N] shaping that has been paid out."""
         self.targets = Targets(num_envs, targets, half)
+        self.query_steps = settings.query_steps
+        """Control steps after which a query is truncated; a task may allow more."""
         self.low, self.high = LOW, HIGH
         """[3] m, the box that the fingertip stays in from the query on; a task may narrow it."""
         self._home, waiting = np.array(home), np.array(self.WAITING)
@@ -263,7 +265,7 @@ class TableTask(MemoryTask[C]):
         if in_query.any():
             step.reward[in_query] -= self.STEP_COST
             self.judge(in_query, step)
-            late = in_query & (self.clock >= self.settings.query_steps)
+            late = in_query & (self.clock >= self.query_steps)
             np.logical_or(step.truncated, late & ~step.terminated, out=step.truncated)
         return step
 
@@ -351,16 +353,20 @@ class TableTask(MemoryTask[C]):
 
     def expert_action(self) -> Floats:
         """Go straight to :meth:`goal`. [N, A]."""
-        way = self.goal() - self.tip
+        actions = self.toward(self.goal())
+        actions[self.held()] = 0.0
+        return actions
+
+    def toward(self, goal: Floats) -> Floats:
+        """Return the actions [N, A] that take the fingertips straight to ``goal``, [N, 3] m, as fast as they can."""
+        way = goal - self.tip
         steps = np.maximum(np.abs(way).max(axis=1, keepdims=True) / STRIDE, 1.0)
         if self._by_joint:
             turn = (self.kinematics.posture(self.tip + way / steps) - self.posture) * PHYSICS.control_hz
-            actions = turn / np.maximum(np.abs(turn).max(axis=1, keepdims=True), MAX_JOINT_SPEED)
+            actions: Floats = turn / np.maximum(np.abs(turn).max(axis=1, keepdims=True), MAX_JOINT_SPEED)
         else:
             actions = (way / (STRIDE * steps))[:, : len(self.action_names)]
-        actions[self.held()] = 0.0
-        acted: Floats = actions
-        return acted
+        return actions
 
     def close(self) -> None:
         """Disconnect all worlds."""

@@ -1,0 +1,335 @@
+"""Time an interval: a tone sounds; press once, so long after it, with nothing that tells the time but the memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, DELAY, MAX_LENGTH, QUERY, Bools, Floats, Step, check_whole
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.table import scenery
+from rlmem.envs.table.table_task import (
+    CENTRE,
+    MAX_JOINT_SPEED,
+    PHYSICS,
+    STRIDE,
+    TableSettings,
+    TableTask,
+)
+from rlmem.spec import Ceiling, TaskSpec
+
+RISE = 0.020
+"""m that the fingertip comes down to press: one control step."""
+_THROUGH = 0.006
+"""m below that a falling hand makes for."""
+_ROOM: Vector = (0.05, 0.05, 0.03)
+"""m, how far ahead and aside, and up, of where it starts a hand can stray that nothing brakes."""
+_TONE, _SILENCE = 3, 8
+"""Control steps of the tone, and how many lengths the silence before it has: 0 to 7 steps."""
+_DOWN = 0.5
+"""Part of full speed downwards that releases the brake."""
+_NEAR = 0.5
+"""Reward for a press at the right moment beside that for success; in proportion to the error, never less
+than 0."""
+_TONES = (scenery.COLOURS["cyan"], scenery.COLOURS["orange"], scenery.COLOURS["purple"], scenery.COLOURS["yellow"])
+_BAR = (0.66, 0.22, 0.008)
+"""m, place ahead, half length and half width of the bar that shows the time to who looks on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedPressSettings(TableSettings):
+    """The knobs of interval timing. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        interval: T, control steps from the end of the lowest tone to the press that is due.
+        tones: K, different tones, 1 to 4; tone j asks for (1 + j / 2) T steps, rounded down.
+        tolerance: Control steps by which a press may be early or late; less than a quarter of the interval.
+        query_steps: Control steps after the last right moment of the lowest tone, and as many more as the longest
+            interval is longer, until the episode is truncated.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    interval: int = 20
+    tones: int = 2
+    tolerance: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("interval", self.interval, least=6, most=MAX_LENGTH)
+        check_whole("tones", self.tones, least=1, most=len(_TONES))
+        most = min((self.interval - 1) // 4, self.interval - 2)
+        check_whole("tolerance", self.tolerance, least=1, most=most)
+
+    @property
+    def intervals(self) -> tuple[int, ...]:
+        """Control steps from the end of each tone to the press that is due."""
+        return tuple(self.interval * (2 + tone) // 2 for tone in range(self.tones))
+
+
+class TimedPress(TableTask[TimedPressSettings]):
+    """A tone sounds; press the button once, T control steps after it for a low tone, 1.5 T for a high one.
+
+    **Episode.** After 0 to 7 control steps (20 a second) of silence one of K tones sounds for 3 steps; both are drawn.
+    From its end on the button is live. The first press is the answer and terminates the episode: success is to press
+    within ``tolerance`` steps of ``interval`` T steps after the tone's end, or of (1 + j / 2) T steps for tone j. Too
+    early is wrong as well as too late. The episode is truncated when there has been no press long after that.
+
+    *The brake.* A hand that sinks slowly would be a clock. So a brake holds the hand over the button, with
+    ``guard="delay"``, until an action sends it down at more than half speed. Then it falls on the button, within the
+    same control step, whatever is done next. Until then nothing that is seen changes.
+
+    **Observation** (K + 4, float32). 0 to K - 1: the tone, 1 while it sounds; K: time to come until the press is due,
+    as a part of the longest interval, with ``cue="always"`` only and else 0; the last three: place of the fingertip,
+    from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint
+    angles follow, as parts of their ranges. There is no go light: nothing marks the time.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s. Braked, it decides on pressing and nothing else.
+
+    **Reward.** At the press, e steps early or late: +1 within the tolerance; and 0.5 (1 - e / T') where that is more
+    than 0, for an interval of T' steps; but as for the longest interval where the press is too early for any tone, so
+    that its reward does not tell the tone. -0.01 a control step from the first moment that can be right for any tone,
+    so that never to press is worse than any press.
+
+    **Memory.** Interval timing, and log2 K bits: which tone it was. ``interval`` is the length of the memory.
+
+    **Ceilings.** *Without memory*: all observations after the tone are alike until the press, so that a policy without
+    memory presses with the same probability p at each step, and is right with the probability that a geometric waiting
+    time falls into the window of w = 2 tolerance + 1 steps: the sum of p (1 - p)^(t - 1) over the window, mean over
+    tones, at the best p. For one tone that is about w / (e T). Who looks back F steps can wait for F - 1 of them first
+    (``partial``). Who can time but forgets the tone reaches 1 / K. Oracle 1. With ``guard="delay"`` the arm is held
+    while it hears the tone (G1 and G2 hold exactly). It answers in the delay, where too early is wrong; so G3 is not
+    claimed, but it holds up to the press: nothing that is observed depends on what is done. The phase is named query
+    from the first moment at which a press can be right for any tone. With ``guard="cue"`` there is no brake after the
+    tone, with ``guard="none"`` none at all: a hand that sinks at the right speed presses at the right time.
+    """
+
+    HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.003)
+    Settings: ClassVar[type[TimedPressSettings]] = TimedPressSettings
+    settings: TimedPressSettings
+
+    def __init__(
+        self, settings: TimedPressSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        self.due = np.array(settings.intervals)
+        """[K] control steps from the end of each tone to the press that is due."""
+        self.sounds_at = np.zeros(num_envs, dtype=np.int64)
+        """[N] control steps of silence before the tone."""
+        self.falling = np.zeros(num_envs, dtype=np.bool_)
+        """[N] whether the brake has let go."""
+        self.answered_at = np.full(num_envs, -1)
+        """[N] control steps from the tone's end to the press, -1 before."""
+        self.cue_names = tuple(f"{steps} steps" for steps in settings.intervals)
+        self._buttons: list[Prop] = []
+        self._bells: list[Prop] = []
+        self._windows: list[Prop] = []
+        self._markers: list[Prop] = []
+        super().__init__(
+            settings,
+            num_envs,
+            signals=(*(f"tone {tone}" for tone in range(settings.tones)), f"time to come (of {self.due[-1]} steps)"),
+            home=(*CENTRE, self.PRESS_HEIGHT + RISE),
+            visuals=visuals,
+            gui=gui,
+        )
+        self.locked = False
+        self.query_steps = settings.query_steps + int(self.due[-1] - self.due[0]) + 2 * settings.tolerance
+        room = np.array(_ROOM)
+        self.low, self.high = self._home - room, self._home + room
+        self._waiting = self.low, self.high
+
+    @classmethod
+    def spec(cls, settings: TimedPressSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        seen, known, tones = settings.cue == "always", settings.cue != "never", settings.tones
+        guess = Ceiling(
+            chance(settings), "presses at a constant rate, since nothing seen changes: a geometric waiting time, best p"
+        )
+        blind = Ceiling(
+            without_tone(settings), "times from the start of the episode, best moment; the tone is not heard"
+        )
+        shown = Ceiling(1.0, "the time to come is shown")
+        partial = {
+            "the last 4 observations": Ceiling(
+                chance(settings, 4), "waits for 3 steps, then presses at a constant rate"
+            ),
+            "the time, not the tone": Ceiling(1 / tones, f"times one of {tones} intervals"),
+        }
+        return TaskSpec(
+            memory="interval timing",
+            memory_length=(settings.interval - settings.tolerance, settings.intervals[-1] + settings.tolerance),
+            credit_length=(1, 1),
+            n_bits=math.log2(tones),
+            metric="success",
+            random=guess if known else Ceiling(min(guess.value, blind.value), f"{guess.why}; at most"),
+            memoryless=shown if seen else guess if known else blind,
+            oracle=Ceiling(1.0, "hear which tone, press when it is due") if known else blind,
+            guarantees={"delay": ("G1", "G2"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            partial=partial if settings.cue == "flash" else {},
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """K, one cue a tone."""
+        return self.settings.tones
+
+    @property
+    def elapsed(self) -> Floats:
+        """[N] control steps since the tone's end; not meant for the time before."""
+        elapsed: Floats = np.where(self.phase == DELAY, self.clock, self.length + self.clock).astype(np.float64)
+        return elapsed
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the tone and the silence before it. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.sounds_at[index] = rng.integers(_SILENCE)
+        self.cue_steps[index] = self.sounds_at[index] + _TONE
+        self.length[index] = self.settings.interval - self.settings.tolerance - 1
+        self.falling[index], self.answered_at[index] = False, -1
+
+    def ask(self, index: int) -> None:
+        """Nothing changes where the query begins. See :meth:`TableTask.ask`."""
+
+    def advance(self, actions: Floats) -> Step:
+        """Let the brake go where an action presses; a press counts before the query too."""
+        live = (self.phase == DELAY) | (self.phase == QUERY)
+        if self.settings.guard == "delay":
+            self.falling |= live & self._presses(actions)
+            if self.falling.any():
+                below = self.tip.copy()
+                below[:, 2] = self.PRESS_HEIGHT - _THROUGH
+                actions = np.where(self.falling[:, None], self.toward(below), actions)
+        waiting = self.phase == DELAY
+        step = super().advance(actions)
+        if waiting.any():
+            self.judge(waiting, step)
+        return step
+
+    def held(self) -> Bools:
+        """Return [N] whether guard or brake hold the arm now."""
+        if self.settings.guard == "none":
+            return np.zeros(self.num_envs, dtype=np.bool_)
+        held: Bools = self.phase == CUE
+        return held | ~self.falling if self.settings.guard == "delay" else held
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The first press is the answer. See :meth:`TableTask.judge`."""
+        answered = asked & self.pressed()
+        if answered.any():
+            due, elapsed = self.due[self.cue], self.elapsed
+            error = np.abs(elapsed - due)
+            right = answered & (error <= self.settings.tolerance)
+            near = np.where(elapsed <= self.length, elapsed / self.due[-1], 1.0 - error / due)
+            step.reward[answered] += _NEAR * np.maximum(near, 0.0)[answered]
+            step.reward[right] += 1.0
+            self.answered_at[answered] = elapsed[answered]
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return the tone and, where it is shown, the time to come [N, K + 1]."""
+        out = np.zeros((self.num_envs, self.num_cues + 1))
+        if self.settings.cue != "never":
+            sounding = np.flatnonzero(self.sounding())
+            out[sounding, self.cue[sounding]] = 1.0
+        if self.settings.cue == "always":
+            to_come = np.maximum(self.due[self.cue] - self.elapsed, 0.0) / self.due[-1]
+            out[:, -1] = np.where(self.phase == CUE, 1.0, to_come)
+        return out
+
+    def sounding(self) -> Bools:
+        """Return [N] whether the tone sounds now."""
+        sounding: Bools = (self.phase == CUE) & (self.clock >= self.sounds_at)
+        return sounding
+
+    def goal(self) -> Floats:
+        """Return home until the press is due, then a place below the button. Reads the tone and the time. [N, 3]."""
+        goal = self.home.copy()
+        due = (self.phase != CUE) & (self.elapsed + 1 >= self.due[self.cue])
+        goal[due, 2] = self.PRESS_HEIGHT - _THROUGH
+        return goal
+
+    def expert_action(self) -> Floats:
+        """Wait, then press. [N, A]."""
+        return self.toward(self.goal())
+
+    def build_props(self, client: int) -> None:
+        """Put button, bell and the bar of time into one more world."""
+        x, half, width = _BAR
+        socket = [parts.cylinder(0.062, 0.010, parts.GRAPHITE)]
+        Prop(client, socket).show(*CENTRE, 0.005)
+        top = self.PRESS_HEIGHT - TIP_RADIUS
+        self._buttons.append(Prop(client, [parts.cylinder(0.050, top, scenery.RED)]))
+        bell = [parts.sphere(0.034, scenery.DARK), parts.cylinder(0.044, 0.012, parts.GRAPHITE, (0.0, 0.0, -0.006))]
+        self._bells.append(Prop(client, bell))
+        Prop(client, [parts.box((width, half, 0.002), scenery.MAT)]).show(x, 0.0, 0.002)
+        window = (self.settings.tolerance + 0.5) / self._end * 2 * half
+        self._windows.append(Prop(client, [parts.box((width, window, 0.003), scenery.GREEN)]))
+        self._markers.append(Prop(client, [parts.box((1.8 * width, 0.003, 0.005), scenery.RIM)]))
+
+    @property
+    def _end(self) -> float:
+        """Control steps that the bar of time stands for."""
+        return 1.2 * float(self.due[-1]) + self.settings.tolerance
+
+    def draw_props(self, index: int) -> None:
+        """Sound the bell, move the marker. See :meth:`TableTask.draw_props`."""
+        x, half, _ = _BAR
+        tone, phase, answered = int(self.cue[index]), self.phase[index], self.answered_at[index] >= 0
+        top = self.PRESS_HEIGHT - TIP_RADIUS
+        sunk = 0.006 if answered else 0.0
+        self._buttons[index].show(*CENTRE, top / 2 - sunk, colour=scenery.RED)
+        sounding = self.settings.cue != "never" and bool(self.sounding()[index])
+        self._bells[index].show(0.62, 0.20, 0.014, colour=_TONES[tone] if sounding else scenery.DARK)
+        elapsed = 0.0 if phase == CUE else float(self.answered_at[index] if answered else self.elapsed[index])
+
+        def place(steps: float) -> float:
+            return half - 2 * half * min(steps / self._end, 1.0)
+
+        self._windows[index].show(x, place(float(self.due[tone])), 0.002)
+        colour = scenery.RIM if not answered else scenery.LIT if self.success[index] else scenery.RED
+        self._markers[index].show(x, place(elapsed), 0.005, colour=colour)
+
+    def _presses(self, actions: Floats) -> Bools:
+        """Return [N] whether an action would send the hand down at more than half speed."""
+        if self._by_joint:
+            after = self.kinematics.tip(self.posture + actions * (MAX_JOINT_SPEED / PHYSICS.control_hz))
+            down: Floats = (self.tip - after)[:, 2] / STRIDE
+        else:
+            down = -actions[:, 2]
+        presses: Bools = down > _DOWN
+        return presses
+
+
+def chance(settings: TimedPressSettings, frames: int = 1) -> float:
+    """Return how often a press at a constant rate is right, at the best rate.
+
+    Args:
+        settings: The intervals and the tolerance.
+        frames: F, how many observations are seen; the first F - 1 steps after the tone can be waited for.
+    """
+    rate = 1.0 / np.geomspace(1.0, 10.0 * settings.intervals[-1], 20_000)
+    total = np.zeros_like(rate)
+    for due in settings.intervals:
+        first, last = (max(due + late - (frames - 1), 1) for late in (-settings.tolerance, settings.tolerance))
+        total += (1.0 - rate) ** (first - 1) - (1.0 - rate) ** last
+    return float(total.max()) / settings.tones
+
+
+def without_tone(settings: TimedPressSettings) -> float:
+    """Return how often a press at the best moment of the episode is right when the tone is not heard."""
+    hits = np.zeros(settings.intervals[-1] + settings.tolerance + _SILENCE + _TONE + 1)
+    for due in settings.intervals:
+        for silence in range(_SILENCE):
+            middle = silence + _TONE + due
+            hits[middle - settings.tolerance : middle + settings.tolerance + 1] += 1.0
+    return float(hits.max()) / (settings.tones * _SILENCE)
