@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "RememberSet-v0": "rlmem.envs.table.remember_set:RememberSet",
     "ShellGame-v0": "rlmem.envs.table.shell_game:ShellGame",
     "RememberSequence-v0": "rlmem.envs.table.remember_sequence:RememberSequence",
+    "RepeatPrevious-v0": "rlmem.envs.table.repeat_previous:RepeatPrevious",
     "MazeRecall-v0": "rlmem.envs.ground.maze_recall:MazeRecall",
     "HopperPosition-v0": "rlmem.envs.locomotion.walkers:HopperPosition",
     "HopperVelocity-v0": "rlmem.envs.locomotion.walkers:HopperVelocity",

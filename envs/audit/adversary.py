@@ -27,6 +27,7 @@ SCRIPTED = {
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "ShellGame-v0": "rlmem.envs.table.shell_exploiters:shell_game",
     "RememberSequence-v0": "rlmem.envs.table.collect_exploiters:remember_sequence",
+    "RepeatPrevious-v0": "rlmem.envs.table.repeat_exploiters:repeat_previous",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
     "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",
