@@ -30,12 +30,13 @@ def forget_bias(hidden_size: int, memory_length: float) -> Tensor:
 
 
 def time_constants(size: int, memory_length: float) -> Tensor:
-    """Return time constants in steps [size], uniform from 1 to ``memory_length``: decay exp(-1/tau) a step.
+    """Return time constants in steps [size], uniform from 1 to twice ``memory_length``: decay exp(-1/tau) a step.
 
-    As forget biases have them, so that half of the units still hold at the end what they were shown at the start. With
-    log-uniform ones few do, and the mark of an early cue is a third as large beside that of what is seen now.
+    So half of the units still hold more than 1/e at the end of what they were shown at the start. With the log-uniform
+    ones of rings of decay rates few do, and in the T-maze the mark of the cue beside that of what is seen at the
+    junction is a sixth of what it is with these.
     """
-    return torch.empty(size).uniform_(1.0, memory_length)
+    return torch.empty(size).uniform_(1.0, 2.0 * memory_length)
 
 
 def slow_phases(time_constant: Tensor) -> Tensor:

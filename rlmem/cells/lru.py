@@ -34,7 +34,7 @@ class LRU(Cell[LRUState]):
     Args:
         input_size: D, at least 1.
         hidden_size: H, at least 1.
-        memory_length: The time constants start uniform from 1 to this many steps.
+        memory_length: The time constants start uniform from 1 to twice as many steps.
 
     Raises:
         ValueError: If a size or ``memory_length`` is out of range.

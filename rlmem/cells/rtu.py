@@ -37,7 +37,7 @@ class RTU(Cell[RTUState]):
     Args:
         input_size: D, at least 1.
         hidden_size: H, even, at least 2.
-        memory_length: The time constants start uniform from 1 to this many steps.
+        memory_length: The time constants start uniform from 1 to twice as many steps.
 
     Raises:
         ValueError: If a size or ``memory_length`` is out of range, or ``hidden_size`` odd.
