@@ -48,6 +48,8 @@ AGENTS: dict[str, str] = {
     "recurrent_a2c": "rlmem.agents.recurrent:RecurrentA2CAgent",
     "ekf": "rlmem.agents.ekf_controller:EKFController",
     "adam_dagger": "rlmem.agents.adam_dagger:AdamDAgger",
+    "kalman_actor_critic": "rlmem.agents.kalman_actor_critic:KalmanActorCritic",
+    "model_controller": "rlmem.agents.model_controller:ModelController",
     "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
 }
 """Name of an agent -> ``module:class``."""
