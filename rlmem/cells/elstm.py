@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rlmem.array_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
 from rlmem.array_steps import NumpyStep, elstm_step
 from rlmem.cell import Cell, Unfolded
-from rlmem.cells.initialisation import Init, check_init, forget_bias, let_listen, uniform, unit_drive
+from rlmem.cells.initialisation import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
 from rlmem.cells.linear_scan import scan_back
 
 
@@ -61,7 +61,7 @@ class ELSTM(Cell[ELSTMState]):
         if init != "torch":
             with torch.no_grad():
                 self.bias.zero_()
-                self.bias[:hidden_size] = forget_bias(hidden_size, memory_length)
+                self.bias[:hidden_size] = long_forget_bias(hidden_size, memory_length)
                 let_listen(self.input_weight[:hidden_size], self.bias[:hidden_size])
                 unit_drive(self.input_weight[hidden_size : 2 * hidden_size])
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rlmem.array_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
 from rlmem.array_steps import NumpyStep, gru_step
 from rlmem.cell import Cell, Unfolded
-from rlmem.cells.initialisation import Init, check_init, forget_bias, let_listen, uniform, unit_drive
+from rlmem.cells.initialisation import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
 
 
 class GRUState(NamedTuple):
@@ -60,7 +60,7 @@ class GRU(Cell[GRUState]):
             with torch.no_grad():
                 self.bias.zero_()
                 self.candidate_bias.zero_()
-                keep = self.bias.chunk(3)[1].copy_(forget_bias(hidden_size, memory_length))
+                keep = self.bias.chunk(3)[1].copy_(long_forget_bias(hidden_size, memory_length))
                 let_listen(self.input_weight.chunk(3)[1], keep)
                 unit_drive(self.input_weight.chunk(3)[2])
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 Init = Literal["forget", "chrono", "torch"]
-"""How gates start: "forget" has forget biases log U(1, T - 1) and input biases 0, "chrono" has the input biases at the
+"""How gates start: "forget" has forget biases log U(1, T - 1) (log U(1, 2 T - 1) but in the LSTM) and input biases 0, "chrono" has the input biases at the
 negative of the forget biases, "torch" has the biases of PyTorch (uniform in +-1/sqrt(H): forgets after some ten steps).
 """
 
@@ -27,6 +27,15 @@ def check_init(init: str) -> None:
 def forget_bias(hidden_size: int, memory_length: float) -> Tensor:
     """Return biases log U(1, T - 1) [H]: a gate sigmoid(b) keeps its content for about exp(b) + 1 steps."""
     return torch.empty(hidden_size).uniform_(1.0, max(memory_length - 1.0, 1.0)).log()
+
+
+def long_forget_bias(hidden_size: int, memory_length: float) -> Tensor:
+    """Return biases log U(1, 2 T - 1) [H], for cells whose hidden state does not hold a cue by itself.
+
+    In an LSTM with slow gates the recurrent weights add up over time and keep what a cue began. The others forget
+    within the memory length, so that theirs must be longer.
+    """
+    return forget_bias(hidden_size, 2.0 * memory_length)
 
 
 def time_constants(size: int, memory_length: float) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rlmem.array_function import Array, Back, fits_arrays, on_arrays
 from rlmem.array_steps import NumpyStep, min_gru_step, sigmoid
 from rlmem.cell import Cell, Unfolded
-from rlmem.cells.initialisation import Init, check_init, forget_bias, let_listen, unit_drive
+from rlmem.cells.initialisation import Init, check_init, let_listen, long_forget_bias, unit_drive
 from rlmem.cells.linear_scan import blanked, linear_scan, scan, scan_back
 
 
@@ -55,7 +55,7 @@ class MinGRU(Cell[MinGRUState]):
             with torch.no_grad():
                 self.linear.bias.zero_()
                 gate, candidate = self.linear.weight.chunk(2)
-                keep = forget_bias(hidden_size, memory_length)
+                keep = long_forget_bias(hidden_size, memory_length)
                 self.linear.bias[:hidden_size] = -keep
                 let_listen(gate, keep)
                 unit_drive(candidate)
