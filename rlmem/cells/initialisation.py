@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 Init = Literal["forget", "chrono", "torch"]
-"""How gates start: "forget" has forget biases log U(1, T - 1) (log U(1, 2 T - 1) but in the LSTM) and input biases 0, "chrono" has the input biases at the
-negative of the forget biases, "torch" has the biases of PyTorch (uniform in +-1/sqrt(H): forgets after some ten steps).
+"""How gates start: "forget" has input biases 0 and forget biases log U(1, T - 1), but log U(1, 2 T - 1) in other cells
+than the LSTM; "chrono" has the input biases at the negative of the forget biases; "torch" has the biases of PyTorch
+(uniform in +-1/sqrt(H): forgets after some ten steps).
 """
 
 
