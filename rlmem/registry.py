@@ -50,6 +50,7 @@ AGENTS: dict[str, str] = {
     "adam_dagger": "rlmem.agents.adam_dagger:AdamDAgger",
     "kalman_actor_critic": "rlmem.agents.kalman_actor_critic:KalmanActorCritic",
     "model_controller": "rlmem.agents.model_controller:ModelController",
+    "rtrl_actor_critic": "rlmem.agents.rtrl_actor_critic:RTRLActorCritic",
     "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
 }
 """Name of an agent -> ``module:class``."""
