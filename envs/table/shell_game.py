@@ -91,10 +91,11 @@ class ShellGame(TableTask[ShellGameSettings]):
     on, with the hand in the middle of the cups. The first cup that the fingertip touches is the answer, and the episode
     terminates. It is truncated when no answer comes within ``query_steps``.
 
-    **Observation** (2 k + 4, float32). Indices 0 to k - 1: 1 for the slot in which the ball is seen; k to 2 k - 1: for
-    the two slots whose cups change places, the part of the way that they have gone, 1 when they arrive, 0 elsewhere;
-    2 k: go light; the last three: place of the fingertip, from the middle of the workspace at a height of 0.10 m, as
-    parts of 0.25 m. Slots count counter-clockwise from the one ahead. Cups look alike, so that only slots are told.
+    **Observation** (k + P + 4 for P = k (k - 1) / 2 pairs of slots, float32). Indices 0 to k - 1: 1 for the slot in
+    which the ball is seen; k to k + P - 1: for the pair of slots whose cups change places, the part of the way that
+    they have gone, 1 when they arrive, 0 for the others; k + P: go light; the last three: place of the fingertip, from
+    the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. Slots count counter-clockwise from the one
+    ahead; pairs go 0 and 1, 0 and 2, ..., 1 and 2, ... Cups look alike, so that only slots are told.
     With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses
     nothing of itself until the go light. With ``cue="always"`` the ball is seen in its slot throughout.
 
@@ -126,11 +127,12 @@ class ShellGame(TableTask[ShellGameSettings]):
         self.slots = ring(k, settings.commit_distance + _CUP[0] + TIP_RADIUS)
         self.slots[:, :2] += CENTRE
         # [k, 3] x, y (m) and yaw (rad) of each slot.
-        self._pairs = np.array(list(combinations(range(k), 2)))
+        self.pairs = list(combinations(range(k), 2))
+        """The pairs of slots, P of them."""
         self.count = np.zeros(num_envs, dtype=np.int64)
         """[N] swaps of the episode."""
-        self.swapped = np.zeros((num_envs, most, 2), dtype=np.int64)
-        """[N, S, 2] the slots of each swap; those after ``count`` mean nothing."""
+        self.swap = np.zeros((num_envs, most), dtype=np.int64)
+        """[N, S] which pair of slots changes places in each swap; those after ``count`` mean nothing."""
         self.ball = np.zeros((num_envs, most + 1), dtype=np.int64)
         """[N, S + 1] the slot that the ball is in after so many swaps; privileged."""
         self.chosen = np.full(num_envs, -1)
@@ -140,7 +142,7 @@ class ShellGame(TableTask[ShellGameSettings]):
         self._marks: list[list[Prop]] = []
         self._go: list[Prop] = []
         seen = (f"ball in slot {slot}" for slot in range(k))
-        moved = (f"swap in slot {slot}" for slot in range(k))
+        moved = (f"swap of slots {one} and {other}" for one, other in self.pairs)
         signals = (*seen, *moved, "go light")
         super().__init__(settings, num_envs, signals=signals, targets=k, half=_CUP, visuals=visuals, gui=gui)
 
@@ -185,12 +187,12 @@ class ShellGame(TableTask[ShellGameSettings]):
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
         self.count[index] = count = int(rng.integers(low, high + 1))
-        self.swapped[index] = self._pairs[rng.integers(len(self._pairs), size=high)]
+        self.swap[index] = rng.integers(len(self.pairs), size=high)
         self.cue_steps[index] = BALL_STEPS + count * self.settings.swap_steps
         slot = int(self.cue[index])
         self.ball[index] = slot
         for swap in range(count - 1, -1, -1):
-            one, other = self.swapped[index, swap].tolist()
+            one, other = self.pairs[self.swap[index, swap]]
             slot = other if slot == one else one if slot == other else slot
             self.ball[index, swap] = slot
         self.chosen[index] = -1
@@ -215,9 +217,9 @@ class ShellGame(TableTask[ShellGameSettings]):
             step.terminated[answered] = True
 
     def signals(self) -> Floats:
-        """Return slot of the ball, slots of a swap and go light [N, 2 k + 1]."""
-        k = self.settings.k
-        out = np.zeros((self.num_envs, 2 * k + 1))
+        """Return slot of the ball, pair of a swap and go light [N, k + P + 1]."""
+        k, last = self.settings.k, self.settings.k + len(self.pairs)
+        out = np.zeros((self.num_envs, last + 1))
         if self.settings.cue == "always":
             out[self.everyone, self.ball[self.everyone, self._swaps_done()]] = 1.0
         elif self.settings.cue == "flash":
@@ -226,8 +228,8 @@ class ShellGame(TableTask[ShellGameSettings]):
         number, part = self._swap()
         moving = np.flatnonzero(part > 0.0)
         if len(moving):
-            out[moving[:, None], k + self.swapped[moving, number[moving]]] = part[moving, None]
-        out[:, 2 * k] = self.phase == QUERY
+            out[moving, k + self.swap[moving, number[moving]]] = part[moving]
+        out[:, last] = self.phase == QUERY
         return out
 
     def goal(self) -> Floats:
@@ -256,7 +258,7 @@ class ShellGame(TableTask[ShellGameSettings]):
         under = int(self.ball[index, swap if part > 0.0 else self._swaps_done()[index]])
         places = self.slots[:, :2].copy()
         if part > 0.0:
-            one, other = self.swapped[index, swap].tolist()
+            one, other = self.pairs[self.swap[index, swap]]
             places[[one, other]] = swapping(places[one], places[other], part)
         flash = self.settings.cue == "flash" and phase == CUE and self.clock[index] < BALL_STEPS
         bare = flash or self.settings.cue == "always" or chosen >= 0
