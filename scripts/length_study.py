@@ -41,6 +41,7 @@ class Study:
         training: Train on a range of lengths from 5, or on the fixed length.
         seeds: Runs for each length and robot.
         steps: Control steps at most.
+        envs: Environments that an agent learns in.
         processes: Runs side by side.
     """
 
@@ -53,6 +54,7 @@ class Study:
     training: tuple[str, ...] = ("range", "fixed")
     seeds: int = 5
     steps: int = 1_000_000
+    envs: int = 16
     processes: int = 2
 
 
@@ -72,10 +74,12 @@ class Run(NamedTuple):
         """The agent's hyperparameters that are not its defaults."""
         if self.agent.startswith("recurrent_"):
             return {"cell": self.cell, "init": self.init}
+        if self.agent == "rtrl_actor_critic":
+            return {"cell": self.cell}
         return {"lstm_init": self.init} if self.agent == "sb3_recurrent_ppo" else {}
 
 
-def one(run: Run, steps: int) -> dict[str, float | str]:
+def one(run: Run, steps: int, envs: int) -> dict[str, float | str]:
     """Train, evaluate, and return a row."""
     length = run.memory_length
     settings = RunSettings(
@@ -83,6 +87,7 @@ def one(run: Run, steps: int) -> dict[str, float | str]:
         agent=run.agent,
         seed=run.seed,
         steps=steps,
+        envs=envs,
         eval_every=max(10_000, 40 * length),
         stop_at=1.0,
         knobs={"robot": run.robot, "memory_length": (FROM, length) if run.training == "range" else length},
@@ -130,7 +135,7 @@ def main(study: Study) -> None:
     """Run what is missing and print each row."""
     table = Progress(study.out)
     with ProcessPoolExecutor(study.processes) as pool:
-        for finished in as_completed([pool.submit(one, run, study.steps) for run in todo(study)]):
+        for finished in as_completed([pool.submit(one, run, study.steps, study.envs) for run in todo(study)]):
             row = finished.result()
             table.add(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)

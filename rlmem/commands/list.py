@@ -84,7 +84,7 @@ def _describe(console: Console, env_id: str) -> None:
     console.print(f"[bold]{env_id}[/bold]\n")
     console.print(inspect.getdoc(cls) or "", markup=False, highlight=False)
     knobs = Table("knob", "default", "what it is", title="\nKnobs", title_justify="left")
-    explained = _explanations(cls.Settings)
+    explained = explanations(cls.Settings)
     for knob in fields(cls.Settings):
         knobs.add_row(knob.name, escape(repr(knob.default)), escape(explained.get(knob.name, "")))
     console.print(knobs)
@@ -98,7 +98,7 @@ def _describe(console: Console, env_id: str) -> None:
     console.print(f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.")
 
 
-def _explanations(settings: Any) -> dict[str, str]:
+def explanations(settings: Any) -> dict[str, str]:
     """Return what the ``Args:`` sections of a settings class and its bases say of each knob."""
     found: dict[str, str] = {}
     for cls in reversed(settings.__mro__):

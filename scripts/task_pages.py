@@ -1,0 +1,231 @@
+"""Write a page for each task, with a picture and a clip of its expert, and a contact sheet of the whole suite.
+
+The text is the docstring of the task, the tables are its knobs and its ceilings at the default knobs. Pages, pictures
+(PNG) and clips (animated WebP) go to ``docs/tasks``; ``--text`` writes the pages and leaves the pictures as they are.
+
+    python scripts/task_pages.py [--only TMaze-v0 ...] [--text]
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from rlmem.commands.list import explanations
+from rlmem.recording import record
+from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
+from rlmem.seeds import validation_seeds
+from rlmem.spec import TaskSpec
+from rlmem.training import agent_for
+
+WIDTH, HEIGHT = 480, 360
+CLIP_WIDTH, CLIP_FRAMES = 360, 90
+COLUMNS = 5
+TILE = (288, 216)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to write.
+
+    Args:
+        out: Folder of the pages.
+        only: Ids of tasks; all of them if there are none.
+        text: Write pages without making pictures anew.
+        sheet: File of the contact sheet.
+    """
+
+    out: Path = Path("docs/tasks")
+    only: tuple[str, ...] = ()
+    text: bool = False
+    sheet: Path = Path("docs/tasks.png")
+
+
+def film(name: str, out: Path, stride: int | None) -> None:
+    """Write the clip of a task: its expert, on a validation seed, every so many frames where there are no phases."""
+    env = gymnasium.make(f"{NAMESPACE}/{name}", render_mode="rgb_array", width=WIDTH, height=HEIGHT, camera="behind")
+    vector = gymnasium.make_vec(f"{NAMESPACE}/{name}", num_envs=1)
+    expert = agent_for(agent_class("expert"), agent_class("expert").Settings(), vector)
+    vector.close()
+    expert.bind(env)  # type: ignore[arg-type]
+    seed = int(validation_seeds(1)[0])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        record(env, expert, path, seeds=seed, stride=stride, cue_seconds=0.6, result_seconds=0.8)
+        frames = list(read(path))
+    env.close()
+    every = -(-len(frames) // CLIP_FRAMES)
+    size = (CLIP_WIDTH, CLIP_WIDTH * frames[0].shape[0] // frames[0].shape[1])
+    clip = [Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS) for frame in frames[::every]]
+    clip[0].save(
+        out / f"{name}.webp", save_all=True, append_images=clip[1:], duration=50 * every, loop=0, quality=55, method=4
+    )
+
+
+def read(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames [H, W, 3] of a video."""
+    frames = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(frames)["size"]
+    for frame in frames:
+        yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
+
+
+def photograph(name: str, out: Path) -> int | None:
+    """Write a picture without words: the cue, and the expert's query half done.
+
+    Returns:
+        Every how many steps a clip should show one, where the task has no phases to go by.
+    """
+    env = gymnasium.make(f"{NAMESPACE}/{name}", render_mode="rgb_array", width=WIDTH, height=HEIGHT, camera="behind")
+    inner: Any = env.unwrapped
+    seed = int(validation_seeds(1)[0])
+
+    def frames(wanted: list[int]) -> tuple[list[NDArray[np.uint8]], list[str | None]]:
+        _, info = env.reset(seed=seed)
+        phases, pictures, step, ended = [info.get("phase")], [], 0, False
+        if step in wanted:
+            pictures.append(env.render())
+        while not ended and step < 20_000:
+            _, _, terminated, truncated, info = env.step(inner.expert_action())
+            step, ended = step + 1, terminated or truncated
+            phases.append(info.get("phase"))
+            if step in wanted:
+                pictures.append(env.render())
+        return pictures, phases  # type: ignore[return-value]
+
+    _, phases = frames([])
+    query = [i for i, phase in enumerate(phases) if phase == "query"] or list(range(len(phases)))
+    cue = [i for i, phase in enumerate(phases) if phase == "cue"] or [0]
+    pictures, _ = frames(sorted({cue[len(cue) // 2], query[len(query) // 2]}))
+    pair = np.concatenate((pictures[0], np.full((HEIGHT, 8, 3), 255, np.uint8), pictures[-1]), 1)
+    Image.fromarray(pair).quantize(192, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        out / f"{name}.png", optimize=True
+    )
+    env.close()
+    return None if phases[0] else max(1, len(phases) // CLIP_FRAMES)
+
+
+def page(name: str) -> str:
+    """Return the page of a task."""
+    cls = task_class(name)
+    settings = cls.Settings()
+    spec: TaskSpec = cls.spec(settings)
+    explained = explanations(cls.Settings)
+    lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
+    lines += [f"![Left: the cue. Right: the query.]({name}.png)", "", f"![The expert]({name}.webp)", ""]
+    lines += ["## Ceilings at the default knobs", "", f"| agent | {spec.metric} at most | why |", "|---|---|---|"]
+    for who in ("random", "memoryless"):
+        lines.append(_row(who, f"{getattr(spec, who).value:.4g}", getattr(spec, who).why))
+    lines += [_row(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in spec.partial.items()]
+    lines.append(_row("oracle", f"{spec.oracle.value:.4g}", spec.oracle.why))
+    least, most = spec.memory_length
+    lines += [
+        "",
+        f"Memory: {spec.memory}, {spec.n_bits:.3g} bits over {_range(least, most)} control steps; credit over "
+        f"{_range(*spec.credit_length)}. Exact properties of the guard: {', '.join(spec.guarantees) or 'none'}.",
+        "",
+        "## Knobs",
+        "",
+        "| knob | default | what it is |",
+        "|---|---|---|",
+    ]
+    lines += [_row(f"`{knob.name}`", f"`{knob.default!r}`", explained.get(knob.name, "")) for knob in fields(settings)]
+    lines += [
+        "",
+        "```python",
+        "import gymnasium",
+        "import rlmem",
+        "",
+        f'env = gymnasium.make("{NAMESPACE}/{name}")',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def prose(docstring: str) -> str:
+    """Return a docstring as Markdown: roles and double backquotes become code, indented notes paragraphs."""
+    text = re.sub(r":\w+:`~?([^`]+)`", lambda match: f"`{match[1].rpartition('.')[2]}`", docstring)
+    return re.sub(r"``([^`]+)``", r"`\1`", text)
+
+
+def _row(*columns: str) -> str:
+    return "| " + " | ".join(column.replace("|", r"\|") for column in columns) + " |"
+
+
+def _range(least: int, most: int) -> str:
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def index() -> str:
+    """Return the page that leads to the others."""
+    lines = [
+        "# Tasks",
+        "",
+        "Written by `python scripts/task_pages.py` from the docstrings and specs of the tasks.",
+        "",
+        "![All tasks](../tasks.png)",
+        "",
+        "| task | memory | bits | without memory | oracle |",
+        "|---|---|---|---|---|",
+    ]
+    for name in TASKS:
+        cls = task_class(name)
+        spec: TaskSpec = cls.spec(cls.Settings())
+        unknown = spec.memoryless.why.startswith("not measured")
+        lines.append(
+            _row(
+                f"[{name}]({name}.md)",
+                spec.memory,
+                f"{spec.n_bits:.3g}",
+                "not measured" if unknown else f"{spec.memoryless.value:.4g}",
+                f"{spec.oracle.value:.4g}" + " (score)" * (spec.metric != "success"),
+            )
+        )
+    return "\n".join([*lines, ""])
+
+
+def contact_sheet(out: Path, path: Path) -> None:
+    """Put the queries of all tasks on one picture, each with its name."""
+    names = [name for name in TASKS if (out / f"{name}.png").is_file()]
+    rows = -(-len(names) // COLUMNS)
+    width, height = TILE
+    sheet = Image.new("RGB", (COLUMNS * (width + 8) + 8, rows * (height + 30) + 8), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for number, name in enumerate(names):
+        x, y = 8 + number % COLUMNS * (width + 8), 8 + number // COLUMNS * (height + 30)
+        picture = Image.open(out / f"{name}.png").convert("RGB")
+        right = picture.crop((picture.width - WIDTH, 0, picture.width, picture.height))
+        sheet.paste(right.resize(TILE, Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + width / 2, y + height + 4), name.removesuffix("-v0"), "black", font, anchor="mt")
+    sheet.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def main(options: Options) -> None:
+    """Write what was asked for."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only or TASKS:
+        if name not in TASKS:
+            raise SystemExit(f"there is no task {name!r}: {', '.join(TASKS)}")
+        if not options.text:
+            film(name, options.out, photograph(name, options.out))
+        (options.out / f"{name}.md").write_text(page(name), encoding="utf-8")
+        print(options.out / f"{name}.md", flush=True)
+    (options.out / "README.md").write_text(index(), encoding="utf-8")
+    contact_sheet(options.out, options.sheet)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
