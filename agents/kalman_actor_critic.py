@@ -50,8 +50,7 @@ class KalmanActorCriticSettings(ControllerSettings):
     Args:
         update: "kalman": actor and critic are moved by Kalman filters; "adam": by Adam, all else the same.
         derivative: Where the rows dy/dtheta come from: "rtrl", "snap1" or "tbptt".
-        n_steps: Control steps of each environment in a rollout and an update. S has as many rows as a rollout has
-            steps of all environments, times outputs.
+        n_steps: Control steps of each environment in a rollout and an update.
         gamma: Discount a control step.
         gae_lambda: Of the lambda-returns, and of generalised advantage estimation.
         deviation: Standard deviation of actions in training, in units of half their range; not for choices.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from rlmem.kalman import Gaussian, KalmanSettings, Likelihood
 from rlmem.kalman.likelihoods import Innovation
 from rlmem.network import Network
 from rlmem.updates import GradientSettings, GradientUpdate, Groups, make_filter
+
+_AT_ONCE = 256
+"""Rows whose variance is taken together: of all there would be as many covariances as pairs."""
 
 
 class Trainee(ABC):
@@ -114,13 +118,23 @@ class KalmanTrainee(Trainee):
 
     def __init__(self, network: Network, derivative: str, groups: Groups, settings: KalmanSettings) -> None:
         super().__init__(network, derivative)
-        self.filter = make_filter(network, groups, settings)
+        self.clip = settings.clip
+        self.filter = make_filter(network, groups, replace(settings, clip=None))
         self.belief = self.filter.initial_state()
 
     def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
         """Run one Kalman update. See :meth:`Trainee.propose`."""
-        theta, self.belief, report = self.filter.update(self.network.theta, self.belief, rows, seen.error, seen.noise)
-        return theta, {"nis": report.nis, "variance": float(report.variance.mean())}
+        white, errors = _whitened(rows, seen)
+        if self.clip is not None:
+            parts = torch.split(white, _AT_ONCE)
+            variance = torch.cat([self.filter.project(self.belief, part).covariance[:, 0, 0] for part in parts])
+            bound = self.clip * (1.0 + variance).sqrt()
+            errors = errors.clamp(-bound, bound)
+        count, left = len(errors), 0.0
+        if count > len(self.network.theta):
+            white, errors, left = _compressed(white, errors)
+        theta, self.belief, report = self.filter.update(self.network.theta, self.belief, white, errors, 1.0)
+        return theta, {"nis": (report.nis * len(errors) + left) / count}
 
     def memory(self) -> dict[str, Tensor]:
         """Return the covariance. See :meth:`Trainee.memory`."""
@@ -165,3 +179,25 @@ def _precisely(noise: Tensor, error: Tensor) -> Tensor:
         return error / noise
     precise: Tensor = torch.linalg.solve(noise, error.unsqueeze(-1))
     return precise.squeeze(-1)
+
+
+def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
+    """Return rows [M q, P] and innovations [M q] in units of the noise's deviations."""
+    error, noise = seen
+    if noise.dim() == error.dim():
+        precision = noise.rsqrt()
+        return (precision.unsqueeze(-1) * rows).flatten(0, 1), (precision * error).flatten()
+    both = torch.cat((rows, error.unsqueeze(-1)), -1)
+    white = torch.linalg.solve_triangular(torch.linalg.cholesky(noise), both, upper=False).flatten(0, 1)
+    return white[:, :-1], white[:, -1]
+
+
+def _compressed(rows: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Return P rows [P, P] and innovations [P] that say the same as more of them of noise 1, and what they leave out.
+
+    A rotation of the rows changes nothing in an update, and one makes all but the first P rows 0. What is left out is
+    the square of the innovations that no parameter explains.
+    """
+    triangle = torch.linalg.qr(torch.cat((rows, errors.unsqueeze(-1)), -1), mode="r").R
+    size = rows.shape[1]
+    return triangle[:size, :size], triangle[:size, size], float(triangle[size:, size].square().sum())

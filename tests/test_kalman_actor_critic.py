@@ -51,12 +51,14 @@ def log_likelihood(net, space, law, xs, starts, actions, weights):
     return (weights * logs).sum()
 
 
+@pytest.mark.parametrize("streams", [1, 20], ids=["fewer rows than parameters", "more"])
 @pytest.mark.parametrize("space", [BOX, CHOICE], ids=["box", "discrete"])
-def test_the_kalman_move_of_an_actor_is_a_natural_policy_gradient(space):
+def test_the_kalman_move_of_an_actor_is_a_natural_policy_gradient(space, streams):
     law = make_law(space, 0.7)
     net, p0 = network(law.size), 0.2
     trainee = KalmanTrainee(net, "rtrl", "one", KalmanSettings(p0=p0, clip=None))
-    xs, starts, outputs = rollout(trainee)
+    xs, starts, outputs = rollout(trainee, streams=streams)
+    assert (streams * 6 * 2 > net.num_parameters) == (streams == 20)
     actions = law.draw(outputs.flatten(0, 1), np.random.default_rng(1))
     weights = torch.from_numpy(np.random.default_rng(2).normal(size=len(actions)))
     error, noise = law.likelihood.innovation(outputs.flatten(0, 1), actions)
@@ -113,6 +115,20 @@ def test_the_critic_of_a_linear_value_is_recursive_least_squares():
     torch.testing.assert_close(net.theta[where], wanted, rtol=1e-9, atol=1e-12)
 
 
+def test_the_move_does_not_depend_on_the_order_of_the_steps():
+    moved = []
+    for order in (torch.arange(24), torch.arange(23, -1, -1)):
+        net = network(2)
+        trainee = KalmanTrainee(net, "rtrl", "node", KalmanSettings(p0=1.0, forgetting=0.9))
+        rollout(trainee)
+        trainee._rows = [torch.cat(trainee._rows)[order]]
+        error = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 2)))[order]
+        metrics = trainee.move(Gaussian(variance=0.25), Innovation(error, torch.full((24, 2), 0.25).double()))
+        moved.append((net.theta.clone(), metrics["nis"]))
+    torch.testing.assert_close(moved[0][0], moved[1][0])
+    assert moved[0][1] == pytest.approx(moved[1][1])
+
+
 @pytest.mark.parametrize("update", UPDATES)
 def test_no_move_is_longer_than_the_bound_and_its_direction_is_kept(update):
     moved = []
@@ -157,7 +173,7 @@ def test_a_cut_off_episode_is_worth_what_would_have_followed():
     agent = agent_for(KalmanActorCritic, settings, env)
     agent.learn(env, 1600, lambda *_: True)
     value = agent.critic.peek(torch.ones(2, 1, dtype=torch.float64), torch.ones(2, dtype=torch.bool))
-    assert value[0].item() == pytest.approx(1 / (1 - 0.8), rel=0.02)
+    assert value[0].item() == pytest.approx(1 / (1 - 0.8), rel=0.05)
     env.close()
 
 
