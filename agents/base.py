@@ -97,6 +97,10 @@ class Agent(ABC):
     def bind(self, env: VectorEnv[Any, Any, Any]) -> None:  # noqa: B027 - most agents need no more than observations
         """Say which environment the next predictions are for; the expert reads it."""
 
+    def cost(self, num_envs: int) -> str:
+        """Return in one line what an update with N environments costs, "" where that is not known beforehand."""
+        return ""
+
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn until ``env_steps`` reaches ``steps`` or the observer says to stop.
 

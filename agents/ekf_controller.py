@@ -99,6 +99,10 @@ class EKFController(DAgger):
         self._nis = math.nan
         self._spread = math.nan
 
+    def cost(self, num_envs: int) -> str:
+        """Return memory, work and time of an update with the rows of N environments. See :meth:`Agent.cost`."""
+        return str(self.filter.plan(num_envs * self.network.output_size))
+
     def begin(self, num_envs: int) -> None:
         """Start the derivatives of N streams, and the filter if it has not started. See :meth:`DAgger.begin`."""
         self._carry = self.derivative.start(num_envs)

@@ -75,6 +75,7 @@ def train(
     checkpoint: str | None = None,
     report: Report | None = None,
     say: Callable[[str], object] = warnings.warn,
+    plan: Callable[[str], object] | None = None,
 ) -> Path:
     """Train an agent and return the run's folder.
 
@@ -89,6 +90,7 @@ def train(
             last, or the newest that can be read.
         report: Called after each rollout with control steps so far and metrics.
         say: Told in one line where the last checkpoint is damaged and the run goes on from an older one.
+        plan: Told in one line, before training, what an update costs, where the agent can tell.
 
     Raises:
         ValueError: If the agent does not learn.
@@ -109,6 +111,8 @@ def train(
             Progress(folder / "progress.csv").rewind(rewind(folder, checkpoint, say))
             agent.load(folder / LAST)
         write_settings(folder, settings)
+        if plan is not None and (cost := agent.cost(settings.envs)):
+            plan(cost)
         env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
         with SummaryWriter(str(folder)) as board, _StopOnInterrupt() as stop:
             judge = Judge(settings, folder, agent, judge_env, board, lambda: stop.asked, report)

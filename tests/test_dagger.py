@@ -12,6 +12,7 @@ from test_agents import make, small
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.agents.ekf_controller import EKFControllerSettings
 from rlmem.checkpoint import load_checkpoint
+from rlmem.cli import main
 from rlmem.evaluation import evaluate
 from rlmem.registry import agent_class
 from rlmem.run_folder import LAST, RunSettings
@@ -128,6 +129,26 @@ def test_an_environment_without_an_expert_is_refused(name):
     with pytest.raises(ValueError, match=r"learns from an expert, and .* has no expert_action"):
         agent_for(agent_class(name), agent_class(name).Settings(), vector).learn(vector, 10, lambda *_: True)
     vector.close()
+
+
+def test_the_cost_of_the_filter_is_told_before_training(tmp_path, capsys):
+    run = [
+        "--agent",
+        "ekf",
+        "--env",
+        "TMaze-v0",
+        "--steps",
+        "64",
+        "--envs",
+        "4",
+        "--eval-every",
+        "64",
+        "--eval-episodes",
+    ]
+    assert main(["train", *run, "1", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "GEKF: 506 parameters, P 2.05 MB; an update with 8 rows" in said
+    assert said.index("GEKF") < said.index("done:")
 
 
 def test_discrete_actions_are_refused():

@@ -74,7 +74,15 @@ def run(argv: Sequence[str]) -> int:
     bar = Bar(settings.steps)
     try:
         with bar:
-            train(settings, folder=folder, resume=resume, checkpoint=options.checkpoint, report=bar.report, say=print)
+            train(
+                settings,
+                folder=folder,
+                resume=resume,
+                checkpoint=options.checkpoint,
+                report=bar.report,
+                say=print,
+                plan=print,
+            )
     except Stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return 130
