@@ -112,3 +112,8 @@ def test_a_window_needs_a_screen(capsys, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert main(["render", "--agent", "expert", "--human"]) == 2
     assert "no screen" in capsys.readouterr().err
+
+
+def test_a_task_in_the_place_of_a_run_is_recognised(capsys):
+    assert main(["render", "FlashedGoal"]) == 2
+    assert "FlashedGoal is a task and not a training run: write --env FlashedGoal" in capsys.readouterr().err

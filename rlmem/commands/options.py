@@ -38,6 +38,11 @@ class Parsed:
     """Settings found by tuning from which ``agent_settings`` start, where they were asked for and fit the knobs."""
 
 
+def _is_task(name: str) -> bool:
+    short = name.removeprefix(f"{NAMESPACE}/")
+    return short in TASKS or f"{short}-v0" in TASKS
+
+
 def parse(
     verb: type[Any],
     argv: Sequence[str],
@@ -72,6 +77,8 @@ def parse(
         first = rest.pop(0)
         if run:
             folder = Path(first)
+            if not folder.exists() and _is_task(first):
+                raise ValueError(f"{first} is a task and not a training run: write --env {first}")
             loaded = read_settings(folder)
         else:
             chosen.setdefault("env", first)
