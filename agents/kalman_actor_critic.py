@@ -70,18 +70,19 @@ class KalmanActorCriticSettings(ControllerSettings):
         ValueError: If a value is out of bounds.
     """
 
+    hidden_size: int = 16
     update: By = "kalman"
     derivative: str = "rtrl"
-    n_steps: int = 64
+    n_steps: int = 128
     gamma: float = 0.99
-    gae_lambda: float = 0.95
-    deviation: float = 0.5
-    max_kl: float = 0.03
-    p0: float = 3.0
-    forgetting: float = 0.99
-    critic_p0: float = 1.0
+    gae_lambda: float = 0.9
+    deviation: float = 1.0
+    max_kl: float = 0.01
+    p0: float = 0.3
+    forgetting: float = 0.9
+    critic_p0: float = 3.0
     critic_noise: float = 0.3
-    critic_forgetting: float = 0.95
+    critic_forgetting: float = 0.99
     clip: float | None = 3.0
     groups: Groups = "auto"
     learning_rate: float = 1e-2
