@@ -1,9 +1,10 @@
 """What a control step of the online actor-critic costs as corridors grow, beside BPTT, and how stale its traces are.
 
 The agent ``rtrl_actor_critic`` learns at every control step of one T-maze of each length. Timed is the CPU of acting
-and learning, without the simulation; counted are the bytes that go from one step to the next. Beside it stands the same
-actor with derivatives by BPTT through the episode so far, at its end. Stale is |J - J*| / |J*| of the actor's traces at
-the ends of episodes, with J* from the parameters as they are at that time.
+and learning, without the simulation; counted are the bytes that go from one step to the next, most of them the Fisher
+information of actor and critic and its inverse. Beside it stand a step and a gradient of its actor alone, by RTRL and
+by BPTT through the episode so far, at its end. Stale is |J - J*| / |J*| of the actor's traces at the ends of episodes,
+with J* from the parameters as they are at that time.
 
     python benchmarks/online.py [--lengths 10 30 100 300 1000] [--figure docs/online.png]
 """
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
-import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ from rlmem.training import agent_for
 EPISODES = 6
 """Episodes an agent learns from at each length, before and while it is measured."""
 LEAST_STEPS = 600
-TIMED = 5
+TIMED = 15
 
 
 class Row(NamedTuple):
@@ -44,8 +44,10 @@ class Row(NamedTuple):
     bytes: int
     """That the agent carries from step to step."""
     stale: float
+    rtrl_milliseconds: float
+    """CPU time of a step and a gradient of the actor alone, at the end of an episode."""
+    rtrl_bytes: int
     bptt_milliseconds: float
-    """CPU time of the actor's derivative through the whole episode, at its end."""
     bptt_bytes: int
 
 
@@ -117,19 +119,23 @@ def measure(length: int) -> Row:
     agent.learn(env, 2 * steps + max(LEAST_STEPS, 3 * (length + 60)), lambda *_: True)
     env.close()
     stale = statistics.median(agent.stale)
-    return Row(length, milliseconds, agent.carried(), stale, *through_time(agent, length))
+    return Row(
+        length, milliseconds, agent.carried(), stale, *alone(agent, length, "rtrl"), *alone(agent, length, "bptt")
+    )
 
 
-def through_time(agent: RTRLActorCritic, length: int) -> tuple[float, int]:
-    """Return the milliseconds of BPTT through an episode of a length, and the bytes that it keeps for that."""
-    derivative = make_derivative("bptt", agent.network)
+def alone(agent: RTRLActorCritic, length: int, name: str) -> tuple[float, int]:
+    """Return the milliseconds of a step and a gradient at the end of an episode, and the bytes kept until then."""
+    derivative = make_derivative(name, agent.network)
     carry, inputs = derivative.start(1), agent.network.input_size
-    for t in range(length):
-        carry = derivative.step(torch.randn(1, inputs, dtype=torch.float64), torch.tensor([t == 0]), carry).carry
-    by_output, times = torch.ones(1, agent.network.output_size, dtype=torch.float64), []
+    going_on = torch.zeros(1, dtype=torch.bool)
+    for _ in range(length):
+        carry = derivative.step(torch.randn(1, inputs, dtype=torch.float64), going_on, carry).carry
+    x, by_output = torch.randn(1, inputs, dtype=torch.float64), torch.ones(1, agent.network.output_size).double()
+    times = []
     for _ in range(TIMED):
         start = time.process_time()
-        derivative.gradient(carry, by_output)
+        derivative.gradient(derivative.step(x, going_on, carry).carry, by_output)
         times.append(time.process_time() - start)
     return 1e3 * statistics.median(times), size(tuple(carry))
 
@@ -139,19 +145,22 @@ def draw(rows: list[Row], path: Path) -> None:
     figure = Figure(figsize=(8.4, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     lengths = [row.length for row in rows]
-    for axes, label, ours, theirs in (
-        (figure.add_subplot(1, 2, 1), "CPU time of a control step [ms]", "milliseconds", "bptt_milliseconds"),
-        (figure.add_subplot(1, 2, 2), "memory kept from step to step [kB]", "bytes", "bptt_bytes"),
+    kinds = (("the whole agent", ""), ("its actor by RTRL", "rtrl_"), ("its actor by BPTT", "bptt_"))
+    for position, (label, column, scale) in enumerate(
+        (("CPU time of a control step [ms]", "milliseconds", 1.0), ("memory carried along [kB]", "bytes", 1e-3))
     ):
-        scale = 1e-3 if ours == "bytes" else 1.0
-        for number, (name, column) in enumerate((("RTRL: acts and learns", ours), ("BPTT: one gradient", theirs))):
-            values = scale * np.array([getattr(row, column) for row in rows])
+        axes = figure.add_subplot(1, 2, position + 1)
+        for number, (name, prefix) in enumerate(kinds):
+            values = [scale * getattr(row, prefix + column) for row in rows]
             axes.plot(lengths, values, "o-", color=COLOURS[number], label=name, markersize=4)
         axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_xlabel("memory length [control steps]")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
+        if column == "bytes":
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, None)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
@@ -165,8 +174,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []
-    print("| memory length | ms a step | updates a second | x control rate | kB carried | stale | BPTT ms | BPTT kB |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| memory length | ms a step | updates a second | x control rate | kB carried | stale traces ", end="")
+    print("| actor by RTRL: ms | kB | by BPTT: ms | kB |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     rate = gymnasium.make("rlmem/TMaze-v0").metadata["render_fps"]
     for length in options.lengths:
         row = measure(length)
@@ -174,6 +184,7 @@ def main() -> None:
         print(
             f"| {row.length:,} | {row.milliseconds:.2f} | {1e3 / row.milliseconds:,.0f} "
             f"| {1e3 / row.milliseconds / rate:.0f} | {row.bytes / 1e3:,.0f} | {row.stale:.1e} "
+            f"| {row.rtrl_milliseconds:.2f} | {row.rtrl_bytes / 1e3:,.0f} "
             f"| {row.bptt_milliseconds:.2f} | {row.bptt_bytes / 1e3:,.0f} |",
             flush=True,
         )
