@@ -89,7 +89,7 @@ class ModelControllerSettings(ControllerSettings):
     q: float = 1e-6
     clip: float | None = 3.0
     groups: Groups = "auto"
-    model_cell: str = "lru"
+    model_cell: str = "rtu"
     model_hidden_size: int = 16
     model_memory_length: int = 10
     model_p0: float = 1.0

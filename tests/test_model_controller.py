@@ -152,6 +152,7 @@ def test_it_learns_to_bring_a_mass_to_rest_without_reward_or_velocity():
         horizon=15,
         hidden_size=8,
         memory_length=5,
+        model_cell="lru",
         model_hidden_size=8,
     )
     agent = agent_for(ModelController, settings, env)
