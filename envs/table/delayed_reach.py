@@ -12,11 +12,10 @@ from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
 from rlmem.spec import Ceiling, TaskSpec
 
-_RINGS, _SECTORS = 2, 4
-"""Cells of equal area that the disc is cut into, one a cue; the target is uniform within its cell."""
 _NEAR = 0.5
 """Reward for pressing exactly on the target; in proportion to the distance, and 0 on average for who presses the
 disc's middle without knowing better."""
@@ -90,8 +89,7 @@ class DelayedReach(TableTask[DelayedReachSettings]):
         """[N, 2] m, the point, from the disc's middle."""
         self.error = np.full(num_envs, np.nan)
         """[N] m, how far from it the press was; not a number before."""
-        sides = ("ahead left", "behind left", "behind right", "ahead right")
-        self.cue_names = tuple(f"{near} {side}" for near in ("near", "far") for side in sides)
+        self.cue_names = CELL_NAMES
         self._discs: list[Prop] = []
         self._points: list[Prop] = []
         self._rims: list[Prop] = []
@@ -128,16 +126,13 @@ class DelayedReach(TableTask[DelayedReachSettings]):
     @property
     def num_cues(self) -> int:
         """8, one cue a cell of the disc."""
-        return _RINGS * _SECTORS
+        return CELLS
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw a cell, and a point in it. See :meth:`TableTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = cell = drawn if cue is None else cue
-        out, around = rng.random(2).tolist()
-        distance = self.settings.radius * math.sqrt((cell // _SECTORS + out) / _RINGS)
-        angle = math.tau * (cell % _SECTORS + around) / _SECTORS
-        self.target[index] = distance * math.cos(angle), distance * math.sin(angle)
+        self.cue[index] = drawn if cue is None else cue
+        self.target[index] = point_in_cell(int(self.cue[index]), rng, self.settings.radius)
         self.error[index] = np.nan
 
     def ask(self, index: int) -> None:
