@@ -1,0 +1,286 @@
+"""Remember where a thing stood: a cube is pushed off its mark, which vanishes; later it is to be brought back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.simulation import pybullet
+from rlmem.envs.table import scenery
+from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
+from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
+from rlmem.spec import Ceiling, TaskSpec
+
+_HALF, _WALL, _HEIGHT = 0.030, 0.007, 0.018
+"""m, half the cube's width, half the thickness of its walls, and half its height. The fingertip stands between the
+walls with 4 mm to spare on each side, so that it takes the cube along in every direction."""
+_MASS = 0.2
+"""kg."""
+_LOW = 0.024
+"""m, of the fingertip when the query begins: in the cube."""
+_BRAKING = 0.6
+"""Part of the way that is left which the expert goes in a step: a cube that is let go in motion slides on."""
+_STILL, _PUSH = 3, 5
+"""Control steps of the cue in which the cube stands on its mark, and in which it is pushed off."""
+_NEAR = 0.5
+"""Reward for letting go exactly on the mark; in proportion to the distance, 0 on average for who lets go in the disc's
+middle without knowing better, and not below -0.5: no answer is worse than to wait for the end."""
+_PARKED = (0.0, 0.0, -50.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceBackSettings(TableSettings, RecallSettings):
+    """The knobs of bringing back. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        radius: R, m, of the disc that marks are drawn from.
+        tolerance: r, m, how near to its mark the cube must be.
+        commit_distance: m, that the hand goes up to let go.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    radius: float = 0.12
+    tolerance: float = 0.035
+    commit_distance: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.05 <= self.radius <= 0.13:
+            raise ValueError(f"radius must be from 0.05 to 0.13 m, got {self.radius}")
+        if not 0.015 <= self.tolerance < self.radius:
+            raise ValueError(f"tolerance must be at least 0.015 m and less than the radius, got {self.tolerance}")
+        if not 0.04 <= self.commit_distance <= 0.15:
+            raise ValueError(f"commit_distance must be from 0.04 to 0.15 m, got {self.commit_distance}")
+
+
+class PlaceBack(TableTask[PlaceBackSettings]):
+    """A cube is pushed off its mark and the mark vanishes; later, bring the cube back to where it stood.
+
+    **Episode.** A cube, open at the top, stands on its mark, uniform on a disc of radius R, with the fingertip in it.
+    For 3 control steps (20 a second) it stands there; in the next 5 the hand pushes it off, to the disc's middle, with
+    ``guard="delay"`` and ``"cue"`` whatever the policy does. Then the mark vanishes, for good. After ``memory_length``
+    control steps the go light comes on. Whoever moves the hand takes the cube along, by the contact of fingertip and
+    walls. The first time that the fingertip goes up by ``commit_distance`` it lets go: the answer, and the episode
+    terminates, in success if the cube's middle is within r of the mark's. It is truncated when the cube is not let go
+    within ``query_steps``.
+
+    **Observation** (9, float32). 0: whether the mark is there; 1 and 2: its place, x (ahead) and y (left) from the
+    disc's middle, as parts of 0.25 m, 0 where it is not there; 3: go light; 4 and 5: place of the cube likewise; 6 to
+    8: place of the fingertip, from the disc's middle at a height of 0.10 m, as parts of 0.25 m. With
+    ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` cube and arm are not
+    sensed until the go light; with ``guard="cue"`` the cube not before the delay.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** At letting go: +1 within r, -c / (1 - c) outside, with c = (r / R)^2, and 0.5 (1 - 3 e / 2 R), at least
+    -0.5, for an error of e m, so that guessing earns about 0. -0.015 a control step of the query. Nothing before
+    depends on the mark.
+
+    **Memory.** Retention of the place of an object, log2 (R / r)^2 bits, over ``memory_length`` control steps.
+
+    **Ceilings.** Without memory (r / R)^2: the cube is let go once, at one place, and the mark is uniform on the disc
+    and independent of it. Oracle 1. With ``guard="delay"`` the arm goes its own way through the cue, is held in the
+    delay, and starts the query from the disc's middle at rest with fresh noise, the cube around the fingertip: where it
+    was pushed from leaves no trace (G1, G2, G3 hold exactly). With ``guard="cue"`` the arm is free in the delay, and
+    may take the cube back at once. With ``guard="none"`` it is free throughout, and its policy is to push the cube off
+    itself: who leaves it where it stands needs no memory. (With ``cue="never"`` it then starts in the middle.)
+    """
+
+    HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.002)
+    WAITING: ClassVar[Vector] = (0.14, 0.14, 0.006)
+    GRAVITY: ClassVar[bool] = True
+    FORGET_CONTACTS: ClassVar[bool] = True
+    STEP_COST: ClassVar[float] = 0.015
+    Settings: ClassVar[type[PlaceBackSettings]] = PlaceBackSettings
+    settings: PlaceBackSettings
+
+    def __init__(
+        self, settings: PlaceBackSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        self.mark = np.zeros((num_envs, 2))
+        """[N, 2] m, from the disc's middle."""
+        self.cube = np.zeros((num_envs, 2))
+        """[N, 2] m, from the disc's middle."""
+        self.error = np.full(num_envs, np.nan)
+        """[N] m, how far from its mark the cube was let go; not a number before."""
+        self.cue_names = CELL_NAMES
+        self._cubes: list[int] = []
+        self._marks: list[Prop] = []
+        self._rims: list[Prop] = []
+        self._go: list[Prop] = []
+        things = [f"{thing} {axis} (of {SENSED:g} m)" for thing in ("mark", "cube") for axis in ("x", "y")]
+        super().__init__(
+            settings,
+            num_envs,
+            signals=("mark there", *things[:2], "go light", *things[2:]),
+            home=(*CENTRE, _LOW),
+            visuals=visuals,
+            gui=gui,
+        )
+
+    @classmethod
+    def spec(cls, settings: PlaceBackSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        chance = (settings.tolerance / settings.radius) ** 2
+        seen, known = settings.cue == "always", settings.cue != "never"
+        guess = "(r / R)^2: the cube is let go at one place, and the mark is uniform on the disc"
+        return TaskSpec(
+            memory="position of an object",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=-math.log2(chance),
+            metric="success",
+            random=Ceiling(chance, f"{guess}; at most, since it may not be let go"),
+            memoryless=Ceiling(1.0, "the mark is still there at the query") if seen else Ceiling(chance, guess),
+            oracle=Ceiling(1.0, "remember the mark, bring the cube there")
+            if known
+            else Ceiling(chance, "the mark is never seen: nothing to remember"),
+            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """8, one cue a cell of the disc."""
+        return CELLS
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw a cell, and the mark in it. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.mark[index] = point_in_cell(int(self.cue[index]), rng, self.settings.radius)
+        self.cue_steps[index] = _STILL + _PUSH
+        self.error[index] = np.nan
+        if self.settings.guard == "none" and self.settings.cue != "never":
+            self.home[index, :2] = self.mark[index] + CENTRE
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes; a free hand has the cube from the start. See :meth:`MemoryTask.begin`."""
+        super().begin(indices, cues)
+        if self.settings.guard == "none":
+            for index in indices.tolist():
+                self.ask(index)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step; a hand that is free in the delay has the cube from then on."""
+        cued = self.phase == CUE
+        step = super().advance(actions)
+        if self.settings.guard == "cue":
+            for index in np.flatnonzero(cued & (self.phase == DELAY)).tolist():
+                self.rehome(index)
+                self._put(index)
+        return step
+
+    def ask(self, index: int) -> None:
+        """Put the cube around the fingertip, unless it is there already. See :meth:`TableTask.ask`."""
+        if self.locked or self.phase[index] == CUE:
+            self._put(index)
+
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics, and see where the cubes are. See :meth:`TableTask.move`."""
+        super().move(actions, free)
+        for index in np.flatnonzero(free & (self.phase <= QUERY)).tolist():
+            client = self.worlds[index].client
+            place, _ = pybullet.getBasePositionAndOrientation(self._cubes[index], physicsClientId=client)
+            self.cube[index] = place[0] - CENTRE[0], place[1] - CENTRE[1]
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Letting go is the answer. See :meth:`TableTask.judge`."""
+        answered = asked & (self.tip[:, 2] >= _LOW + self.settings.commit_distance)
+        if answered.any():
+            radius, chance = self.settings.radius, (self.settings.tolerance / self.settings.radius) ** 2
+            error = np.hypot(*(self.cube - self.mark).T)
+            right = answered & (error <= self.settings.tolerance)
+            step.reward[answered] += _NEAR * np.maximum(1.0 - 1.5 * error[answered] / radius, -1.0)
+            step.reward[answered] += np.where(right, 1.0, -chance / (1.0 - chance))[answered]
+            self.error[answered] = error[answered]
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return whether the mark is there, and where; go light; and where the cube is [N, 6]."""
+        out = np.zeros((self.num_envs, 6))
+        if self.settings.cue != "never":
+            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
+            out[lit, 0], out[lit, 1:3] = 1.0, self.mark[lit] / SENSED
+        out[:, 3] = self.phase == QUERY
+        sensed = {"delay": self.phase == QUERY, "cue": self.phase != CUE, "none": self.phase != -1}[self.settings.guard]
+        out[sensed, 4:] = np.clip(self.cube[sensed] / SENSED, -1.0, 1.0)
+        return out
+
+    def goal(self) -> Floats:
+        """Return where the hand has to go for the cube to be on its mark, then above. Reads the mark. [N, 3]."""
+        goal = self.tip.copy()
+        goal[:, :2] += _BRAKING * (self.mark - self.cube)
+        away = np.hypot(*(self.mark - self.cube).T)
+        there = (self.phase == QUERY) & (away < 0.3 * self.settings.tolerance)
+        up = there | (self.tip[:, 2] > _LOW + 0.02)
+        goal[:, 2] = np.where(up, _LOW + self.settings.commit_distance + 0.01, _LOW)
+        goal[up, :2] = self.tip[up, :2]
+        return goal
+
+    def build_bodies(self, index: int, client: int) -> None:
+        """Put the cube into one more world: four walls. See :meth:`TableTask.build_bodies`."""
+        across, along = (_WALL, _HALF, _HEIGHT), (_HALF - 2 * _WALL, _WALL, _HEIGHT)
+        out, orange = _HALF - _WALL, scenery.COLOURS["orange"]
+        walls = [parts.box(across, orange, (side * out, 0.0, 0.0)) for side in (-1, 1)]
+        walls += [parts.box(along, orange, (0.0, side * out, 0.0)) for side in (-1, 1)]
+        shape = pybullet.createCollisionShapeArray(
+            shapeTypes=[wall.kind for wall in walls],
+            halfExtents=[wall.size for wall in walls],
+            collisionFramePositions=[wall.position for wall in walls],
+            physicsClientId=client,
+        )
+        looks = parts.visual(client, walls) if self.visuals else -1
+        self._cubes.append(int(pybullet.createMultiBody(_MASS, shape, looks, _PARKED, physicsClientId=client)))
+
+    def build_props(self, client: int) -> None:
+        """Put disc, mark and go light into one more world."""
+        Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTRE, 0.0005)
+        self._rims.append(Prop(client, scenery.disc(self.settings.tolerance, scenery.RIM)))
+        self._marks.append(Prop(client, scenery.disc(0.012, scenery.LIT, 0.002)))
+        self._go.append(scenery.lamp(client))
+
+    def draw_props(self, index: int) -> None:
+        """Show the mark, and hand and cube where the guard moves them. See :meth:`TableTask.draw_props`."""
+        phase, answered = self.phase[index], not math.isnan(float(self.error[index]))
+        if phase == CUE and self.settings.guard != "none":
+            part = min(max((self.clock[index] - _STILL + 1) / _PUSH, 0.0), 1.0)
+            place = self.home[index].copy()
+            place[:2] += (1.0 - part) * (self.mark[index] + CENTRE - place[:2])
+            self._arms[index].place(self.kinematics.posture(place[None])[0].tolist())
+            self._put(index, place[0], place[1])
+        elif phase == DELAY and self.locked:
+            self._put(index)
+        lit = self.settings.cue != "never" and (phase == CUE or self.settings.cue == "always")
+        mark, rim = self._marks[index], self._rims[index]
+        mark.park()
+        rim.park()
+        if lit or answered:
+            x, y = (self.mark[index] + CENTRE).tolist()
+            right = self.error[index] <= self.settings.tolerance
+            colour = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
+            mark.show(x, y, 0.003, colour=scenery.LIT)
+            rim.show(x, y, 0.002, colour=colour)
+        going = phase >= QUERY and not answered
+        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
+
+    def _put(self, index: int, x: float | None = None, y: float | None = None) -> None:
+        """Put the cube somewhere (m), at rest; around the fingertip's home if nowhere else."""
+        where = [float(self.home[index, 0]), float(self.home[index, 1]), _HEIGHT]
+        if x is None or y is None:
+            self.cube[index] = self.home[index, :2] - CENTRE
+        else:
+            where[:2] = [float(x), float(y)]
+        body, client = self._cubes[index], self.worlds[index].client
+        pybullet.resetBasePositionAndOrientation(body, where, parts.NO_ROTATION, physicsClientId=client)
+        pybullet.resetBaseVelocity(body, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], physicsClientId=client)
