@@ -22,6 +22,7 @@ TASKS: dict[str, str] = {
     "CountPress-v0": "rlmem.envs.table.count_press:CountPress",
     "TimedPress-v0": "rlmem.envs.table.timed_press:TimedPress",
     "PlaceBack-v0": "rlmem.envs.table.place_back:PlaceBack",
+    "Intercept-v0": "rlmem.envs.table.intercept:Intercept",
     "RememberSet-v0": "rlmem.envs.table.remember_set:RememberSet",
     "ShellGame-v0": "rlmem.envs.table.shell_game:ShellGame",
     "RememberSequence-v0": "rlmem.envs.table.remember_sequence:RememberSequence",

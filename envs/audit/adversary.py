@@ -25,6 +25,7 @@ SCRIPTED = {
     "CountPress-v0": "rlmem.envs.table.press_exploiters:count_press",
     "TimedPress-v0": "rlmem.envs.table.press_exploiters:timed_press",
     "PlaceBack-v0": "rlmem.envs.table.motion_exploiters:place_back",
+    "Intercept-v0": "rlmem.envs.table.motion_exploiters:intercept",
     "RememberSet-v0": "rlmem.envs.table.collect_exploiters:remember_set",
     "ShellGame-v0": "rlmem.envs.table.shell_exploiters:shell_game",
     "RememberSequence-v0": "rlmem.envs.table.collect_exploiters:remember_sequence",
