@@ -118,12 +118,17 @@ def describe_cue(env: Env) -> str | None:
     cue, count = getattr(task, "cue", None), getattr(task, "num_cues", None)
     if cue is None or not isinstance(count, int):
         return None
-    number = int(cue[0])
+    number, names = int(cue[0]), cue_names(env)
+    return f"{names[number]} ({number + 1}/{count})" if names else f"{number + 1}/{count}"
+
+
+def cue_names(env: Env) -> tuple[str, ...] | None:
+    """Return what the cues of one of this package's tasks are called; None where they have no names."""
+    task = getattr(env.unwrapped, "task", None)
     names = getattr(task, "cue_names", None)
     if names is not None:
-        return f"{names[number]} ({number + 1}/{count})"
-    words = {2: ("left", "right"), 3: ("left", "middle", "right")}.get(count)
-    return f"{words[number]} ({number + 1}/{count})" if words else f"{number + 1}/{count}"
+        return tuple(names)
+    return {2: ("left", "right"), 3: ("left", "middle", "right")}.get(getattr(task, "num_cues", 0))
 
 
 def describe_action(env: Env, action: Any) -> Mapping[str, float] | str:

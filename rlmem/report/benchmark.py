@@ -1,0 +1,224 @@
+"""The page of a benchmark: its summary, with a picture of each table, profiles, horizon and learning curves.
+
+Axes: R runs, P points of a curve.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rlmem.benchmark.summary import (
+    complete_agents,
+    horizon_groups,
+    memory_scores,
+    run_interval,
+    runs_of,
+    summary,
+)
+from rlmem.benchmark.table import RESULTS, read_rows
+from rlmem.registry import task_class
+from rlmem.report.content import Chart, Line, Page, Section
+from rlmem.report.learning import AXES, ceilings, limits, measure
+from rlmem.report.markdown import sections_of
+from rlmem.run_folder import read_progress
+from rlmem.spec import TaskSpec
+from rlmem.statistics import performance_profile
+
+Row = Mapping[str, str]
+_POINTS = 60
+_ZEROED = ", state zeroed"
+
+
+def benchmark_page(folder: Path) -> Page:
+    """Gather all of a benchmark's page.
+
+    Args:
+        folder: Of the benchmark, with ``results.csv``.
+
+    Raises:
+        FileNotFoundError: If there is no table.
+        ValueError: If the table is of something else, or empty.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {RESULTS}: it is not the folder of a benchmark")
+    rows = read_rows(path)
+    if not rows:
+        raise ValueError(f"{path} has no rows yet: no run is finished")
+    page = sections_of(summary(rows, f"Benchmark {folder.resolve().name}"))
+    colours = {agent: number for number, agent in enumerate(dict.fromkeys(row["agent"] for row in rows))}
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    sections = []
+    for section in page.sections:
+        charts: list[Chart] = []
+        if section.title in tasks:
+            mine = [row for row in rows if row["task"] == section.title]
+            charts = [*_forests(mine, colours), *_learning(folder, mine, colours)]
+        elif section.title == "All tasks together":
+            charts = _profiles(rows, colours)
+        elif section.title == "How far back":
+            charts = _horizons(rows, colours)
+        sections.append(Section(title=section.title, text=section.text, tables=section.tables, charts=charts))
+    missing = []
+    if not any(section.title == "All tasks together" for section in sections):
+        missing.append("performance profiles: they need two agents, both tested on two tasks or lengths")
+    if not any(section.title == "How far back" for section in sections):
+        missing.append("horizon curves: no task was tested at three memory lengths")
+    counts = [("tasks", len(tasks)), ("agents", len(colours)), ("runs", len({row["cell"] for row in rows}))]
+    facts = [*((name, str(count)) for name, count in counts), ("benchmark", str(folder))]
+    return Page(title=page.title, subtitle=page.subtitle, facts=facts, sections=sections, missing=missing)
+
+
+def _forests(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+    """Return a chart for each test of a task: agents with their intervals, and with the state zeroed."""
+    charts = []
+    for test in dict.fromkeys(row["test"] for row in rows):
+        here = [row for row in rows if row["test"] == test]
+        spec, lines = _spec(here[0]), []
+        for agent in dict.fromkeys(row["agent"] for row in here):
+            runs = [row for row in here if row["agent"] == agent]
+            found = run_interval(runs, "value")
+            lines.append(_mark(agent, found.value, found.low, found.high, colours[agent]))
+            lesioned = runs_of(runs, "lesioned")
+            if lesioned:
+                low, high = (float(np.mean(runs_of(runs, name))) for name in ("lesioned_low", "lesioned_high"))
+                lines.append(_mark(agent + _ZEROED, float(np.mean(lesioned)), low, high, colours[agent]))
+        charts.append(
+            Chart(
+                title=f"Tested at {test}" if test else "Tested as trained",
+                x=measure(spec),
+                y="agent",
+                lines=lines,
+                kind="forest",
+                levels=ceilings(spec),
+                limits=limits(spec),
+                note="State zeroed: means over runs of the value and of the ends of its interval over episodes."
+                if any(line.label.endswith(_ZEROED) for line in lines)
+                else "",
+            )
+        )
+    return charts
+
+
+def _mark(label: str, value: float, low: float, high: float, colour: int) -> Line:
+    return Line(label=label, x=[value], y=[None], low=[low], high=[high], colour=colour)
+
+
+def _profiles(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+    scores, thresholds = memory_scores(rows), np.linspace(-0.2, 1.0, 61)
+    lines = []
+    for agent in complete_agents(scores):
+        found = performance_profile(scores[agent], thresholds)
+        parts = [part.tolist() for part in (found.thresholds, found.fraction, found.low, found.high)]
+        lines.append(Line(label=agent, x=parts[0], y=parts[1], low=parts[2], high=parts[3], colour=colours[agent]))
+    chart = Chart(
+        title="Performance profiles",
+        x="memory score (0: without memory, 1: oracle)",
+        y="fraction of runs above it",
+        lines=lines,
+        limits=(0.0, 1.0),
+        note="Over all tasks. Band: 95 % interval by stratified bootstrap over runs.",
+    )
+    return [chart] if lines else []
+
+
+def _horizons(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+    charts = []
+    for task, agents in horizon_groups(rows).items():
+        lines = []
+        for agent, lengths in agents.items():
+            values = [run_interval(found, "value") for found in lengths.values()]
+            y, low, high = (list(part) for part in zip(*values, strict=True))
+            x = [float(length) for length in lengths]
+            lines.append(Line(label=agent, x=x, y=y, low=low, high=high, colour=colours[agent]))
+        spec = _spec(next(row for row in rows if row["task"] == task))
+        charts.append(
+            Chart(
+                title=task,
+                x="memory length (control steps)",
+                y=measure(spec),
+                lines=lines,
+                logarithmic=True,
+                marks=True,
+                levels=ceilings(spec),
+                limits=limits(spec),
+                note="Band: 95 % interval, over runs, or where there is one run over its episodes.",
+            )
+        )
+    return charts
+
+
+class _Curve(NamedTuple):
+    """Learning curve of a run; arrays [P]."""
+
+    x: list[float]
+    y: list[float]
+
+
+def _learning(folder: Path, rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+    """Return learning curves of a task against control steps and CPU seconds, where its runs are still there."""
+    spec, charts = _spec(rows[0]), []
+    for column, words in AXES.items():
+        lines = []
+        for agent in dict.fromkeys(row["agent"] for row in rows):
+            cells = dict.fromkeys(
+                Path(row["env"].rpartition("/")[2], row["name"], row["cell"]) for row in rows if row["agent"] == agent
+            )
+            curves = [curve for cell in cells if (curve := _curve(folder / "runs" / cell, column)) is not None]
+            lines += [
+                Line(label=agent, x=one.x, y=one.y, colour=colours[agent], faint=len(curves) > 1) for one in curves
+            ]
+            if len(curves) > 1:
+                lines.append(_mean(agent, curves, colours[agent]))
+        if lines:
+            charts.append(
+                Chart(
+                    title=f"Learning against {words.partition(' (')[0]}",
+                    x=words,
+                    y=measure(spec),
+                    lines=lines,
+                    levels=ceilings(spec),
+                    limits=limits(spec),
+                    note="On validation seeds in training. Thin: runs, which may stop when they are good enough. "
+                    "Thick: their mean where all have data, with their range.",
+                )
+            )
+    return charts
+
+
+def _curve(run: Path, column: str) -> _Curve | None:
+    try:
+        progress = read_progress(run)
+    except FileNotFoundError:
+        return None
+    if column not in progress or "eval/value" not in progress:
+        return None
+    points = [(x, y) for x, y in zip(progress[column], progress["eval/value"], strict=True) if math.isfinite(x + y)]
+    return _Curve([float(x) for x, _ in points], [float(y) for _, y in points]) if points else None
+
+
+def _mean(agent: str, curves: Sequence[_Curve], colour: int) -> Line:
+    start, end = max(curve.x[0] for curve in curves), min(curve.x[-1] for curve in curves)
+    grid = np.linspace(start, end, _POINTS) if end > start else np.array([start])
+    values = np.stack([np.interp(grid, curve.x, curve.y) for curve in curves])
+    low, high = values.min(axis=0), values.max(axis=0)
+    return Line(
+        label=agent,
+        x=grid.tolist(),
+        y=values.mean(axis=0).tolist(),
+        low=low.tolist(),
+        high=high.tolist(),
+        colour=colour,
+    )
+
+
+def _spec(row: Row) -> TaskSpec:
+    task = task_class(row["env"])
+    spec: TaskSpec = task.spec(task.make_settings(json.loads(row["test_knobs"])))
+    return spec

@@ -1,0 +1,231 @@
+"""The page of a training run: gathered from its folder, and where something was not measured yet, measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rlmem.evaluation import evaluate_on
+from rlmem.evidence.lesioning import Lesion
+from rlmem.evidence.probe import CueProbe, StateRecorder, probe_states
+from rlmem.evidence.report import measure_memory
+from rlmem.intervention import hidden_cues
+from rlmem.registry import task_class
+from rlmem.report.content import Page, Player, Section, Table, plain
+from rlmem.report.evidence import memory_sections
+from rlmem.report.learning import learning_section
+from rlmem.report.player import Recorder
+from rlmem.run_checkpoints import checkpoint_path
+from rlmem.run_folder import Progress, RunSettings
+from rlmem.seeds import test_seeds, validation_seeds
+from rlmem.toml import read_toml
+from rlmem.training import load_agent
+
+_LOOKED_THROUGH = 20
+"""Test seeds among which those with different cues are looked for."""
+_ENVS = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """What a report of a run is made of.
+
+    Args:
+        folder: The run.
+        settings: Its settings.
+        knobs: At which it is tested and shown.
+        which: Its weights, see :func:`rlmem.training.load_agent`.
+        episodes: Of each measurement.
+        shown: Episodes in the player.
+        size: Of a picture, width and height, pixels.
+
+    Raises:
+        ValueError: If a number is out of bounds.
+    """
+
+    folder: Path
+    settings: RunSettings
+    knobs: Mapping[str, Any]
+    which: str = "best"
+    episodes: int = 200
+    shown: int = 2
+    size: tuple[int, int] = (480, 270)
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise ValueError(f"episodes must be at least 1, got {self.episodes}")
+        if not 1 <= self.shown <= _LOOKED_THROUGH:
+            raise ValueError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
+
+
+def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
+    """Gather all of a run's page.
+
+    Args:
+        report: What of.
+        say: Told what is being done.
+
+    Raises:
+        FileNotFoundError: If the run or its weights are not there.
+        ValueError: If task, knobs or weights do not fit.
+    """
+    settings, width, height = report.settings, *report.size
+    env = gymnasium.make(
+        settings.env, render_mode="rgb_array", camera="both", width=width, height=height, **report.knobs
+    )
+    try:
+        agent = load_agent(report.folder, env, report.which)
+        found, source = _memory(report, agent, say)
+        say("fitting the probe")
+        probe, unread = _probe(report, agent)
+        say("recording episodes")
+        player, missing = _player(report, env, agent, probe)
+    finally:
+        env.close()
+    if unread is not None:
+        missing["the probe's belief"] = unread
+    task = task_class(settings.env)
+    spec = task.spec(task.make_settings(dict(report.knobs)))
+    learning, not_learned = learning_section(report.folder, spec)
+    sections = [*memory_sections(found, spec, source), *([learning] if learning else []), _settings(report)]
+    missing |= not_learned
+    missing |= {f"{what} of the memory measures": why for what, why in found.get("not_measured", {}).items()}
+    if "horizon" not in found and spec.memory_length[1]:
+        missing["the horizon curve"] = f"it takes a while: `rlmem memory {report.folder}` measures it"
+    return Page(
+        title=f"{settings.agent} on {settings.env.rpartition('/')[2]}",
+        subtitle=_lengths(report.knobs),
+        verdict=str(found["verdict"]),
+        facts=_facts(report, agent),
+        player=player,
+        sections=sections,
+        missing=[f"{what}: {why}" for what, why in missing.items()],
+    )
+
+
+def _memory(report: RunReport, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
+    """Return the measures of memory and whence: those of ``rlmem memory`` where it saw these weights and knobs."""
+    path, knobs = report.folder / "memory" / "memory.json", plain(dict(report.knobs))
+    weights = checkpoint_path(report.folder, report.which) if agent.learns else None
+    if path.is_file() and (weights is None or path.stat().st_mtime >= weights.stat().st_mtime):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if plain(found.get("knobs")) == knobs and report.which == "best":
+            return found, f"{found['episodes']} held-out test episodes, as rlmem memory measured them."
+    say("measuring success and lesions")
+    trained = report.settings.knobs.get("memory_length")
+    measured = measure_memory(
+        agent,
+        report.settings.env,
+        knobs=report.knobs,
+        seeds=test_seeds(report.episodes),
+        lengths=(),
+        trained_length=max(trained) if isinstance(trained, (list, tuple)) else trained,
+        num_envs=min(_ENVS, report.episodes),
+    )
+    return plain(measured.as_dict()), f"{report.episodes} held-out test episodes."
+
+
+def _probe(report: RunReport, agent: Any) -> tuple[CueProbe | None, str | None]:
+    """Return the probe fitted on validation episodes, none of which is shown, or why there is none."""
+    recorder = StateRecorder()
+    seeds = validation_seeds(report.episodes)
+    try:
+        evaluate_on(
+            agent,
+            report.settings.env,
+            knobs=report.knobs,
+            seeds=seeds,
+            num_envs=min(_ENVS, report.episodes),
+            intervention=recorder,
+        )
+        return probe_states(recorder), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def _player(report: RunReport, env: Any, agent: Any, probe: CueProbe | None) -> tuple[Player, dict[str, str]]:
+    recorder = Recorder(env, agent, probe, Lesion())
+    episodes = [recorder.episode(seed) for seed in _seeds(env, report.shown)]
+    notes = [
+        "Episodes are the first of the test seeds whose cues differ; none was chosen by its result. The agent takes "
+        "its likeliest action."
+    ]
+    if len(episodes[0].panes) > 1:
+        notes.append(
+            "On the right the same episode is run again, and the hidden state is set to zero once, as the query begins."
+        )
+    if probe is not None:
+        notes.append(
+            f"Belief: a linear probe reads the cue from the hidden state that the agent brings to a step. It is fitted "
+            f"on {report.episodes} other episodes, and says what the state holds, not what the agent uses."
+        )
+    if episodes[0].units:
+        notes.append(
+            "Hidden state: a row a unit, those that move most, each array in the order of its values before the query "
+            "of the first episode, and on a scale of its own."
+        )
+    return Player(episodes=episodes, notes=notes), recorder.missing
+
+
+def _seeds(env: Any, count: int) -> list[int]:
+    """Return the first test seeds with different cues, then the first others."""
+    listed, cues, found = list(test_seeds(_LOOKED_THROUGH)), set(), []
+    for seed in listed:
+        env.reset(seed=seed)
+        cue = hidden_cues(env)
+        key = None if cue is None else str(cue.tolist())
+        if key not in cues:
+            cues.add(key)
+            found.append(seed)
+        if len(found) == count:
+            break
+    return found + [seed for seed in listed if seed not in found][: count - len(found)]
+
+
+def _facts(report: RunReport, agent: Any) -> list[tuple[str, str]]:
+    settings = report.settings
+    facts = [("task", settings.env), ("agent", settings.agent), ("seed of the run", str(settings.seed))]
+    facts.append(("context", str(getattr(agent, "context", "its own"))))
+    if agent.learns:
+        facts.append(("weights", f"{report.which}, after {agent.env_steps:,} control steps"))
+        progress = Progress(report.folder / "progress.csv")
+        steps, seconds = (progress.last(column, 0.0) for column in ("env_steps", "cpu_seconds"))
+        facts.append(("training", f"{steps:,.0f} control steps, {seconds:,.1f} CPU seconds"))
+    path = report.folder / "versions.toml"
+    if path.is_file():
+        versions = read_toml(path)
+        facts.append(("rlmem", str(versions.get("rlmem", ""))))
+        facts.append(("machine", str(versions.get("machine", {}).get("processor", ""))))
+    return [*facts, ("run", str(report.folder))]
+
+
+def _settings(report: RunReport) -> Section:
+    def rows(values: Mapping[str, Any]) -> list[list[str]]:
+        return [[name.replace("_", " "), _said(value)] for name, value in values.items()]
+
+    own = report.settings.agent_settings
+    tables = [Table(title="Task", head=["knob", "value"], rows=rows(report.knobs))]
+    if own:
+        tables.append(Table(title="Agent", head=["setting", "value"], rows=rows(own)))
+    return Section(title="Settings", tables=tables, folded=True)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_said, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _lengths(knobs: Mapping[str, Any]) -> str:
+    words: Sequence[str] = [
+        f"{name.replace('_', ' ')} {' to '.join(map(str, np.atleast_1d(knobs[name]).tolist()))} control steps"
+        for name in ("memory_length", "credit_length")
+        if knobs.get(name) is not None
+    ]
+    return ", ".join(words)
