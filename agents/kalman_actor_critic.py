@@ -22,13 +22,12 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from rlmem.agents.action_law import ActionLaw, make_law
+from rlmem.agents.actor_critic_controller import ActorCriticController
 from rlmem.agents.base import Array
-from rlmem.agents.controller import Controller, ControllerSettings, seeded
+from rlmem.agents.controller import ControllerSettings
 from rlmem.agents.trainee import AdamTrainee, KalmanTrainee, Trainee
 from rlmem.derivatives import DERIVATIVES
 from rlmem.kalman import Gaussian, KalmanSettings
@@ -39,8 +38,6 @@ from rlmem.suggest import unknown
 from rlmem.updates import GradientSettings, Groups
 
 By = Literal["kalman", "adam"]
-_SMALL = 0.01
-"""What the readout's weights are multiplied by before training: the first policy is nearly the same everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,23 +118,19 @@ class KalmanActorCriticSettings(ControllerSettings):
         return GradientSettings(learning_rate=self.learning_rate, max_grad_norm=self.max_grad_norm)
 
 
-class KalmanActorCritic(Controller):
+class KalmanActorCritic(ActorCriticController):
     """A recurrent actor-critic moved by Kalman filters from reward alone. See the module."""
 
     name = "kalman_actor_critic"
     Settings: ClassVar[type[Any]] = KalmanActorCriticSettings
+    small = 0.01
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings: KalmanActorCriticSettings = self.settings
-        shape = self.observation_space.shape
-        assert shape is not None
-        with seeded(self.seed + 1):  # not the actor's weights
-            self.critic_network = self.make_network(shape[0], 1)
         self.actor = self._trainee(self.network, settings.actor_filter)
         self.critic = self._trainee(self.critic_network, settings.critic_filter)
         self._returns = Gaussian(variance=settings.critic_noise)
-        self._rng = np.random.default_rng(self.seed)
         self._moved: dict[str, float] = {}
 
     @property
@@ -145,25 +138,6 @@ class KalmanActorCritic(Controller):
         """T, control steps of each environment in a rollout."""
         steps: int = self.settings.n_steps
         return steps
-
-    def outputs_of(self, action: spaces.Space[Any]) -> int:
-        """Return the outputs of the actor. See :meth:`Controller.outputs_of`."""
-        self.law: ActionLaw = make_law(action, self.settings.deviation)
-        return self.law.size
-
-    def make_network(self, inputs: int, outputs: int) -> Network:
-        """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
-        network = super().make_network(inputs, outputs)
-        with torch.no_grad():
-            network.readout.weight.mul_(_SMALL)
-            network.readout.bias.zero_()
-            if network.skip is not None:
-                network.skip.weight.mul_(_SMALL)
-        return network
-
-    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
-        """Return the likeliest actions, or a draw. See :meth:`Controller.choose`."""
-        return self.law.to_env(self.law.mode(output) if deterministic else self.law.draw(output, self._rng))
 
     def begin(self, num_envs: int) -> None:
         """Start the derivatives of N streams. See :meth:`Controller.begin`."""
@@ -205,15 +179,6 @@ class KalmanActorCritic(Controller):
     def metrics(self) -> dict[str, float]:
         """Return normalised squared innovations, the divergence of the last move, and the like."""
         return self._moved
-
-    def tensors(self) -> dict[str, Any]:
-        """Return the parameters of actor and critic. See :meth:`Agent.tensors`."""
-        return super().tensors() | {"critic": self.critic_network.theta}
-
-    def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back the parameters."""
-        super().restore(tensors)
-        self.critic_network.set_theta(torch.as_tensor(tensors["critic"]))
 
     def stream_state(self) -> dict[str, Any]:
         """Return derivatives, covariances or moments, and the generator. See :meth:`Controller.stream_state`."""

@@ -27,13 +27,12 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from rlmem.agents.action_law import ActionLaw, make_law
+from rlmem.agents.actor_critic_controller import ActorCriticController
 from rlmem.agents.base import Array
-from rlmem.agents.controller import Controller, ControllerSettings, seeded
+from rlmem.agents.controller import ControllerSettings
 from rlmem.derivatives import Carry, make_derivative
 from rlmem.kalman import choose
 from rlmem.kalman.likelihoods import Innovation
@@ -44,8 +43,6 @@ from rlmem.suggest import unknown
 from rlmem.updates import Groups
 
 _DERIVATIVES = ("rtrl", "snap1")
-_SMALL = 0.1
-"""What the readout's weights are multiplied by before training: the first policy is nearly the same everywhere."""
 _LEAST_ERROR = 1e-3
 _POWER_HORIZON = 1_000.0
 """Control steps over which the size of temporal-difference errors is averaged."""
@@ -112,7 +109,7 @@ class _Learner(NamedTuple):
     fisher: FisherState
 
 
-class RTRLActorCritic(Controller):
+class RTRLActorCritic(ActorCriticController):
     """A recurrent actor-critic that learns at every control step from reward alone. See the module."""
 
     name = "rtrl_actor_critic"
@@ -121,44 +118,20 @@ class RTRLActorCritic(Controller):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings: RTRLActorCriticSettings = self.settings
-        shape = self.observation_space.shape
-        assert shape is not None
-        with seeded(self.seed + 1):  # not the actor's weights
-            self.critic_network = self.make_network(shape[0], 1)
         self.derivative = make_derivative(settings.derivative, self.network)
         self.critic_derivative = make_derivative(settings.derivative, self.critic_network)
         self._actor_fisher, self._critic_fisher = self._fisher(self.network), self._fisher(self.critic_network)
         self._actor: _Learner | None = None
         self._critic: _Learner | None = None
-        self._moments = RunningMoments.start(shape[0])
+        self._moments = RunningMoments.start(self.network.input_size)
         self._power = 1.0
         self._kl = math.nan
-        self._rng = np.random.default_rng(self.seed)
-
-    def outputs_of(self, action: spaces.Space[Any]) -> int:
-        """Return the outputs of the actor. See :meth:`Controller.outputs_of`."""
-        self.law: ActionLaw = make_law(action, self.settings.deviation)
-        return self.law.size
-
-    def make_network(self, inputs: int, outputs: int) -> Network:
-        """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
-        network = super().make_network(inputs, outputs)
-        with torch.no_grad():
-            network.readout.weight.mul_(_SMALL)
-            network.readout.bias.zero_()
-            if network.skip is not None:
-                network.skip.weight.mul_(_SMALL)
-        return network
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Act on what is seen, scaled by the moments so far. See :meth:`Agent.predict`."""
         return super().predict(self._moments.scaled(_wide(observation)), state, episode_start, deterministic)
-
-    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
-        """Return the likeliest actions, or a draw. See :meth:`Controller.choose`."""
-        return self.law.to_env(self.law.mode(output) if deterministic else self.law.draw(output, self._rng))
 
     def begin(self, num_envs: int) -> None:
         """Start traces and derivatives of N streams; what is known of the Fisher information stays."""
@@ -197,12 +170,11 @@ class RTRLActorCritic(Controller):
             "mean": self._moments.mean,
             "squares": self._moments.squares,
         }
-        return super().tensors() | {"critic": self.critic_network.theta} | moments
+        return super().tensors() | moments
 
     def restore(self, tensors: dict[str, Array]) -> None:
         """Take back parameters and moments."""
         super().restore(tensors)
-        self.critic_network.set_theta(torch.as_tensor(tensors["critic"]))
         self._moments = RunningMoments(float(tensors["count"][0]), tensors["mean"].copy(), tensors["squares"].copy())
 
     def stream_state(self) -> dict[str, Any]:
