@@ -95,7 +95,7 @@ function drawLines(chart, plot, width) {
   svg("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }, root);
   const measured = [...new Set(xs)].sort((a, b) => a - b);
   let free = -Infinity;
-  for (const tick of chart.logarithmic ? measured : ticks(left, right, Math.max(3, Math.floor(width / 90)))) {
+  for (const tick of chart.logarithmic ? measured : ticks(left, right, Math.max(4, Math.floor(width / 90)))) {
     svg("line", { class: "axis", x1: x(tick), x2: x(tick), y1: box.bottom, y2: box.bottom + 4 }, root);
     if (x(tick) < free) continue;
     svg("text", { x: x(tick), y: box.bottom + 18, "text-anchor": "middle" }, root, short(tick));

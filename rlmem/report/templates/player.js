@@ -165,7 +165,8 @@ class PaneView {
     if (video && video.readyState >= 2) this.picture.getContext("2d").drawImage(video, 0, tall * this.number, wide, tall, 0, 0, wide, tall);
     const lesioned = pane.lesion !== null && frame >= pane.lesion;
     const phase = pane.phase[frame] ?? "over";
-    this.phase.now.textContent = lesioned ? `${phase}, state was zeroed` : phase;
+    const cue = episode.cue ? [`cue ${episode.cue.split(" (")[0]}`] : [];
+    this.phase.now.textContent = [phase, ...cue, ...(lesioned ? ["state was zeroed"] : [])].join(" · ");
     if (this.belief) tell(this.belief, episode.classes, pane.belief[frame], (value) => `${Math.round(100 * value)} %`);
     const action = pane.action[frame];
     if (typeof action === "string") this.action.now.textContent = action; else tell(this.action, episode.actions, action, signed);
