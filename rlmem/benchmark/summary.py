@@ -176,7 +176,7 @@ def _footer(rows: Sequence[Row]) -> str:
     seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
     few = max(seeds.values()) < FEW
     note = f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.\n\n" * few
-    taught = {row["agent"]: row["information"] for row in rows if row["information"] not in _PLAIN}
+    taught = {row["agent"]: row["information"] for row in rows if row.get("information", "reward") not in _PLAIN}
     if taught:
         note += "Not by reward alone: " + ", ".join(f"{agent} ({what})" for agent, what in taught.items()) + ".\n\n"
     versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
