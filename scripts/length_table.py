@@ -1,6 +1,7 @@
 """Print the results of ``scripts/length_study.py`` as a Markdown table.
 
 python scripts/length_table.py --results benchmarks/results/t_maze_lengths.csv
+python scripts/length_table.py --results benchmarks/results/t_maze_cells.csv --by-cell
 """
 
 from __future__ import annotations
@@ -22,13 +23,38 @@ class Options:
 
     Args:
         results: CSV file of ``scripts/length_study.py``.
+        by_cell: One row for each cell, one column for each length and robot.
     """
 
     results: Path = Path("benchmarks/results/t_maze_lengths.csv")
+    by_cell: bool = False
+
+
+def by_cell(rows: list[dict[str, str]]) -> str:
+    """Return a table of cells against lengths and robots: runs solved, and medians of env steps and CPU seconds."""
+    cells = dict.fromkeys(row["cell"] for row in rows)
+    columns = sorted({(int(row["memory_length"]), row["robot"] != "planar", row["robot"]) for row in rows})
+    lines = ["| cell | " + " | ".join(f"{length:,}, {robot}" for length, _, robot in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for cell in cells:
+        shown = [cell]
+        for length, _, robot in columns:
+            own = [r for r in rows if (r["cell"], int(r["memory_length"]), r["robot"]) == (cell, length, robot)]
+            solved = sum(float(row["test_success"]) >= SOLVED for row in own)
+            steps, cpu = (
+                median(float(row[name]) for row in own) if own else 0 for name in ("env_steps", "cpu_seconds")
+            )
+            shown.append(f"{solved} of {len(own)}: {steps / 1e3:,.0f}k, {cpu:.1f} s" if own else "")
+        lines.append("| " + " | ".join(shown) + " |")
+    return "\n".join(lines)
 
 
 def main(options: Options) -> None:
     """Print one row for each agent, cell, robot, kind of training and length."""
+    if options.by_cell:
+        with options.results.open(newline="", encoding="utf-8") as file:
+            print(by_cell(list(csv.DictReader(file))))
+        return
     groups = defaultdict(list)
     with options.results.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

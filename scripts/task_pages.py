@@ -31,7 +31,7 @@ from rlmem.spec import TaskSpec
 from rlmem.training import agent_for
 
 WIDTH, HEIGHT = 480, 360
-CLIP_WIDTH, CLIP_FRAMES = 360, 90
+CLIP_WIDTH, CLIP_FRAMES, LONGEST = 360, 90, 180
 COLUMNS = 5
 TILE = (288, 216)
 
@@ -53,8 +53,8 @@ class Options:
     sheet: Path = Path("docs/tasks.png")
 
 
-def film(name: str, out: Path, stride: int | None) -> None:
-    """Write the clip of a task: its expert, on a validation seed, every so many frames where there are no phases."""
+def film(name: str, out: Path, longest: int) -> None:
+    """Write the clip of a task: its expert, on a validation seed, for so many control steps at most."""
     env = gymnasium.make(f"{NAMESPACE}/{name}", render_mode="rgb_array", width=WIDTH, height=HEIGHT, camera="behind")
     vector = gymnasium.make_vec(f"{NAMESPACE}/{name}", num_envs=1)
     expert = agent_for(agent_class("expert"), agent_class("expert").Settings(), vector)
@@ -63,7 +63,7 @@ def film(name: str, out: Path, stride: int | None) -> None:
     seed = int(validation_seeds(1)[0])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        record(env, expert, path, seeds=seed, stride=stride, cue_seconds=0.6, result_seconds=0.8)
+        record(env, expert, path, seeds=seed, max_steps=longest, cue_seconds=0.6, result_seconds=0.8)
         frames = list(read(path))
     env.close()
     every = -(-len(frames) // CLIP_FRAMES)
@@ -82,11 +82,11 @@ def read(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
 
 
-def photograph(name: str, out: Path) -> int | None:
+def photograph(name: str, out: Path) -> int:
     """Write a picture without words: the cue, and the expert's query half done.
 
     Returns:
-        Every how many steps a clip should show one, where the task has no phases to go by.
+        Control steps that a clip should show: the whole episode, or the beginning of one without a cue.
     """
     env = gymnasium.make(f"{NAMESPACE}/{name}", render_mode="rgb_array", width=WIDTH, height=HEIGHT, camera="behind")
     inner: Any = env.unwrapped
@@ -114,7 +114,7 @@ def photograph(name: str, out: Path) -> int | None:
         out / f"{name}.png", optimize=True
     )
     env.close()
-    return None if phases[0] else max(1, len(phases) // CLIP_FRAMES)
+    return len(phases) if phases[0] == "cue" else min(len(phases), LONGEST)
 
 
 def page(name: str) -> str:
