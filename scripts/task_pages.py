@@ -44,13 +44,13 @@ class Options:
         out: Folder of the pages.
         only: Ids of tasks; all of them if there are none.
         text: Write pages without making pictures anew.
-        sheet: File of the contact sheet.
+        sheet: File of the contact sheet, WebP.
     """
 
     out: Path = Path("docs/tasks")
     only: tuple[str, ...] = ()
     text: bool = False
-    sheet: Path = Path("docs/tasks.png")
+    sheet: Path = Path("docs/tasks.webp")
 
 
 def film(name: str, out: Path, longest: int) -> None:
@@ -176,7 +176,7 @@ def index() -> str:
         "",
         "Written by `python scripts/task_pages.py` from the docstrings and specs of the tasks.",
         "",
-        "![All tasks](../tasks.png)",
+        "![All tasks](../tasks.webp)",
         "",
         "| task | memory | bits | without memory | oracle |",
         "|---|---|---|---|---|",
@@ -210,7 +210,7 @@ def contact_sheet(out: Path, path: Path) -> None:
         right = picture.crop((picture.width - WIDTH, 0, picture.width, picture.height))
         sheet.paste(right.resize(TILE, Image.Resampling.LANCZOS), (x, y))
         draw.text((x + width / 2, y + height + 4), name.removesuffix("-v0"), "black", font, anchor="mt")
-    sheet.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    sheet.save(path, quality=88, method=6)
 
 
 def main(options: Options) -> None:
