@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -152,7 +153,11 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     long = tmp_path / "long.toml"
     long.write_text(SUITE.replace("seeds = 2", "seeds = 200"))
     command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(long), "--out", str(tmp_path), "--processes", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as stopped:
+    # a test run in the background of a shell ignores Ctrl-C, and so would all that it starts
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listening
+    ) as stopped:
         until(lambda: (tmp_path / "results.csv").exists(), 300.0)
         stopped.send_signal(signal.SIGINT)
         said, _ = stopped.communicate(timeout=400)  # 2 s on a quiet machine, 11 s under four times its load
