@@ -40,6 +40,8 @@ SPACE: dict[str, Log | tuple[Any, ...]] = {
     "shared": (False, True),
 }
 """What is tried of each hyperparameter, for every agent that has it."""
+_AROUND = 4.0
+"""How far about its default a number is tried, for agents whose default lies outside the space."""
 KNOBS: dict[str, dict[str, tuple[Any, ...]]] = {
     "TMaze-v0": {"shortest": (5,)},
     "TMazeActive-v0": {"shortest": (1, 5)},
@@ -189,7 +191,9 @@ class Problem:
 def _fitting(values: Log | tuple[Any, ...], plain: Any, hint: Any) -> Log | tuple[Any, ...]:
     """Return what is tried of a hyperparameter, with its default, without what is not of its type."""
     if isinstance(values, Log):
-        return values
+        if values.low <= plain <= values.high:
+            return values
+        return Log(plain / _AROUND, plain * _AROUND)
     return tuple(dict.fromkeys([plain, *(value for value in values if fits(value, hint))]))
 
 
