@@ -5,10 +5,10 @@ and the gradient of the value are known in full at every step, however long ago 
 both to the rewards that follow, and each temporal-difference error moves both networks at once. Memory and time a step
 do not depend on the length of an episode.
 
-The steps are natural ones: along F^-1 of the trace, with F a running mean of the Fisher information. Plain gradients,
-also with Adam or with bounded steps, stay at chance where a cue must be remembered: what is seen at the query is some
-twenty times the mark that the cue has left in an untrained cell, and the policy drifts to one answer at random before
-it has learnt to tell the cues apart. Observations are scaled by their running moments.
+The steps are natural ones: along F^-1 of the trace, with F a running mean of the Fisher information. What is seen at
+the query is many times the mark that a cue has left in an untrained cell, so that a policy moved by plain gradients
+drifts to one answer at random before it has learnt to tell the cues apart. Observations are scaled by their running
+moments.
 
 Sources: Williams and Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Neural
 Computation 1(2), 1989 (RTRL); Sutton and Barto, "Reinforcement Learning", 2nd edition, 2018, section 13.6 (actor-critic
