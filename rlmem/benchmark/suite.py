@@ -37,6 +37,7 @@ from rlmem.suggest import unknown
 from rlmem.toml import read_toml
 from rlmem.tuned import tuned_settings
 
+_PRESETS = ("quick", "tasks", "standard", "full")
 _LENGTHS = ("memory_length", "credit_length")
 
 
@@ -51,10 +52,11 @@ class SuiteTask:
         test: Knob -> values at which each trained agent is tested, their product where there are several. Empty: as
             trained; where training draws from a range of lengths: at the longest.
         steps: Control steps of training, instead of the suite's.
+        eval_every: Control steps between evaluations, instead of the suite's: long episodes make them dear.
         agents: Labels of the agents that run on it; empty: all.
 
     Raises:
-        ValueError: If the task or a knob does not exist, or a knob cannot have a value.
+        ValueError: If the task or a knob does not exist, a knob cannot have a value, or a number is less than 1.
     """
 
     env: str
@@ -62,9 +64,14 @@ class SuiteTask:
     grid: dict[str, list[Any]] = field(default_factory=dict)
     test: dict[str, list[Any]] = field(default_factory=dict)
     steps: int | None = None
+    eval_every: int | None = None
     agents: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for name in ("steps", "eval_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} of a task must be at least 1, got {value}")
         object.__setattr__(self, "env", canonical_id(self.env))
         for part in ("grid", "test"):
             for knob, values in getattr(self, part).items():
@@ -97,6 +104,7 @@ class SuiteAgent:
         settings: Hyperparameters that are not the agent's defaults.
         tuned: Start from the settings found by tuning, where there are any that fit.
         steps: Control steps of training, instead of the task's or the suite's.
+        seeds: Runs, instead of the suite's.
 
     Raises:
         ValueError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
@@ -108,8 +116,11 @@ class SuiteAgent:
     settings: dict[str, Any] = field(default_factory=dict)
     tuned: bool = False
     steps: int | None = None
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
         if bool(self.agent) == bool(self.policy):
             raise ValueError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
         if self.policy and (self.settings or self.tuned):
@@ -178,13 +189,16 @@ class Suite:
         """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
         cells = [
             self._cell(task, training, agent, seed)
-            for seed in range(self.seeds)
+            for seed in range(max(self.seeds, *(agent.seeds or 1 for agent in self.agent)))
             for task in self.task
             for training in task.trainings()
             for agent in self.agent
-            if (not task.agents or agent.label in task.agents) and (seed == 0 or _learns(agent))
+            if (not task.agents or agent.label in task.agents) and seed < self._runs(agent)
         ]
         return list({cell.key: cell for cell in cells}.values())
+
+    def _runs(self, agent: SuiteAgent) -> int:
+        return (agent.seeds or self.seeds) if _learns(agent) else 1
 
     def _cell(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Cell:
         found = tuned_settings(agent.agent, task.env) if agent.tuned else None
@@ -196,7 +210,7 @@ class Suite:
             seed=seed,
             steps=agent.steps or task.steps or self.steps,
             envs=self.envs,
-            eval_every=self.eval_every,
+            eval_every=task.eval_every or self.eval_every,
             eval_episodes=self.eval_episodes,
             stop_at=self.stop_at,
             knobs=run["knobs"],
@@ -216,9 +230,9 @@ class Suite:
 
 
 def presets() -> dict[str, Path]:
-    """Return the suites that come with the package, by name."""
+    """Return the suites that come with the package, by name, those of few runs first."""
     folder = Path(str(files("rlmem.benchmark"))) / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: len(path.read_bytes()))}
+    return {name: folder / f"{name}.toml" for name in _PRESETS}
 
 
 def read_suite(name: str) -> Suite:

@@ -21,6 +21,15 @@ def test_each_agent_that_learns_runs_on_each_place_of_the_grid_with_each_seed():
     assert len({cell.key for cell in cells}) == len(cells)
 
 
+def test_an_agent_may_have_its_own_number_of_runs():
+    agents = [{"agent": "ppo", "seeds": 1}, {"agent": "recurrent_ppo"}, {"agent": "recurrent_a2c", "seeds": 3}]
+    cells = suite_from(PLAIN | {"agent": agents}).cells()
+    assert [(cell.label, cell.settings.seed) for cell in cells] == [
+        ("ppo", 0), ("recurrent_ppo", 0), ("recurrent_a2c", 0), ("recurrent_ppo", 1), ("recurrent_a2c", 1),
+        ("recurrent_a2c", 2),
+    ]  # fmt: skip
+
+
 def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
     (cell, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": {"memory_length": [5, 30]}}]}).cells()
     assert cell.tests[0]["memory_length"] == 30
@@ -55,8 +64,9 @@ def test_presets_are_right_and_cheap_ones_come_first(name):
         assert agent_class(agent.agent)
 
 
-def test_quick_standard_and_full_come_with_the_package():
-    assert list(presets()) == ["quick", "standard", "full"]
+def test_presets_are_the_files_of_the_package_and_few_runs_come_first():
+    folder = presets()["quick"].parent
+    assert sorted(folder.glob("*.toml")) == sorted(presets().values())
     sizes = [len(read_suite(name).cells()) for name in presets()]
     assert sizes == sorted(sizes)
 
@@ -77,6 +87,7 @@ def test_quick_standard_and_full_come_with_the_package():
         ({"task": [{"env": "TMaze-v0", "test": {"memory_length": [0]}}]}, "from 1 to 10000"),
         ({"task": [{"env": "TMaze-v0", "agents": ["pp"]}]}, "Did you mean 'ppo'"),
         ({"agent": [{"agent": "ppo"}, {"agent": "ppo"}]}, "two agents have the label 'ppo'"),
+        ({"agent": [{"agent": "ppo", "seeds": 0}]}, "seeds must be at least 1"),
         ({"agent": [{"agent": "pppo"}]}, "Did you mean 'ppo'"),
         ({"agent": [{"label": "x"}]}, "names an agent of this package"),
         ({"agent": [{"agent": "ppo", "settings": {"gama": 1}}]}, "Did you mean 'gamma'"),
