@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 """Okabe and Ito's colours, which colour-blind readers can tell apart (yellow, too pale for lines, darkened)."""
-_STYLES = ("-", "--", ":")
+STYLES = ("-", "--", ":")
 """Beyond eight lines, colours come again with another style."""
 
 LABELS = {
@@ -128,7 +128,7 @@ def _line(label: str, run: Run, x: str, y: str) -> tuple[Floats, Floats]:
 
 def _draw(panel: Axes, label: str, lines: list[tuple[Floats, Floats]], number: int, band: str) -> None:
     """Draw the runs of one label."""
-    colour, style = COLOURS[number % len(COLOURS)], _STYLES[number // len(COLOURS) % len(_STYLES)]
+    colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
     if len(lines) == 1:
         across, up = lines[0]
         panel.plot(across, up, style, color=colour, label=label, linewidth=2.0, marker="o" if len(up) == 1 else None)

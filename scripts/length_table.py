@@ -49,29 +49,32 @@ def by_cell(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def main(options: Options) -> None:
-    """Print one row for each agent, cell, robot, kind of training and length."""
-    if options.by_cell:
-        with options.results.open(newline="", encoding="utf-8") as file:
-            print(by_cell(list(csv.DictReader(file))))
-        return
+def by_length(rows: list[dict[str, str]]) -> str:
+    """Return a table with one row for each agent, cell, robot, kind of training and length."""
     groups = defaultdict(list)
-    with options.results.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            key = (row["agent"], row["cell"], row["init"], row["training"], int(row["memory_length"]), row["robot"])
-            groups[key].append(row)
-    print("| agent | cell | init | trained on | memory length | robot | solved | test success | env steps | CPU s |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for (agent, cell, init, training, length, robot), rows in sorted(groups.items()):
-        successes = [float(row["test_success"]) for row in rows]
+    for row in rows:
+        key = (row["agent"], row["cell"], row["init"], row["training"], int(row["memory_length"]), row["robot"])
+        groups[key].append(row)
+    lines = ["| agent | cell | init | trained on | memory length | robot | solved | test success | env steps | CPU s |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
+    for (agent, cell, init, training, length, robot), own in sorted(groups.items()):
+        successes = [float(row["test_success"]) for row in own]
         solved = sum(value >= SOLVED for value in successes)
-        steps, cpu = ([float(row[name]) for row in rows] for name in ("env_steps", "cpu_seconds"))
+        steps, cpu = ([float(row[name]) for row in own] for name in ("env_steps", "cpu_seconds"))
         trained = f"5 to {length}" if training == "range" else str(length)
-        print(
-            f"| {agent} | {cell} | {init} | {trained} | {length} | {robot} | {solved} of {len(rows)} "
-            f"| {sum(successes) / len(rows):.3f} (least {min(successes):.3f}) "
+        lines.append(
+            f"| {agent} | {cell} | {init} | {trained} | {length} | {robot} | {solved} of {len(own)} "
+            f"| {sum(successes) / len(own):.3f} (least {min(successes):.3f}) "
             f"| {median(steps):,.0f} (most {max(steps):,.0f}) | {median(cpu):.1f} (most {max(cpu):.1f}) |"
         )
+    return "\n".join(lines)
+
+
+def main(options: Options) -> None:
+    """Print the table."""
+    with options.results.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    print(by_cell(rows) if options.by_cell else by_length(rows))
 
 
 if __name__ == "__main__":

@@ -16,20 +16,24 @@ from rlmem.evidence.plots import Curve, plot_curves, plot_heat_map, plot_profile
 from rlmem.registry import task_class
 from rlmem.statistics import performance_profile
 
-_MOST = 8
-"""Lines in a figure."""
+_MOST = 16
+"""Lines in a figure: eight colours in two styles."""
 _AXIS = 2
 """Different lengths along each axis that make a map."""
 
 
-def write_figures(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
+def write_figures(
+    rows: Sequence[Mapping[str, str]], folder: Path, kinds: Sequence[str] = ("profiles", "horizons", "maps")
+) -> list[Path]:
     """Draw what the rows allow and return the files.
 
     Args:
         rows: Of the table.
         folder: Where to; it exists.
+        kinds: Of figures.
     """
-    return [*_profiles(rows, folder), *_horizons(rows, folder), *_maps(rows, folder)]
+    draw = {"profiles": _profiles, "horizons": _horizons, "maps": _maps}
+    return [path for kind in kinds for path in draw[kind](rows, folder)]
 
 
 def _profiles(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:

@@ -51,7 +51,7 @@ def summary(rows: Sequence[Row], title: str) -> str:
         parts.append(f"## {task}")
         here = [test for test in tests if test.task == task]
         parts += [_test_table([row for row in rows if (row["task"], row["test"]) == test], test) for test in here]
-    parts += [part for part in (_overall(rows, tests), _horizons(rows), _footer(rows)) if part]
+    parts += [part for part in (_overall(rows, tests), horizon_tables(rows), _footer(rows)) if part]
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,6 +67,21 @@ def run_interval(rows: Sequence[Row], column: str) -> Estimate:
     if len(values) > 1:
         return interquartile_interval({"runs": values})
     return Estimate(values[0], float(rows[0]["low"]), float(rows[0]["high"]))
+
+
+def score_interval(rows: Sequence[Row]) -> Estimate:
+    """Return the interquartile mean of the memory score with its interval: of runs, or where there is one of episodes.
+
+    It is not a number where the task has no memory score.
+    """
+    values = runs_of(rows, "memory_score")
+    if not values:
+        return Estimate(math.nan, math.nan, math.nan)
+    if len(values) > 1:
+        return interquartile_interval({"runs": values})
+    floor, oracle = float(rows[0]["memoryless"]), float(rows[0]["oracle"])
+    low, high = ((float(rows[0][end]) - floor) / (oracle - floor) for end in ("low", "high"))
+    return Estimate(values[0], low, high)
 
 
 def memory_scores(rows: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
@@ -122,7 +137,7 @@ def _test_table(rows: Sequence[Row], test: Test) -> str:
             ]
         )
     name = f"tested at {test.name}" if test.name else "tested as trained"
-    return f"**{name}** ({ceilings})\n\n{_markdown(table)}"
+    return f"**{name}** ({ceilings})\n\n{markdown_table(table)}"
 
 
 def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> str:
@@ -144,10 +159,11 @@ def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> str:
         table.append(line)
     left_out = [agent for agent in scores if agent not in agents]
     note = f"\n\nNot on all tasks yet: {', '.join(left_out)}." if left_out else ""
-    return f"## All tasks together\n\n{_markdown(table)}{note}"
+    return f"## All tasks together\n\n{markdown_table(table)}{note}"
 
 
-def _horizons(rows: Sequence[Row]) -> str:
+def horizon_tables(rows: Sequence[Row]) -> str:
+    """Return L50 and L90 of each agent in Markdown, for tasks tested at several lengths; empty where there is none."""
     parts = []
     for task, agents in horizon_groups(rows).items():
         table = [["agent", "runs", "L50", "L90"], ["---"] * 4]
@@ -156,7 +172,7 @@ def _horizons(rows: Sequence[Row]) -> str:
             scores = np.array([runs_of(found, "memory_score")[:runs] for found in lengths.values()])
             at = [length_in_words(length_at(list(lengths), scores, level), list(lengths)) for level in (0.5, 0.9)]
             table.append([agent, str(runs), *at])
-        parts.append(f"**{task}**\n\n{_markdown(table)}")
+        parts.append(f"**{task}**\n\n{markdown_table(table)}")
     if not parts:
         return ""
     said = "Memory length (control steps) at which the memory score has fallen to 0.5 and to 0.9."
@@ -183,7 +199,8 @@ def _footer(rows: Sequence[Row]) -> str:
     return f"{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
 
 
-def _markdown(table: Sequence[Sequence[str]]) -> str:
+def markdown_table(table: Sequence[Sequence[str]]) -> str:
+    """Return rows as a Markdown table, columns aligned; a row of ``"---"`` follows the head."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = []
     for row in table:

@@ -56,15 +56,7 @@ class ResultsTable:
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add all rows of a run, or, if the process is killed, none."""
         self.rows += [{name: _plain(value) for name, value in row.items()} for row in rows]
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-
-        def write(temporary: Path) -> None:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns, restval="")
-                writer.writeheader()
-                writer.writerows(self.rows)
-
-        write_atomically(self.path, write)
+        write_rows(self.path, self.rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -81,6 +73,32 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         if "cell" not in row:
             raise ValueError(f"{path} is not the table of a benchmark: it has no column 'cell'")
     return rows
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table, all of it or, if the process is killed, nothing."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Return the rows of several tables; of a run that is in several, those of the last.
+
+    Raises:
+        ValueError: If a file is not the table of a benchmark.
+    """
+    found: dict[str, list[dict[str, str]]] = {}
+    for path in paths:
+        rows = read_rows(path)
+        found |= {cell: [row for row in rows if row["cell"] == cell] for cell in dict.fromkeys(r["cell"] for r in rows)}
+    return [row for rows in found.values() for row in rows]
 
 
 def _plain(value: Any) -> str:

@@ -17,12 +17,13 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from rlmem.evidence.capacity import HeatMap
-from rlmem.plots import COLOURS
+from rlmem.plots import COLOURS, STYLES
 from rlmem.spec import TaskSpec
 from rlmem.statistics import Profile
 from rlmem.video import checked_path, replacing
 
-_MARKERS = "osD^vPX*"
+MARKERS = "osD^vPX*"
+"""Of the lines of a figure, which so differ in more than colour."""
 
 
 class Curve(NamedTuple):
@@ -89,11 +90,11 @@ def plot_heat_map(found: HeatMap, path: str | Path, *, x: str, y: str, title: st
 
 
 def draw_curve(axes: Axes, curve: Curve, number: int, label: str, marker: str | None = None) -> None:
-    """Draw a line with its band in the colour of its number."""
-    colour = COLOURS[number % len(COLOURS)]
-    sign = _MARKERS[number % len(_MARKERS)] if marker is None else marker
+    """Draw a line with its band in the colour of its number; beyond eight, colours come again with another style."""
+    colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
+    sign = MARKERS[number % len(MARKERS)] if marker is None else marker
     axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(curve.x, curve.y, color=colour, linewidth=2.0, marker=sign, markersize=4.5, label=label or None)
+    axes.plot(curve.x, curve.y, style, color=colour, linewidth=2.0, marker=sign, markersize=4.5, label=label or None)
 
 
 def ceilings(axes: Axes, spec: TaskSpec | None, *, vertical: bool = False) -> None:

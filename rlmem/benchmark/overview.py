@@ -1,0 +1,201 @@
+"""Agents of a benchmark side by side over all their tests: scores, who improves on whom, how lengths generalise.
+
+It holds for a table that is not finished too: what is there is shown, and agents are compared where both were run.
+
+Axes: R runs (seeds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rlmem.benchmark.summary import Row, complete_agents, horizon_groups, memory_scores, runs_of, score_interval
+from rlmem.evidence.plots import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
+from rlmem.plots import COLOURS
+from rlmem.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
+
+_AGENTS_A_ROW = 4
+"""Panels beside each other."""
+
+
+class Overall(NamedTuple):
+    """An agent over all tests that have a memory score."""
+
+    agent: str
+    score: Estimate
+    """Interquartile mean of the memory score, with its stratified-bootstrap interval."""
+    improves: Estimate | None
+    """Probability that a run scores higher than one of the baseline; None of the baseline itself, and without one."""
+    several: bool
+    """Whether a test has several runs, so that intervals say something."""
+
+
+def overall(rows: Sequence[Row], baseline: str = "") -> list[Overall]:
+    """Return the agents that were tested on all tests that any was tested on, best first.
+
+    Args:
+        rows: Of the table.
+        baseline: Label of the agent that the others are compared with, over the tests that both have.
+    """
+    scores, found = memory_scores(rows), []
+    for agent in complete_agents(scores):
+        better = None
+        if agent != baseline and (common := set(scores[agent]) & set(scores.get(baseline, {}))):
+            ours, theirs = ({test: scores[name][test] for test in sorted(common)} for name in (agent, baseline))
+            better = probability_of_improvement(ours, theirs)
+        several = max(map(len, scores[agent].values())) > 1
+        found.append(Overall(agent, interquartile_interval(scores[agent]), better, several))
+    return sorted(found, key=lambda one: -one.score.value)
+
+
+def plot_scores(found: Sequence[Overall], path: Path) -> None:
+    """Draw each agent's memory score over all tests with its interval."""
+    values = {one.agent: one.score for one in found}
+    axes = _forest(values, path.stem, "memory score over all tests (0: without memory, 1: oracle)")
+    axes.axvline(0.0, color="0.35", linestyle="--", linewidth=1.2, zorder=1)
+    axes.axvline(1.0, color="0.35", linestyle=":", linewidth=1.2, zorder=1)
+    low = min(0.0, *(part for one in values.values() for part in one))
+    axes.set_xlim(low - 0.06, 1.18)
+    _save(axes, path)
+
+
+def plot_improvement(found: Sequence[Overall], baseline: str, path: Path) -> None:
+    """Draw how probably a run of each agent scores higher than a run of the baseline."""
+    values = {one.agent: one.improves for one in found if one.improves is not None}
+    axes = _forest(values, path.stem, f"probability that a run scores higher\nthan a run of {baseline}")
+    axes.axvline(0.5, color="0.35", linestyle="--", linewidth=1.2, zorder=1)
+    axes.set_xlim(-0.06, 1.18)
+    axes.set_xticks(np.linspace(0.0, 1.0, 6))
+    _save(axes, path)
+
+
+def plot_matrix(rows: Sequence[Row], path: Path) -> None:
+    """Draw the memory score (interquartile mean over runs) of each agent in each test; empty where it was not run."""
+    scores = memory_scores(rows)
+    tests = list(dict.fromkeys(test for agent in scores.values() for test in agent))
+    agents = list(scores)
+    values = np.full((len(agents), len(tests)), np.nan)
+    for place in np.ndindex(values.shape):
+        runs = scores[agents[place[0]]].get(tests[place[1]])
+        if runs:
+            values[place] = interquartile_mean(runs)
+    figure = Figure(figsize=(3.6 + 0.62 * len(tests), 2.4 + 0.34 * len(agents)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        if np.isfinite(value):
+            colour = "black" if value > 0.6 else "white"
+            said = f"{value:.2f}".replace("-0.00", "0.00")
+            axes.annotate(said, (column, row), ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(tests)), [_short(test) for test in tests], rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(len(agents)), agents, fontsize=9)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="memory score", shrink=0.8)
+    save(figure, path)
+
+
+def plot_generalisation(rows: Sequence[Row], path: Path) -> bool:
+    """Draw memory score against the memory length it was tested at, a panel for each agent, a line for each task.
+
+    Returns:
+        Whether there was something to draw: a task tested at three lengths or more.
+    """
+    groups = horizon_groups(rows)
+    agents = list(dict.fromkeys(agent for found in groups.values() for agent in found))
+    if not agents:
+        return False
+    columns = min(_AGENTS_A_ROW, len(agents))
+    lines = -(-len(agents) // columns)
+    figure = Figure(figsize=(0.8 + 3.0 * columns, 0.9 + 2.3 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    lengths = sorted({float(n) for found in groups.values() for one in found.values() for n in one})
+    for axes, agent in zip(grid.ravel(), agents, strict=False):
+        for number, found in enumerate(groups.values()):
+            if agent in found:
+                y, low, high = zip(*(score_interval(runs) for runs in found[agent].values()), strict=True)
+                draw_curve(axes, Curve(list(found[agent]), y, low, high), number, "")
+        level_line(axes, 0.0, "")
+        level_line(axes, 1.0, "", ":")
+        length_axis(axes, lengths)
+        axes.set_ylim(-0.35, 1.12)
+        axes.set_xlabel("")
+        axes.set_title(agent, fontsize=10)
+        plain(axes)
+    for axes in grid.ravel()[len(agents) :]:
+        axes.set_visible(False)
+    figure.supxlabel("memory length in the test (control steps)", fontsize=10)
+    figure.supylabel("memory score (0: without memory, 1: oracle)", fontsize=10)
+    handles = [
+        Line2D([], [], color=COLOURS[n % len(COLOURS)], marker=MARKERS[n % len(MARKERS)], label=_short(task))
+        for n, task in enumerate(groups)
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, title="trained on")
+    save(figure, path)
+    return True
+
+
+def memoryless_when_lesioned(rows: Sequence[Row]) -> tuple[int, int] | None:
+    """Return in how many runs the agent with its state zeroed is not above the ceiling, and of how many; or None."""
+    runs = [row for row in rows if row.get("lesioned_low", "") != "" and math.isfinite(float(row["lesioned_low"]))]
+    if not runs:
+        return None
+    return sum(float(row["lesioned_low"]) <= float(row["memoryless"]) for row in runs), len(runs)
+
+
+def solved(rows: Sequence[Row], score: float = 0.9) -> bool:
+    """Return whether the interquartile mean of the memory score is at least so high."""
+    scores = runs_of(rows, "memory_score")
+    return bool(scores) and interquartile_mean(scores) >= score
+
+
+def _forest(values: Mapping[str, Estimate], name: str, x: str) -> Axes:
+    """Draw a mark with an interval for each label, the first on top."""
+    if not values:
+        raise ValueError(f"there is nothing to draw in {name}")
+    figure = Figure(figsize=(7.2, 1.3 + 0.36 * len(values)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Axes = figure.subplots()
+    for place, one in enumerate(values.values()):
+        axes.plot([one.low, one.high], [place, place], color=COLOURS[0], linewidth=2.4, alpha=0.55)
+        axes.plot([one.value], [place], "o", color=COLOURS[0], markersize=6)
+        axes.annotate(
+            f"{one.value:.2f}",
+            (1.0, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_yticks(range(len(values)), list(values), fontsize=9)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_xlabel(x)
+    plain(axes)
+    axes.grid(axis="y", visible=False)
+    return axes
+
+
+def _save(axes: Axes, path: Path) -> None:
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    save(figure, path)
+
+
+def _short(test: str) -> str:
+    """Return a test in fewer words: what all tasks of the suites say of themselves is left out."""
+    for word, said in ((", robot planar", ""), ("memory_length ", ""), (" / ", " at "), ("-v0", "")):
+        test = test.replace(word, said)
+    return test.removesuffix(" at ")
