@@ -36,6 +36,7 @@ TASKS: dict[str, str] = {
     "HalfCheetahVelocity-v0": "rlmem.envs.locomotion.walkers:HalfCheetahVelocity",
     "AntPosition-v0": "rlmem.envs.locomotion.walkers:AntPosition",
     "AntVelocity-v0": "rlmem.envs.locomotion.walkers:AntVelocity",
+    "HiddenPayload-v0": "rlmem.envs.table.hidden_payload:HiddenPayload",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.hidden_polarity:HiddenPolarity",
     "FlashedGoal-v0": "rlmem.envs.control.flashed_goal:FlashedGoal",
 }

@@ -31,6 +31,7 @@ SCRIPTED = {
     "RememberSequence-v0": "rlmem.envs.table.collect_exploiters:remember_sequence",
     "RepeatPrevious-v0": "rlmem.envs.table.repeat_exploiters:repeat_previous",
     "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
+    "HiddenPayload-v0": "rlmem.envs.table.payload_exploiters:hidden_payload",
     "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
     "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",
 }

@@ -10,6 +10,10 @@ from rlmem.envs.robots.arm_urdf import ArmModel
 from rlmem.envs.simulation import Physics, pybullet
 
 _JOINTS = list(range(7))
+_HAND = _JOINTS[-1]
+"""The link behind the last joint: all that moves with the hand."""
+_G = 9.81
+"""m/s^2."""
 _STRENGTH = 3.0
 """Torques are so many times the file's, whose inertias are too large: with them joints take up a speed within two
 control steps, as the real arms do."""
@@ -29,6 +33,9 @@ class Arm:
     def __init__(self, client: int, physics: Physics, *, visuals: bool) -> None:
         self._client = client
         self._body = self.MODEL.load(client, visuals=visuals)
+        self._substeps = physics.substeps
+        self._own_mass, self._own_inertia = self._hand()
+        self._weight = 0.0
         self._torques = (_STRENGTH / physics.substeps * self.kinematics().torque).tolist()
         for joint in _JOINTS:
             pybullet.changeDynamics(
@@ -53,6 +60,27 @@ class Arm:
             pybullet.resetJointState(self._body, joint, angle, 0.0, physicsClientId=self._client)
         self._write([0.0] * 7)
 
+    def carry(self, mass: float, torque: float | None = None) -> None:
+        """Hold a payload from now on, beside the hand's own mass and at its middle.
+
+        The payload adds to what is to be moved, and its weight pulls at the arm, whose own weight is compensated.
+
+        Args:
+            mass: kg; 0 for letting go.
+            torque: N m, of the strongest joint, which all others keep their proportion to; None for full torque.
+        """
+        limits = self.kinematics().torque
+        scale = _STRENGTH if torque is None else torque / float(limits.max())
+        self._torques = (scale / self._substeps * limits).tolist()
+        self._weight = mass * _G
+        pybullet.changeDynamics(
+            self._body,
+            _HAND,
+            mass=self._own_mass + mass,
+            localInertiaDiagonal=self._own_inertia,
+            physicsClientId=self._client,
+        )
+
     def step(self, velocities: list[float]) -> list[float]:
         """Run one control step.
 
@@ -64,8 +92,23 @@ class Arm:
         """
         client, body = self._client, self._body
         self._write(velocities)
+        if self._weight:
+            self._pull()
         pybullet.stepSimulation(physicsClientId=client)
         return [state[0] for state in pybullet.getJointStates(body, _JOINTS, physicsClientId=client)]
+
+    def _hand(self) -> tuple[float, list[float]]:
+        """Return mass (kg) and principal inertias [3] (kg m^2) of the last link."""
+        info = pybullet.getDynamicsInfo(self._body, _HAND, physicsClientId=self._client)
+        return float(info[0]), list(info[2])
+
+    def _pull(self) -> None:
+        """Let the payload's weight act in the next step."""
+        client, body = self._client, self._body
+        middle = pybullet.getLinkState(body, _HAND, 0, 1, physicsClientId=client)[0]
+        pybullet.applyExternalForce(
+            body, _HAND, [0.0, 0.0, -self._weight], middle, pybullet.WORLD_FRAME, physicsClientId=client
+        )
 
     def _write(self, velocities: list[float]) -> None:
         pybullet.setJointMotorControlArray(

@@ -276,16 +276,17 @@ class TableTask(MemoryTask[C]):
         held: Bools = self.phase == CUE
         return held | (self.phase == DELAY) if self.locked else held
 
-    def rehome(self, index: int) -> None:
-        """Start one world anew from its snapshot, with the arm at rest at home."""
+    def rehome(self, index: int, rise: float = 0.0) -> None:
+        """Start one world anew from its snapshot, with the arm at rest at home, or ``rise`` metres above it."""
         world = self.worlds[index]
         world.restore()
         if self.FORGET_CONTACTS:
             pybullet.stepSimulation(physicsClientId=world.client)
             world.restore()
-        posture = self.kinematics.posture(self.home[index : index + 1])[0]
+        place = self.home[index] + (0.0, 0.0, rise)
+        posture = self.kinematics.posture(place[None])[0]
         self._arms[index].place(posture.tolist())
-        self.posture[index], self.tip[index] = posture, self.home[index]
+        self.posture[index], self.tip[index] = posture, place
 
     def move(self, actions: Floats, free: Bools) -> None:
         """Run one control step of physics where the arm is free and the episode goes on."""
@@ -375,7 +376,7 @@ class TableTask(MemoryTask[C]):
 
     def draw(self, index: int) -> None:
         """Show arm and things as the episode stands. See :meth:`MemoryTask.draw`."""
-        if self.locked and self.phase[index] in (CUE, DELAY):
+        if self.locked and self.held()[index]:
             self._arms[index].place(self.kinematics.posture(self.home[index : index + 1])[0].tolist())
         self.draw_props(index)
 

@@ -1,0 +1,317 @@
+"""Hidden payload: how heavy is what the hand holds? Find out by moving it, remember, and tell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    OVER,
+    QUERY,
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    RecallSettings,
+    Step,
+    check_choice,
+    check_whole,
+)
+from rlmem.envs.robots import parts
+from rlmem.envs.robots.arm_urdf import TIP_RADIUS
+from rlmem.envs.robots.parts import Part
+from rlmem.envs.table import scenery
+from rlmem.envs.table.scenery import HALF
+from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, TableSettings, TableTask
+from rlmem.envs.table.targets import ring
+from rlmem.spec import Ceiling, TaskSpec
+
+_RISE = 0.085
+"""m above home, where the hand holds the payload when the probe begins."""
+_PROBE_LOW = np.array([CENTRE[0] - 0.05, CENTRE[1] - 0.05, 0.06])
+_PROBE_HIGH = np.array([CENTRE[0] + 0.05, CENTRE[1] + 0.05, 0.34])
+"""[3] m, the box that the hand is told to stay in while it holds the payload; it can swing out of it."""
+_TORQUE = 13.0
+"""N m of the strongest joint while the arm holds the payload. At full torque the mass would hardly be felt."""
+_SPREAD = 0.15
+"""Part of the distance between two classes by which a mass may be off the middle of its own."""
+_MOST = 3.0
+"""kg, what the arm is made to carry."""
+_STAGE = (0.69, 0.17)
+"""m, where the payload stands when it has been set aside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenPayloadSettings(TableSettings, RecallSettings):
+    """The knobs of the hidden payload. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+
+    Args:
+        guard: ``"delay"``: what was done before the query leaves no trace; ``"none"``: the arm is free and senses
+            itself throughout.
+        cue: ``"flash"``: the mass can be felt in the probe; ``"always"``: its class is shown throughout, so that no
+            memory is needed; ``"never"``: the hand holds nothing in the probe, so that there is nothing to feel.
+        classes: k, classes of mass, from 2 to 6.
+        lightest: kg, the middle of the lightest class, at least 0.1.
+        heaviest: kg, the middle of the heaviest class, at most 3; the others lie evenly between.
+        probe_steps: Control steps for which the arm holds the payload.
+        commit_distance: m, from the fingertip to each weight when the query begins.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    guard: Literal["delay", "none"] = "delay"
+    classes: int = 3
+    lightest: float = 0.3
+    heaviest: float = 2.1
+    probe_steps: int = 8
+    commit_distance: float = 0.08
+
+    def __post_init__(self) -> None:
+        check_choice("guard", self.guard, ("delay", "none"))
+        super().__post_init__()
+        check_whole("classes", self.classes, least=2, most=6)
+        check_whole("probe_steps", self.probe_steps, least=2, most=1_000)
+        if not 0.1 <= self.lightest < self.heaviest <= _MOST:
+            raise ValueError(
+                f"lightest and heaviest must be masses in kg with 0.1 <= lightest < heaviest <= {_MOST:g}, "
+                f"got {self.lightest} and {self.heaviest}"
+            )
+        if self.lightest < _SPREAD * self.spacing:
+            raise ValueError(
+                f"lightest must be at least {_SPREAD * self.spacing:.3g} kg for {self.classes} classes up to "
+                f"{self.heaviest} kg, so that no mass is negative, got {self.lightest}"
+            )
+        if not 0.05 <= self.commit_distance <= 0.10:
+            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+
+    @property
+    def spacing(self) -> float:
+        """How far the middles of neighbouring classes lie apart, kg."""
+        return (self.heaviest - self.lightest) / (self.classes - 1)
+
+
+class HiddenPayload(TableTask[HiddenPayloadSettings]):
+    """The hand holds a closed can of unknown mass; feel how heavy it is by moving it, and later tell its class.
+
+    System identification with an arm: nothing shows the mass but how the arm responds to what it is told.
+
+    **Episode.** For ``probe_steps`` control steps (20 a second) the hand holds the can, 12 cm above the table, and may
+    move: the probe, which is the cue. The arm's own weight is compensated, the can's is not; it acts on the hand and
+    must be sped up with it, and the joints have 15 % of the Panda's torque (13 N m at the strongest, in either robot):
+    a light can follows at once, a heavy one lags behind, more so upwards. Then the can is set aside for
+    ``memory_length`` control steps. Then the go light comes on: the arm has its full torque again, and k weights stand
+    on a ring around the hand, from the lightest class, straight ahead, to the heaviest, counter-clockwise. The
+    first that the fingertip touches is the answer, and the episode terminates. It is truncated when no answer comes
+    within ``query_steps``. The class is uniform over k; the mass is uniform within 0.15 of the distance between classes
+    of its class's middle, so that it is never the same twice.
+
+    **Observation** (k + 8, float32). 0 to k - 1: class of the mass, 1 where shown (with ``cue="always"`` only); k:
+    probe light; k + 1: go light; k + 2 to k + 4: the last action, in the probe only; the last three: place of the
+    fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the
+    action has 7 components, and the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm
+    senses nothing of itself between probe and query.
+
+    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
+    1.5 rad/s.
+
+    **Reward.** +1 for the right weight, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
+    the query; and up to 0.1 for coming near any weight. None of it depends on the mass before the answer.
+
+    **Memory.** Identification: log2 k bits, from the relation of commands and motion, held for ``memory_length``
+    control steps.
+
+    **Ceilings.** Without memory 1 / k, a theorem: the class is uniform, and with ``guard="delay"`` nothing at the query
+    depends on it or on what was done in the probe, since the arm, without the can, starts from its home at rest with
+    fresh noise (G1, G2, G3 hold exactly). It is the ceiling of every agent whose window is shorter than
+    ``memory_length``. Oracle 1, told the mass. With ``guard="none"`` the arm moves on from where the probe has left it,
+    and how high it came tells the mass.
+    """
+
+    FORGET_CONTACTS: ClassVar[bool] = True
+    Settings: ClassVar[type[HiddenPayloadSettings]] = HiddenPayloadSettings
+    settings: HiddenPayloadSettings
+
+    def __init__(
+        self, settings: HiddenPayloadSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        k = settings.classes
+        self.masses = settings.lightest + settings.spacing * np.arange(k)
+        """[k] kg, the middles of the classes."""
+        self.mass = np.zeros(num_envs)
+        """[N] kg; privileged."""
+        self.cue_names = tuple(f"about {mass:.2g} kg" for mass in self.masses)
+        self.slots = ring(k, settings.commit_distance + HALF + TIP_RADIUS)
+        self.slots[:, :2] += CENTRE
+        # [k, 3] x, y (m) and yaw (rad) of each weight.
+        self.chosen = np.full(num_envs, -1)
+        """[N] the weight that was touched, -1 before."""
+        self._cans: list[Prop] = []
+        self._weights: list[list[Prop]] = []
+        self._marks: list[list[Prop]] = []
+        self._go: list[Prop] = []
+        axes = tuple(f"joint {number}" for number in range(1, 8)) if settings.control == "joint" else ("x", "y", "z")
+        shown = (f"shown: {name}" for name in self.cue_names)
+        signals = (*shown, "probe light", "go light", *(f"command {axis}" for axis in axes))
+        super().__init__(settings, num_envs, signals=signals, targets=k, home=HOME, visuals=visuals, gui=gui)
+        self.commands = np.zeros((num_envs, len(axes)))
+        """[N, A] the last action."""
+        self._waiting = _PROBE_LOW, _PROBE_HIGH
+
+    @classmethod
+    def spec(cls, settings: HiddenPayloadSettings) -> TaskSpec:
+        """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        k = settings.classes
+        shown, felt = settings.cue == "always", settings.cue != "never"
+        guess = f"the class is uniform over {k} and independent of all that is seen and done at the query"
+        return TaskSpec(
+            memory="identification",
+            memory_length=settings.lengths,
+            credit_length=(1, settings.query_steps),
+            n_bits=math.log2(k),
+            metric="success",
+            random=Ceiling(1 / k, "a weight drawn at random is right once in k; at most, since none may be touched"),
+            memoryless=Ceiling(1.0, "the class is shown at the query") if shown else Ceiling(1 / k, guess),
+            oracle=Ceiling(1.0, "feel the mass, remember its class, touch the weight of it")
+            if felt
+            else Ceiling(1 / k, "the mass is never felt: nothing to remember"),
+            guarantees=("G1", "G2", "G3")[int(shown) :] if settings.guard == "delay" else (),
+        )
+
+    @property
+    def num_cues(self) -> int:
+        """K, one cue a class."""
+        return self.settings.classes
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the class and the mass. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        off = _SPREAD * self.settings.spacing * rng.uniform(-1.0, 1.0)
+        self.mass[index] = self.masses[self.cue[index]] + off
+        self.cue_steps[index] = self.settings.probe_steps
+        self.chosen[index], self.commands[index] = -1, 0.0
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Put the payload into the hands. See :meth:`MemoryTask.begin`."""
+        super().begin(indices, cues)
+        held = self.mass * (self.settings.cue != "never")
+        for index in indices.tolist():
+            self.rehome(index, _RISE)
+            self._arms[index].carry(float(held[index]), _TORQUE)
+
+    def ask(self, index: int) -> None:
+        """Put the weights into their slots. See :meth:`TableTask.ask`."""
+        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
+            self.targets.stand(index, slot, x, y, yaw)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step; the can is set aside where the probe ends. See :meth:`MemoryTask.advance`."""
+        probing = self.phase == CUE
+        self.low = np.where(probing[:, None], _PROBE_LOW, LOW)
+        self.high = np.where(probing[:, None], _PROBE_HIGH, HIGH)
+        self.commands[:] = actions
+        step = super().advance(actions)
+        for index in np.flatnonzero(probing & (self.phase != CUE)).tolist():
+            self._arms[index].carry(0.0)
+        return step
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the arm now: in the delay."""
+        held: Bools = (self.phase == DELAY) & self.locked
+        return held
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the arm senses itself: in probe and query, and where it is free in the delay too."""
+        sensing: Bools = ~self.held()
+        return sensing
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The first touch is the answer. See :meth:`TableTask.judge`."""
+        distance = self.targets.distance(self.tip)
+        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
+        touched = self.touched(asked, distance)
+        answered = touched >= 0
+        if answered.any():
+            self.chosen[answered] = touched[answered]
+            right = answered & (touched == self.cue)
+            step.reward[right] += 1.0
+            step.reward[answered & ~right] -= 1.0 / (self.settings.classes - 1)
+            self.success[right], self.score[right] = True, 1.0
+            step.terminated[answered] = True
+
+    def signals(self) -> Floats:
+        """Return class, lights and the last action [N, k + 2 + A]."""
+        k, probing = self.settings.classes, self.phase == CUE
+        out = np.zeros((self.num_envs, k + 2 + self.commands.shape[1]))
+        if self.settings.cue == "always":
+            out[self.everyone, self.cue] = 1.0
+        out[:, k], out[:, k + 1] = probing, self.phase == QUERY
+        out[probing, k + 2 :] = self.commands[probing]
+        return out
+
+    def goal(self) -> Floats:
+        """Return the top in the probe, home in the delay, then the weight of the class. Reads the class. [N, 3]."""
+        goal = self.home.copy()
+        asked, probing = self.phase >= QUERY, self.phase == CUE
+        goal[probing, 2] = _PROBE_HIGH[2]
+        goal[asked, :2], goal[asked, 2] = self.slots[self.cue[asked], :2], HALF
+        return goal
+
+    def build_props(self, client: int) -> None:
+        """Put can, weights, marks and go light into one more world."""
+        Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
+        self._marks.append([Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots])
+        self._go.append(scenery.lamp(client))
+        self._cans.append(Prop(client, _can()))
+        sizes = np.linspace(0.6, 1.0, self.settings.classes)
+        self._weights.append([Prop(client, _weight(float(size))) for size in sizes])
+
+    def draw_props(self, index: int) -> None:
+        """Show the can in the hand or aside, and the weights. See :meth:`TableTask.draw_props`."""
+        phase, chosen = self.phase[index], int(self.chosen[index])
+        if phase == CUE and self.settings.cue != "never":
+            x, y, z = self.tip[index].tolist()
+            self._cans[index].show(x, y, z - TIP_RADIUS - _CAN / 2)
+        else:
+            self._cans[index].show(*_STAGE, _CAN / 2 + 0.002)
+        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
+            weight, mark = self._weights[index][slot], self._marks[index][slot]
+            right = slot == int(self.cue[index])
+            colour = scenery.RIM if slot != chosen else scenery.GREEN if right else scenery.RED
+            mark.show(x, y, 0.001, yaw=yaw, colour=colour)
+            if phase in (QUERY, OVER):
+                weight.show(x, y, 0.002, yaw=yaw)
+            else:
+                weight.park()
+        going = phase == QUERY and chosen < 0
+        self._go[index].show(_STAGE[0], -_STAGE[1], colour=scenery.GREEN if going else scenery.DARK)
+
+
+_CAN = 0.050
+"""m, the height of the can."""
+_BRASS = (0.85, 0.64, 0.25, 1.0)
+
+
+def _can() -> list[Part]:
+    """Return the looks of the can, its middle at the origin: whatever is in it, it looks the same."""
+    lid = (0.0, 0.0, _CAN / 2 - 0.004)
+    band = parts.cylinder(0.0335, 0.016, scenery.COLOURS["cyan"])
+    return [parts.cylinder(0.033, _CAN, parts.WHITE), band, parts.cylinder(0.035, 0.006, parts.GRAPHITE, lid)]
+
+
+def _weight(size: float) -> list[Part]:
+    """Return the looks of a weight of a pair of scales, its foot at the origin, as a part of the largest."""
+    radius, height = 0.95 * HALF * size, 1.1 * HALF * size
+    neck, knob = 0.4 * radius, 0.55 * radius
+    return [
+        parts.cylinder(radius, height, _BRASS, (0.0, 0.0, height / 2)),
+        parts.cylinder(neck, 0.5 * height, _BRASS, (0.0, 0.0, 1.2 * height)),
+        parts.sphere(knob, _BRASS, (0.0, 0.0, 1.5 * height)),
+    ]
