@@ -110,9 +110,9 @@ class AdamDAgger(DAgger):
         assert label is not None
         self._steps += 1
         if self._carry is not None:
-            error = (self._output - label) / len(x)
-            self._loss = float((self._output - label).square().mean())
-            self.network.flat.grad.copy_(self.derivative.gradient(self._carry, error))
+            error = -self.answers.score(self._output, label)
+            self._loss = float(error.square().mean())
+            self.network.flat.grad.copy_(self.derivative.gradient(self._carry, error / len(x)))
             self._update()
             return
         observations, labels = x.numpy().astype(np.float32), label.numpy()
@@ -173,7 +173,7 @@ class AdamDAgger(DAgger):
         never = torch.zeros(xs.shape[:2], dtype=torch.bool)
         self.network.flat.zero_grad()
         outputs = self.network.unfold(torch.from_numpy(xs), never, self.network.initial_state(len(episodes))).output
-        error = (outputs - torch.from_numpy(labels)) * torch.from_numpy(counts)
+        error = self.answers.score(outputs, torch.from_numpy(labels)) * torch.from_numpy(counts)
         loss = error.square().sum() / (counts.sum() * labels.shape[2])
         loss.backward()
         self._loss = loss.item()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Array, Observer
 from rlmem.agents.controller import Controller, ControllerSettings
+from rlmem.kalman import Censored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,15 @@ class DAggerSettings(ControllerSettings):
 
 
 class DAgger(Controller):
-    """A recurrent controller taught at every control step that asks the expert. See :class:`Controller`."""
+    """A recurrent controller taught at every control step that asks the expert. See :class:`Controller`.
+
+    Actions are cut off at their bounds, and so are labels: one at a bound says that it is there or beyond, and teaches
+    nothing where the output already is.
+    """
 
     information: ClassVar[str] = "expert labels"
+    answers: Censored = Censored()
+    """How labels, in units of half the actions' range, lie about the outputs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from rlmem.agents.dagger import DAgger, DAggerSettings
 from rlmem.derivatives import DERIVATIVES, Carry, make_derivative
-from rlmem.kalman import KalmanSettings, KalmanState, Projection
+from rlmem.kalman import Censored, KalmanSettings, KalmanState, Projection
 from rlmem.suggest import unknown
 from rlmem.updates import Groups, make_filter
 
@@ -92,6 +92,7 @@ class EKFController(DAgger):
         settings: EKFControllerSettings = self.settings
         self.filter = make_filter(self.network, settings.groups, settings.kalman)
         self.derivative = make_derivative(settings.derivative, self.network)
+        self.answers = Censored(variance=settings.noise)
         self._belief: KalmanState | None = None
         self._carry: Carry | None = None
         self._seen: tuple[Tensor, Projection] | None = None
@@ -130,8 +131,9 @@ class EKFController(DAgger):
         assert self._belief is not None
         assert self._seen is not None
         output, projection = self._seen
+        error, noise = self.answers.innovation(output, label)
         theta, self._belief, report = self.filter.update(
-            self.network.theta, self._belief, projection, label - output, self.settings.noise, asked
+            self.network.theta, self._belief, projection, error, noise, asked
         )
         self.network.set_theta(theta)
         self._nis = report.nis

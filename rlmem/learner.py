@@ -17,13 +17,18 @@ from torch import Tensor
 from rlmem.cells import CELLS
 from rlmem.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.derivatives import Carry, Derivative, make_derivative
-from rlmem.kalman import Bernoulli, Categorical, Gaussian, KalmanSettings, Likelihood
+from rlmem.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanSettings, Likelihood
 from rlmem.network import Network
 from rlmem.suggest import unknown
 from rlmem.updates import GradientSettings, GradientUpdate, KalmanUpdate, KalmanUpdateSettings, Seen, Update
 
 UPDATES = ("adam", "sgd", "gekf", "ndekf")
-LIKELIHOODS: dict[str, type[Any]] = {"gaussian": Gaussian, "bernoulli": Bernoulli, "categorical": Categorical}
+LIKELIHOODS: dict[str, type[Any]] = {
+    "gaussian": Gaussian,
+    "censored": Censored,
+    "bernoulli": Bernoulli,
+    "categorical": Categorical,
+}
 
 
 class Learnt(NamedTuple):
@@ -184,12 +189,12 @@ def make_learner(
         output_size: Q, of a categorical likelihood the number of classes.
         hidden_size: H.
         memory_length: Steps over which the untrained cell should remember.
-        likelihood: Of the targets: "gaussian", "bernoulli" or "categorical".
+        likelihood: Of the targets: "gaussian", "censored", "bernoulli" or "categorical".
         online: An update a control step, not a sequence. None: with "rtrl" and "snap1", and always in a Kalman filter.
         seed: Of the weights.
         gradient: Settings of "adam" and "sgd"; their optimizer is ``update``.
         kalman: Settings of "gekf" and "ndekf".
-        variance: R of a Gaussian likelihood.
+        variance: R of a Gaussian or censored likelihood.
         derivative_settings: Such as the ``window`` of "tbptt".
 
     Raises:
@@ -204,7 +209,7 @@ def make_learner(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(CELLS[cell](input_size, hidden_size, memory_length=memory_length), output_size).double()
-    settings = {"variance": variance} if likelihood == "gaussian" else {}
+    settings = {"variance": variance} if likelihood in ("gaussian", "censored") else {}
     law: Likelihood = LIKELIHOODS[likelihood](**settings)
     way = make_derivative(derivative, network, **derivative_settings)
     if update in ("gekf", "ndekf"):

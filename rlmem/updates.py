@@ -92,8 +92,7 @@ class GradientSettings:
 class GradientUpdate(Update):
     """One step of Adam or SGD: on the gradient of a control step, or of a whole sequence.
 
-    The loss of a step is the mean over weighted streams of the negative log-likelihood; its gradient by the outputs is
-    mean - target for every likelihood here, since outputs are natural parameters.
+    The loss of a step is the mean over weighted streams of the negative log-likelihood.
 
     Args:
         network: What is trained.
@@ -114,9 +113,7 @@ class GradientUpdate(Update):
 
     def by_output(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the gradient [N, Q] of the loss of a step by its outputs."""
-        if target.dim() < output.dim():
-            target = torch.nn.functional.one_hot(target, output.shape[1]).to(output.dtype)
-        error = torch.where(weight[:, None] > 0, self.likelihood.mean(output) - target, 0.0)
+        error = torch.where(weight[:, None] > 0, -self.likelihood.score(output, target), 0.0)
         return error * (weight / weight.sum().clamp_min(1e-12))[:, None]
 
     def step(self, seen: Seen, target: Tensor, weight: Tensor) -> dict[str, float]:

@@ -9,7 +9,7 @@ The filter holds what never changes; the state is a value::
 """
 
 from rlmem.kalman.filter import KalmanFilter
-from rlmem.kalman.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from rlmem.kalman.likelihoods import Bernoulli, Categorical, Censored, Gaussian, Likelihood
 from rlmem.kalman.planning import GEKF_LIMIT, KalmanPlan, choose, plan
 from rlmem.kalman.report import KalmanError, Projection, Report
 from rlmem.kalman.settings import KalmanSettings
@@ -19,6 +19,7 @@ __all__ = [
     "GEKF_LIMIT",
     "Bernoulli",
     "Categorical",
+    "Censored",
     "Gaussian",
     "KalmanError",
     "KalmanFilter",

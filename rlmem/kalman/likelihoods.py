@@ -21,6 +21,8 @@ FLOOR = 1e-2
 """Least Fisher information, and least probability of a class where it makes R."""
 _BOUND = 9.0
 """A squared normalised error counts up to 3^2 where R is estimated; that takes 0.5 % off R."""
+_UNSEEN = 1e6
+"""Times R is the noise of what is not seen."""
 
 
 class Innovation(NamedTuple):
@@ -43,6 +45,9 @@ class Likelihood(Protocol):
 
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the expected target, for predictions."""
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the gradient [N, q] of the log-likelihood by the outputs; of normal errors in units of 1 / R."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,8 +83,13 @@ class Gaussian:
 
     def innovation(self, outputs: Tensor, targets: Tensor) -> Innovation:
         """Return target - output and R, each [N, q]."""
+        error = _double(self.score(outputs, targets))
+        return Innovation(error, torch.as_tensor(self.variance).expand(outputs.shape))
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return target - output [N, q]."""
         _same(outputs, targets)
-        return Innovation(_double(targets) - _double(outputs), torch.as_tensor(self.variance).expand(outputs.shape))
+        return targets - outputs
 
     def adapted(self, error: Tensor, variance: Tensor) -> Gaussian:
         """Return the likelihood with R moved towards what an update saw.
@@ -106,6 +116,51 @@ class Gaussian:
         else:
             mean = seen[counts].mean()
         return replace(self, variance=noise + self.rate * (mean - noise))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Censored(Gaussian):
+    """Means with normal errors, of which only what lies between two bounds is seen, as of an actuator's command.
+
+    A target at a bound says that the truth is there or beyond. An output that is beyond it too is not wrong, however
+    far it is, and next to nothing is learnt from it; without this, a regulator that is right to saturate would be
+    taught not to. It is the Tobit model in the limit of small errors.
+
+    Source: Tobin, "Estimation of Relationships for Limited Dependent Variables", Econometrica 26(1), 1958.
+
+    Args:
+        low: Least target.
+        high: Largest target.
+
+    Raises:
+        ValueError: If ``low`` is not below ``high``, or a variance is out of bounds.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the outputs, cut off at the bounds."""
+        return outputs.clamp(self.low, self.high)
+
+    def innovation(self, outputs: Tensor, targets: Tensor) -> Innovation:
+        """Return target - output and R, each [N, q]; where both are at a bound or beyond it, 0 and a huge R."""
+        error, noise = super().innovation(outputs, targets)
+        return Innovation(error, torch.where(self._right(outputs, targets), _UNSEEN * noise, noise))
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return target - output [N, q], and 0 where both are at the same bound or beyond it."""
+        _same(outputs, targets)
+        return torch.where(self._right(outputs, targets), 0.0, targets - outputs)
+
+    def _right(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        above = (targets >= self.high) & (outputs >= self.high)
+        return above | ((targets <= self.low) & (outputs <= self.low))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +194,11 @@ class Bernoulli:
         mean = torch.sigmoid(_double(outputs))
         fisher = (mean * (1.0 - mean)).clamp_min(self.floor)
         return Innovation((_double(targets) - mean) / fisher, 1.0 / fisher)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return y - mu [N, q]."""
+        _same(outputs, targets)
+        return targets - torch.sigmoid(outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,17 +242,27 @@ class Categorical:
         """
         if outputs.dim() != 2 or outputs.shape[1] < 2:
             raise ValueError(f"outputs must be logits [N, K] of at least 2 classes, got {list(outputs.shape)}")
-        classes = outputs.shape[1]
-        if targets.shape == outputs.shape[:1] and not targets.is_floating_point():
-            if not bool(((targets >= 0) & (targets < classes)).all()):
-                raise ValueError(f"targets must be classes from 0 to {classes - 1}, got {targets.tolist()}")
-            targets = torch.nn.functional.one_hot(targets.long(), classes)
-        _same(outputs, targets)
+        targets = _probabilities(targets, outputs)
         mean = torch.softmax(_double(outputs), -1)
         fisher = mean.clamp_min(self.floor)
         error = (_double(targets) - mean) / fisher
         noise = torch.diag_embed(1.0 / fisher[:, :-1]) + (1.0 / fisher[:, -1])[:, None, None]
         return Innovation(error[:, :-1] - error[:, -1:], noise)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return y - mu [N, K], by all K logits; targets as in :meth:`innovation`."""
+        return _probabilities(targets, outputs) - torch.softmax(outputs, -1)
+
+
+def _probabilities(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Return targets as probabilities [N, K], from these or from numbers of classes [N]."""
+    classes = outputs.shape[1]
+    if targets.shape == outputs.shape[:1] and not targets.is_floating_point():
+        if not bool(((targets >= 0) & (targets < classes)).all()):
+            raise ValueError(f"targets must be classes from 0 to {classes - 1}, got {targets.tolist()}")
+        targets = torch.nn.functional.one_hot(targets.long(), classes).to(outputs.dtype)
+    _same(outputs, targets)
+    return targets
 
 
 def _double(x: Tensor) -> Tensor:

@@ -11,15 +11,18 @@ from kalman_reference import normal
 from scipy.optimize import minimize
 from torch import Tensor
 
-from rlmem.kalman import Bernoulli, Categorical, Gaussian, KalmanFilter, KalmanSettings, Likelihood
+from rlmem.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanFilter, KalmanSettings, Likelihood
 
 P0 = 1.0
+EXACT = KalmanSettings(p0=P0, clip=None)
 
 
-def fit(likelihood: Likelihood, rows: Tensor, targets: Tensor, streams: int = 1) -> tuple[Tensor, Tensor]:
+def fit(
+    likelihood: Likelihood, rows: Tensor, targets: Tensor, streams: int = 1, settings: KalmanSettings = EXACT
+) -> tuple[Tensor, Tensor]:
     """Return theta and P after one pass over rows [n, q, p] of a linear model, so many data an update."""
     p = rows.shape[-1]
-    kf = KalmanFilter(p, KalmanSettings(p0=P0, clip=None))
+    kf = KalmanFilter(p, settings)
     theta, state = torch.zeros(p, dtype=torch.float64), kf.initial_state()
     for H, y in zip(rows.split(streams), targets.split(streams), strict=True):
         error, noise = likelihood.innovation(H @ theta, y)
@@ -153,6 +156,41 @@ def test_classes_may_be_given_as_probabilities() -> None:
     assert torch.allclose(Categorical().mean(logits).sum(1), torch.ones(3, dtype=torch.float64))
 
 
+def test_an_output_beyond_a_bound_at_which_its_target_lies_is_right() -> None:
+    targets = torch.tensor([[1.0, 1.0, 1.0, -1.0, -1.0, 0.3]], dtype=torch.float64)
+    outputs = torch.tensor([[7.0, 0.4, -3.0, -2.0, 2.0, 5.0]], dtype=torch.float64)
+    error, noise = Censored(variance=0.2).innovation(outputs, targets)
+    wanted = torch.tensor([[0.0, 0.6, 4.0, 0.0, -3.0, -4.7]], dtype=torch.float64)
+    assert torch.allclose(error, wanted)
+    assert (noise[error != 0] == 0.2).all()
+    assert (noise[error == 0] > 1e4).all()
+    assert torch.equal(Censored().mean(outputs), outputs.clamp(-1, 1))
+
+
+def test_a_saturated_line_is_found_exactly_where_its_clipped_answers_are_all_that_is_seen() -> None:
+    x, truth = normal(7, 3_000, 2), torch.tensor([3.0, -5.0], dtype=torch.float64)
+    rows, targets = x[:, None], (x @ truth).clamp(-1, 1)[:, None]
+    # what was learnt before outputs came near the bounds is forgotten
+    lossy = KalmanSettings(p0=P0, forgetting=0.97, clip=None)
+    found = {law: fit(law(variance=0.01), rows, targets, 8, lossy)[0] for law in (Gaussian, Censored)}
+    assert (found[Censored] - truth).abs().max() < 0.05
+    assert (found[Gaussian] - truth).abs().max() > 2.0
+
+
+@pytest.mark.parametrize("law", [Gaussian(), Censored(), Bernoulli(), Categorical()])
+def test_the_score_is_the_gradient_of_the_log_likelihood(law: Likelihood) -> None:
+    outputs = normal(8, 5, 3).requires_grad_()
+    targets = torch.softmax(normal(9, 5, 3), -1)
+    if isinstance(law, Bernoulli):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="sum")
+    elif isinstance(law, Categorical):
+        loss = torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+    else:
+        loss = 0.5 * (outputs - targets).square().sum()
+    (gradient,) = torch.autograd.grad(-loss, outputs)
+    assert torch.allclose(law.score(outputs, targets), gradient, atol=1e-12)
+
+
 def test_a_gaussian_is_told_its_noise_for_all_outputs_or_for_each() -> None:
     outputs, targets = normal(11, 3, 2), normal(12, 3, 2)
     error, noise = Gaussian(variance=0.3).innovation(outputs, targets)
@@ -193,6 +231,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Gaussian(variance=0.0), "variance must be one number or"),
     (lambda: Gaussian(variance=torch.ones(2, 2)), "variance must be one number or"),
     (lambda: Gaussian(rate=1.0), "rate must be at least 0 and below 1, got 1.0"),
+    (lambda: Censored(low=1.0), "low must be below high, got 1.0 and 1.0"),
     (lambda: Bernoulli(floor=0.0), "floor must be above 0 and at most 0.25, got 0.0"),
     (lambda: Categorical(floor=0.3), "floor must be above 0 and at most 0.25, got 0.3"),
     (lambda: Gaussian().innovation(torch.ones(2, 1), torch.ones(2)), r"targets must be \[2, 1\].*got \[2\]"),
