@@ -1,0 +1,233 @@
+"""Make ``docs/suite.md``, a row for every task of the package, from three tables, and fill those with ``--run``.
+
+The tables: what agents reach (the suite ``tasks`` of ``rlmem benchmark``), what the adversaries of ``rlmem audit``
+reach, and how fast the environments are. What they hold already is not measured again; a page of unfinished tables
+shows what there is.
+
+    python scripts/suite_page.py --run                           # measure what is missing: a day on two cores
+    python scripts/suite_page.py --merge benchmark/tasks         # take over what a benchmark has found
+    python scripts/suite_page.py --audit RememberColor-v0        # only these audits
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import gymnasium
+import numpy as np
+import tyro
+
+from rlmem.benchmark.local import Local
+from rlmem.benchmark.runner import run_benchmark
+from rlmem.benchmark.suite import read_suite
+from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
+from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.checkpoint import write_atomically
+from rlmem.envs.audit import THOROUGH, audit
+from rlmem.registry import TASKS, canonical_id, task_class
+from rlmem.run_folder import Progress, processor
+from rlmem.spec import TaskSpec
+
+SUITE = "tasks"
+EKF = "EKF, taught by the expert"
+SOLVED = 0.9
+"""Memory score from which on a task counts as learnt."""
+_NUM_ENVS, _BLOCK, _BLOCKS = 16, 400, 5
+"""Environments, control steps of a measurement of speed, measurements."""
+
+_MADE = """\
+Made by `python scripts/suite_page.py` from [`tasks.csv`](../benchmarks/results/tasks.csv) (`rlmem benchmark tasks`),
+[`audits.csv`](../benchmarks/results/audits.csv) (`rlmem audit TASK`) and
+[`task_speed.csv`](../benchmarks/results/task_speed.csv); with `--run` it measures what is missing."""
+_LEGEND = """\
+All tasks have their default knobs. Success, score or return on 200 held-out seeds: interquartile mean over runs with
+its 95 % bootstrap interval, of one run that of its episodes; in brackets the number of runs. The memory score is 0 at
+the ceiling without memory and 1 at the oracle. `recurrent_ppo` has its tuned settings and at most 2,000,000 env steps,
+and stops when validation reaches a memory score of 0.98; env steps and CPU seconds are medians. `ppo` and
+`frame_stack_ppo` have no memory and 200,000 env steps; `ekf` is told what the expert would do. State zeroed: success
+with the hidden state zeroed as the query begins. The adversary is the best of scripts and searched policies without
+memory or with four frames, with the lower end of its 99 % interval. Where it is empty nothing was run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Page of the suite.
+
+    Args:
+        run: Measure what is missing in the tables first.
+        merge: Folders or tables of benchmarks whose rows are taken over first.
+        audit: Tasks to audit first, where that was not done.
+        speed: Measure the speed of tasks where that was not done.
+        processes: Runs side by side.
+        tables: Folder of the tables: tasks.csv, audits.csv, task_speed.csv.
+        out: The page.
+    """
+
+    run: bool = False
+    merge: tuple[Path, ...] = ()
+    audit: tuple[str, ...] = ()
+    speed: bool = False
+    processes: int = 2
+    tables: Path = Path("benchmarks/results")
+    out: Path = Path("docs/suite.md")
+
+
+def main(options: Options) -> None:
+    """Fill the tables, write the page."""
+    agents = options.tables / "tasks.csv"
+    merge = list(options.merge)
+    if options.run:
+        folder = Path("benchmark") / SUITE
+        run_benchmark(read_suite(SUITE), folder, Local(options.processes))
+        merge.append(folder)
+    if merge:
+        tables = [path / RESULTS if path.is_dir() else path for path in merge]
+        write_rows(agents, merge_tables([agents, *tables]))
+    audits = Progress(options.tables / "audits.csv")
+    for name in TASKS if options.run else options.audit:
+        fill(audits, canonical_id(name), partial(adversary, name))
+    speeds = Progress(options.tables / "task_speed.csv")
+    for name in TASKS if options.run or options.speed else ():
+        fill(speeds, canonical_id(name), partial(speed, name))
+    text = page(read_rows(agents), by_task(audits.rows), by_task(speeds.rows))
+    write_atomically(options.out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    print(options.out)
+
+
+def fill(table: Progress, name: str, measure: Callable[[], Mapping[str, float | str]]) -> None:
+    """Add a task's row to a table that has none of it."""
+    if name not in by_task(table.rows):
+        table.add({"task": name, **measure()})
+        print(", ".join(f"{key} {value}" for key, value in table.rows[-1].items()), flush=True)
+
+
+def by_task(rows: Iterable[Row]) -> dict[str, Row]:
+    """Return the row of each task."""
+    return {row["task"]: row for row in rows}
+
+
+def adversary(name: str) -> dict[str, float | str]:
+    """Return what the best adversary of an audit reaches, and whether the task passed."""
+    certificate = audit(name, {}, budget=THOROUGH)
+    tried = [found for found in certificate.findings if found.check.startswith(("search", "script"))]
+    best = max((found for found in tried if found.value is not None), key=lambda one: one.value or 0.0, default=None)
+    return {
+        "passed": str(certificate.passed),
+        "adversary": best.check if best else "",
+        "value": math.nan if best is None or best.value is None else best.value,
+        "low": math.nan if best is None or best.lower is None else best.lower,
+        "env_steps": certificate.env_steps,
+        "cpu_seconds": round(certificate.cpu_seconds, 1),
+    }
+
+
+def speed(name: str) -> dict[str, float | str]:
+    """Return control steps per CPU-second under random actions, resets counted in: the median of some blocks."""
+    env = gymnasium.make_vec(canonical_id(name), _NUM_ENVS)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(64)]
+    rates = []
+    for _ in range(_BLOCKS):
+        started = time.process_time()
+        for step in range(_BLOCK):
+            env.step(actions[step % len(actions)])
+        rates.append(_NUM_ENVS * _BLOCK / (time.process_time() - started))
+    env.close()
+    return {"steps_per_cpu_second": round(median(rates)), "machine": f"{processor()}, {os.cpu_count()} cores"}
+
+
+def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Row]) -> str:
+    """Return the page in Markdown."""
+    head = ["task", "memory", "ceiling without memory", "oracle", "expert", "`ppo`", "`frame_stack_ppo`"]
+    head += ["best adversary of the audit", "`recurrent_ppo`", "memory score", "env steps", "CPU s", "state zeroed"]
+    head += ["`ekf`", "env steps a CPU-second"]
+    table, learnt, tried = [head, ["---"] * len(head)], [], 0
+    for task in TASKS:
+        name = canonical_id(task)
+        spec: TaskSpec = task_class(name).spec(task_class(name).make_settings({}))
+        of = {agent: [row for row in rows if row["env"] == name and row["agent"] == agent] for agent in _agents(rows)}
+        ours = of.get("recurrent_ppo", [])
+        scores = runs_of(ours, "memory_score")
+        tried += bool(scores)
+        if scores and np.mean(scores) >= SOLVED:
+            learnt.append(task)
+        table.append(
+            [
+                f"[{task.removesuffix('-v0')}](tasks/{task}.md)",
+                _memory(spec),
+                _memoryless(spec),
+                f"{spec.oracle.value:.4g}",
+                *(_reached(of.get(agent, [])) for agent in ("expert", "ppo", "frame_stack_ppo")),
+                _adversary(audits.get(name)),
+                _reached(ours),
+                _score(ours),
+                *(_cost(ours, column) for column in ("env_steps", "cpu_seconds")),
+                _lesioned(ours),
+                _reached(of.get(EKF, [])),
+                f"{float(speeds[name]['steps_per_cpu_second']):,.0f}" if name in speeds else "",
+            ]
+        )
+    machines = "; ".join(sorted({row["machine"] for row in (*rows, *speeds.values()) if row.get("machine")}))
+    found = (
+        f"**`recurrent_ppo` reaches a mean memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that it was "
+        f"run on and that have one**: {', '.join(task.removesuffix('-v0') for task in learnt)}."
+    )
+    made = f"{_MADE} Machine: {machines}; one thread a run."
+    return "\n\n".join(["# Every task, and what is reached on it", made, _LEGEND, found, markdown_table(table)]) + "\n"
+
+
+def _agents(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row["agent"] for row in rows))
+
+
+def _memory(spec: TaskSpec) -> str:
+    bits = f", {spec.n_bits:.3g} bit{'s' * (spec.n_bits != 1)}" if spec.n_bits else ""
+    return spec.memory + bits
+
+
+def _memoryless(spec: TaskSpec) -> str:
+    return "not measured" if spec.memoryless.why.startswith("not measured") else f"{spec.memoryless.value:.4g}"
+
+
+def _reached(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    found = run_interval(rows, "value")
+    runs = f" ({len(rows)})" if len(rows) > 1 else ""
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{runs}"
+
+
+def _score(rows: Sequence[Row]) -> str:
+    if not runs_of(rows, "memory_score"):
+        return ""
+    found = score_interval(rows)
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _cost(rows: Sequence[Row], column: str) -> str:
+    values = runs_of(rows, column)
+    return f"{median(values):,.0f}" if values else ""
+
+
+def _lesioned(rows: Sequence[Row]) -> str:
+    values = runs_of(rows, "lesioned")
+    return f"{np.mean(values):.2f}" if values else ""
+
+
+def _adversary(row: Row | None) -> str:
+    if row is None:
+        return ""
+    passed = "" if row["passed"] == "True" else ", refused"
+    return f"{float(row['value']):.3g}, at least {float(row['low']):.3g}{passed}"
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
