@@ -45,6 +45,37 @@ def test_control_is_what_the_expert_does_in_states_of_its_own_and_others():
     assert (batch.xs[ended] == 0).all()
     assert (batch.weights[0] == 1).all()
     assert problem.error(batch.targets, batch) == 0.0
+    beyond = torch.where(batch.targets.abs() >= 1, 5.0 * batch.targets, batch.targets)
+    assert problem.error(beyond, batch) == 0.0
+
+
+def test_control_needs_the_goal_and_the_velocity_and_no_more_than_a_line_that_is_cut_off():
+    problem = control(episodes=64)
+    batch = problem.draw(np.random.default_rng(0), 64)
+    xs, answers, weights = batch.xs.numpy(), batch.targets[..., 0].numpy(), batch.weights.numpy()
+    goal = np.broadcast_to(xs[0, :, 0], weights.shape)
+    before = np.concatenate((xs[:1, :, 3], xs[:-1, :, 3]))
+    counts = (weights > 0) & (xs[..., 2] > 0.5)
+    counts[1:] &= xs[:-1, :, 2] > 0.5  # at the first step after the release nothing tells the velocity
+
+    def left(*features):
+        x, y = np.stack([feature[counts] for feature in features], -1), answers[counts]
+        line = np.linalg.lstsq(x, y, rcond=None)[0]
+        for _ in range(200):
+            said = x @ line
+            line = np.linalg.lstsq(x, np.where((np.abs(y) >= 1) & (said * y >= 1), said, y), rcond=None)[0]
+        return ((np.clip(x @ line, -1, 1) - y) ** 2).sum() / weights.sum() / (2 * problem.bar)
+
+    assert left(goal, xs[..., 3], before) < 0.12
+    assert left(goal, xs[..., 3]) > 0.6
+    assert left(xs[..., 3], before) > 0.6
+
+
+def test_what_is_held_out_is_never_drawn_to_learn_from():
+    problem = control("rlmem/FlashedGoal-v0", episodes=8, memory_length=5)
+    drawn = problem.draw(np.random.default_rng(0), 100).xs
+    assert problem.held_out.xs.shape == (problem.length, 2, 4)
+    assert not (drawn[:, :, None] == problem.held_out.xs[:, None]).all(0).all(-1).any()
 
 
 @pytest.mark.parametrize("method", ["bptt", "rtrl", "gekf", "ndekf"])

@@ -12,7 +12,6 @@ import numpy as np
 from rlmem.comparison.methods import METHODS
 from rlmem.comparison.problems import Problem, make_problem
 
-_HELD_OUT = 256
 _TUNING_SEED = 10_000
 """Runs that choose hyperparameters have seeds from here on."""
 
@@ -55,7 +54,7 @@ class Outcome(NamedTuple):
 def run(problem: Problem, method: str, cell: str, hidden_size: int, value: float, seed: int, budget: Budget) -> Outcome:
     """Learn until the error on held-out sequences is below the bar at two looks in a row."""
     learner = METHODS[method].learner(problem, cell, hidden_size, value, seed)
-    held_out = problem.draw(np.random.default_rng([1, 0]), _HELD_OUT)
+    held_out = problem.held_out
     rng = np.random.default_rng([0, seed])
     spent, below, seen = 0.0, 0, 0
     curve: list[tuple[int, float, float]] = []
