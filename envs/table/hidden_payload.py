@@ -28,7 +28,7 @@ from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, TableSettings, TableTask
+from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, STRIDE, TableSettings, TableTask
 from rlmem.envs.table.targets import ring
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -59,6 +59,8 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
         classes: k, classes of mass, from 2 to 6.
         lightest: kg, the middle of the lightest class, at least 0.1.
         heaviest: kg, the middle of the heaviest class, at most 3; the others lie evenly between.
+        probe: ``"lift"``: the arm is told to rise as fast as it can while it holds the payload; ``"free"``: it does
+            what the action says, and the mass is felt as far as the hand is moved.
         probe_steps: Control steps for which the arm holds the payload.
         commit_distance: m, from the fingertip to each weight when the query begins.
 
@@ -70,12 +72,14 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
     classes: int = 3
     lightest: float = 0.3
     heaviest: float = 2.1
+    probe: Literal["lift", "free"] = "lift"
     probe_steps: int = 8
     commit_distance: float = 0.08
 
     def __post_init__(self) -> None:
         check_choice("guard", self.guard, ("delay", "none"))
         super().__post_init__()
+        check_choice("probe", self.probe, ("lift", "free"))
         check_whole("classes", self.classes, least=2, most=6)
         check_whole("probe_steps", self.probe_steps, least=2, most=1_000)
         if not 0.1 <= self.lightest < self.heaviest <= _MOST:
@@ -98,14 +102,15 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
 
 
 class HiddenPayload(TableTask[HiddenPayloadSettings]):
-    """The hand holds a closed can of unknown mass; feel how heavy it is by moving it, and later tell its class.
+    """The hand lifts a closed can of unknown mass; feel how heavy it is, and later tell its class.
 
     System identification with an arm: nothing shows the mass but how the arm responds to what it is told.
 
-    **Episode.** For ``probe_steps`` control steps (20 a second) the hand holds the can, 12 cm above the table, and may
-    move: the probe, which is the cue. The arm's own weight is compensated, the can's is not; it acts on the hand and
-    must be sped up with it, and the joints have 15 % of the Panda's torque (13 N m at the strongest, in either robot):
-    a light can follows at once, a heavy one lags behind, more so upwards. Then the can is set aside for
+    **Episode.** For ``probe_steps`` control steps (20 a second) the hand holds the can, at first 12 cm above the table,
+    and is told to rise at 0.6 m/s: the probe, which is the cue. The arm's own weight is compensated, the can's is not;
+    it pulls at the hand and must be sped up with it, and the joints have 15 % of the Panda's torque (13 N m at the
+    strongest, in either robot): a light can rises at once, a heavy one lags behind. With ``probe="free"`` the action
+    moves the hand instead, and has to, since a hand at rest feels next to nothing. Then the can is set aside for
     ``memory_length`` control steps. Then the go light comes on: the arm has its full torque again, and k weights stand
     on a ring around the hand, from the lightest class, straight ahead, to the heaviest, counter-clockwise. The
     first that the fingertip touches is the answer, and the episode terminates. It is truncated when no answer comes
@@ -113,13 +118,13 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
     of its class's middle, so that it is never the same twice.
 
     **Observation** (k + 8, float32). 0 to k - 1: class of the mass, 1 where shown (with ``cue="always"`` only); k:
-    probe light; k + 1: go light; k + 2 to k + 4: the last action, in the probe only; the last three: place of the
-    fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the
-    action has 7 components, and the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm
-    senses nothing of itself between probe and query.
+    probe light; k + 1: go light; k + 2 to k + 4: what the hand was told last, in the probe only; the last three: place
+    of the fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With
+    ``control="joint"`` the action has 7 components, and the joint angles follow, as parts of their ranges. With
+    ``guard="delay"`` the arm senses nothing of itself between probe and query.
 
     **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    1.5 rad/s. It does nothing in the probe, but with ``probe="free"``.
 
     **Reward.** +1 for the right weight, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
     the query; and up to 0.1 for coming near any weight. None of it depends on the mass before the answer.
@@ -161,7 +166,7 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         signals = (*shown, "probe light", "go light", *(f"command {axis}" for axis in axes))
         super().__init__(settings, num_envs, signals=signals, targets=k, home=HOME, visuals=visuals, gui=gui)
         self.commands = np.zeros((num_envs, len(axes)))
-        """[N, A] the last action."""
+        """[N, A] what the hand was told last."""
         self._waiting = _PROBE_LOW, _PROBE_HIGH
 
     @classmethod
@@ -216,6 +221,10 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         probing = self.phase == CUE
         self.low = np.where(probing[:, None], _PROBE_LOW, LOW)
         self.high = np.where(probing[:, None], _PROBE_HIGH, HIGH)
+        if self.settings.probe == "lift" and probing.any():
+            above = self.home.copy()
+            above[:, 2] = self.tip[:, 2] + STRIDE
+            actions = np.where(probing[:, None], self.toward(above), actions)
         self.commands[:] = actions
         step = super().advance(actions)
         for index in np.flatnonzero(probing & (self.phase != CUE)).tolist():
@@ -247,7 +256,7 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
             step.terminated[answered] = True
 
     def signals(self) -> Floats:
-        """Return class, lights and the last action [N, k + 2 + A]."""
+        """Return class, lights and the last command [N, k + 2 + A]."""
         k, probing = self.settings.classes, self.phase == CUE
         out = np.zeros((self.num_envs, k + 2 + self.commands.shape[1]))
         if self.settings.cue == "always":

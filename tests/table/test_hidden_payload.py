@@ -38,8 +38,11 @@ def lifted(robot: Any, action: list[float], **knobs: Any) -> tuple[Floats, Float
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_the_heavier_the_payload_the_less_the_hand_rises(robot: str) -> None:
-    mass, came = lifted(robot, [0.0, 0.0, 1.0])
+@pytest.mark.parametrize("knobs", [{}, {"probe": "free"}, {"control": "joint"}])
+def test_the_heavier_the_payload_the_less_the_hand_rises(robot: str, knobs: dict[str, Any]) -> None:
+    mass, came = lifted(
+        robot, [0.0, 0.0, 1.0] if "probe" in knobs else [0.0] * (7 if "control" in knobs else 3), **knobs
+    )
     by_class = [came[(mass > low) & (mass < high), 2] for low, high in ((0.0, 0.7), (0.7, 1.7), (1.7, 3.0))]
     assert all(len(rises) >= 3 for rises in by_class)
     for lighter, heavier in pairwise(by_class):
@@ -48,7 +51,7 @@ def test_the_heavier_the_payload_the_less_the_hand_rises(robot: str) -> None:
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_a_hand_that_is_not_moved_feels_next_to_nothing(robot: str) -> None:
-    _, came = lifted(robot, [0.0, 0.0, 0.0])
+    _, came = lifted(robot, [0.0, 0.0, 0.0], probe="free")
     assert np.abs(came).max() < 0.006
 
 
@@ -116,10 +119,11 @@ def test_the_mass_is_felt_in_the_probe_only(make: Make) -> None:
 
 
 def test_the_command_is_seen_beside_what_came_of_it(make: Make) -> None:
-    env = make(WEIGH)
-    env.reset(seed=0)
-    seen, *_ = env.step(np.array([0.25, -0.5, 1.0]))
-    assert seen[5:8].tolist() == [0.25, -0.5, 1.0]
+    for probe, told in (("free", [0.25, -0.5, 0.125]), ("lift", [0.0, 0.0, 1.0])):
+        env = make(WEIGH, probe=probe)
+        env.reset(seed=0)
+        seen, *_ = env.step(np.array([0.25, -0.5, 0.125]))
+        assert seen[5:8] == pytest.approx(told, abs=1e-6)
 
 
 @pytest.mark.parametrize("knobs", [{"classes": 2}, {"classes": 6}, {"robot": "kuka"}, {"control": "joint"}])
