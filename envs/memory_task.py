@@ -43,9 +43,11 @@ class Phase(IntEnum):
     QUERY = 3
     OVER = 4
     """The episode has ended; nothing happens until the next begins."""
+    WAIT = 5
+    """The answer has been given and its reward is still to come."""
 
 
-SEARCH, CUE, DELAY, QUERY, OVER = (int(phase) for phase in Phase)
+SEARCH, CUE, DELAY, QUERY, OVER, WAIT = (int(phase) for phase in Phase)
 """The phases as plain numbers, for what runs every step: looking up a member and comparing with it is slow."""
 
 PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])

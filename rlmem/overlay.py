@@ -19,6 +19,7 @@ PHASE_COLOURS: dict[str, Colour] = {
     "cue": (240, 200, 40, 255),
     "delay": (86, 180, 233, 255),
     "query": (0, 170, 125, 255),
+    "wait": (213, 160, 110, 255),
     "over": (150, 155, 165, 255),
 }
 """Chip of each phase (Okabe and Ito's colours, some brightened for a dark ground)."""

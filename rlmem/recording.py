@@ -181,7 +181,7 @@ class _Film:
 
     def _lapse(self, phase: str | None) -> tuple[int, bool]:
         """Return the present time lapse and whether this step is shown."""
-        if phase not in ("delay", None) or (phase is None and self.stride is None):
+        if phase not in ("delay", "wait", None) or (phase is None and self.stride is None):
             return 1, True
         if self.stride is not None:
             return self.stride, self._since % self.stride == 0

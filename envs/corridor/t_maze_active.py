@@ -9,7 +9,20 @@ import numpy as np
 
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
-from rlmem.envs.memory_task import CUE, DELAY, SEARCH, Bools, Floats, Phase, Step, check_whole
+from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    SEARCH,
+    WAIT,
+    Bools,
+    Floats,
+    Phase,
+    Step,
+    as_length,
+    check_whole,
+    draw_length,
+    length_range,
+)
 from rlmem.spec import TaskSpec
 
 
@@ -21,6 +34,8 @@ class TMazeActiveSettings(TMazeSettings):
         look_distance: m, from the start back to the spot where the light can be seen, and forward to where the way
             back closes. Short for the same reason as ``commit_distance``.
         search_steps: Control steps after which the robot goes on without having looked.
+        credit_length: Control steps from the answer to its reward, or a range (low, high) from which each episode
+            draws log-uniformly. 1: paid as it is given.
 
     Raises:
         ValueError: If a knob has a value that it cannot have.
@@ -28,12 +43,19 @@ class TMazeActiveSettings(TMazeSettings):
 
     look_distance: float = 0.2
     search_steps: int = 40
+    credit_length: int | tuple[int, int] = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("search_steps", self.search_steps, least=5, most=1_000)
         if not 0.05 <= self.look_distance <= 5.0:
             raise ValueError(f"look_distance must be from 0.05 to 5.0 m, got {self.look_distance}")
+        object.__setattr__(self, "credit_length", as_length("credit_length", self.credit_length))
+
+    @property
+    def waits(self) -> tuple[int, int]:
+        """The least and the most of ``credit_length``."""
+        return length_range(self.credit_length)
 
 
 class TMazeActive(TMaze):
@@ -43,26 +65,39 @@ class TMazeActive(TMaze):
 
     **Episode.** The robot starts with the corridor ahead of it. If it backs up by ``look_distance``, one of k lamps
     lights for 3 control steps: the cue. If it goes forward by as much first, or has done neither within
-    ``search_steps``, it goes on without having seen it. Corridor, junction and answer are those of ``TMaze-v0``.
+    ``search_steps``, it goes on without having seen it. Corridor, junction and answer are those of ``TMaze-v0``. With
+    a ``credit_length`` above 1 the answer is paid so many control steps later: the robot is held where it answered,
+    whatever the guard, and the episode ends with the payment.
 
     **Observation, action, reward.** As in ``TMaze-v0``; the robot also senses itself while it searches. Nothing is
     paid for looking: its reward comes at the junction.
 
-    **Memory.** Retention of log2 k bits, and credit: to look pays ``memory_length`` control steps later.
+    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and credit: the answer pays after
+    ``credit_length``, to look pays after both. What is to be remembered stays the same however late it is paid, so
+    the two lengths can be varied one without the other; how late it is paid matters to learning alone.
 
     **Ceilings.** Without memory 1 / k, oracle 1: as in ``TMaze-v0``. The search ends before the cue is shown, so
-    that G1, G2 and G3 hold from the cue on as they do there.
+    that G1, G2 and G3 hold from the cue on as they do there; the answer is given before the wait for its reward.
     """
 
     Settings: ClassVar[type[TMazeActiveSettings]] = TMazeActiveSettings
     settings: TMazeActiveSettings
 
+    def __init__(
+        self, settings: TMazeActiveSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
+    ) -> None:
+        self.credit = np.ones(num_envs, dtype=np.int64)
+        """[N] control steps from the answer to its reward in the episode."""
+        super().__init__(settings, num_envs, visuals=visuals, gui=gui)
+
     @classmethod
     def spec(cls, settings: TMazeSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
+        assert isinstance(settings, TMazeActiveSettings)
         low, high = settings.lengths
-        steps = settings.query_steps
-        return replace(super().spec(settings), memory="retention + credit", credit_length=(low, high + steps))
+        least, most = settings.waits
+        credit = (low + least - 1, high + settings.query_steps + most - 1)
+        return replace(super().spec(settings), memory="retention + credit", credit_length=credit)
 
     def longest_corridor(self) -> float:
         """Return the length of the longest corridor with the way to the spot, m."""
@@ -77,11 +112,17 @@ class TMazeActive(TMaze):
         self.phase[index], self.clock[index] = int(Phase.SEARCH), 0
         self.lamp_x[index] = self.start_x[index] - self.settings.look_distance + 0.30
         self.place(index, self.start_x[index], sideways, heading)
+        low, high = self.settings.waits
+        self.credit[index] = low if low == high else draw_length(self.rngs[index], (low, high))
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
         searching, clock = self.phase == SEARCH, self.clock.copy()
+        due = (self.phase == WAIT) & (clock >= self.credit - 1)
         step = super().advance(actions)
+        if due.any():
+            right = due & (self.chosen == self.cue)
+            super().answered(right, due & ~right, step.reward, step.terminated)
         driven = self.pose[:, 0] - self.start_x
         found = searching & (driven <= -self.settings.look_distance)
         gone = searching & ~found
@@ -89,6 +130,17 @@ class TMazeActive(TMaze):
         self.enter(found, CUE)
         self.enter(gone, DELAY)
         return step
+
+    def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
+        """Reward answers at once, or let the wait for their reward begin. See :meth:`TMaze.answered`."""
+        at_once = self.credit <= 1
+        super().answered(right & at_once, wrong & at_once, reward, terminated)
+        self.enter((right | wrong) & ~at_once, WAIT)
+
+    def held(self) -> Bools:
+        """Return [N] whether the robot is held: by the guard, or because it has answered."""
+        held: Bools = super().held() | (self.phase == WAIT)
+        return held
 
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself: while it searches too."""

@@ -22,7 +22,7 @@ from rlmem.evidence.report import MemoryReport
 from rlmem.plots import COLOURS
 
 BLUE, ORANGE, GREEN = COLOURS[:3]
-_PHASES = {"search": "#EFEFEF", "cue": "#FBE7C6", "delay": "#E8F1F8", "query": "#DDF0E4"}
+_PHASES = {"search": "#EFEFEF", "cue": "#FBE7C6", "delay": "#E8F1F8", "query": "#DDF0E4", "wait": "#F3E6DA"}
 
 
 def plot_memory(report: MemoryReport, path: str | Path, *, title: str = "") -> None:

@@ -172,7 +172,7 @@ def chosen_frames(episodes: Sequence[Trace]) -> list[int]:
     for one in episodes:
         marks |= {t + 1 for t, (before, after) in enumerate(pairwise(one.phases)) if before != after}
         marks |= {one.steps} | ({one.lesioned} if one.lesioned is not None else set())
-        waiting[: one.steps] &= np.array(one.phases) == "delay"
+        waiting[: one.steps] &= np.isin(one.phases, ("delay", "wait"))
         waiting[one.steps] = False
     for everything in (False, True):
         for stride in _STRIDES:
