@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import complete_agents, horizon_groups, memory_scores, run_interval
-from rlmem.evidence.capacity import heat_map
 from rlmem.evidence.plots import Curve, plot_curves, plot_heat_map, plot_profiles
 from rlmem.registry import task_class
 from rlmem.statistics import performance_profile
 
 _MOST = 16
 """Lines in a figure: eight colours in two styles."""
-_AXIS = 2
-"""Different lengths along each axis that make a map."""
 
 
 def write_figures(
@@ -67,20 +64,10 @@ def _horizons(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
 
 def _maps(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
     paths = []
-    for agent in dict.fromkeys(row["agent"] for row in rows):
-        points = [
-            (float(row["memory_length"]), float(row["credit_length"]), float(row["memory_score"]))
-            for row in rows
-            if row["agent"] == agent and math.isfinite(float(row["memory_score"]))
-        ]
-        if not points:
-            continue
-        found = heat_map(points)
-        if min(len(found.x), len(found.y)) < _AXIS or np.isfinite(found.values).mean() <= 0.5:
-            continue
-        path = folder / f"memory-credit-{_slug(agent)}.png"
+    for found in length_maps(rows):
+        path = folder / f"memory-credit-{_slug(found.agent)}-{_slug(found.task)}.png"
         x, y = "memory length (control steps)", "credit length (control steps)"
-        plot_heat_map(found, path, x=x, y=y, title=agent)
+        plot_heat_map(found.scores, path, x=x, y=y, title=f"{found.agent} on {found.task}")
         paths.append(path)
     return paths
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.evaluation import EnvMaker, Evaluation, Policy, clopper_pearson
+from rlmem.evaluation import EnvMaker, Evaluation, Policy, clopper_pearson, evaluate_on
 from rlmem.evidence.horizon import sweep
 from rlmem.statistics import Estimate
 
@@ -141,15 +142,39 @@ def heat_map(measured: Iterable[tuple[float, float, float]]) -> HeatMap:
     return HeatMap(x, y, values)
 
 
-def memory_credit_map(results: Iterable[Evaluation]) -> HeatMap:
-    """Lay out memory scores over the longest memory length and the longest credit length of each evaluation's task.
+def memory_credit_map(
+    policy: Policy | Callable[[int, int], Policy],
+    env: str | EnvMaker,
+    memory_lengths: Sequence[int],
+    credit_lengths: Sequence[int],
+    *,
+    knobs: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    num_envs: int = 25,
+) -> HeatMap:
+    """Measure memory scores over memory lengths and credit lengths, on a task that has both as knobs.
+
+    How late an answer is paid matters to learning: give a function that returns the agent trained at two lengths, and
+    the map says where learning gives out. A single agent that is only tested shows how it takes other lengths.
+
+    Args:
+        policy: Acts; or a function of memory length and credit length that returns what acts there.
+        env: As in :func:`rlmem.evaluation.evaluate_on`.
+        memory_lengths: Control steps.
+        credit_lengths: Control steps.
+        knobs: All others.
+        seeds: One an episode; None: the 200 test seeds.
+        num_envs: Environments side by side.
 
     Raises:
-        ValueError: If there is nothing, or an evaluation has no task with ceilings.
+        ValueError: If there are no lengths, or the task has no such knobs or no memory score.
     """
     points = []
-    for result in results:
-        if result.spec is None:
-            raise ValueError("a task without a spec does not say its memory length and credit length")
-        points.append((float(result.spec.memory_length[1]), float(result.spec.credit_length[1]), result.memory_score))
+    for memory, credit in product(memory_lengths, credit_lengths):
+        acting = policy if hasattr(policy, "predict") else policy(memory, credit)
+        chosen = {**(knobs or {}), "memory_length": memory, "credit_length": credit}
+        result = evaluate_on(acting, env, knobs=chosen, seeds=seeds, num_envs=num_envs)
+        if not math.isfinite(result.memory_score):
+            raise ValueError(f"the task has no memory score at memory length {memory} and credit length {credit}")
+        points.append((float(memory), float(credit), result.memory_score))
     return heat_map(points)

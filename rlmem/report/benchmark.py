@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import (
     complete_agents,
     horizon_groups,
@@ -23,7 +24,7 @@ from rlmem.benchmark.summary import (
 )
 from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.registry import task_class
-from rlmem.report.content import Chart, Line, Page, Section
+from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
 from rlmem.report.markdown import sections_of
 from rlmem.run_folder import read_progress
@@ -65,6 +66,7 @@ def benchmark_page(folder: Path) -> Page:
         elif section.title == "How far back":
             charts = _horizons(rows, colours)
         sections.append(Section(title=section.title, text=section.text, tables=section.tables, charts=charts))
+    sections[-1:-1] = _maps(rows)  # before what is said about the numbers
     missing = []
     if not any(section.title == "All tasks together" for section in sections):
         missing.append("performance profiles: they need two agents, both tested on two tasks or lengths")
@@ -152,6 +154,27 @@ def _horizons(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
             )
         )
     return charts
+
+
+def _maps(rows: Sequence[Row]) -> list[Section]:
+    """Return the maps of memory length and credit length as tables whose cells are shaded by their numbers."""
+    tables = []
+    for found in length_maps(rows):
+        scores = found.scores
+        up = list(zip(scores.y, scores.values.tolist(), strict=True))[::-1]
+        shades = [[score if math.isfinite(score) else None for score in line] for _, line in up]
+        cells = [["" if score is None else f"{score:.2f}" for score in line] for line in shades]
+        tables.append(
+            Table(
+                title=f"{found.agent} on {found.task}",
+                head=["credit length", *(f"memory {length:,.0f}" for length in scores.x)],
+                rows=[[f"{credit:,.0f}", *line] for (credit, _), line in zip(up, cells, strict=True)],
+                shades=shades,
+            )
+        )
+    text = "Mean memory score of agents that were trained and tested at these lengths, in control steps. Memory "
+    text += "length: from the cue to the answer. Credit length: from the answer to its reward."
+    return [Section(title="Memory length and credit length", text=[text], tables=tables)] if tables else []
 
 
 class _Curve(NamedTuple):

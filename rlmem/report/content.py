@@ -19,18 +19,22 @@ class Table:
     """Rows under a head. A cell is text; the first column names the row.
 
     Raises:
-        ValueError: If a row is not as long as the head.
+        ValueError: If a row is not as long as the head, or the shades are not one a cell.
     """
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    shades: Sequence[Sequence[Number]] = ()
+    """How dark each cell beside the first of its row is, 0 to 1, None for empty; no rows: a table without shades."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.head):
                 raise ValueError(f"a row must have {len(self.head)} cells, as the head has, got {list(row)}")
+        if self.shades and [len(row) for row in self.shades] != [len(self.head) - 1] * len(self.rows):
+            raise ValueError(f"shades must be {len(self.rows)} rows of {len(self.head) - 1}, got {self.shades}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from rlmem.checkpoint import write_atomically
-from rlmem.report.content import Page, Player, Section, Table, plain
+from rlmem.report.content import Number, Page, Player, Section, Table, plain
 
 _TEMPLATES = files("rlmem.report") / "templates"
 _NUMBER = re.compile(r"^[-+]?[\d,.]+( to [-+]?[\d,.]+)?$")
@@ -105,7 +105,8 @@ def _section(section: Section, first: int) -> str:
 def _table(table: Table) -> str:
     columns = list(zip(*table.rows, strict=True))
     numbers = [all(_NUMBER.match(cell) or not cell for cell in column) for column in columns]
-    rows = "".join(f"<tr>{_row(row, numbers)}</tr>" for row in table.rows)
+    shades = table.shades or [[None] * (len(table.head) - 1)] * len(table.rows)
+    rows = "".join(f"<tr>{_row(row, numbers, dark)}</tr>" for row, dark in zip(table.rows, shades, strict=True))
     head = "".join(
         f'<th scope="col"{_aligned(i < len(numbers) and numbers[i])}>{escape(cell)}</th>'
         for i, cell in enumerate(table.head)
@@ -117,10 +118,14 @@ def _table(table: Table) -> str:
     )
 
 
-def _row(row: Sequence[str], numbers: Sequence[bool]) -> str:
+def _row(row: Sequence[str], numbers: Sequence[bool], shades: Sequence[Number]) -> str:
     first = f'<th scope="row">{escape(row[0])}</th>'
-    rest = zip(row[1:], numbers[1:], strict=True)
-    return first + "".join(f"<td{_aligned(number)}>{escape(cell)}</td>" for cell, number in rest)
+    rest = zip(row[1:], numbers[1:], shades, strict=True)
+    return first + "".join(f"<td{_aligned(number)}{_shaded(dark)}>{escape(cell)}</td>" for cell, number, dark in rest)
+
+
+def _shaded(dark: Number) -> str:
+    return "" if dark is None else f' style="--shade:{min(max(dark, 0.0), 1.0):.0%}" data-shade'
 
 
 def _aligned(number: bool) -> str:

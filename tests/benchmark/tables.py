@@ -58,7 +58,7 @@ def row(cell: Cell, number: int, score: float) -> dict[str, Any]:
         "cpu_seconds": 12.5 if learnt else "",
         "env": settings.env,
         "name": settings.agent,
-        "knobs": "{}",
+        "knobs": json.dumps(settings.knobs),
         "test_knobs": json.dumps(knobs),
         "version": "0.1",
         "machine": "a machine",

@@ -67,7 +67,33 @@ def test_a_heat_map_has_a_place_for_each_pair_and_means_of_several():
         heat_map([])
 
 
-def test_memory_and_credit_lengths_are_those_of_the_tasks():
-    results = [evaluate_on(Remembers(), env, knobs=TASK["knobs"], seeds=range(2)) for env in ("TMaze", "TMazeActive")]
-    found = memory_credit_map(results)
-    assert (found.x, found.y) == ([6.0], [30.0, 36.0])
+class Looks(Remembers):
+    """Backs up until the light has shone."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        actions, (side, age) = super().predict(observation, state, episode_start)
+        searching = (side == 0.0) & (observation[:, 2] == 0.0)
+        actions[searching] = (-1.0, 0.0)
+        return actions, (side, age)
+
+
+def test_the_map_of_one_agent_falls_along_memory_and_not_along_credit():
+    task = {"env": "TMazeActive-v0", "knobs": {"robot": "planar", "query_steps": 30}}
+    found = memory_credit_map(Looks(lasts=15), **task, memory_lengths=[4, 30], credit_lengths=[1, 12], seeds=range(30))
+    assert (found.x, found.y) == ([4.0, 30.0], [1.0, 12.0])
+    assert found.values[:, 0].tolist() == [1.0, 1.0]
+    assert abs(found.values[0, 1]) < 0.5
+    assert found.values[1, 1] == found.values[0, 1]
+
+
+def test_a_map_may_be_of_an_agent_for_each_place():
+    def trained(memory, credit):
+        return Looks(lasts=10**9 if memory * credit < 100 else 1)
+
+    task = {"env": "TMazeActive-v0", "knobs": {"robot": "planar", "query_steps": 30}}
+    found = memory_credit_map(trained, **task, memory_lengths=[5, 20], credit_lengths=[1, 10], seeds=range(30))
+    assert found.values[0].tolist() == [1.0, 1.0]
+    assert found.values[1, 0] == 1.0
+    assert found.values[1, 1] < 0.5
+    with pytest.raises(ValueError, match="unknown knob of TMaze 'credit_length'"):
+        memory_credit_map(Looks(), "TMaze-v0", [5], [1], seeds=range(2))
