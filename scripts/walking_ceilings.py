@@ -1,63 +1,129 @@
-"""Measure the ceilings of the walking tasks by training: full state, half of it, half of it with a stack of frames.
-
-    python scripts/walking_ceilings.py --robots Hopper --steps 2000000 --seeds 3
+"""Measure what the walking tasks can be worth without memory: full state, half of it, half of it with four frames.
 
 Trains ``ppo`` on the full state (what could be had), ``ppo`` on each half (no memory) and ``frame_stack_ppo`` on each
-half (a memory of four frames), and prints mean returns over held-out episodes. A run that is there already is not
-trained again.
+half (a memory of four frames), and evaluates the best checkpoint of each on test seeds. What a trained agent reaches is
+a lower bound of what can be reached without memory, the tighter the longer it has trained. Rows go to a CSV file as
+runs end; runs in it are not run again.
+
+    python scripts/walking_ceilings.py --robots Hopper HalfCheetah --steps 2000000 --seeds 3
 """
 
 from __future__ import annotations
 
-import argparse
+import csv
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
+
+import tyro
 
 from rlmem.evaluation import evaluate, make_test_env
-from rlmem.run_folder import BEST, RunSettings
+from rlmem.run_folder import BEST, Progress, RunSettings
 from rlmem.seeds import test_seeds
 from rlmem.training import load_agent, train
 
 ROBOTS = ("Hopper", "Walker2D", "HalfCheetah", "Ant")
+CASES = (
+    ("Position", "full", "ppo"),
+    ("Position", "partial", "ppo"),
+    ("Velocity", "partial", "ppo"),
+    ("Position", "partial", "frame_stack_ppo"),
+    ("Velocity", "partial", "frame_stack_ppo"),
+)
+"""What is seen, whether the other half is seen too, and who learns. With the full state both halves are one task."""
 _WORLDS = 8
 
 
-def main() -> None:
-    """Train what is not there, evaluate, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--robots", nargs="+", choices=ROBOTS, default=ROBOTS)
-    parser.add_argument("--steps", type=int, default=2_000_000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--episodes", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=Path("runs/walking"))
-    options = parser.parse_args()
-    for robot in options.robots:
-        cases = [("Position", "full", "ppo")]
-        cases += [(half, "partial", agent) for half in ("Position", "Velocity") for agent in ("ppo", "frame_stack_ppo")]
-        for half, observation, agent in cases:
-            for seed in range(options.seeds):
-                settings = RunSettings(
-                    env=f"{robot}{half}-v0",
-                    agent=agent,
-                    seed=seed,
-                    steps=options.steps,
-                    eval_every=max(1, options.steps // 20),
-                    eval_episodes=10,
-                    knobs={"observation": observation},
-                )
-                value = result(settings, settings.folder(options.out / observation), options.episodes)
-                print(f"{robot:<12} {half:<9} {observation:<8} {agent:<16} seed {seed}  {value:9.1f}", flush=True)
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Study of the walking tasks' ceilings.
+
+    Args:
+        out: CSV file of results.
+        robots: Hopper, Walker2D, HalfCheetah, Ant.
+        steps: Control steps of each run.
+        seeds: Runs for each robot and case.
+        episodes: Test episodes of each run.
+    """
+
+    out: Path = Path("benchmarks/results/walking_ceilings.csv")
+    robots: tuple[str, ...] = ROBOTS
+    steps: int = 2_000_000
+    seeds: int = 3
+    episodes: int = 50
+
+    def __post_init__(self) -> None:
+        for robot in self.robots:
+            if robot not in ROBOTS:
+                raise ValueError(f"robots must be among {', '.join(ROBOTS)}, got {robot!r}")
 
 
-def result(settings: RunSettings, folder: Path, episodes: int) -> float:
-    """Return the mean return of a run over test episodes, training it first if it is not there."""
-    if not (folder / BEST).is_file():
-        train(settings, folder=folder)
-    env = make_test_env(settings.env, _WORLDS, settings.knobs)
-    try:
-        return float(evaluate(load_agent(folder, env, BEST), env, test_seeds(episodes)).value)
-    finally:
-        env.close()
+class Run(NamedTuple):
+    """One run of the study."""
+
+    robot: str
+    seen: str
+    observation: str
+    agent: str
+    steps: int
+    seed: int
+
+
+def one(run: Run, episodes: int) -> dict[str, float | str]:
+    """Train, evaluate, and return a row."""
+    settings = RunSettings(
+        env=f"{run.robot}{run.seen}-v0",
+        agent=run.agent,
+        seed=run.seed,
+        steps=run.steps,
+        eval_every=max(1, run.steps // 10),
+        eval_episodes=5,
+        knobs={"observation": run.observation},
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = train(settings, Path(scratch))
+        progress = Progress(folder / "progress.csv")
+        env = make_test_env(settings.env, _WORLDS, settings.knobs)
+        try:
+            result = evaluate(load_agent(folder, env, BEST), env, test_seeds(episodes))
+        finally:
+            env.close()
+    low, high = result.interval
+    return {
+        **run._asdict(),
+        "cpu_seconds": round(progress.last("cpu_seconds", 0.0), 1),
+        "episodes": episodes,
+        "test_return": round(result.value, 1),
+        "low": round(low, 1),
+        "high": round(high, 1),
+    }
+
+
+def todo(study: Study) -> Iterator[Run]:
+    """Yield the runs that the CSV file does not hold yet."""
+    done = set()
+    if study.out.is_file():
+        with study.out.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                numbers = {name: int(row[name]) for name in ("steps", "seed")}
+                done.add(Run(**{name: row[name] for name in Run._fields} | numbers))
+    for seed, robot, case in product(range(study.seeds), study.robots, CASES):
+        run = Run(robot, *case, study.steps, seed)
+        if run not in done:
+            yield run
+
+
+def main(study: Study) -> None:
+    """Run what is missing and print each row."""
+    table = Progress(study.out)
+    for run in todo(study):
+        row = one(run, study.episodes)
+        table.add(row)
+        print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Study, description=__doc__))

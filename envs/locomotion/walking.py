@@ -293,9 +293,9 @@ def _page(robot: str, seen: Half) -> str:
         f"""**Memory.** Short, 2 to 10 control steps: to {feels}.""",
         """**Ceilings.** Measured, none derived. Oracle: the return of the expert, linear in the full state and found by
         random search (``python scripts/walking_experts.py``). The search was short: the experts stand more than they
-        walk, and learners should exceed them. Without memory: not measured yet, so that it is taken as the oracle and
-        no memory score is claimed; ``python scripts/walking_ceilings.py`` trains those who would
-        tell. None of G1, G2 and G3 applies: there is no cue.""",
+        walk, and learners should exceed them. Without memory no bound is known, so that it is taken as the oracle and
+        no memory score is claimed. ``python scripts/walking_ceilings.py`` trains agents without memory, but what they
+        reach shows what can be had without it, not what cannot. None of G1, G2 and G3 applies: there is no cue.""",
     )
     filled = [fill(" ".join(section.split()), 116) for section in sections]
     return "\n\n".join((f"Bullet's {title} walks ahead as fast as it can; its {hidden} are hidden.", *filled))
