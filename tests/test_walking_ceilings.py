@@ -26,5 +26,5 @@ def test_runs_that_are_in_the_table_are_not_run_again(tmp_path):
 
 
 def test_a_robot_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="robots must be among Hopper, .*, got 'Humanoid'"):
+    with pytest.raises(ValueError, match=r"robots must be among Hopper, .*, got 'Humanoid'"):
         walking_ceilings.Study(robots=("Humanoid",))
