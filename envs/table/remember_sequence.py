@@ -26,7 +26,7 @@ class RememberSequenceSettings(CollectSettings):
         ValueError: If a knob has a value that it cannot have.
     """
 
-    n: int = 3
+    n: int = 2
     m: int = 4
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ class RepeatPreviousSettings(TableSettings, RecallSettings):
     """
 
     memory_length: int | tuple[int, int] = 5
-    k: int = 2
+    k: int = 1
     presses: int = 8
     commit_distance: float = 0.08
 

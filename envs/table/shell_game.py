@@ -66,7 +66,7 @@ class ShellGameSettings(TableSettings, RecallSettings):
     """
 
     k: int = 4
-    swaps: int | tuple[int, int] = 2
+    swaps: int | tuple[int, int] = 1
     swap_steps: int = 3
     commit_distance: float = 0.08
 

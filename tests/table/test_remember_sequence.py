@@ -116,7 +116,7 @@ def test_the_ceiling_counts_sequences(n: int, m: int) -> None:
 class TestExploiters:
     def reached(self, frames: int, **knobs: Any) -> int:
         """Return how many of 96 episodes succeed."""
-        with Bench(RememberSequence(RememberSequenceSettings(**knobs), 16)) as bench:
+        with Bench(RememberSequence(RememberSequenceSettings(n=3, **knobs), 16)) as bench:
             found = (s for s in exploiters(SEQUENCE, bench.names) if s.frames == frames and "last of 3" in s.name)
             (script,) = found
             played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
