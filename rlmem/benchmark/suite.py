@@ -105,6 +105,7 @@ class SuiteAgent:
         tuned: Start from the settings found by tuning, where there are any that fit.
         steps: Control steps of training, instead of the task's or the suite's.
         seeds: Runs, instead of the suite's.
+        envs: Environments side by side in training, instead of the suite's.
 
     Raises:
         ValueError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
@@ -117,10 +118,12 @@ class SuiteAgent:
     tuned: bool = False
     steps: int | None = None
     seeds: int | None = None
+    envs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.seeds is not None and self.seeds < 1:
-            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
+        for name, number in (("seeds", self.seeds), ("envs", self.envs)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
         if bool(self.agent) == bool(self.policy):
             raise ValueError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
         if self.policy and (self.settings or self.tuned):
@@ -209,7 +212,7 @@ class Suite:
             agent=agent.agent or "random",
             seed=seed,
             steps=agent.steps or task.steps or self.steps,
-            envs=self.envs,
+            envs=agent.envs or self.envs,
             eval_every=task.eval_every or self.eval_every,
             eval_episodes=self.eval_episodes,
             stop_at=self.stop_at,

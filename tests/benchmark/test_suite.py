@@ -30,6 +30,11 @@ def test_an_agent_may_have_its_own_number_of_runs():
     ]  # fmt: skip
 
 
+def test_an_agent_may_have_its_own_number_of_environments():
+    agents = [{"agent": "ppo"}, {"agent": "rtrl_actor_critic", "envs": 1}]
+    assert [cell.settings.envs for cell in suite_from(PLAIN | {"seeds": 1, "agent": agents}).cells()] == [16, 1]
+
+
 def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
     (cell, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": {"memory_length": [5, 30]}}]}).cells()
     assert cell.tests[0]["memory_length"] == 30
