@@ -6,6 +6,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -143,12 +144,11 @@ class Local:
 def _work(cell: Cell, out: Path, pipe: Connection) -> None:
     """Run a cell in a process of its own, which ends if the benchmark does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark, which ends this
-    parent, told = os.getppid(), time.monotonic()
+    told = time.monotonic()
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 
     def report(steps: int) -> None:
         nonlocal told
-        if os.getppid() != parent:
-            os._exit(1)
         if time.monotonic() - told >= _REPORT_EVERY:
             told = time.monotonic()
             pipe.send(("steps", steps))
@@ -165,3 +165,10 @@ def _work(cell: Cell, out: Path, pipe: Connection) -> None:
     except Exception as error:  # noqa: BLE001 - any failure is one run's, to be told and not to end the benchmark
         last = traceback.extract_tb(error.__traceback__)[-1]
         pipe.send(("error", f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"))
+
+
+def end_with(parent: int) -> None:
+    """End this process once its parent has ended, whatever it does then: an evaluation may take minutes."""
+    while os.getppid() == parent:
+        time.sleep(_REPORT_EVERY)
+    os._exit(1)

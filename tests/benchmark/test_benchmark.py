@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from rlmem.benchmark.cell import TIMES
-from rlmem.benchmark.local import Local
+from rlmem.benchmark.local import Local, end_with
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.table import ResultsTable, read_rows
@@ -101,6 +103,33 @@ def test_a_benchmark_killed_in_the_middle_and_resumed_gives_the_same_table(suite
     assert resumed.ran == 5 - len(rows) // 3
     assert read_rows(tmp_path / "results.csv")[: len(rows)] == rows
     assert without_times(resumed.rows) == without_times(read_rows(whole / "results.csv"))
+
+
+def test_a_run_ends_with_what_started_it_even_in_the_middle_of_something_long():
+    told, tell = os.pipe()
+    started_it = os.fork()
+    if started_it == 0:
+        run = os.fork()
+        if run == 0:
+            threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+        else:
+            os.write(tell, str(run).encode())
+        time.sleep(1_000)
+        os._exit(0)
+    run = int(os.read(told, 32))
+    time.sleep(1.5)
+    assert alive(run)
+    os.kill(started_it, signal.SIGKILL)
+    os.waitpid(started_it, 0)
+    until(lambda: not alive(run), 100.0)
+    os.close(told)
+    os.close(tell)
+
+
+def alive(process):
+    """Return whether a process runs; one that has ended and was not waited for does not."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.is_file() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def half_way(folder):
