@@ -12,7 +12,6 @@ shows what there is.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import gymnasium
 import numpy as np
 import tyro
 
+from rlmem.benchmark.cell import machine
 from rlmem.benchmark.local import Local
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
@@ -32,7 +32,7 @@ from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.checkpoint import write_atomically
 from rlmem.envs.audit import THOROUGH, audit
 from rlmem.registry import TASKS, canonical_id, task_class
-from rlmem.run_folder import Progress, processor
+from rlmem.run_folder import Progress
 from rlmem.spec import TaskSpec
 
 SUITE = "tasks"
@@ -141,7 +141,7 @@ def speed(name: str) -> dict[str, float | str]:
             env.step(actions[step % len(actions)])
         rates.append(_NUM_ENVS * _BLOCK / (time.process_time() - started))
     env.close()
-    return {"steps_per_cpu_second": round(median(rates)), "machine": f"{processor()}, {os.cpu_count()} cores"}
+    return {"steps_per_cpu_second": round(median(rates)), "machine": machine()}
 
 
 def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Row]) -> str:

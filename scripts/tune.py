@@ -38,7 +38,8 @@ SEEDS, FINAL_SEEDS = 9_000, 9_500
 """First run seeds of trials and of the last comparison, far from those of results."""
 PLAIN = "defaults"
 HEADER = """\
-# Settings found by scripts/tune.py on validation seeds. `rlmem train` starts from them; --defaults leaves them out.
+# Settings found on validation seeds, by scripts/tune.py or, where "chosen" says so, by hand. `rlmem train` starts from
+# them; --defaults leaves them out.
 # agent: hyperparameters that are not the defaults; shortest: train on lengths from this to the one asked for;
 # training: other knobs while training; found: what runs with seeds of their own took, median.
 

@@ -48,8 +48,9 @@ def test_every_file_that_is_shipped_can_be_read_and_makes_a_run():
             plain = task_class(env_id).make_settings({})
             asked = task_class(env_id).make_settings(run.knobs | run.eval_knobs)
             assert asked == plain
-            assert tuned.found["trials"] > 0
-            assert "scripts/tune.py" in tuned.found["command"]
+            made_by = tuned.found["command"]
+            assert "scripts/tune.py" in made_by or made_by == "rlmem benchmark tasks"
+            assert tuned.found["trials"] > 0 if "scripts/tune.py" in made_by else tuned.found["chosen"]
 
 
 def test_the_files_are_shipped_with_the_package():
