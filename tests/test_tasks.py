@@ -525,7 +525,8 @@ class TestBadActions:
         tame = play(env, 0, lambda env, rng: np.linspace(0.9, 0.5, size), steps=15)
         clipped = play(env, 0, lambda env, rng: np.ones(size), steps=15)
         np.testing.assert_array_equal(wild.observations, clipped.observations)
-        assert (tame.observations[5] != clipped.observations[5]).any()
+        both = zip(tame.observations, clipped.observations, strict=False)
+        assert any((one != other).any() for one, other in both)
 
     def test_of_any_number_type_are_taken(self, env_id: str, make: Make) -> None:
         env = make(env_id, guard="none")
