@@ -12,7 +12,12 @@ class Ceiling:
 
     value: float
     why: str
-    """One line that derives the value."""
+    """One line that derives the value; it begins with "not measured" where none is known."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the value is a ceiling, and not one that stands in for it."""
+        return not self.why.startswith("not measured")
 
 
 @dataclass(frozen=True, kw_only=True)

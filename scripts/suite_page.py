@@ -25,6 +25,7 @@ import tyro
 
 from rlmem.benchmark.cell import machine
 from rlmem.benchmark.local import Local
+from rlmem.benchmark.overview import solved
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
@@ -155,15 +156,14 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         spec: TaskSpec = task_class(name).spec(task_class(name).make_settings({}))
         of = {agent: [row for row in rows if row["env"] == name and row["agent"] == agent] for agent in _agents(rows)}
         ours = of.get("recurrent_ppo", [])
-        scores = runs_of(ours, "memory_score")
-        tried += bool(scores)
-        if scores and np.mean(scores) >= SOLVED:
+        tried += bool(runs_of(ours, "memory_score"))
+        if solved(ours, SOLVED):
             learnt.append(task)
         table.append(
             [
                 f"[{task.removesuffix('-v0')}](tasks/{task}.md)",
                 _memory(spec),
-                _memoryless(spec),
+                f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "not measured",
                 f"{spec.oracle.value:.4g}",
                 *(_reached(of.get(agent, [])) for agent in ("expert", "ppo", "frame_stack_ppo")),
                 _adversary(audits.get(name)),
@@ -177,7 +177,7 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         )
     machines = "; ".join(sorted({row["machine"] for row in (*rows, *speeds.values()) if row.get("machine")}))
     found = (
-        f"**`recurrent_ppo` reaches a mean memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that it was "
+        f"**`recurrent_ppo` reaches a memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that it was "
         f"run on and that have one**: {', '.join(task.removesuffix('-v0') for task in learnt)}."
     )
     made = f"{_MADE} Machine: {machines}; one thread a run."
@@ -191,10 +191,6 @@ def _agents(rows: Sequence[Row]) -> list[str]:
 def _memory(spec: TaskSpec) -> str:
     bits = f", {spec.n_bits:.3g} bit{'s' * (spec.n_bits != 1)}" if spec.n_bits else ""
     return spec.memory + bits
-
-
-def _memoryless(spec: TaskSpec) -> str:
-    return "not measured" if spec.memoryless.why.startswith("not measured") else f"{spec.memoryless.value:.4g}"
 
 
 def _reached(rows: Sequence[Row]) -> str:

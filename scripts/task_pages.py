@@ -184,13 +184,12 @@ def index() -> str:
     for name in TASKS:
         cls = task_class(name)
         spec: TaskSpec = cls.spec(cls.Settings())
-        unknown = spec.memoryless.why.startswith("not measured")
         lines.append(
             _row(
                 f"[{name}]({name}.md)",
                 spec.memory,
                 f"{spec.n_bits:.3g}",
-                "not measured" if unknown else f"{spec.memoryless.value:.4g}",
+                f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "not measured",
                 f"{spec.oracle.value:.4g}" + " (score)" * (spec.metric != "success"),
             )
         )

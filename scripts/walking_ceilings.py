@@ -10,7 +10,6 @@ runs end; runs in it are not run again.
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,11 +104,9 @@ def one(run: Run, episodes: int) -> dict[str, float | str]:
 def todo(study: Study) -> Iterator[Run]:
     """Yield the runs that the CSV file does not hold yet."""
     done = set()
-    if study.out.is_file():
-        with study.out.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                numbers = {name: int(row[name]) for name in ("steps", "seed")}
-                done.add(Run(**{name: row[name] for name in Run._fields} | numbers))
+    for row in Progress(study.out).rows:
+        numbers = {name: int(row[name]) for name in ("steps", "seed")}
+        done.add(Run(**{name: row[name] for name in Run._fields} | numbers))
     for seed, robot, case in product(range(study.seeds), study.robots, CASES):
         run = Run(robot, *case, study.steps, seed)
         if run not in done:

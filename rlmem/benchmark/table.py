@@ -96,8 +96,10 @@ def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:
     """
     found: dict[str, list[dict[str, str]]] = {}
     for path in paths:
-        rows = read_rows(path)
-        found |= {cell: [row for row in rows if row["cell"] == cell] for cell in dict.fromkeys(r["cell"] for r in rows)}
+        here: dict[str, list[dict[str, str]]] = {}
+        for row in read_rows(path):
+            here.setdefault(row["cell"], []).append(row)
+        found |= here
     return [row for rows in found.values() for row in rows]
 
 

@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
             spec.memory,
             _steps(spec),
             f"{spec.n_bits:.3g}",
-            "-" if spec.memoryless.why.startswith("not measured") else f"{spec.memoryless.value:.4g}",
+            f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "-",
             f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success"),
         )
     agents = Table(
