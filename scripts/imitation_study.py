@@ -3,8 +3,10 @@
 Each run is validated as it learns, stops once 95 % of 50 validation episodes succeed (with the goal flashed, where
 success comes and goes while it learns: 98 % of 100), and is evaluated on 200 test seeds. Adam first chooses its
 learning rate on run seeds of its own; the Kalman filter runs at its defaults, but for R with the goal flashed, which
-was chosen by hand on run seeds from 100 on: docs/learning.md tells how. Rows go to a CSV file as runs end; runs in it
-are not run again. Rows of "labels not censored" are of the agent as it was before, and are not made any more.
+was chosen by hand on run seeds from 100 on: docs/learning.md tells how. PPO has its tuned settings where there are any
+for so long a memory, and five times the steps, on the flashed goal twenty times. Rows go to a CSV file as runs end;
+runs in it are not run again. Rows of "labels not censored" are of the agent as it was before, and are not made any
+more.
 
     python scripts/imitation_study.py --out benchmarks/results/imitation.csv
     python scripts/imitation_study.py --out benchmarks/results/imitation.csv --table
@@ -30,15 +32,16 @@ from rlmem.registry import agent_class
 from rlmem.run_folder import BEST, Progress, RunSettings
 from rlmem.seeds import test_seeds
 from rlmem.training import load_agent, make_env, train
+from rlmem.tuned import tuned_settings
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 _TUNING_SEED = 1_000
 SOLVED = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task and its knobs, how a run is validated, and what the filter's settings are there."""
+    """A task and its knobs, how a run is validated, what is set of the filter, and how many times the steps PPO has."""
 
     env: str
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -47,14 +50,17 @@ class Task:
     eval_episodes: int = 50
     stop_at: float = SOLVED
     ekf: dict[str, Any] = field(default_factory=dict)
+    reward: int = 5
 
 
 TASKS = {
     "TMaze 20": Task(env="TMaze-v0", knobs={"memory_length": 20}, eval_every=256),
     "TMaze 100": Task(env="TMaze-v0", knobs={"memory_length": 100}, eval_every=768),
     "TMaze 1000": Task(env="TMaze-v0", knobs={"memory_length": 1_000}, steps=400_000, eval_every=8_000),
-    "FlashedGoal": Task(env="FlashedGoal-v0", eval_every=2_048, eval_episodes=100, stop_at=0.98, ekf={"noise": 0.2}),
-    "FlashedGoal, goal shown": Task(env="FlashedGoal-v0", knobs={"cue": "always"}),
+    "FlashedGoal": Task(
+        env="FlashedGoal-v0", eval_every=2_048, eval_episodes=100, stop_at=0.98, ekf={"noise": 0.2}, reward=20
+    ),
+    "FlashedGoal, goal shown": Task(env="FlashedGoal-v0", knobs={"cue": "always"}, reward=20),
 }
 
 
@@ -106,17 +112,23 @@ def one(task: str, method: str, seed: int, rate: float | None, test: bool = True
     torch.set_num_threads(1)
     of, by = TASKS[task], METHODS[method]
     learns_from_reward = agent_class(by.agent).information == "reward"
+    tuned = tuned_settings(by.agent, of.env)
+    found = tuned.agent if tuned is not None and tuned.fits(of.knobs) else {}
+    own = of.ekf if by.agent == "ekf" else {}
     settings = RunSettings(
         env=of.env,
         agent=by.agent,
         seed=seed,
-        steps=of.steps * (5 if learns_from_reward else 1),
+        steps=of.steps * (of.reward if learns_from_reward else 1),
         envs=by.envs,
         eval_every=of.eval_every * (8 if learns_from_reward else 1),
         eval_episodes=of.eval_episodes,
         stop_at=(of.stop_at - 0.5) / 0.5 if of.env == "TMaze-v0" else of.stop_at,
         knobs=of.knobs,
-        agent_settings=by.settings | (of.ekf if by.agent == "ekf" else {}) | ({"learning_rate": rate} if rate else {}),
+        agent_settings=found
+        | by.settings
+        | (of.ekf if by.agent == "ekf" else {})
+        | ({"learning_rate": rate} if rate else {}),
     )
     row: dict[str, float | str] = {"task": task, "method": method, "seed": seed, "rate": rate or 0.0}
     with tempfile.TemporaryDirectory() as scratch:
