@@ -125,10 +125,7 @@ def one(task: str, method: str, seed: int, rate: float | None, test: bool = True
         eval_episodes=of.eval_episodes,
         stop_at=(of.stop_at - 0.5) / 0.5 if of.env == "TMaze-v0" else of.stop_at,
         knobs=of.knobs,
-        agent_settings=found
-        | by.settings
-        | (of.ekf if by.agent == "ekf" else {})
-        | ({"learning_rate": rate} if rate else {}),
+        agent_settings=found | own | by.settings | ({"learning_rate": rate} if rate else {}),
     )
     row: dict[str, float | str] = {"task": task, "method": method, "seed": seed, "rate": rate or 0.0}
     with tempfile.TemporaryDirectory() as scratch:
