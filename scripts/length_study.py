@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tyro
 
@@ -42,6 +42,8 @@ class Study:
         seeds: Runs for each length and robot.
         steps: Control steps at most.
         envs: Environments that an agent learns in.
+        batch: "large": 64 environments instead, minibatches of 16 sequences over a whole rollout, no entropy bonus. For
+            the recurrent PPOs.
         processes: Runs side by side.
     """
 
@@ -55,6 +57,7 @@ class Study:
     seeds: int = 5
     steps: int = 1_000_000
     envs: int = 16
+    batch: Literal["", "large"] = ""
     processes: int = 2
 
 
@@ -68,15 +71,21 @@ class Run(NamedTuple):
     robot: str
     training: str
     seed: int
+    batch: str = ""
 
     @property
-    def agent_settings(self) -> dict[str, str]:
+    def agent_settings(self) -> dict[str, Any]:
         """The agent's hyperparameters that are not its defaults."""
+        large = self.batch == "large"
         if self.agent.startswith("recurrent_"):
-            return {"cell": self.cell, "init": self.init}
+            return {"cell": self.cell, "init": self.init} | ({"rows": 16, "ent_coef": 0.0} if large else {})
         if self.agent == "rtrl_actor_critic":
             return {"cell": self.cell}
-        return {"lstm_init": self.init} if self.agent == "sb3_recurrent_ppo" else {}
+        if self.agent == "sb3_recurrent_ppo":
+            steps = max(256, round(1.4 * self.memory_length))
+            own = {"n_steps": steps, "batch_size": 16 * steps, "ent_coef": 0.0} if large else {}
+            return {"lstm_init": self.init} | own
+        return {}
 
 
 def one(run: Run, steps: int, envs: int) -> dict[str, float | str]:
@@ -87,7 +96,7 @@ def one(run: Run, steps: int, envs: int) -> dict[str, float | str]:
         agent=run.agent,
         seed=run.seed,
         steps=steps,
-        envs=envs,
+        envs=64 if run.batch == "large" else envs,
         eval_every=max(10_000, 40 * length),
         stop_at=1.0,
         knobs={"robot": run.robot, "memory_length": (FROM, length) if run.training == "range" else length},
@@ -122,11 +131,11 @@ def todo(study: Study) -> Iterator[Run]:
         with study.out.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 numbers = {name: int(row[name]) for name in ("memory_length", "seed")}
-                done.add(Run(**{name: row[name] for name in Run._fields} | numbers))
+                done.add(Run(**{name: row.get(name) or "" for name in Run._fields} | numbers))
     for cell, init, training, length, robot, seed in product(
         study.cells, study.inits, study.training, study.lengths, study.robots, range(study.seeds)
     ):
-        run = Run(study.agent, cell, init, length, robot, training, seed)
+        run = Run(study.agent, cell, init, length, robot, training, seed, study.batch)
         if run not in done:
             yield run
 

@@ -53,15 +53,15 @@ def by_length(rows: list[dict[str, str]]) -> str:
     """Return a table with one row for each agent, cell, robot, kind of training and length."""
     groups = defaultdict(list)
     for row in rows:
-        key = (row["agent"], row["cell"], row["init"], row["training"], int(row["memory_length"]), row["robot"])
-        groups[key].append(row)
+        key = (*(row[name] for name in ("agent", "cell", "init", "training")), int(row["memory_length"]))
+        groups[*key, row["robot"], row.get("batch") or ""].append(row)
     lines = ["| agent | cell | init | trained on | memory length | robot | solved | test success | env steps | CPU s |"]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
-    for (agent, cell, init, training, length, robot), own in sorted(groups.items()):
+    for (agent, cell, init, training, length, robot, batch), own in sorted(groups.items()):
         successes = [float(row["test_success"]) for row in own]
         solved = sum(value >= SOLVED for value in successes)
         steps, cpu = ([float(row[name]) for row in own] for name in ("env_steps", "cpu_seconds"))
-        trained = f"5 to {length}" if training == "range" else str(length)
+        trained = (f"5 to {length}" if training == "range" else str(length)) + f", {batch} batch" * bool(batch)
         lines.append(
             f"| {agent} | {cell} | {init} | {trained} | {length} | {robot} | {solved} of {len(own)} "
             f"| {sum(successes) / len(own):.3f} (least {min(successes):.3f}) "

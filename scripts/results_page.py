@@ -242,12 +242,14 @@ def _studies(options: Options) -> list[str]:
 
 
 def _commands(rows: Sequence[Row], name: str) -> list[str]:
-    """Return the command for each agent that makes the runs of a length study, and perhaps more."""
+    """Return the command for each agent and batch that makes the runs of a length study, and perhaps more."""
     commands = []
-    for agent in dict.fromkeys(row["agent"] for row in rows):
+    for agent, batch in dict.fromkeys((row["agent"], row.get("batch") or "") for row in rows):
         words = [f"python scripts/length_study.py --out benchmarks/results/{name} --agent {agent}"]
+        words += [f"--batch {batch}"] * bool(batch)
         for option, column in _VARIED.items():
-            values = dict.fromkeys(row[column] for row in rows if row["agent"] == agent)
+            own = [row for row in rows if (row["agent"], row.get("batch") or "") == (agent, batch)]
+            values = dict.fromkeys(row[column] for row in own)
             words.append(f"--{option} {' '.join(sorted(values, key=lambda value: (len(value), value)))}")
         commands.append(" ".join(words))
     return commands
