@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple
 
-from rlmem.benchmark.cell import Cell, code_version
+from rlmem.benchmark.cell import code_version
 from rlmem.benchmark.local import Engine, Outcome, Running
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.table import ResultsTable
-
-_TEST_COST = 20_000
-"""Control steps of training that cost about as much as a test: so that agents that do not learn count for something."""
+from rlmem.benchmark.time_left import TimeLeft
 
 
 class Status(NamedTuple):
@@ -66,12 +62,15 @@ def run_benchmark(
         waiting, failed, count = {cell.key: cell for cell in missing}, [], len(cells) - len(missing)
         with engine:
             clock = TimeLeft(cells, table.rows, engine.slots)
+            seen: Running = {}
 
             def status(running: Running) -> Status:
                 names = [run.cell.name for run in running.values()]
                 return Status(count, len(cells), names, clock.left(list(waiting.values()), running))
 
             def look(running: Running) -> None:
+                nonlocal seen
+                seen = running
                 if progress is not None:
                     progress(status(running))
 
@@ -80,51 +79,12 @@ def run_benchmark(
                 if outcome.rows:
                     table.add(outcome.rows)
                     count += 1
-                    clock.learn(outcome.cell, float(outcome.rows[0]["wall_seconds"]))
+                    clock.learn(outcome.cell, outcome.rows[0])
                 else:
                     failed.append(outcome)
                 if finished is not None:
-                    finished(outcome, status({}))
+                    finished(outcome, status({key: run for key, run in seen.items() if key in waiting}))
         return Done(table.rows, len(missing) - len(failed), failed)
-
-
-class TimeLeft:
-    """Estimates how long the rest takes from what the same agents took.
-
-    Args:
-        cells: All of the suite.
-        rows: Of the table: runs of this suite in it are learnt from.
-        slots: Runs at a time.
-    """
-
-    def __init__(self, cells: Sequence[Cell], rows: Sequence[dict[str, str]], slots: int) -> None:
-        self._slots = slots
-        self._rates: dict[str, list[float]] = defaultdict(list)
-        known = {row["cell"]: float(row["wall_seconds"]) for row in rows}
-        for cell in cells:
-            if cell.key in known:
-                self.learn(cell, known[cell.key])
-
-    def learn(self, cell: Cell, seconds: float) -> None:
-        """Note how long a run took."""
-        self._rates[cell.label].append(seconds / _work(cell))
-
-    def left(self, waiting: Sequence[Cell], running: Running) -> float | None:
-        """Return seconds until all are finished, None while nothing is known."""
-        rates = {label: fmean(seen) for label, seen in self._rates.items()}
-        for run in running.values():
-            if run.cell.label not in rates and run.steps:
-                rates[run.cell.label] = run.seconds / run.steps
-        if not rates:
-            return None
-        usual = fmean(rates.values())
-        need = {cell.key: rates.get(cell.label, usual) * _work(cell) for cell in waiting}
-        rest = [max(need[key] - running[key].seconds, 0.0) if key in running else need[key] for key in need]
-        return max(sum(rest) / self._slots, max(rest, default=0.0))
-
-
-def _work(cell: Cell) -> float:
-    return (cell.settings.steps if cell.learns else 0) + _TEST_COST * len(cell.tests)
 
 
 def other_versions(rows: Sequence[dict[str, str]]) -> list[str]:

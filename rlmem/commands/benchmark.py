@@ -202,4 +202,4 @@ def _left(status: Status) -> str:
         return ""
     minutes, seconds = divmod(round(status.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min left" if hours else f"{minutes} min left" if minutes else f"{seconds} s left"
+    return f"about {f'{hours} h {minutes} min' if hours else f'{minutes} min' if minutes else f'{seconds} s'} left"
