@@ -42,6 +42,11 @@ class TaskSpec:
     partial: dict[str, Ceiling] = field(default_factory=dict)
     """Ceilings of agents that remember a part."""
 
+    @property
+    def measures_memory(self) -> bool:
+        """Whether a memory score tells anything here: memory helps, and how far one gets without it is known."""
+        return self.memoryless.known and self.memoryless.value < self.oracle.value
+
     def memory_score(self, value: float) -> float:
         """Place a result between the memoryless ceiling (0) and the oracle (1).
 

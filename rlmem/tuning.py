@@ -131,7 +131,7 @@ class Problem:
             self.space = {name: values for name, values in self.space.items() if name in only}
             self.plain = {name: self.plain[name] for name in self.space}
         spec: TaskSpec = task.spec(task.make_settings(self.knobs))
-        counts_memory = spec.memoryless.value < spec.oracle.value
+        counts_memory = spec.measures_memory
         self.floor = spec.memoryless.value if counts_memory else spec.random.value
         self.target = self.floor + self.effort.goal * (spec.oracle.value - self.floor)
         self.stop_at = self.effort.goal if counts_memory else self.target

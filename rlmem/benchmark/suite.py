@@ -33,6 +33,7 @@ from rlmem.benchmark.cell import Cell
 from rlmem.field_types import check_fields
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.run_folder import RunSettings
+from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
 from rlmem.toml import read_toml
 from rlmem.tuned import tuned_settings
@@ -149,7 +150,8 @@ class Suite:
         envs: Environments side by side in training.
         eval_every: Control steps between evaluations on validation seeds, by which the best weights are chosen.
         eval_episodes: Episodes in such an evaluation.
-        stop_at: Stop training when an evaluation reaches this memory score; leave out to train to the end.
+        stop_at: Stop training when an evaluation reaches this memory score; leave out to train to the end, as on tasks
+            that have no such score.
         lesion: Test each agent with its hidden state zeroed at the query too.
         task: The tasks.
         agent: The agents.
@@ -215,7 +217,7 @@ class Suite:
             envs=agent.envs or self.envs,
             eval_every=task.eval_every or self.eval_every,
             eval_episodes=self.eval_episodes,
-            stop_at=self.stop_at,
+            stop_at=self.stop_at if _measures_memory(task.env, knobs) else None,
             knobs=run["knobs"],
             eval_knobs=longest(run["knobs"]) | run["eval_knobs"],
             agent_settings=run["agent_settings"] | agent.settings,
@@ -230,6 +232,12 @@ class Suite:
             episodes=self.episodes,
             lesion=self.lesion,
         )
+
+
+def _measures_memory(env: str, knobs: Mapping[str, Any]) -> bool:
+    task = task_class(env)
+    spec: TaskSpec = task.spec(task.make_settings(knobs))
+    return spec.measures_memory
 
 
 def presets() -> dict[str, Path]:

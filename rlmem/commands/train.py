@@ -37,7 +37,7 @@ class Train:
         eval_every: Control steps between evaluations on validation seeds.
         eval_episodes: Episodes in such an evaluation.
         eval_length: Memory length (or credit length) of evaluations, where training draws from a range.
-        stop_at: Stop when an evaluation reaches this memory score.
+        stop_at: Stop when an evaluation reaches this memory score, or where a task has none, this success or score.
         keep: Last checkpoints to keep in the folder ``checkpoints``, beside best and last; 1 if not given: none.
         defaults: Leave out settings found by tuning.
         resume: Go on with the run that lies there; as naming its folder.

@@ -50,6 +50,13 @@ def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_
     assert len({key(), key(steps=2_000), key(episodes=9), key(settings={"gamma": 0.9}), key(stop_at=1.0)}) == 5
 
 
+@pytest.mark.parametrize("env", ["KeyToDoor-v0", "HopperPosition-v0"])
+def test_training_goes_to_the_end_where_a_task_has_no_memory_score(env):
+    tasks = [TASK, {"env": env}, TASK | {"knobs": {"cue": "always"}}]
+    cells = suite_from(PLAIN | {"stop_at": 0.98, "seeds": 1, "task": tasks, "agent": [{"agent": "ppo"}]}).cells()
+    assert [cell.settings.stop_at for cell in cells] == [0.98, None, None]
+
+
 def test_tuned_settings_are_taken_where_they_fit_and_what_is_said_goes_first():
     def settings(**agent):
         suite = suite_from(PLAIN | {"task": [{"env": "TMaze-v0"}], "agent": [{"agent": "recurrent_ppo"} | agent]})
