@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -17,7 +16,7 @@ from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.agents.sb3 import NUM_ENVS, SpacesOnly, learn_watched
+from rlmem.agents.sb3 import NUM_ENVS, SpacesOnly, check_ppo, learn_watched, policy_name
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.cells import CELLS
 from rlmem.cells.initialisation import Init
@@ -154,7 +153,12 @@ class RecurrentAgent(Agent):
         arguments: dict[str, Any] = {name: getattr(settings, name) for name in names} | self.own_arguments()
         policy = "MultiInputPolicy" if isinstance(self.observation_space, spaces.Dict) else "MlpPolicy"
         model: RecurrentOnPolicy = self.algorithm(
-            policy, env, n_steps=self.n_steps, policy_kwargs=network, seed=self.seed, **arguments
+            policy_name(self.observation_space),
+            env,
+            n_steps=self.n_steps,
+            policy_kwargs=network,
+            seed=self.seed,
+            **arguments,
         )
         return model
 

@@ -19,6 +19,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows
@@ -65,9 +66,12 @@ class PPOSettings:
         check_ppo(asdict(self))
 
 
-_AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "hidden_size", "frames", "n_lstm_layers")
-_POSITIVE = ("learning_rate", "clip_range", "max_grad_norm")
-_NOT_NEGATIVE = ("ent_coef", "vf_coef")
+_AT_LEAST_ONE = (
+    *("n_steps", "batch_size", "n_epochs", "hidden_size", "frames", "n_lstm_layers"),
+    *("n_layers", "seq_len", "rows"),
+)
+_POSITIVE = ("learning_rate", "clip_range", "max_grad_norm", "target_kl")
+_NOT_NEGATIVE = ("ent_coef", "vf_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
 
 
@@ -243,7 +247,16 @@ class MemorylessPPO(SB3Agent):
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return PPO("MlpPolicy", env, seed=self.seed, device="cpu", **ppo_arguments(self.settings))
+        return PPO(
+            policy_name(env.observation_space), env, seed=self.seed, device="cpu", **ppo_arguments(self.settings)
+        )
+
+
+def policy_name(space: spaces.Space[Any]) -> str:
+    """Return stable-baselines3's name for the policy that sees such observations."""
+    if isinstance(space, spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
 
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:
@@ -277,16 +290,18 @@ class FrameStackPPO(SB3Agent):
         return f"{self.settings.frames} observations"
 
     def model_spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-        """Return the spaces that the model sees: K observations in one."""
+        """Return the spaces that the model sees: K observations in one, pictures one behind the other."""
         box = self.observation_space
-        if not isinstance(box, spaces.Box) or len(box.shape) != 1:
-            raise ValueError(f"agent {self.name!r} stacks vector observations, got {box}")
-        low, high = (np.tile(bound, self.settings.frames) for bound in (box.low, box.high))
+        if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not is_image_space(box)):
+            raise ValueError(f"agent {self.name!r} stacks vectors or pictures [height, width, colours], got {box}")
+        low, high = (np.concatenate([bound] * self.settings.frames, axis=-1) for bound in (box.low, box.high))
         return spaces.Box(low, high, dtype=box.dtype.type), self.action_space
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return PPO("MlpPolicy", env, seed=self.seed, device="cpu", **ppo_arguments(self.settings))
+        return PPO(
+            policy_name(env.observation_space), env, seed=self.seed, device="cpu", **ppo_arguments(self.settings)
+        )
 
     def wrap(self, env: VecEnv) -> VecEnv:
         """Stack frames, zeros before an episode's start."""
@@ -295,10 +310,11 @@ class FrameStackPPO(SB3Agent):
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
-        """Act on the stack [N, K D], which is the state. See :meth:`Agent.predict`."""
-        rows, size = observation.shape
-        stack = np.zeros((rows, size * self.settings.frames), dtype=np.float32) if state is None else np.array(state)
-        stack[as_rows(episode_start, rows)] = 0.0
-        stack = np.concatenate((stack[:, size:], observation), axis=1)
+        """Act on the stack [N, ..., K D], which is the state. See :meth:`Agent.predict`."""
+        *rows, size = observation.shape
+        shape = (*rows, size * self.settings.frames)
+        stack = np.zeros(shape, observation.dtype) if state is None else np.array(state)
+        stack[as_rows(episode_start, len(stack))] = 0
+        stack = np.concatenate((stack[..., size:], observation), axis=-1)
         actions, _ = self.model.predict(stack, deterministic=deterministic)
         return actions, stack

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sb3_contrib import RecurrentPPO
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticCnnPolicy, RecurrentActorCriticPolicy
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from rlmem.agents.base import Array, as_rows, memory_to_learn
-from rlmem.agents.sb3 import PPOSettings, SB3Agent, ppo_arguments
+from rlmem.agents.sb3 import PPOSettings, SB3Agent, policy_name, ppo_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,12 @@ class WholeSequencePolicy(RecurrentActorCriticPolicy):
         return torch.flatten(output.transpose(0, 1), start_dim=0, end_dim=1), state
 
 
+class WholeSequenceCnnPolicy(RecurrentActorCriticCnnPolicy):
+    """The same for images."""
+
+    _process_sequence = staticmethod(WholeSequencePolicy._process_sequence)
+
+
 @torch.no_grad()
 def set_forget_biases(
     lstm: nn.LSTM, memory_length: int, *, close_input: bool, generator: torch.Generator | None = None
@@ -125,7 +131,9 @@ class SB3RecurrentPPO(SB3Agent):
             "lstm_hidden_size": settings.lstm_hidden_size,
             "n_lstm_layers": settings.n_lstm_layers,
         }
-        policy = WholeSequencePolicy if settings.whole_sequences else "MlpLstmPolicy"
+        kind = policy_name(env.observation_space)
+        whole = {"MlpPolicy": WholeSequencePolicy, "CnnPolicy": WholeSequenceCnnPolicy}
+        policy = whole[kind] if settings.whole_sequences else kind.replace("Policy", "LstmPolicy")
         model = RecurrentPPO(policy, env, seed=self.seed, device="cpu", **arguments)
         if settings.lstm_init != "torch":
             generator = torch.Generator().manual_seed(self.seed)

@@ -16,7 +16,7 @@ class Ends(NamedTuple):
     """Which episodes ended in a step, and how; arrays [K], meaningful where ``ended``."""
 
     ended: Bools
-    observation: NDArray[np.float32]
+    observation: NDArray[Any]
     """[K, D] the last observation, before any reset."""
     is_success: Bools
     score: Floats
@@ -27,7 +27,7 @@ class Ends(NamedTuple):
 class BatchStep(NamedTuple):
     """What a step gives back, each [K]."""
 
-    observation: NDArray[np.float32]
+    observation: NDArray[Any]
     reward: Floats
     terminated: Bools
     truncated: Bools
@@ -65,7 +65,7 @@ class Batch:
         self._steps = np.zeros(task.num_envs, dtype=np.int64)
         self._history: list[Floats] = []
 
-    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[np.float32], Ints]:
+    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
 
         Returns:

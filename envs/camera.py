@@ -1,4 +1,4 @@
-"""Pictures of a world by Bullet's software renderer, drawn large and scaled down for smooth edges."""
+"""Pictures of a world by Bullet's software renderer, for people drawn large and scaled down for smooth edges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from PIL import Image
 from rlmem.envs.simulation import pybullet
 
 _OVERSAMPLING = 1.5
-_FIELD_OF_VIEW = 50.0
 
 Point = tuple[float, float, float]
 
@@ -23,6 +22,8 @@ def photograph(
     up: Point = (0.0, 0.0, 1.0),
     *,
     shadow: bool = False,
+    field_of_view: float = 50.0,
+    smooth: bool = True,
 ) -> NDArray[np.uint8]:
     """Take a picture.
 
@@ -35,13 +36,16 @@ def photograph(
         up: Which way is up in the picture.
         shadow: Draw shadows. Bullet's shadow map is made around the world's origin: far from it floors turn grey or
             striped.
+        field_of_view: From top to bottom, degrees.
+        smooth: Draw larger and scale down. Without, a small picture takes less time.
 
     Returns:
         [height, width, 3] colours.
     """
-    wide, high = int(width * _OVERSAMPLING), int(height * _OVERSAMPLING)
+    scale = _OVERSAMPLING if smooth else 1.0
+    wide, high = int(width * scale), int(height * scale)
     view = pybullet.computeViewMatrix(eye, target, up)
-    projection = pybullet.computeProjectionMatrixFOV(_FIELD_OF_VIEW, wide / high, 0.05, 40.0)
+    projection = pybullet.computeProjectionMatrixFOV(field_of_view, wide / high, 0.05, 40.0)
     pixels = pybullet.getCameraImage(
         wide,
         high,
@@ -57,5 +61,8 @@ def photograph(
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,
     )[2]
-    image = Image.fromarray(np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3])
+    colours = np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3]
+    if not smooth:
+        return colours
+    image = Image.fromarray(colours)
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

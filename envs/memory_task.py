@@ -260,8 +260,8 @@ class MemoryTask(ABC, Generic[S]):
         """Run one control step in every environment with checked actions [N, A]."""
 
     @abstractmethod
-    def observe(self) -> NDArray[np.float32]:
-        """Return the observations [N, D]."""
+    def observe(self) -> NDArray[Any]:
+        """Return the observations: [N, D], or pictures [N, 64, 64, 3], see :mod:`rlmem.envs.pixels`."""
 
     @abstractmethod
     def expert_action(self) -> Floats:
@@ -277,6 +277,18 @@ class MemoryTask(ABC, Generic[S]):
 
     @abstractmethod
     def show_in_window(self, index: int) -> None:
+    def sensing(self) -> Bools:
+        """Return [N] whether the robot senses itself now."""
+        return np.ones(self.num_envs, dtype=np.bool_)
+
+    def look(self, index: int) -> NDArray[np.uint8]:
+        """Take a picture [64, 64, 3] of one environment as its agent sees it, where the task has such a camera.
+
+        Raises:
+            NotImplementedError: If it has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no camera for its agent")
+
         """Bring Bullet's window up to date with one environment."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
 
-class MemoryEnv(EzPickle, gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
+class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
     """One environment of a memory task; what ``gymnasium.make`` calls.
 
     Args:
@@ -58,13 +58,13 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             )
         self._window = render_mode == "human" and has_screen()
         self.task = cls(settings, 1, visuals=render_mode is not None, gui=self._window)
-        self.observation_space = cast("spaces.Space[NDArray[np.float32]]", self.task.observation_space)
+        self.observation_space = cast("spaces.Space[NDArray[Any]]", self.task.observation_space)
         self.action_space: spaces.Box = self.task.action_space
         self._drawn_at = 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start an episode.
 
         Args:
@@ -83,7 +83,7 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         self._show()
         return self.task.observe()[0], self._info()
 
-    def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Run one control step.
 
         Args:

@@ -29,7 +29,7 @@ Mode = AutoresetMode | Literal["same_step", "next_step", "disabled"]
 class Backend(Protocol):
     """Where the worlds are."""
 
-    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[np.float32], Ints]:
+    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [N] is true; return observations [N, D] and phases [N]."""
 
     def step(self, actions: Floats) -> BatchStep:
@@ -86,7 +86,7 @@ def make_vector(
     return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
 
 
-class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     """N environments of one memory task. See :func:`make_vector` for the arguments."""
 
     def __init__(
@@ -133,7 +133,7 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start episodes.
 
         Args:
@@ -161,7 +161,7 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         observation, phase = self._worlds.reset(mask, seeds, cues)
         return observation, {"phase": PHASE_NAMES[phase], "_phase": mask.copy()}
 
-    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Floats, Bools, Bools, dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], Floats, Bools, Bools, dict[str, Any]]:
         """Run one control step.
 
         Args:
@@ -178,7 +178,7 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         checked = check_actions(actions, self.num_envs, self._box)
         step = self._worlds.step(checked)
         everyone = np.ones(self.num_envs, dtype=np.bool_)
-        infos: dict[str, Any] = {"phase": PHASE_NAMES[step.phase], "_phase": everyone}
+        infos: dict[str, Any] = {"phase": PHASE_NAMES.take(step.phase), "_phase": everyone}
         if step.ends is not None:
             ending = _end_info(step.ends)
             if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:

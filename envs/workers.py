@@ -24,7 +24,7 @@ _STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CLOSE = range(6)
 class Shared(NamedTuple):
     """Arrays that all processes see."""
 
-    observation: NDArray[np.float32]
+    observation: NDArray[Any]
     action: Floats
     reward: Floats
     terminated: Bools
@@ -54,7 +54,7 @@ class Workers:
         self.observation_space: spaces.Box = probe.task.observation_space
         self.action_space: spaces.Box = probe.task.action_space
         probe.task.close()
-        self._shared = _allocate(context, num_envs, self.observation_space.shape[0], self.action_space.shape[0])
+        self._shared = _allocate(context, num_envs, self.observation_space, self.action_space)
         bounds = np.linspace(0, num_envs, workers + 1).astype(int).tolist()
         self._parts = [slice(low, high) for low, high in pairwise(bounds)]
         self._pipes: list[Connection] = []
@@ -69,7 +69,7 @@ class Workers:
             self._pipes.append(here)
             self._processes.append(process)
 
-    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[np.float32], Ints]:
+    def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes; see :meth:`rlmem.envs.batch.Batch.reset`."""
         asked = []
         for number, part in enumerate(self._parts):
@@ -168,7 +168,7 @@ class Workers:
         return merged
 
 
-def _allocate(context: Any, num_envs: int, observations: int, actions: int) -> Shared:
+def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: spaces.Box) -> Shared:
     """Make the shared arrays."""
 
     def array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -177,8 +177,8 @@ def _allocate(context: Any, num_envs: int, observations: int, actions: int) -> S
 
     n = (num_envs,)
     return Shared(
-        array((num_envs, observations), np.float32),
-        array((num_envs, actions), np.float64),
+        array((num_envs, *observations.shape), observations.dtype),
+        array((num_envs, *actions.shape), np.float64),
         array(n, np.float64),
         array(n, np.bool_),
         array(n, np.bool_),

@@ -33,7 +33,6 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from sb3_contrib import RecurrentPPO as ReferencePPO
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticCnnPolicy
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -44,7 +43,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeI
 from torch import Tensor, nn
 
 from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.agents.sb3_contrib import WholeSequencePolicy, set_forget_biases
+from rlmem.agents.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
 from rlmem.checkpoint import write_atomically
 from rlmem.envs.wrappers import hide_velocity
 from rlmem.plots import COLOURS
@@ -152,12 +151,6 @@ TASKS = {
         best=500,
     ),
 }
-
-
-class WholeSequenceCnnPolicy(RecurrentActorCriticCnnPolicy):
-    """sb3-contrib's policy for images, which runs whole sequences in one call."""
-
-    _process_sequence = staticmethod(WholeSequencePolicy._process_sequence)
 
 
 def build_ours(task: Task, env: VecEnv, seed: int) -> OnPolicyAlgorithm:

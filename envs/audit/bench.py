@@ -20,6 +20,8 @@ from rlmem.envs.memory_task import Bools, Floats, Ints, MemoryTask, Phase
 Act = Callable[[NDArray[np.float32], Ints], Floats]
 """(observations [N, F, D] with the newest last, which episode each world plays [N]) -> actions [N, A]."""
 
+_BLOCKS = 8
+"""Along each side of a picture, for policies without a state."""
 SEEDS_APART = 1_000_000
 """Seeds of different purposes start so far apart."""
 
@@ -62,6 +64,24 @@ class Played:
         return self.success.astype(np.float64) if metric == "success" else self.score
 
 
+_BLOCK_NAMES = tuple(
+    f"{colour} of block {row}, {column}"
+    for row in range(_BLOCKS)
+    for column in range(_BLOCKS)
+    for colour in ("red", "green", "blue")
+)
+
+
+def as_numbers(observation: NDArray[Any]) -> NDArray[np.float32]:
+    """Return observations as policies without a state see them, [N, D]: pictures as the means of 8 x 8 blocks."""
+    if observation.ndim == 2:
+        return observation
+    n, high, wide, colours = observation.shape
+    blocks = observation.reshape(n, _BLOCKS, high // _BLOCKS, _BLOCKS, wide // _BLOCKS, colours)
+    means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1) / 255.0
+    return means
+
+
 class Bench:
     """N worlds; counts the control steps that it plays.
 
@@ -73,7 +93,10 @@ class Bench:
         self.task = task
         self.batch = Batch(task, AutoresetMode.DISABLED, None)
         self.env_steps = 0
-        self.names = task.observation_names
+        self.pictures = len(task.observation_space.shape) == 3
+        """Whether observations are pictures."""
+        self.names = _BLOCK_NAMES if self.pictures else task.observation_names
+        """Of the D numbers that policies see."""
         task.reset(seeds=[0] * task.num_envs)
         task.enter(task.everyone, Phase.OVER)
 
@@ -115,7 +138,8 @@ class Bench:
         mask = np.arange(size) < n
         shown = None if cues is None else np.concatenate((cues, np.zeros(size - n, dtype=np.int64)))
         all_seeds: list[int | None] = [*seeds.tolist(), *[None] * (size - n)]
-        observation, phase = self.batch.reset(mask, all_seeds, shown)
+        seen, phase = self.batch.reset(mask, all_seeds, shown)
+        observation = as_numbers(seen)
         played.cue[who] = task.cue[:n]
         stack = np.zeros((size, frames, observation.shape[1]), dtype=np.float32)
         padded = np.concatenate((who, np.full(size - n, who[0])))
@@ -126,7 +150,7 @@ class Bench:
             running = phase[:n] != Phase.OVER
             self.env_steps += int(running.sum())
             step = self.batch.step(np.clip(act(stack, padded), -1.0, 1.0))
-            observation, phase, steps = step.observation, step.phase, steps + 1
+            observation, phase, steps = as_numbers(step.observation), step.phase, steps + 1
             played.returns[who] += step.reward[:n]
             queried = (phase[:n] == Phase.QUERY) & ~played.reached[who]
             if queried.any():

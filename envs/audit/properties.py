@@ -133,7 +133,7 @@ def _judge(
     variants: int,
     before: Ints,
     after: Ints,
-    observation: NDArray[np.float32],
+    observation: NDArray[Any],
     reward: Floats,
     names: tuple[str, ...],
 ) -> None:
@@ -149,7 +149,7 @@ def _judge(
     state.open &= ~answered
     compared = state.open & past.any(axis=1)
     state.reached |= compared & (now == Phase.QUERY).all(axis=1)
-    seen, earned = grouped(observation), grouped(reward)
+    seen, earned = grouped(observation.reshape(len(observation), -1)), grouped(reward)
     unlike = {
         "ends": over.any(axis=1) & ~over.all(axis=1),
         "sees": (seen != seen[:, :1]).any(axis=(1, 2)),
@@ -160,9 +160,10 @@ def _judge(
         if len(guilty) and not state.fault:
             group = int(guilty[0])
             gap = np.abs(seen[group].astype(np.float64) - seen[group, :1]).max(axis=0)
+            most = names[int(gap.argmax())] if len(names) == len(gap) else "the picture"
             amount = {
                 "ends": "an episode ends in some variants only",
-                "sees": f"{names[int(gap.argmax())]!r} differs by {gap.max():.2g}",
+                "sees": f"{most!r} differs by {gap.max():.2g}",
                 "earns": f"the reward differs by {np.ptp(earned[group]):.2g}",
             }[what]
             state.fault = f"{amount} in the {PHASE_NAMES[now[group, 0]]} phase (seed {seeds[group]})"

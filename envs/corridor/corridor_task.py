@@ -22,6 +22,7 @@ from rlmem.envs.camera import photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
 from rlmem.envs.memory_task import OVER, Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
+from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import Physics, World, pybullet
 
@@ -107,10 +108,6 @@ class CorridorTask(MemoryTask[C]):
     @abstractmethod
     def signals(self) -> Floats:
         """Return what is sensed of lamps and objects: the first components of the observation."""
-
-    @abstractmethod
-    def sensing(self) -> Bools:
-        """Return [N] whether the robot senses its own motion and the walls now."""
 
     @abstractmethod
     def build_props(self, client: int) -> None:
@@ -209,6 +206,16 @@ class CorridorTask(MemoryTask[C]):
             both[:, left - 1 : left + 1] = _SEAM
             return both
         return self._view(client, camera, x, y, width, height)
+
+    def look(self, index: int) -> NDArray[np.uint8]:
+        """Take a picture [64, 64, 3] from a mast behind the robot, which turns with it."""
+        self.draw(index)
+        x, y, yaw = self.where(index)
+        self._floors[index].follow(x, y, yaw)
+        ahead_x, ahead_y = math.cos(yaw), math.sin(yaw)
+        eye = (x - 0.55 * ahead_x, y - 0.55 * ahead_y, 0.75)
+        target = (x + 0.35 * ahead_x, y + 0.35 * ahead_y, 0.10)
+        return photograph(self.worlds[index].client, eye, target, SIZE, SIZE, field_of_view=75.0, smooth=False)
 
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look at one world as the camera behind does."""

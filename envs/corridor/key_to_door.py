@@ -214,10 +214,6 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         out[:, 5] = self.has_key & (self.settings.cue == "always")
         return out
 
-    def sensing(self) -> Bools:
-        """Return [N]: the robot always senses itself."""
-        return np.ones(self.num_envs, dtype=np.bool_)
-
     def expert_action(self) -> Floats:
         """Drive by the side on which the next thing lies. Reads where the key is. [N, 2]."""
         sideways = np.where(self.phase == Phase.QUERY, 0.0, self._target()[:, 1] * 0.65) - self.pose[:, 1]

@@ -25,6 +25,7 @@ from rlmem.envs.memory_task import (
     check_choice,
     draw_length,
 )
+from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.spec import Ceiling, TaskSpec
 
 CUE_STEPS = 3
@@ -39,7 +40,7 @@ _HOME_NOISE = (0.03, 0.10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TMazeSettings(CorridorSettings, RecallSettings):
+class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
     """The knobs of the T-maze. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
 
     Args:
@@ -61,7 +62,7 @@ class TMazeSettings(CorridorSettings, RecallSettings):
             raise ValueError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
-class TMaze(CorridorTask[TMazeSettings]):
+class TMaze(PixelTask, CorridorTask[TMazeSettings]):
     """A light at the start shows an arm; drive down the corridor; turn into that arm at the junction.
 
     The classic of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a body.
@@ -73,7 +74,8 @@ class TMaze(CorridorTask[TMazeSettings]):
 
     **Observation** (k + 10, float32): lamps 0 to k - 1 (1 where lit, left to right); go light; five ranges from left
     to right, as parts of 2 m; cosine and sine of the heading; speed and turn rate, as parts of 1 m/s and 4 rad/s.
-    With ``guard="delay"`` the last nine are 0 until the go light.
+    With ``guard="delay"`` the last nine are 0 until the go light. With ``observation="pixels"``: a picture (64 x 64 x
+    3, uint8) from a mast behind the robot, which turns with it; with ``guard="delay"`` black in the delay.
 
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
 

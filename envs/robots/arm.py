@@ -27,12 +27,13 @@ class Arm:
         physics: Steps of the world; motor torques are divided by its ``substeps``.
         visuals: Give the body its looks. A body without looks moves the same, bit for bit.
     """
+        plain: Looks that are quick to draw; see :meth:`ArmModel.load`.
 
     MODEL: ClassVar[ArmModel]
 
-    def __init__(self, client: int, physics: Physics, *, visuals: bool) -> None:
+    def __init__(self, client: int, physics: Physics, *, visuals: bool, plain: bool = False) -> None:
         self._client = client
-        self._body = self.MODEL.load(client, visuals=visuals)
+        self._body = self.MODEL.load(client, visuals=visuals, plain=plain)
         self._substeps = physics.substeps
         self._own_mass, self._own_inertia = self._hand()
         self._weight = 0.0

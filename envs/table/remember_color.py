@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from rlmem.envs.corridor.scenery import Prop
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step, check_choice
+from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, check_choice
+from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
@@ -24,7 +25,7 @@ _STAGE = (0.69, 0.17)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RememberColorSettings(TableSettings, RecallSettings):
+class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
     """The knobs of the object memory. See also :class:`rlmem.envs.table.table_task.TableSettings`.
 
     Args:
@@ -66,7 +67,8 @@ class RememberColor(TableTask[RememberColorSettings]):
     kind of the object shown; F: go light; from F + 1: kind of the object in slot 0, in slot 1, ... counter-clockwise
     from the slot ahead, 0 until the query; the last three: place of the fingertip, from the middle of the workspace
     at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their
-    ranges. With ``guard="delay"`` the arm senses nothing of itself until the go light.
+    ranges. With ``guard="delay"`` the arm senses nothing of itself until the go light. With ``observation="pixels"``: a
+    picture (64 x 64 x 3, uint8) from across the table; with ``guard="delay"`` black in the delay.
 
     **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
     1.5 rad/s.

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rlmem.envs.corridor.scenery import Prop
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, RecallSettings, check_whole
+from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
@@ -51,7 +52,7 @@ def as_swaps(value: Any) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShellGameSettings(TableSettings, RecallSettings):
+class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
     """The knobs of the shell game. See also :class:`rlmem.envs.table.table_task.TableSettings`.
 
     Args:
@@ -97,7 +98,9 @@ class ShellGame(TableTask[ShellGameSettings]):
     the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. Slots count counter-clockwise from the one
     ahead; pairs go 0 and 1, 0 and 2, ..., 1 and 2, ... Cups look alike, so that only slots are told.
     With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses
-    nothing of itself until the go light. With ``cue="always"`` the ball is seen in its slot throughout.
+    nothing of itself until the go light. With ``cue="always"`` the ball is seen in its slot throughout. With
+    ``observation="pixels"``: a picture (64 x 64 x 3, uint8) from across the table; with ``guard="delay"`` black in the
+    delay.
 
     **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
     1.5 rad/s.

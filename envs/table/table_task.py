@@ -65,6 +65,7 @@ from rlmem.envs.memory_task import (
     check_whole,
     draw_length,
 )
+from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import Physics, World, pybullet
@@ -147,6 +148,8 @@ class TableTask(MemoryTask[C]):
     STEP_COST: ClassVar[float] = 0.01
     """Reward that a control step of the query costs, so that waiting is worse than guessing."""
     CUE_STEPS: ClassVar[int] = 3
+    plain = False
+    """Whether the arm looks plain, which is quick to draw."""
 
     def __init__(
         self,
@@ -415,6 +418,12 @@ class TableTask(MemoryTask[C]):
             low, high = (np.where(asked, of_query, before) for of_query, before in bounds)
         if self._by_joint:
             return self._fenced(actions * MAX_JOINT_SPEED, low, high)
+    def look(self, index: int) -> NDArray[np.uint8]:
+        """Take a picture [64, 64, 3] of the workspace from across the table."""
+        self.draw(index)
+        client, eye, target = self.worlds[index].client, (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
+        return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
+
         way = np.zeros((self.num_envs, 3))
         way[:, : actions.shape[1]] = STRIDE * actions
         if self.PLANAR:
@@ -441,7 +450,7 @@ class TableTask(MemoryTask[C]):
         if self.GRAVITY:
             pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
         scenery.build_table_top(client, visuals=self.visuals)
-        self._arms.append(ARMS[self.settings.robot](client, PHYSICS, visuals=self.visuals))
+        self._arms.append(ARMS[self.settings.robot](client, PHYSICS, visuals=self.visuals, plain=self.plain))
         self.targets.build(client, visuals=self.visuals)
         self.build_bodies(index, client)
         if self.visuals:
