@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from rlmem.commands.list import explanations
+from rlmem.envs.pixels import SIZE as VIEW
+from rlmem.envs.pixels import PixelTask
 from rlmem.recording import record
 from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
 from rlmem.seeds import validation_seeds
@@ -117,6 +119,31 @@ def photograph(name: str, out: Path) -> int:
     return len(phases) if phases[0] == "cue" else min(len(phases), LONGEST)
 
 
+def strip(name: str, out: Path) -> None:
+    """Write what the agent of a task with a camera sees: cue, delay and the query from beginning to end."""
+    env = gymnasium.make(f"{NAMESPACE}/{name}", observation="pixels").unwrapped
+    inner: Any = env
+    observation, info = env.reset(seed=int(validation_seeds(1)[0]))
+    seen: dict[str, list[NDArray[np.uint8]]] = {}
+    ended = False
+    while not ended:
+        seen.setdefault(info["phase"], []).append(observation)
+        observation, _, terminated, truncated, info = env.step(inner.expert_action())
+        ended = terminated or truncated
+    env.close()
+    query = seen["query"]
+    shown = [*_spread(seen["cue"], 2), seen["delay"][0], *_spread(query[: len(query) // 5 or 1], 1), *_spread(query, 3)]
+    edge = np.full((VIEW, 1, 3), 255, np.uint8)
+    pictures = np.concatenate([part for picture in shown for part in (picture, edge)][:-1], axis=1)
+    scaled = Image.fromarray(pictures).resize((2 * pictures.shape[1], 2 * VIEW), Image.Resampling.NEAREST)
+    scaled.save(out / f"{name}-pixels.png", optimize=True)
+
+
+def _spread(pictures: list[NDArray[np.uint8]], count: int) -> list[NDArray[np.uint8]]:
+    """Return some of the pictures, evenly spread, the last among them."""
+    return [pictures[(number + 1) * len(pictures) // count - 1] for number in range(count)]
+
+
 def page(name: str) -> str:
     """Return the page of a task."""
     cls = task_class(name)
@@ -125,6 +152,9 @@ def page(name: str) -> str:
     explained = explanations(cls.Settings)
     lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
     lines += [f"![Left: the cue. Right: the query.]({name}.png)", "", f"![The expert]({name}.webp)", ""]
+    if issubclass(cls, PixelTask):
+        seen = 'What the agent sees with `observation="pixels"`: the cue, the dark delay, the query.'
+        lines += [f"![{seen.replace('`', '')}]({name}-pixels.png)", "", seen, ""]
     lines += ["## Ceilings at the default knobs", "", f"| agent | {spec.metric} at most | why |", "|---|---|---|"]
     for who in ("random", "memoryless"):
         lines.append(_row(who, f"{getattr(spec, who).value:.4g}", getattr(spec, who).why))
@@ -220,6 +250,8 @@ def main(options: Options) -> None:
             raise SystemExit(f"there is no task {name!r}: {', '.join(TASKS)}")
         if not options.text:
             film(name, options.out, photograph(name, options.out))
+            if issubclass(task_class(name), PixelTask):
+                strip(name, options.out)
         (options.out / f"{name}.md").write_text(page(name), encoding="utf-8")
         print(options.out / f"{name}.md", flush=True)
     (options.out / "README.md").write_text(index(), encoding="utf-8")

@@ -22,6 +22,7 @@ def test_the_page_of_a_task_is_up_to_date_and_has_its_pictures(name):
     )
     for ending in ("png", "webp"):
         assert (folder / f"{name}.{ending}").stat().st_size > 2_000
+    assert (folder / f"{name}-pixels.png").is_file() == issubclass(task_pages.task_class(name), task_pages.PixelTask)
 
 
 def test_the_index_names_every_task():
