@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,8 +76,9 @@ class RecurrentSettings:
         object.__setattr__(self, "net_arch", tuple(self.net_arch))
         if self.cell not in CELLS:
             raise ValueError(unknown("cell", self.cell, CELLS))
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        check_ppo(asdict(self))
+        if any(size < 1 for size in self.net_arch):
+            raise ValueError(f"every size in net_arch must be at least 1, got {self.net_arch}")
         if self.memory_length is not None and self.memory_length < 3:
             raise ValueError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
 
@@ -97,13 +98,6 @@ class RecurrentPPOSettings(RecurrentSettings):
     n_epochs: int = 6
     clip_range: float = 0.2
     target_kl: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rows < 1 or self.n_epochs < 1:
-            raise ValueError(f"rows and n_epochs must be at least 1, got {self.rows} and {self.n_epochs}")
-        if not self.clip_range > 0:
-            raise ValueError(f"clip_range must be above 0, got {self.clip_range}")
 
 
 class RecurrentAgent(Agent):
@@ -151,7 +145,6 @@ class RecurrentAgent(Agent):
         }
         names = ("learning_rate", "seq_len", "burn_in", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
         arguments: dict[str, Any] = {name: getattr(settings, name) for name in names} | self.own_arguments()
-        policy = "MultiInputPolicy" if isinstance(self.observation_space, spaces.Dict) else "MlpPolicy"
         model: RecurrentOnPolicy = self.algorithm(
             policy_name(self.observation_space),
             env,

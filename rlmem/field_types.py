@@ -42,6 +42,8 @@ def fits(value: object, hint: Any) -> bool:
             return False
         each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
         return len(each) == len(value) and all(map(fits, value, each))
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, parts[0]) for item in value)
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, origin or hint)
@@ -57,5 +59,7 @@ def _spelt(hint: Any) -> str:
     if origin is tuple:
         one = _spelt(parts[0])
         return f"a list, each {one}" if parts[-1] is Ellipsis else f"a list of {len(parts)}, each {one}"
+    if origin is list:
+        return f"a list, each {_spelt(parts[0])}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a table"}
     return words.get(origin or hint, str(hint))

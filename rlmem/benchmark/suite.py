@@ -79,7 +79,7 @@ class SuiteTask:
                 if not isinstance(values, list) or not values:
                     raise ValueError(f"{part} must give a list of values for {knob}, got {values!r}")
         for training in self.trainings():
-            for test in self.tests(training):
+            for test in ({}, *self.tests(training)):
                 task_class(self.env).make_settings(training | test)
 
     def trainings(self) -> Iterator[dict[str, Any]]:
@@ -122,11 +122,14 @@ class SuiteAgent:
     envs: int | None = None
 
     def __post_init__(self) -> None:
-        for name, number in (("seeds", self.seeds), ("envs", self.envs)):
+        for name in ("steps", "seeds", "envs"):
+            number = getattr(self, name)
             if number is not None and number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
+                raise ValueError(f"{name} of an agent must be at least 1, got {number}")
         if bool(self.agent) == bool(self.policy):
             raise ValueError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
+        if self.policy and not all(self.policy.rpartition(":")):
+            raise ValueError(f"policy must be 'module:name' or 'path/to/file.py:name', got {self.policy!r}")
         if self.policy and (self.settings or self.tuned):
             raise ValueError(f"policy {self.policy!r} has no settings here: it is tested as it is")
         if self.agent:
@@ -262,7 +265,8 @@ def read_suite(name: str) -> Suite:
     elif name.endswith(".toml"):
         path = Path(name)
     else:
-        raise ValueError(unknown("suite", name, presets()) + "; or name a file of your own that ends in .toml")
+        file = f"{name}.toml" if Path(f"{name}.toml").is_file() else "a file of your own that ends in .toml"
+        raise ValueError(unknown("suite", name, presets()) + f"; or name {file}")
     try:
         return suite_from(read_toml(path))
     except ValueError as error:
@@ -275,10 +279,10 @@ def suite_from(values: Mapping[str, Any]) -> Suite:
     Raises:
         ValueError: If there is a mistake.
     """
-    tasks = [_part(SuiteTask, task, "task") for task in _tables(values, "task")]
-    agents = [_part(SuiteAgent, agent, "agent") for agent in _tables(values, "agent")]
+    tasks = [_part(SuiteTask, task, "a [[task]]") for task in _tables(values, "task")]
+    agents = [_part(SuiteAgent, agent, "an [[agent]]") for agent in _tables(values, "agent")]
     rest = {name: value for name, value in values.items() if name not in ("task", "agent")}
-    suite: Suite = _part(Suite, {**rest, "task": tasks, "agent": agents}, "suite")
+    suite: Suite = _part(Suite, {**rest, "task": tasks, "agent": agents}, "a suite")
     return suite
 
 
@@ -292,8 +296,8 @@ def _part(cls: type[Any], values: Mapping[str, Any], what: str) -> Any:
     needed = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
     for name in needed:
         if name not in values:
-            raise ValueError(f"a {what} must have {name} = ...")
-    check_fields(cls, values, f"key of a {what}")
+            raise ValueError(f"{what} must have {name} = ...")
+    check_fields(cls, values, f"key of {what}")
     return cls(**values)
 
 
