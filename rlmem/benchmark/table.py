@@ -22,7 +22,7 @@ class ResultsTable:
         folder: Of the benchmark; the table is ``results.csv`` in it.
 
     Raises:
-        ValueError: On entering, if another benchmark holds the lock.
+        ValueError: On entering, if another benchmark holds the lock, or nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,13 +31,16 @@ class ResultsTable:
         self._lock: TextIO | None = None
 
     def __enter__(self) -> ResultsTable:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path.parent / _LOCK).open("w")
+        where = self.path.parent
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+            self._lock = (where / _LOCK).open("w")
+        except OSError as error:
+            raise ValueError(f"cannot write into {where}: {error.strerror}; choose another --out") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
         except OSError as error:
             self._lock.close()
-            where = self.path.parent
             raise ValueError(f"another benchmark is running in {where}: wait, or choose another --out") from error
         self.rows = read_rows(self.path)
         return self
@@ -67,8 +70,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not the table of a benchmark: {error}") from error
     for row in rows:
         if "cell" not in row:
             raise ValueError(f"{path} is not the table of a benchmark: it has no column 'cell'")

@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
     if options.list:
         return _list(suite, out)
     if options.table:
-        return _show(suite, out, read_rows(out / RESULTS))
+        return _show(suite, name, out, read_rows(out / RESULTS))
     engine: Engine = RayCluster(options.ray) if options.ray else Local(processes)
     where = f"on Ray at {options.ray}" if options.ray else f"{processes} at a time"
     with _Screen(f"benchmark {suite.name}, {where}, into {out}") as screen:
@@ -74,12 +74,12 @@ def run(argv: Sequence[str]) -> int:
         except KeyboardInterrupt:
             screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
             return 130
-    return _end(suite, out, done)
+    return _end(suite, name, out, done)
 
 
-def _end(suite: Suite, out: Path, done: Done) -> int:
+def _end(suite: Suite, name: str, out: Path, done: Done) -> int:
     if done.rows:
-        _show(suite, out, done.rows)
+        _show(suite, name, out, done.rows)
     for outcome in done.failed:
         print(f"failed: {outcome.cell.name}: {outcome.error}", file=sys.stderr)
     if done.failed:
@@ -87,10 +87,10 @@ def _end(suite: Suite, out: Path, done: Done) -> int:
     return 1 if done.failed else 0
 
 
-def _show(suite: Suite, out: Path, rows: Sequence[dict[str, str]]) -> int:
+def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) -> int:
     """Print the summary, and write it and the figures."""
     if not rows:
-        raise ValueError(f"there are no results in {out} yet: run `rlmem benchmark {suite.name}` first")
+        raise ValueError(f"there are no results in {out} yet: run `rlmem benchmark {name}` first")
     order = [cell.key for cell in suite.cells()]
     mine = sorted((row for row in rows if row["cell"] in order), key=lambda row: order.index(row["cell"]))
     if not mine:

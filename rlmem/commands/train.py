@@ -173,8 +173,7 @@ class Bar:
             self._bar.update(self._task, completed=min(env_steps, self._steps), rate=shown, success=said)
         elif now - self._printed >= _LINE_EVERY or env_steps >= self._steps:
             self._printed = now
-            left = (self._steps - env_steps) / rate if rate else 0.0
-            print(
-                f"{env_steps:>10,}/{self._steps:,} steps  {rate:,.0f}/s  {said}  {max(left, 0.0):,.0f} s left",
-                flush=True,
-            )
+            left = max(self._steps - env_steps, 0) / rate if rate else 0.0
+            steps = f"{env_steps:>10,}/{self._steps:,} steps"
+            pace = f"{rate:,.0f}/s  {left:,.0f} s left" if rate else ""
+            print("  ".join(filter(None, (steps, pace, said))), flush=True)

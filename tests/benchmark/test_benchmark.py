@@ -178,6 +178,23 @@ def test_only_one_benchmark_writes_to_a_table(tmp_path):
         ]
 
 
+def test_a_folder_that_cannot_be_written_and_a_table_that_is_none_are_named(suite, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write into .*file: .*; choose another --out"):
+        ResultsTable(tmp_path / "file").__enter__()
+    (tmp_path / "results.csv").write_bytes(b"\xff\xfe")
+    assert main(["benchmark", str(suite), "--out", str(tmp_path), "--table"]) == 2
+    assert f"{tmp_path / 'results.csv'} is not the table of a benchmark" in capsys.readouterr().err
+
+
+def test_a_file_named_without_its_ending_is_found_out(suite, monkeypatch, capsys):
+    monkeypatch.chdir(suite.parent)
+    assert main(["benchmark", "tiny"]) == 2
+    assert "or name tiny.toml" in capsys.readouterr().err
+    assert main(["benchmark", "tiny.toml", "--table"]) == 2
+    assert "run `rlmem benchmark tiny.toml` first" in capsys.readouterr().err
+
+
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
     long = tmp_path / "long.toml"
     long.write_text(SUITE.replace("seeds = 2", "seeds = 200"))
