@@ -102,7 +102,7 @@ class Study:
     tasks: tuple[str, ...] = tuple(TASKS)
     methods: tuple[str, ...] = tuple(METHODS)
     seeds: int = 5
-    tuning_seeds: int = 1
+    tuning_seeds: int = 3
     processes: int = 2
     table: bool = False
 
