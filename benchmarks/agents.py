@@ -145,6 +145,7 @@ AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
     "ours, seq_len 64": ours(seq_len=64),
     "ours, seq_len 32": ours(seq_len=32),
     "ours, shared trunk": ours(policy_kwargs={"shared": True}),
+    "ours, GRU": ours(cell="gru"),
     "ours, RTU": ours(cell="rtu"),
     "ours, minGRU": ours(cell="min_gru"),
     "skrl PPO_RNN": skrl,
