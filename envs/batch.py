@@ -57,13 +57,26 @@ class Batch:
         task: The task; closed with the batch.
         autoreset_mode: When an ended episode is followed by the next; see Gymnasium.
         max_episode_steps: Truncate episodes after so many control steps, or None.
+        every_step: Compute also the control steps in which the task says that nothing happens, as an audit must that
+            does not take its word.
     """
 
-    def __init__(self, task: MemoryTask[Any], autoreset_mode: AutoresetMode, max_episode_steps: int | None) -> None:
-        self.task = task
+    def __init__(
+        self,
+        task: MemoryTask[Any],
+        autoreset_mode: AutoresetMode,
+        max_episode_steps: int | None,
+        *,
+        every_step: bool = False,
+    ) -> None:
+        self.task, self._every_step = task, every_step
         self._mode, self._max_steps = autoreset_mode, max_episode_steps
         self._steps = np.zeros(task.num_envs, dtype=np.int64)
         self._history: list[Floats] = []
+        self._enough = _SLACK
+        """Length of the history at which to look how much of it is still needed."""
+        self._quiet, self._seen = 0, np.zeros(0, dtype=np.float32)
+        """For how many control steps nothing happens, and [K, D] what is seen in them."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
@@ -73,7 +86,7 @@ class Batch:
         """
         which = np.flatnonzero(mask)
         self.task.reset(which, [seeds[index] for index in which], cues)
-        self._steps[which] = 0
+        self._steps[which] = self._quiet = 0
         return self.task.observe(), self.task.phase.copy()
 
     def step(self, actions: Floats) -> BatchStep:
@@ -82,13 +95,15 @@ class Batch:
         An environment whose episode has ended rests, with reward 0: for one step with ``NEXT_STEP``, which then gives
         the next episode's first observation; until it is reset with ``DISABLED``, which gives zeros.
         """
-        task, idle = self.task, self.task.phase == OVER
-        reward, terminated, truncated = task.step_checked(actions)
         self._steps += 1
         self._remember(actions)
+        if self._quiet:
+            return self._pass()
+        task, idle = self.task, self.task.phase == OVER
+        reward, terminated, truncated = task.step_checked(actions)
         if self._max_steps is not None:
             truncated |= ~terminated & (self._steps >= self._max_steps)
-        resting = bool(idle.any())
+        resting = np.count_nonzero(idle)
         if resting:
             reward[idle], terminated[idle], truncated[idle] = 0.0, False, False
             if self._mode is AutoresetMode.NEXT_STEP:
@@ -97,13 +112,26 @@ class Batch:
         if resting and self._mode is AutoresetMode.DISABLED:
             observation[idle] = 0.0
         ended = terminated | truncated
-        if ended.any():
+        if np.count_nonzero(ended):
             ends = Ends(ended, observation, task.success.copy(), task.score.copy(), task.cue.copy(), phase)
             task.enter(ended, OVER)
             if self._mode is AutoresetMode.SAME_STEP:
                 self._begin(np.flatnonzero(ended))
                 observation, phase = task.observe(), task.phase.copy()
+        self._quiet = 0 if self._every_step else task.quiet_steps()
+        if self._quiet:
+            self._seen = observation.copy()
+            if self._max_steps is not None:
+                self._quiet = max(min(self._quiet, self._max_steps - 1 - int(self._steps.max())), 0)
         return BatchStep(observation, reward, terminated, truncated, phase, ends)
+
+    def _pass(self) -> BatchStep:
+        """Let a control step go by in which nothing happens; see :meth:`MemoryTask.quiet_steps`."""
+        self._quiet -= 1
+        self.task.clock += 1
+        nobody = np.zeros(self.task.num_envs, dtype=np.bool_)
+        reward = np.zeros(self.task.num_envs)
+        return BatchStep(self._seen.copy(), reward, nobody, nobody.copy(), self.task.phase.copy(), None)
 
     def get_state(self) -> list[EnvState]:
         """Return where each environment is: what its episode began from, and what was done since.
@@ -124,7 +152,7 @@ class Batch:
         paths = [np.asarray(state.actions, dtype=np.float64).reshape(-1, *size) for state in states]
         longest = max(len(path) for path in paths)
         task.enter(task.everyone, OVER)
-        self._history = []
+        self._history, self._quiet = [], 0
         for step in range(longest + 1):
             for index, (state, path) in enumerate(zip(states, paths, strict=True)):
                 if longest - len(path) == step:
@@ -144,9 +172,10 @@ class Batch:
     def _remember(self, actions: Floats) -> None:
         """Keep the actions since the oldest episode began."""
         self._history.append(actions.copy())
-        longest = int(self._steps.max())
-        if len(self._history) > 2 * longest + _SLACK:
+        if len(self._history) > self._enough:
+            longest = int(self._steps.max())
             del self._history[:-longest]
+            self._enough = 2 * longest + _SLACK
 
     def _recent(self, steps: int) -> list[Floats]:
         return self._history[-steps:] if steps else []

@@ -142,6 +142,8 @@ def draw_length(rng: np.random.Generator, lengths: tuple[int, int]) -> int:
     """Draw a whole number log-uniformly from ``low`` to ``high``, both included."""
     low, high = lengths
     draw = rng.random()
+    if low == high:
+        return low
     return min(high, int(np.exp(np.log(low) + draw * (np.log(high + 1) - np.log(low)))))
 
 
@@ -157,7 +159,7 @@ def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Fl
         raise ValueError(f"actions must be numbers of shape {(num_envs, *space.shape)}: {error}") from error
     if checked.shape != (num_envs, *space.shape):
         raise ValueError(f"actions must have shape {(num_envs, *space.shape)}, got {checked.shape}")
-    if not np.isfinite(checked).all():
+    if np.count_nonzero(np.isfinite(checked)) < checked.size:
         raise ValueError(f"actions must be finite, got {checked.tolist()}")
     return np.minimum(np.maximum(checked, space.low), space.high)
 
@@ -259,6 +261,14 @@ class MemoryTask(ABC, Generic[S]):
     def advance(self, actions: Floats) -> Step:
         """Run one control step in every environment with checked actions [N, A]."""
 
+    def quiet_steps(self) -> int:
+        """Return for how many control steps from now nothing happens, whatever the actions.
+
+        No phase begins, no reward is due, no episode ends, and what is observed stays as it is, in all environments;
+        only clocks go on. What steps environments may then leave out the rest. 0 is always right.
+        """
+        return 0
+
     @abstractmethod
     def observe(self) -> NDArray[Any]:
         """Return the observations: [N, D], or pictures [N, 64, 64, 3], see :mod:`rlmem.envs.pixels`."""
@@ -267,16 +277,6 @@ class MemoryTask(ABC, Generic[S]):
     def expert_action(self) -> Floats:
         """Return what the scripted expert, which may read privileged state, does now: [N, A] in [-1, 1]."""
 
-    @abstractmethod
-    def draw(self, index: int) -> None:
-        """Move and colour the bodies of one world so that a camera sees the episode's present state."""
-
-    @abstractmethod
-    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return a picture [height, width, 3] of one environment."""
-
-    @abstractmethod
-    def show_in_window(self, index: int) -> None:
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself now."""
         return np.ones(self.num_envs, dtype=np.bool_)
@@ -289,6 +289,16 @@ class MemoryTask(ABC, Generic[S]):
         """
         raise NotImplementedError(f"{type(self).__name__} has no camera for its agent")
 
+    @abstractmethod
+    def draw(self, index: int) -> None:
+        """Move and colour the bodies of one world so that a camera sees the episode's present state."""
+
+    @abstractmethod
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3] of one environment."""
+
+    @abstractmethod
+    def show_in_window(self, index: int) -> None:
         """Bring Bullet's window up to date with one environment."""
 
     @abstractmethod

@@ -91,7 +91,7 @@ class Bench:
 
     def __init__(self, task: MemoryTask[Any]) -> None:
         self.task = task
-        self.batch = Batch(task, AutoresetMode.DISABLED, None)
+        self.batch = Batch(task, AutoresetMode.DISABLED, None, every_step=True)
         self.env_steps = 0
         self.pictures = len(task.observation_space.shape) == 3
         """Whether observations are pictures."""

@@ -229,6 +229,12 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
             self._go_on(due & ~terminated, reward, terminated)
         return Step(reward, terminated, truncated)
 
+    def quiet_steps(self) -> int:
+        """Return how long all pucks are held in the delay. See :meth:`MemoryTask.quiet_steps`."""
+        if self.settings.guard != "delay" or np.count_nonzero(self.phase != DELAY):
+            return 0
+        return int((self._lasts - self.clock).min()) - 1
+
     def held(self) -> Bools:
         """Return [N] whether the guard holds the puck now."""
         held: Bools = np.isin(self.phase, self.held_in)

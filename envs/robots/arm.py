@@ -10,6 +10,7 @@ from rlmem.envs.robots.arm_urdf import ArmModel
 from rlmem.envs.simulation import Physics, pybullet
 
 _JOINTS = list(range(7))
+_AT_REST = [(0.0,)] * 7
 _HAND = _JOINTS[-1]
 """The link behind the last joint: all that moves with the hand."""
 _G = 9.81
@@ -26,8 +27,8 @@ class Arm:
         client: The Bullet client to build the body in.
         physics: Steps of the world; motor torques are divided by its ``substeps``.
         visuals: Give the body its looks. A body without looks moves the same, bit for bit.
-    """
         plain: Looks that are quick to draw; see :meth:`ArmModel.load`.
+    """
 
     MODEL: ClassVar[ArmModel]
 
@@ -57,9 +58,16 @@ class Arm:
 
     def place(self, posture: Sequence[float]) -> None:
         """Put the arm into a posture [7], rad, at rest, with its motors holding it."""
-        for joint, angle in zip(_JOINTS, posture, strict=True):
-            pybullet.resetJointState(self._body, joint, angle, 0.0, physicsClientId=self._client)
-        self._write([0.0] * 7)
+        pybullet.resetJointStatesMultiDof(
+            self._body, _JOINTS, [(angle,) for angle in posture], _AT_REST, physicsClientId=self._client
+        )
+        pybullet.setJointMotorControlArray(
+            self._body,
+            _JOINTS,
+            pybullet.VELOCITY_CONTROL,
+            forces=self._torques,
+            physicsClientId=self._client,
+        )
 
     def carry(self, mass: float, torque: float | None = None) -> None:
         """Hold a payload from now on, beside the hand's own mass and at its middle.
@@ -92,7 +100,14 @@ class Arm:
             [7] rad, the joints after the step.
         """
         client, body = self._client, self._body
-        self._write(velocities)
+        pybullet.setJointMotorControlArray(
+            body,
+            _JOINTS,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=velocities,
+            forces=self._torques,
+            physicsClientId=client,
+        )
         if self._weight:
             self._pull()
         pybullet.stepSimulation(physicsClientId=client)
@@ -109,14 +124,4 @@ class Arm:
         middle = pybullet.getLinkState(body, _HAND, 0, 1, physicsClientId=client)[0]
         pybullet.applyExternalForce(
             body, _HAND, [0.0, 0.0, -self._weight], middle, pybullet.WORLD_FRAME, physicsClientId=client
-        )
-
-    def _write(self, velocities: list[float]) -> None:
-        pybullet.setJointMotorControlArray(
-            self._body,
-            _JOINTS,
-            pybullet.VELOCITY_CONTROL,
-            targetVelocities=velocities,
-            forces=self._torques,
-            physicsClientId=self._client,
         )

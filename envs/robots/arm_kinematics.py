@@ -50,8 +50,11 @@ class ArmKinematics:
 
     def tip(self, q: Floats) -> Floats:
         """Return where the fingertips are, [N, 3] m, for postures [N, 7] rad."""
-        angles = q.T[:6, :, None, None]
-        frames = self._still + np.cos(angles) * self._cosines + np.sin(angles) * self._sines
+        angles = q.T[:6, None, None].copy()
+        turned = np.cos(angles) * self._cosines + np.sin(angles) * self._sines
+        frames = np.empty((6, len(q), 4, 4))
+        frames[...] = self._still
+        frames[:, :, :3, :2] = turned.transpose(0, 3, 1, 2)
         pairs = frames[0::2] @ frames[1::2]
         place: Floats = pairs[0] @ (pairs[1] @ (pairs[2] @ self._last))
         return place[:, :3, 0]
@@ -68,17 +71,20 @@ class ArmKinematics:
         up = z - self._wrist_up
         upper, lower = self._links
         distance = np.hypot(ahead, up)
-        cosine = (upper**2 + distance**2 - lower**2) / (2.0 * upper * distance)
+        cosine = (upper * upper + distance * distance - lower * lower) / (2.0 * upper * distance)
         first = np.arctan2(ahead, up) - np.arccos(np.minimum(np.maximum(cosine, -1.0), 1.0))
         second = np.arctan2(ahead - upper * np.sin(first), up - upper * np.cos(first))
-        q = np.empty((len(tip), 7))
-        q[:, 0], q[:, 6] = self._signs[0] * swing, self.rest[6] + self._signs[4] * swing
-        q[:, 2] = q[:, 4] = 0.0
-        q[:, 1] = self._signs[1] * (first - self._zero[0])
-        q[:, 3] = self._signs[2] * (second - self._zero[1] - first + self._zero[0])
-        q[:, 5] = self._signs[3] * (np.pi - self._zero[2] - second + self._zero[1])
-        q[:, 1:6:2] += self._whole_turns
-        return q
+        shoulder, elbow, wrist = self._zero
+        q = np.zeros((7, len(tip)))
+        np.multiply(swing, self._swings, out=q[0::6])
+        q[6] += self._heading
+        across = q[1:6:2]
+        across[0] = first - shoulder
+        across[1] = second - elbow - first + shoulder
+        across[2] = np.pi - wrist - second + elbow
+        across *= self._signs
+        across += self._whole_turns
+        return q.T
 
     def _measure(self) -> None:
         """Take the lengths and signs of the plane's joints from the arm with all joints at 0."""
@@ -90,24 +96,25 @@ class ArmKinematics:
             raise ValueError("joints 2, 4 and 6 must turn across an upright plane, joint 7 through the fingertip")
         shoulder, elbow, wrist = plane[0], plane[2], plane[4]
         links = np.array([elbow - shoulder, wrist - elbow])
-        self._links = np.linalg.norm(links, axis=1)
+        self._links: list[float] = np.linalg.norm(links, axis=1).tolist()
         points_out = float(np.sign((plane[6] - wrist) @ axes[6, [0, 2]]))
         tool = points_out * axes[6, [0, 2]]
-        self._zero = np.arctan2(*np.array([*links, tool]).T)
-        self._signs = np.array([axes[0, 2], *side, axes[0, 2] * points_out])
+        self._zero: list[float] = np.arctan2(*np.array([*links, tool]).T).tolist()
+        self._swings = axes[0, 2] * np.array([[1.0], [points_out]])
+        self._signs, self._heading = side[:, None], float(self.rest[6])
         turn = np.pi - self._zero[2]
         ahead, up = plane[6] - wrist
         self._wrist_ahead = ahead * np.cos(turn) + up * np.sin(turn)
         self._wrist_up = shoulder[1] - ahead * np.sin(turn) + up * np.cos(turn)
         self._last = np.append(self._turns[6] @ self._tip + self._offsets[6], 1.0)[:, None]
-        self._cosines, self._sines, self._still = np.zeros((3, 6, 1, 4, 4))
-        self._cosines[:, 0, :3, :2] = self._turns[:6, :, :2]
-        self._sines[:, 0, :3, 0], self._sines[:, 0, :3, 1] = self._turns[:6, :, 1], -self._turns[:6, :, 0]
+        self._cosines = self._turns[:6, :, :2, None].copy()
+        self._sines = np.stack((self._turns[:6, :, 1], -self._turns[:6, :, 0]), axis=2)[..., None]
+        self._still = np.zeros((6, 1, 4, 4))
         self._still[:, 0, :3, 2], self._still[:, 0, :3, 3] = self._turns[:6, :, 2], self._offsets[:6]
         self._still[:, 0, 3, 3] = 1.0
-        self._whole_turns = np.zeros(3)
+        self._whole_turns = np.zeros((3, 1))
         away = self.posture(self.tip(self.rest[None]))[0] - self.rest
-        self._whole_turns = -_TURN * np.round(away[1:6:2] / _TURN)
+        self._whole_turns = -_TURN * np.round(away[1:6:2, None] / _TURN)
 
     def _rotations(self, q: Floats) -> Floats:
         """Return each joint's rotation in the frame before, [7, N, 3, 3]."""

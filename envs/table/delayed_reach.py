@@ -154,8 +154,10 @@ class DelayedReach(TableTask[DelayedReachSettings]):
     def signals(self) -> Floats:
         """Return whether the point is lit, where it is, and the go light [N, 4]."""
         out = np.zeros((self.num_envs, 4))
-        if self.settings.cue != "never":
-            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
+        lit = np.full(self.num_envs, self.settings.cue == "always")
+        if self.settings.cue == "flash":
+            lit = self.phase == CUE
+        if np.count_nonzero(lit):
             out[lit, 0], out[lit, 1:3] = 1.0, self.target[lit] / SENSED
         out[:, 3] = self.phase == QUERY
         return out

@@ -27,8 +27,9 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
+from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, STRIDE, TableSettings, TableTask
+from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, STRIDE, TableSettings
 from rlmem.envs.table.targets import ring
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -101,7 +102,7 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
         return (self.heaviest - self.lightest) / (self.classes - 1)
 
 
-class HiddenPayload(TableTask[HiddenPayloadSettings]):
+class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
     """The hand lifts a closed can of unknown mass; feel how heavy it is, and later tell its class.
 
     System identification with an arm: nothing shows the mass but how the arm responds to what it is told.
@@ -155,8 +156,6 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         self.slots = ring(k, settings.commit_distance + HALF + TIP_RADIUS)
         self.slots[:, :2] += CENTRE
         # [k, 3] x, y (m) and yaw (rad) of each weight.
-        self.chosen = np.full(num_envs, -1)
-        """[N] the weight that was touched, -1 before."""
         self._cans: list[Prop] = []
         self._weights: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
@@ -164,7 +163,8 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         axes = tuple(f"joint {number}" for number in range(1, 8)) if settings.control == "joint" else ("x", "y", "z")
         shown = (f"shown: {name}" for name in self.cue_names)
         signals = (*shown, "probe light", "go light", *(f"command {axis}" for axis in axes))
-        super().__init__(settings, num_envs, signals=signals, targets=k, home=HOME, visuals=visuals, gui=gui)
+        way = settings.commit_distance
+        super().__init__(settings, num_envs, signals=signals, targets=k, way=way, home=HOME, visuals=visuals, gui=gui)
         self.commands = np.zeros((num_envs, len(axes)))
         """[N, A] what the hand was told last."""
         self._waiting = _PROBE_LOW, _PROBE_HIGH
@@ -201,14 +201,14 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         off = _SPREAD * self.settings.spacing * rng.uniform(-1.0, 1.0)
         self.mass[index] = self.masses[self.cue[index]] + off
         self.cue_steps[index] = self.settings.probe_steps
-        self.chosen[index], self.commands[index] = -1, 0.0
+        self.commands[index] = 0.0
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Put the payload into the hands. See :meth:`MemoryTask.begin`."""
         super().begin(indices, cues)
         held = self.mass * (self.settings.cue != "never")
+        self.rehome(indices, _RISE)
         for index in indices.tolist():
-            self.rehome(index, _RISE)
             self._arms[index].carry(float(held[index]), _TORQUE)
 
     def ask(self, index: int) -> None:
@@ -241,19 +241,9 @@ class HiddenPayload(TableTask[HiddenPayloadSettings]):
         sensing: Bools = ~self.held()
         return sensing
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """The first touch is the answer. See :meth:`TableTask.judge`."""
-        distance = self.targets.distance(self.tip)
-        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
-        touched = self.touched(asked, distance)
-        answered = touched >= 0
-        if answered.any():
-            self.chosen[answered] = touched[answered]
-            right = answered & (touched == self.cue)
-            step.reward[right] += 1.0
-            step.reward[answered & ~right] -= 1.0 / (self.settings.classes - 1)
-            self.success[right], self.score[right] = True, 1.0
-            step.terminated[answered] = True
+    def wanted(self) -> Ints:
+        """Return the weight of the class. See :meth:`ChoiceTask.wanted`."""
+        return self.cue
 
     def signals(self) -> Floats:
         """Return class, lights and the last command [N, k + 2 + A]."""

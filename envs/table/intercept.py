@@ -167,6 +167,10 @@ class Intercept(TableTask[InterceptSettings]):
         self.cue_steps[index] = min(max(steps, _LEAST), _MOST)
         self.error[index] = np.nan
 
+    def quiet_steps(self) -> int:
+        """Return how long all arms are held, and the ball is hidden. See :meth:`MemoryTask.quiet_steps`."""
+        return 0 if self.settings.cue == "always" else super().quiet_steps()
+
     def ask(self, index: int) -> None:
         """Nothing stands on the table. See :meth:`TableTask.ask`."""
 

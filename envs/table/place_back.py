@@ -175,8 +175,9 @@ class PlaceBack(TableTask[PlaceBackSettings]):
         cued = self.phase == CUE
         step = super().advance(actions)
         if self.settings.guard == "cue":
-            for index in np.flatnonzero(cued & (self.phase == DELAY)).tolist():
-                self.rehome(index)
+            released = np.flatnonzero(cued & (self.phase == DELAY))
+            self.rehome(released)
+            for index in released.tolist():
                 self._put(index)
         return step
 
@@ -188,7 +189,7 @@ class PlaceBack(TableTask[PlaceBackSettings]):
     def move(self, actions: Floats, free: Bools) -> None:
         """Run one control step of physics, and see where the cubes are. See :meth:`TableTask.move`."""
         super().move(actions, free)
-        for index in np.flatnonzero(free & (self.phase <= QUERY)).tolist():
+        for index in np.flatnonzero(free).tolist():
             client = self.worlds[index].client
             place, _ = pybullet.getBasePositionAndOrientation(self._cubes[index], physicsClientId=client)
             self.cube[index] = place[0] - CENTRE[0], place[1] - CENTRE[1]

@@ -13,8 +13,9 @@ from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, che
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
+from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.table_task import CENTRE, TableSettings
 from rlmem.envs.table.targets import ring
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -50,7 +51,7 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
             raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
 
 
-class RememberColor(TableTask[RememberColorSettings]):
+class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     """A coloured cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
 
     The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) on a ceiling
@@ -101,14 +102,13 @@ class RememberColor(TableTask[RememberColorSettings]):
         # [k, 3] x, y (m) and yaw (rad) of each slot.
         self.order = np.zeros((num_envs, k), dtype=np.int64)
         """[N, k] the kind of the object in each slot."""
-        self.chosen = np.full(num_envs, -1)
-        """[N] the slot that was touched, -1 before."""
         self._shown: list[list[Prop]] = []
         self._go: list[Prop] = []
         self._marks: list[list[Prop]] = []
         shown = (f"shown: {name}" for name in kind_names)
         stand = (f"slot {slot}: {name}" for slot in range(k) for name in kind_names)
-        super().__init__(settings, num_envs, signals=(*shown, "go light", *stand), targets=k, visuals=visuals, gui=gui)
+        signals, way = (*shown, "go light", *stand), settings.commit_distance
+        super().__init__(settings, num_envs, signals=signals, targets=k, way=way, visuals=visuals, gui=gui)
 
     @classmethod
     def spec(cls, settings: RememberColorSettings) -> TaskSpec:
@@ -140,45 +140,38 @@ class RememberColor(TableTask[RememberColorSettings]):
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
         self.order[index] = rng.permutation(self.settings.k)
-        self.chosen[index] = -1
 
     def ask(self, index: int) -> None:
         """Put the objects into their slots. See :meth:`TableTask.ask`."""
         for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
             self.targets.stand(index, slot, x, y, yaw)
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """The first touch is the answer. See :meth:`TableTask.judge`."""
-        distance = self.targets.distance(self.tip)
-        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
-        slot = self.touched(asked, distance)
-        answered = slot >= 0
-        if answered.any():
-            self.chosen[answered] = slot[answered]
-            right = answered & (self.order[self.everyone, slot] == self.cue)
-            step.reward[right] += 1.0
-            step.reward[answered & ~right] -= 1.0 / (self.settings.k - 1)
-            self.success[right], self.score[right] = True, 1.0
-            step.terminated[answered] = True
+    def wanted(self) -> Ints:
+        """Return the slot of the object that was shown. See :meth:`ChoiceTask.wanted`."""
+        slot: Ints = (self.order == self.cue[:, None]).argmax(axis=1)
+        return slot
 
     def signals(self) -> Floats:
         """Return the object shown, go light and objects in slots [N, (k + 1) F + 1]."""
         size = self._kinds.shape[1]
         out = np.zeros((self.num_envs, size + 1 + self.order.shape[1] * size))
         asked = self.phase == QUERY
-        if self.settings.cue != "never":
-            shown = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
-            out[shown, :size] = self._kinds[self.cue[shown]]
+        if self.settings.cue == "always":
+            out[:, :size] = self._kinds[self.cue]
+        elif self.settings.cue == "flash":
+            shown = self.phase == CUE
+            if np.count_nonzero(shown):
+                out[shown, :size] = self._kinds[self.cue[shown]]
         out[:, size] = asked
-        if asked.any():
-            out[asked, size + 1 :] = self._kinds[self.order[asked]].reshape(int(asked.sum()), -1)
+        if np.count_nonzero(asked):
+            stand = self._kinds[self.order].reshape(self.num_envs, -1)
+            np.copyto(out[:, size + 1 :], stand, where=asked[:, None])
         return out
 
     def goal(self) -> Floats:
         """Return the middle of the object that was shown. Reads the cue. [N, 3]."""
-        slot = (self.order == self.cue[:, None]).argmax(axis=1)
         goal = np.empty((self.num_envs, 3))
-        goal[:, :2], goal[:, 2] = self.slots[slot, :2], HALF
+        goal[:, :2], goal[:, 2] = self.slots[self.wanted(), :2], HALF
         return goal
 
     def build_props(self, client: int) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.corridor.scenery import Prop
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
@@ -185,8 +185,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         self.success[last] = self._hits()[last].all(axis=1)
         step.terminated[last] = True
         self.round[last] -= 1
-        for index in np.flatnonzero(answered & ~last).tolist():
-            self._next_light(index)
+        self._next_light(np.flatnonzero(answered & ~last))
 
     def signals(self) -> Floats:
         """Return the pad that is lit, and the go light [N, 5]."""
@@ -248,15 +247,15 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
             lit = np.where(self.phase == CUE, lit, self.lights[row, self.round])
         return lit
 
-    def _next_light(self, index: int) -> None:
-        """Let one environment go on to its next light, with the hand taken back."""
-        self.phase[index], self.clock[index] = CUE, 0
-        self.cue_steps[index] = LIGHT_STEPS
-        self.home[index] = self._homes[index, self.round[index]]
-        self.progress[index], self.armed[index] = 0.0, True
-        self.targets.clear(index)
+    def _next_light(self, indices: Indices) -> None:
+        """Let some environments go on to their next lights, with the hand taken back."""
+        self.phase[indices], self.clock[indices] = CUE, 0
+        self.cue_steps[indices] = LIGHT_STEPS
+        self.home[indices] = self._homes[indices, self.round[indices]]
+        self.progress[indices], self.armed[indices] = 0.0, True
+        self.targets.clear(indices)
         if not self.locked:
-            self.rehome(index)
+            self.rehome(indices)
 
 
 def _pad() -> list[Part]:

@@ -16,7 +16,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.choice import ChoiceTask
+from rlmem.envs.table.table_task import CENTRE, TableSettings
 from rlmem.envs.table.targets import ring
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -81,7 +82,7 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
             raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
 
 
-class ShellGame(TableTask[ShellGameSettings]):
+class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     """A ball goes under one of k cups, cups change places in plain view; touch the cup that it is under.
 
     Object permanence and tracking: what is to be remembered changes after it was last seen.
@@ -138,8 +139,6 @@ class ShellGame(TableTask[ShellGameSettings]):
         """[N, S] which pair of slots changes places in each swap; those after ``count`` mean nothing."""
         self.ball = np.zeros((num_envs, most + 1), dtype=np.int64)
         """[N, S + 1] the slot that the ball is in after so many swaps; privileged."""
-        self.chosen = np.full(num_envs, -1)
-        """[N] the slot that was touched, -1 before."""
         self._cups: list[list[Prop]] = []
         self._balls: list[Prop] = []
         self._marks: list[list[Prop]] = []
@@ -147,7 +146,8 @@ class ShellGame(TableTask[ShellGameSettings]):
         seen = (f"ball in slot {slot}" for slot in range(k))
         moved = (f"swap of slots {one} and {other}" for one, other in self.pairs)
         signals = (*seen, *moved, "go light")
-        super().__init__(settings, num_envs, signals=signals, targets=k, half=_CUP, visuals=visuals, gui=gui)
+        way = settings.commit_distance
+        super().__init__(settings, num_envs, signals=signals, targets=k, way=way, half=_CUP, visuals=visuals, gui=gui)
 
     @classmethod
     def spec(cls, settings: ShellGameSettings) -> TaskSpec:
@@ -198,26 +198,15 @@ class ShellGame(TableTask[ShellGameSettings]):
             one, other = self.pairs[self.swap[index, swap]]
             slot = other if slot == one else one if slot == other else slot
             self.ball[index, swap] = slot
-        self.chosen[index] = -1
 
     def ask(self, index: int) -> None:
         """Put the cups into their slots. See :meth:`TableTask.ask`."""
         for slot, place in enumerate(self.slots.tolist()):
             self.targets.stand(index, slot, *place)
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """The first touch is the answer. See :meth:`TableTask.judge`."""
-        distance = self.targets.distance(self.tip)
-        self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
-        slot = self.touched(asked, distance)
-        answered = slot >= 0
-        if answered.any():
-            self.chosen[answered] = slot[answered]
-            right = answered & (slot == self.cue)
-            step.reward[right] += 1.0
-            step.reward[answered & ~right] -= 1.0 / (self.settings.k - 1)
-            self.success[right], self.score[right] = True, 1.0
-            step.terminated[answered] = True
+    def wanted(self) -> Ints:
+        """Return the slot that the ball ends in. See :meth:`ChoiceTask.wanted`."""
+        return self.cue
 
     def signals(self) -> Floats:
         """Return slot of the ball, pair of a swap and go light [N, k + P + 1]."""

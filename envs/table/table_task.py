@@ -199,6 +199,7 @@ class TableTask(MemoryTask[C]):
         self._home, waiting = np.array(home), np.array(self.WAITING)
         self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
         self._arms: list[Arm] = []
+        self._onward = 1
         self.worlds: list[World] = []
         for index in range(num_envs):
             self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
@@ -243,34 +244,47 @@ class TableTask(MemoryTask[C]):
             self.home[index] = self._home + rng.uniform(-1.0, 1.0, 3) * self.HOME_NOISE
             self.cue_steps[index] = self.CUE_STEPS
             self.deal(index, rng, None if cues is None else int(cues[index]))
-            self.phase[index], self.clock[index] = CUE, 0
-            self.progress[index], self.armed[index] = 0.0, True
-            self.targets.clear(index)
-            if self.locked:
-                self.tip[index] = self.home[index]
-            else:
-                self.rehome(index)
+        self.targets.clear(indices)
+        self.phase[indices], self.clock[indices] = CUE, 0
+        self.progress[indices], self.armed[indices] = 0.0, True
+        if self.locked:
+            self.tip[indices] = self.home[indices]
+        else:
+            self.rehome(indices)
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
-        in_cue, in_delay, in_query = self.phase == CUE, self.phase == DELAY, self.phase == QUERY
-        self.move(actions, ~self.held())
-        nobody = np.zeros(self.num_envs, dtype=np.bool_)
-        step = Step(np.zeros(self.num_envs), nobody, nobody.copy())
-        self.enter(in_cue & (self.clock >= self.cue_steps), DELAY)
-        asked = in_delay & (self.clock >= self.length)
-        if asked.any():
-            for index in np.flatnonzero(asked).tolist():
-                if self.locked:
-                    self.rehome(index)
+        phase, clock = self.phase, self.clock
+        free = phase != OVER
+        if self.settings.guard != "none":
+            free &= ~self.held()
+        self.move(actions, free)
+        cued = (phase == CUE) & (clock >= self.cue_steps)
+        due = (phase == DELAY) & (clock >= self.length)
+        asked = phase == QUERY
+        if np.count_nonzero(cued):
+            self.enter(cued, DELAY)
+        if np.count_nonzero(due):
+            which = np.flatnonzero(due)
+            if self.locked:
+                self.rehome(which)
+            for index in which.tolist():
                 self.ask(index)
-            self.enter(asked, QUERY)
-        if in_query.any():
-            step.reward[in_query] -= self.STEP_COST
-            self.judge(in_query, step)
-            late = in_query & (self.clock >= self.query_steps)
-            np.logical_or(step.truncated, late & ~step.terminated, out=step.truncated)
+            self.enter(due, QUERY)
+        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        step = Step(np.where(asked, 0.0 - self.STEP_COST, 0.0), nobody, nobody.copy())  # a cost of 0 is not -0
+        if np.count_nonzero(asked):
+            self.judge(asked, step)
+            late = asked & (clock >= self.query_steps)
+            if np.count_nonzero(late):
+                np.logical_or(step.truncated, late & ~step.terminated, out=step.truncated)
         return step
+
+    def quiet_steps(self) -> int:
+        """Return how long all arms are held in the delay. See :meth:`MemoryTask.quiet_steps`."""
+        if not self.locked or np.count_nonzero(self.phase != DELAY):
+            return 0
+        return int((self.length - self.clock).min()) - 1
 
     def held(self) -> Bools:
         """Return [N] whether the guard holds the arm now."""
@@ -279,33 +293,40 @@ class TableTask(MemoryTask[C]):
         held: Bools = self.phase == CUE
         return held | (self.phase == DELAY) if self.locked else held
 
-    def rehome(self, index: int, rise: float = 0.0) -> None:
-        """Start one world anew from its snapshot, with the arm at rest at home, or ``rise`` metres above it."""
-        world = self.worlds[index]
-        world.restore()
-        if self.FORGET_CONTACTS:
-            pybullet.stepSimulation(physicsClientId=world.client)
+    def rehome(self, indices: Indices, rise: float = 0.0) -> None:
+        """Start some worlds anew from their snapshots, arms at rest at home, or ``rise`` metres above it."""
+        places = self.home[indices] + (0.0, 0.0, rise)
+        postures = self.kinematics.posture(places)
+        for index, posture in zip(indices.tolist(), postures.tolist(), strict=True):
+            world = self.worlds[index]
             world.restore()
-        place = self.home[index] + (0.0, 0.0, rise)
-        posture = self.kinematics.posture(place[None])[0]
-        self._arms[index].place(posture.tolist())
-        self.posture[index], self.tip[index] = posture, place
+            if self.FORGET_CONTACTS:
+                pybullet.stepSimulation(physicsClientId=world.client)
+                world.restore()
+            self._arms[index].place(posture)
+        self.posture[indices], self.tip[indices] = postures, places
 
     def move(self, actions: Floats, free: Bools) -> None:
-        """Run one control step of physics where the arm is free and the episode goes on."""
-        free = free & (self.phase != OVER)
-        if not free.any():
+        """Run one control step of physics where the arm is free, [N]."""
+        count, arms = np.count_nonzero(free), self._arms
+        if not count:
             return
-        velocities, arms = self._velocities(actions), self._arms
-        if free.all():
-            self.posture[:] = [arm.step(row) for arm, row in zip(arms, velocities.tolist(), strict=True)]
+        velocities = self._velocities(actions)
+        # To and fro: what is stepped first was stepped last before, and is still in the processor's cache.
+        self._onward = -self._onward
+        if count == self.num_envs:
+            rows = velocities[:: self._onward].tolist()
+            self.posture[:: self._onward] = [
+                arm.step(row) for arm, row in zip(arms[:: self._onward], rows, strict=True)
+            ]
             self.tip = self.kinematics.tip(self.posture)
             return
-        which = np.flatnonzero(free)
-        self.posture[which] = [
-            arms[i].step(row) for i, row in zip(which.tolist(), velocities[which].tolist(), strict=True)
-        ]
-        self.tip[which] = self.kinematics.tip(self.posture[which])
+        which = np.flatnonzero(free)[:: self._onward]
+        rows = velocities[which].tolist()
+        self.posture[which] = postures = np.array(
+            [arms[index].step(row) for index, row in zip(which.tolist(), rows, strict=True)]
+        )
+        self.tip[which] = self.kinematics.tip(postures)
 
     def touched(self, asked: Bools, distance: Floats | None = None) -> Ints:
         """Return which box each hand begins to touch, [N], -1 for none; call it once a control step.
@@ -332,8 +353,8 @@ class TableTask(MemoryTask[C]):
             worth: Reward for all of it.
         """
         closeness = np.minimum(np.maximum(closeness, 0.0), 1.0)
-        step.reward[asked] += worth * (closeness - self.progress)[asked]
-        self.progress[asked] = closeness[asked]
+        np.add(step.reward, worth * (closeness - self.progress), out=step.reward, where=asked)
+        np.copyto(self.progress, closeness, where=asked)
 
     def sensing(self) -> Bools:
         """Return [N] whether the arm senses itself: with ``guard="delay"`` from the query on."""
@@ -344,13 +365,14 @@ class TableTask(MemoryTask[C]):
         observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
         observation[:, : self._num_signals] = self.signals()
         sensing = self.sensing()
-        if sensing.any():
+        count = np.count_nonzero(sensing)
+        if count:
             body = (self.tip - ORIGIN) / SENSED
             if self._by_joint:
                 low, high = self.kinematics.low, self.kinematics.high
                 body = np.concatenate((body, (2.0 * self.posture - low - high) / (high - low)), axis=1)
             np.minimum(np.maximum(body, -1.0, out=body), 1.0, out=body)
-            if not sensing.all():
+            if count < self.num_envs:
                 body[~sensing] = 0.0
             observation[:, self._num_signals :] = body
         return observation
@@ -396,6 +418,12 @@ class TableTask(MemoryTask[C]):
             return both
         return self._view(client, camera, width, height)
 
+    def look(self, index: int) -> NDArray[np.uint8]:
+        """Take a picture [64, 64, 3] of the workspace from across the table."""
+        self.draw(index)
+        client, eye, target = self.worlds[index].client, (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
+        return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
+
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look across one table."""
         self.draw(index)
@@ -413,25 +441,19 @@ class TableTask(MemoryTask[C]):
         if self.settings.guard == "delay":
             low, high = self.low, self.high
         else:
-            asked = (self.phase == QUERY)[:, None]
-            bounds = zip((self.low, self.high), self._waiting, strict=True)
-            low, high = (np.where(asked, of_query, before) for of_query, before in bounds)
+            asked, (low, high) = (self.phase == QUERY)[:, None], self._waiting
+            low, high = np.where(asked, self.low, low), np.where(asked, self.high, high)
         if self._by_joint:
             return self._fenced(actions * MAX_JOINT_SPEED, low, high)
-    def look(self, index: int) -> NDArray[np.uint8]:
-        """Take a picture [64, 64, 3] of the workspace from across the table."""
-        self.draw(index)
-        client, eye, target = self.worlds[index].client, (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
-        return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
-
-        way = np.zeros((self.num_envs, 3))
-        way[:, : actions.shape[1]] = STRIDE * actions
         if self.PLANAR:
-            way[:, 2] = self._home[2] - self.tip[:, 2]
+            way = np.empty((self.num_envs, 3))
+            way[:, :2], way[:, 2] = STRIDE * actions, self._home[2] - self.tip[:, 2]
+        else:
+            way = STRIDE * actions
         way = np.minimum(np.maximum(self.tip + way, low), high) - self.tip
         goal = self.tip + np.minimum(np.maximum(way, -STRIDE), STRIDE)
         velocities: Floats = (self.kinematics.posture(goal) - self.posture) * PHYSICS.control_hz
-        pace: Floats = np.maximum((np.abs(velocities) / self.kinematics.speed).max(axis=1, keepdims=True), 1.0)
+        pace = np.maximum.reduce(np.abs(velocities) / self.kinematics.speed, axis=1, keepdims=True, initial=1.0)
         velocities /= pace
         return velocities
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlmem.envs.memory_task import Bools, Floats, Ints
+from rlmem.envs.memory_task import Bools, Floats, Indices, Ints
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
@@ -38,8 +38,9 @@ class Targets:
 
     def __init__(self, num_envs: int, count: int, half: Vector) -> None:
         self.half = np.array(half)
-        self._place = np.zeros((3, num_envs, count))
-        self._cos, self._sin = np.ones((num_envs, count)), np.zeros((num_envs, count))
+        self._halves = self.half[:, None, None]
+        self._place = np.zeros((3, count, num_envs))
+        self._cos, self._sin = np.ones((count, num_envs)), np.zeros((count, num_envs))
         self.standing = np.zeros((num_envs, count), dtype=np.bool_)
         """[N, K] whether a box is there."""
         self._bodies: list[list[int]] = []
@@ -48,7 +49,7 @@ class Targets:
     @property
     def place(self) -> Floats:
         """[N, K, 3] m, middles of the boxes."""
-        return self._place.transpose(1, 2, 0)
+        return self._place.T
 
     def build(self, client: int, *, visuals: bool) -> None:
         """Put the boxes of one more table into its world, parked."""
@@ -65,8 +66,8 @@ class Targets:
     def stand(self, index: int, number: int, x: float, y: float, yaw: float = 0.0, z: float = 0.0) -> None:
         """Put a box of one table down, its bottom at height ``z``; it may stand already. m, rad."""
         place = (x, y, z + float(self.half[2]))
-        self._place[:, index, number], self.standing[index, number] = place, True
-        self._cos[index, number], self._sin[index, number] = math.cos(yaw), math.sin(yaw)
+        self._place[:, number, index], self.standing[index, number] = place, True
+        self._cos[number, index], self._sin[number, index] = math.cos(yaw), math.sin(yaw)
         self._move(index, number, place, yaw)
 
     def remove(self, index: int, number: int) -> None:
@@ -74,9 +75,9 @@ class Targets:
         self.standing[index, number] = False
         self._move(index, number, _PARKED, 0.0)
 
-    def clear(self, index: int) -> None:
-        """Forget the boxes of one table, whose world has been restored or is about to be."""
-        self.standing[index] = False
+    def clear(self, indices: Indices) -> None:
+        """Forget the boxes of some tables, whose worlds have been restored or are about to be."""
+        self.standing[indices] = False
 
     def distance(self, tip: Floats) -> Floats:
         """Return how far the surface of each fingertip is from each box, [N, K] m.
@@ -84,12 +85,15 @@ class Targets:
         Args:
             tip: [N, 3] m, middles of the fingertips.
         """
-        x, y, z = tip[:, None, :].transpose(2, 0, 1) - self._place
-        squares = np.zeros(self.standing.shape)
-        for along, half in ((self._cos * x + self._sin * y, 0), (self._cos * y - self._sin * x, 1), (z, 2)):
-            out = np.maximum(np.abs(along) - self.half[half], 0.0)
-            squares += out * out
-        distance: Floats = np.sqrt(squares) - TIP_RADIUS
+        out = tip.T[:, None] - self._place
+        x, y, _ = out
+        out[0], out[1] = self._cos * x + self._sin * y, self._cos * y - self._sin * x
+        np.abs(out, out=out)
+        out -= self._halves
+        np.maximum(out, 0.0, out=out)
+        out *= out
+        distance: Floats = np.sqrt(out[0] + out[1] + out[2]).T
+        distance -= TIP_RADIUS
         distance[~self.standing] = FAR
         return distance
 
@@ -146,9 +150,10 @@ def newly_touched(distance: Floats, armed: Bools, release: float) -> Ints:
         armed: [N] whether a touch would count; brought up to date in place.
         release: m.
     """
-    nearest = distance.argmin(axis=1)
-    least = distance[np.arange(len(distance)), nearest]
+    least = np.minimum.reduce(distance, axis=1)
     touching = armed & (least <= TOUCH)
     armed |= least >= release
+    if not np.count_nonzero(touching):
+        return np.full(len(distance), -1)
     armed &= ~touching
-    return np.where(touching, nearest, -1)
+    return np.where(touching, distance.argmin(axis=1), -1)

@@ -214,6 +214,10 @@ class TimedPress(TableTask[TimedPressSettings]):
             self.judge(waiting, step)
         return step
 
+    def quiet_steps(self) -> int:
+        """Return 0: a press counts at any time. See :meth:`MemoryTask.quiet_steps`."""
+        return 0
+
     def held(self) -> Bools:
         """Return [N] whether guard or brake hold the arm now."""
         if self.settings.guard == "none":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rlmem.envs.audit import QUICK, audit
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices
 from rlmem.envs.table.intercept import Intercept
 from rlmem.envs.table.repeat_previous import RepeatPrevious
 from rlmem.envs.table.shell_game import ShellGame
@@ -49,9 +49,8 @@ def test_a_hand_that_is_not_brought_home_breaks_g3(monkeypatch: pytest.MonkeyPat
         held: Bools = self.phase == CUE
         return held
 
-    def rehome(self: Intercept, index: int, rise: float = 0.0) -> None:
-        if self.phase[index] != DELAY:
-            sound(self, index, rise)
+    def rehome(self: Intercept, indices: Indices, rise: float = 0.0) -> None:
+        sound(self, indices[self.phase[indices] != DELAY], rise)
 
     sound = Intercept.rehome
     monkeypatch.setattr(Intercept, "held", held)
