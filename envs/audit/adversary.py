@@ -10,7 +10,7 @@ from rlmem.envs.audit.bench import Act, Bench, Seeds, Stopwatch
 from rlmem.envs.audit.bounds import mean_bounds, rate_bounds
 from rlmem.envs.audit.certificate import Finding
 from rlmem.envs.audit.search import SearchSettings, search
-from rlmem.envs.corridor.exploiters import Exploiter
+from rlmem.envs.exploiter import Exploiter
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.envs.camera import photograph
-from rlmem.envs.corridor.scenery import DARK, GREEN, RED, YELLOW, Prop
+from rlmem.envs.corridor.scenery import DARK, GREEN, RED, YELLOW
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part
 from rlmem.envs.simulation import pybullet

@@ -21,6 +21,7 @@ from rlmem.envs.memory_task import (
     draw_length,
     length_range,
 )
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -110,9 +111,9 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         self._next_apple = np.zeros(num_envs, dtype=np.int64)
         self._home = np.zeros((num_envs, 2))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
-        self._keys: list[scenery.Prop] = []
-        self._fruit: list[list[scenery.Prop]] = []
-        self._doors: list[scenery.Prop] = []
+        self._keys: list[Prop] = []
+        self._fruit: list[list[Prop]] = []
+        self._doors: list[Prop] = []
         names = ("key in view", "apple in view", "door in view", "forward", "leftward", "carries the key")
         super().__init__(settings, num_envs, arms=1, signals=names, visuals=visuals, gui=gui)
 
@@ -235,9 +236,9 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             parts.box((0.03, 0.25, 0.07), (0.65, 0.44, 0.26, 1.0), (0.0, 0.0, -0.09)),
             parts.sphere(0.03, scenery.YELLOW, (-0.04, -0.26, 0.0)),
         ]
-        self._keys.append(scenery.Prop(client, gold))
-        self._fruit.append([scenery.Prop(client, apple) for _ in range(4)])
-        self._doors.append(scenery.Prop(client, door))
+        self._keys.append(Prop(client, gold))
+        self._fruit.append([Prop(client, apple) for _ in range(4)])
+        self._doors.append(Prop(client, door))
 
     def draw(self, index: int) -> None:
         """Show key, apples and door as the episode stands. See :meth:`MemoryTask.draw`."""

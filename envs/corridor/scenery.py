@@ -9,6 +9,7 @@ import numpy as np
 
 from rlmem.envs.corridor.floor_plan import ARM_LENGTH, HALF_WIDTH, arm_directions, wall_segments
 from rlmem.envs.memory_task import Floats
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part
 from rlmem.envs.simulation import pybullet
@@ -67,32 +68,6 @@ def move_back_wall(client: int, body: int, x: float) -> None:
     """Put the wall behind the start so that its face is at ``x``, m."""
     position = [x - _WALL_THICKNESS / 2, 0.0, WALL_HEIGHT / 2]
     pybullet.resetBasePositionAndOrientation(body, position, parts.NO_ROTATION, physicsClientId=client)
-
-
-class Prop:
-    """A body that is only looked at: no collisions, moved and coloured when a picture is taken.
-
-    Args:
-        client: Bullet client.
-        shapes: What it is made of; the first shape takes the colour that :meth:`show` is given.
-    """
-
-    def __init__(self, client: int, shapes: Sequence[Part]) -> None:
-        self._client = client
-        looks = parts.visual(client, shapes)
-        self._body = pybullet.createMultiBody(0, -1, looks, _PARKED, physicsClientId=client)
-
-    def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, colour: Colour | None = None) -> None:
-        """Put the body somewhere (m, rad) and paint it."""
-        turn = [0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)]
-        pybullet.resetBasePositionAndOrientation(self._body, [x, y, z], turn, physicsClientId=self._client)
-        if colour is not None:
-            pybullet.changeVisualShape(self._body, -1, rgbaColor=colour, physicsClientId=self._client)
-
-    def park(self) -> None:
-        """Take the body out of the picture."""
-        position, turn = _PARKED, parts.NO_ROTATION
-        pybullet.resetBasePositionAndOrientation(self._body, position, turn, physicsClientId=self._client)
 
 
 class Floor:

@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.ground.lidar import wall_colours
 from rlmem.envs.ground.maze_plan import CELL, Cell
 from rlmem.envs.memory_task import Bools, Floats
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour
 from rlmem.envs.simulation import pybullet

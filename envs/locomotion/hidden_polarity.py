@@ -24,6 +24,7 @@ from rlmem.envs.memory_task import (
     check_whole,
     draw_length,
 )
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -249,8 +250,8 @@ class _Lane:
     """The pads at both ends of the lane, and a lamp over the robot: green where the motors turn as told, else red."""
 
     def __init__(self, client: int) -> None:
-        self._pads = [scenery.Prop(client, [parts.box((0.22, 0.22, 0.002), scenery.BLUE)]) for _ in range(2)]
-        self._lamps = [scenery.Prop(client, [parts.sphere(0.045, colour)]) for colour in (scenery.GREEN, scenery.RED)]
+        self._pads = [Prop(client, [parts.box((0.22, 0.22, 0.002), scenery.BLUE)]) for _ in range(2)]
+        self._lamps = [Prop(client, [parts.sphere(0.045, colour)]) for colour in (scenery.GREEN, scenery.RED)]
 
     def show(self, robot: tuple[float, float, float], *, flipped: bool, target: int | None, chosen: int | None) -> None:
         for number, pad in enumerate(self._pads):

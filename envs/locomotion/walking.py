@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from rlmem.envs.camera import photograph
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.locomotion.ceilings import CEILINGS
 from rlmem.envs.memory_task import (
     OVER,
@@ -34,6 +33,7 @@ from rlmem.envs.memory_task import (
     TaskSettings,
     check_choice,
 )
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.locomotion import MODELS, PHYSICS, Model, Walker, state_names
 from rlmem.envs.simulation import World, pybullet

@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_choice
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF

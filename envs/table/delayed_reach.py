@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import (
     CUE,
     DELAY,
@@ -23,6 +22,7 @@ from rlmem.envs.memory_task import (
     check_choice,
     check_whole,
 )
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Part

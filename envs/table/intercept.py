@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, OVER, QUERY, Bools, Floats, RecallSettings, Step
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.corridor.scenery import Prop
 from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, check_choice
 from rlmem.envs.pixels import PixelSettings, PixelTask
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask

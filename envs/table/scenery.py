@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pybullet_data
 
-from rlmem.envs.corridor.scenery import Prop
+from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part
 from rlmem.envs.simulation import pybullet, quiet
