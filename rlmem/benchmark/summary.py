@@ -196,7 +196,7 @@ def _footer(rows: Sequence[Row]) -> str:
     if taught:
         note += "Not by reward alone: " + ", ".join(f"{agent} ({what})" for agent, what in taught.items()) + ".\n\n"
     versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
-    return f"{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
+    return f"## About these numbers\n\n{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
 
 
 def markdown_table(table: Sequence[Sequence[str]]) -> str:

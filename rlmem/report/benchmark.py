@@ -52,8 +52,11 @@ def benchmark_page(folder: Path) -> Page:
     rows = read_rows(path)
     if not rows:
         raise ValueError(f"{path} has no rows yet: no run is finished")
+    # rows are in the order in which runs ended: let agents have one order on all tasks
+    agents = list(dict.fromkeys(row["agent"] for row in rows))
+    rows.sort(key=lambda row: agents.index(row["agent"]))
     page = sections_of(summary(rows, f"Benchmark {folder.resolve().name}"))
-    colours = {agent: number for number, agent in enumerate(dict.fromkeys(row["agent"] for row in rows))}
+    colours = {agent: number for number, agent in enumerate(agents)}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     sections = []
     for section in page.sections:
@@ -209,7 +212,7 @@ def _learning(folder: Path, rows: Sequence[Row], colours: Mapping[str, int]) -> 
                     levels=ceilings(spec),
                     limits=limits(spec),
                     note="On validation seeds in training. Thin: runs, which may stop when they are good enough. "
-                    "Thick: their mean where all have data, with their range.",
+                    "Thick: their mean and range; a run that stopped keeps its last value.",
                 )
             )
     return charts
@@ -227,7 +230,7 @@ def _curve(run: Path, column: str) -> _Curve | None:
 
 
 def _mean(agent: str, curves: Sequence[_Curve], colour: int) -> Line:
-    start, end = max(curve.x[0] for curve in curves), min(curve.x[-1] for curve in curves)
+    start, end = max(curve.x[0] for curve in curves), max(curve.x[-1] for curve in curves)
     grid = np.linspace(start, end, _POINTS) if end > start else np.array([start])
     values = np.stack([np.interp(grid, curve.x, curve.y) for curve in curves])
     low, high = values.min(axis=0), values.max(axis=0)

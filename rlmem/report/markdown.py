@@ -8,7 +8,7 @@ from rlmem.report.content import Page, Section, Table
 
 
 def sections_of(text: str) -> Page:
-    """Return a summary as a page. What follows the last table becomes a section of its own.
+    """Return a summary as a page. A sentence after a table is its note.
 
     Args:
         text: As :func:`rlmem.benchmark.summary.summary` writes it.
@@ -29,8 +29,10 @@ def sections_of(text: str) -> Page:
             title = ""
         elif block.startswith("**"):
             title = block.replace("**", "")
+            title = title[:1].upper() + title[1:]
         elif sections[-1].tables:
-            sections.append(Section(title="About these numbers", text=[block]))
+            *others, last = sections[-1].tables
+            sections[-1] = replace(sections[-1], tables=[*others, replace(last, note=block)])
         else:
             sections[-1] = replace(sections[-1], text=[*sections[-1].text, block])
     return replace(page, sections=sections)

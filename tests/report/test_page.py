@@ -8,7 +8,9 @@ import pytest
 from small import record_both_cues, small_page
 
 from rlmem.benchmark.summary import summary
+from rlmem.benchmark.table import write_rows
 from rlmem.cli import main
+from rlmem.report.benchmark import benchmark_page
 from rlmem.report.markdown import sections_of
 from rlmem.report.page import render_page, write_page
 
@@ -156,6 +158,40 @@ def test_a_summary_keeps_its_tables_and_sentences():
     heads = [cell for section in page.sections for table in section.tables for cell in table.head]
     dashes = [cell for cell in listed if cell and not cell.strip("-")]
     assert sorted(cells + heads + dashes) == sorted(listed)
+
+
+def test_an_agent_that_is_not_on_all_tasks_is_named_below_the_table_and_not_at_the_end():
+    rows = [*bench_rows(), bench_rows()[0] | {"agent": "late", "cell": "late"}]
+    page = sections_of(summary(rows, "Benchmark small"))
+    titles = [section.title for section in page.sections]
+    assert len(set(titles)) == len(titles)
+    (table,) = page.sections[titles.index("All tasks together")].tables
+    assert table.note == "Not on all tasks yet: late."
+
+
+def test_agents_have_one_order_on_all_tasks_in_whatever_order_their_runs_ended(tmp_path):
+    first = [row | {"task": "first"} for row in bench_rows()]
+    second = [row | {"task": "second", "cell": f"{row['cell']} again"} for row in reversed(bench_rows())]
+    write_rows(tmp_path / "results.csv", [*first, *second])
+    sections = {section.title: section for section in benchmark_page(tmp_path).sections}
+    orders = [[row[0] for row in sections[name].tables[0].rows] for name in ("first", "second")]
+    assert orders == [["recurrent_ppo", "ppo"]] * 2
+
+
+def test_a_run_that_stopped_early_keeps_its_last_value_in_the_mean(tmp_path):
+    rows = [row | {"test": "", "memory_length": "5"} for row in bench_rows()[:6:3]]
+    write_rows(tmp_path / "results.csv", rows)
+    for row, points in zip(rows, ([(10, 1.0)], [(10, 0.0), (20, 0.5), (30, 1.0)]), strict=True):
+        run = tmp_path / "runs" / "TMaze-v0" / row["name"] / row["cell"]
+        run.mkdir(parents=True)
+        lines = ["env_steps,cpu_seconds,eval/value", *(f"{steps},{steps},{value}" for steps, value in points)]
+        (run / "progress.csv").write_text("\n".join(lines) + "\n")
+    charts = [chart for section in benchmark_page(tmp_path).sections for chart in section.charts]
+    (chart,) = [chart for chart in charts if chart.title == "Learning against environment steps"]
+    (mean,) = [line for line in chart.lines if not line.faint]
+    assert (mean.x[0], mean.y[0]) == (10, 0.5)
+    assert (mean.x[-1], mean.y[-1]) == (30, 1.0)
+    assert (mean.low[0], mean.high[0]) == (0.0, 1.0)
 
 
 def test_a_benchmark_becomes_a_page_with_profiles_and_horizons(tmp_path, capsys):

@@ -116,7 +116,7 @@ function drawLines(chart, plot, width) {
     const joined = pieces(line.x.map((at, i) => [at, line.y[i]]));
     for (const piece of joined) {
       svg("path", { class: "line", d: path(piece.map(([at, up]) => [x(at), y(up)])), fill: "none", stroke: paint, "stroke-width": line.faint ? 1 : 2.2, opacity: line.faint ? 0.5 : 1, "stroke-dasharray": dash, "stroke-linejoin": "round" }, root);
-      if (chart.marks || piece.length === 1) for (const [at, up] of piece) svg("circle", { cx: x(at), cy: y(up), r: 3, fill: paint }, root);
+      if (chart.marks || piece.length === 1) for (const [at, up] of piece) svg("circle", { cx: x(at), cy: y(up), r: 3, fill: paint, opacity: line.faint ? 0.5 : 1 }, root);
     }
   }
   hover(chart, plot, root, x, y, box);
@@ -147,8 +147,9 @@ function hover(chart, plot, root, x, y, box) {
 }
 
 function drawForest(chart, plot, width) {
-  const wide = width > 520, names = chart.lines.map((line) => line.label);
-  const left = wide ? Math.min(240, 24 + 7.4 * Math.max(...names.map((name) => name.length))) : 4;
+  // long names stand above their marks, as all do where there is little room
+  const names = 24 + 7.4 * Math.max(...chart.lines.map((line) => line.label.length)), wide = width > 520 && names < 0.45 * width;
+  const left = wide ? names : 4;
   const row = wide ? 32 : 44, top = 40, height = top + row * chart.lines.length + 46;
   const box = { left, right: width - 54, top, bottom: height - 46 };
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `${chart.title}: ${chart.x}, with 95 % intervals` }, plot);
@@ -185,7 +186,8 @@ function drawChart(figure) {
     const legend = html("ul", { class: "legend" }, plot);
     for (const line of named) {
       const item = html("li", {}, legend);
-      html("i", {}, item).style.background = colour(line.colour);
+      const swatch = html("i", line.colour >= COLOURS ? { class: "dashed" } : {}, item);
+      swatch.style.setProperty("--paint", colour(line.colour));
       item.append(line.label);
     }
   }
