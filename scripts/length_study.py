@@ -42,8 +42,8 @@ class Study:
         seeds: Runs for each length and robot.
         steps: Control steps at most.
         envs: Environments that an agent learns in.
-        batch: "large": 64 environments instead, minibatches of 16 sequences over a whole rollout, no entropy bonus. For
-            the recurrent PPOs.
+        batch: "large": 64 environments instead, and minibatches of 16 sequences over a whole rollout. For the recurrent
+            PPOs.
         processes: Runs side by side.
     """
 
@@ -78,12 +78,12 @@ class Run(NamedTuple):
         """The agent's hyperparameters that are not its defaults."""
         large = self.batch == "large"
         if self.agent.startswith("recurrent_"):
-            return {"cell": self.cell, "init": self.init} | ({"rows": 16, "ent_coef": 0.0} if large else {})
+            return {"cell": self.cell, "init": self.init} | ({"rows": 16} if large else {})
         if self.agent == "rtrl_actor_critic":
             return {"cell": self.cell}
         if self.agent == "sb3_recurrent_ppo":
             steps = max(256, round(1.4 * self.memory_length))
-            own = {"n_steps": steps, "batch_size": 16 * steps, "ent_coef": 0.0} if large else {}
+            own = {"n_steps": steps, "batch_size": 16 * steps} if large else {}
             return {"lstm_init": self.init} | own
         return {}
 
