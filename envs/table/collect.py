@@ -19,8 +19,9 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.targets import foot_of_way, ring
+from rlmem.envs.table.workspace import CENTRE
 
 MOST = len(scenery.COLOURS)
 """Colours that there are."""

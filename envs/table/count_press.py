@@ -14,7 +14,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import CENTRE, LOW, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.workspace import CENTRE, LOW
 from rlmem.spec import Ceiling, TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)

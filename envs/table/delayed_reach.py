@@ -13,7 +13,8 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
-from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.workspace import CENTRE, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 _NEAR = 0.5

@@ -29,8 +29,9 @@ from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import CENTRE, HIGH, HOME, LOW, STRIDE, TableSettings
+from rlmem.envs.table.table_task import TableSettings
 from rlmem.envs.table.targets import ring
+from rlmem.envs.table.workspace import CENTRE, HIGH, HOME, LOW, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
 
 _RISE = 0.085

@@ -13,7 +13,8 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import CENTRE, HOME, SENSED, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.workspace import CENTRE, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 WIDTH = 0.14

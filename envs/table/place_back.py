@@ -15,7 +15,8 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
-from rlmem.envs.table.table_task import CENTRE, SENSED, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.workspace import CENTRE, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 _HALF, _WALL, _HEIGHT = 0.030, 0.007, 0.018

@@ -14,8 +14,9 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import CENTRE, TableSettings, TableTask
+from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.targets import ring
+from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import Ceiling, TaskSpec
 
 PADS = 4

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pybullet_data
+from numpy.typing import NDArray
 
+from rlmem.envs.camera import photograph
+from rlmem.envs.pixels import SIZE
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part
@@ -35,6 +39,9 @@ RED: Colour = (0.92, 0.22, 0.20, 1.0)
 LIT: Colour = (1.00, 0.93, 0.30, 1.0)
 MAT: Colour = (0.30, 0.33, 0.38, 1.0)
 RIM: Colour = (0.78, 0.80, 0.83, 1.0)
+
+_SEAM = (38, 42, 50)
+"""Colour between two pictures side by side."""
 
 HALF = 0.025
 """m, half the edge of a cube; every shape fits into it."""
@@ -138,3 +145,27 @@ def lamp(client: int) -> Prop:
     """Return a dome on a socket that takes the colour it is shown with: the go light."""
     dome = parts.sphere(0.022, DARK, (0.0, 0.0, 0.014))
     return Prop(client, [dome, parts.cylinder(0.030, 0.016, parts.GRAPHITE, (0.0, 0.0, 0.008))])
+
+
+def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+    """Take a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""
+    if camera == "both":
+        left = width * 3 // 5
+        views = (("behind", left), ("above", width - left))
+        both = np.concatenate([view(client, name, wide, height) for name, wide in views], axis=1)
+        both[:, left - 1 : left + 1] = _SEAM
+        return both
+    if camera == "behind":
+        return photograph(client, (1.24, -0.50, 0.72), (0.37, 0.03, 0.18), width, height, shadow=True)
+    return photograph(client, (1.05, 0.0, 0.72), (0.54, 0.0, 0.02), width, height, shadow=True)
+
+
+def look(client: int) -> NDArray[np.uint8]:
+    """Take a picture [64, 64, 3] of the workspace from across the table, for an agent."""
+    eye, target = (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
+    return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
+
+
+def look_in_window(client: int) -> None:
+    """Let Bullet's window look across the table."""
+    pybullet.resetDebugVisualizerCamera(1.25, 115.0, -33.0, [0.40, 0.0, 0.12], physicsClientId=client)

@@ -47,7 +47,6 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import photograph
 from rlmem.envs.memory_task import (
     CUE,
     DELAY,
@@ -65,32 +64,13 @@ from rlmem.envs.memory_task import (
     check_whole,
     draw_length,
 )
-from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.parts import Vector
-from rlmem.envs.simulation import Physics, World, pybullet
+from rlmem.envs.simulation import World, pybullet
 from rlmem.envs.table import scenery
+from rlmem.envs.table.hands import led, turned
 from rlmem.envs.table.targets import Targets, newly_touched
-
-PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
-MAX_SPEED = 0.6
-"""m/s of the hand along each axis."""
-STRIDE = MAX_SPEED / PHYSICS.control_hz
-"""m along each axis in a control step, at most."""
-MAX_JOINT_SPEED = 1.5
-"""rad/s of each joint, where joints are controlled."""
-CENTRE = (0.51, 0.0)
-"""m, the middle of the workspace on the table, from the arm's base."""
-HOME: Vector = (*CENTRE, 0.035)
-"""m, of the fingertip: low in the middle, among what stands around it."""
-LOW, HIGH = np.array([0.36, -0.25, 0.018]), np.array([0.66, 0.25, 0.26])
-"""[3] m, the box that the fingertip stays in."""
-SENSED = 0.25
-"""m, the unit of the sensed position..."""
-ORIGIN: Vector = (*CENTRE, 0.10)
-"""m, ... and where it is measured from."""
-_SEAM = (38, 42, 50)
-"""Colour between two pictures side by side."""
+from rlmem.envs.table.workspace import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,32 +389,17 @@ class TableTask(MemoryTask[C]):
         """Return a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""
         check_choice("camera", camera, ("behind", "above", "both"))
         self.draw(index)
-        client = self.worlds[index].client
-        if camera == "both":
-            left = width * 3 // 5
-            views = (("behind", left), ("above", width - left))
-            both = np.concatenate([self._view(client, name, wide, height) for name, wide in views], axis=1)
-            both[:, left - 1 : left + 1] = _SEAM
-            return both
-        return self._view(client, camera, width, height)
+        return scenery.view(self.worlds[index].client, camera, width, height)
 
     def look(self, index: int) -> NDArray[np.uint8]:
         """Take a picture [64, 64, 3] of the workspace from across the table."""
         self.draw(index)
-        client, eye, target = self.worlds[index].client, (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
-        return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
+        return scenery.look(self.worlds[index].client)
 
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look across one table."""
         self.draw(index)
-        pybullet.resetDebugVisualizerCamera(
-            1.25, 115.0, -33.0, [0.40, 0.0, 0.12], physicsClientId=self.worlds[index].client
-        )
-
-    def _view(self, client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        if camera == "behind":
-            return photograph(client, (1.24, -0.50, 0.72), (0.37, 0.03, 0.18), width, height, shadow=True)
-        return photograph(client, (1.05, 0.0, 0.72), (0.54, 0.0, 0.02), width, height, shadow=True)
+        scenery.look_in_window(self.worlds[index].client)
 
     def _velocities(self, actions: Floats) -> Floats:
         """Return joint velocities [N, 7], rad/s, that keep the fingertips within their bounds."""
@@ -443,30 +408,15 @@ class TableTask(MemoryTask[C]):
         else:
             asked, (low, high) = (self.phase == QUERY)[:, None], self._waiting
             low, high = np.where(asked, self.low, low), np.where(asked, self.high, high)
+        hands = self.kinematics, self.posture, self.tip
         if self._by_joint:
-            return self._fenced(actions * MAX_JOINT_SPEED, low, high)
+            return turned(*hands, actions * MAX_JOINT_SPEED, low, high)
         if self.PLANAR:
             way = np.empty((self.num_envs, 3))
             way[:, :2], way[:, 2] = STRIDE * actions, self._home[2] - self.tip[:, 2]
         else:
             way = STRIDE * actions
-        way = np.minimum(np.maximum(self.tip + way, low), high) - self.tip
-        goal = self.tip + np.minimum(np.maximum(way, -STRIDE), STRIDE)
-        velocities: Floats = (self.kinematics.posture(goal) - self.posture) * PHYSICS.control_hz
-        pace = np.maximum.reduce(np.abs(velocities) / self.kinematics.speed, axis=1, keepdims=True, initial=1.0)
-        velocities /= pace
-        return velocities
-
-    def _fenced(self, velocities: Floats, low: Floats, high: Floats) -> Floats:
-        """Return joint velocities, 0 where they would take a fingertip out of its bounds, or further out."""
-        goal = self.posture + velocities / PHYSICS.control_hz
-        goal = np.minimum(np.maximum(goal, self.kinematics.low), self.kinematics.high)
-        tip = self.kinematics.tip(goal)
-        out = np.maximum(low - tip, tip - high).max(axis=1)
-        now = np.maximum(low - self.tip, self.tip - high).max(axis=1)
-        velocities = (goal - self.posture) * PHYSICS.control_hz
-        velocities[out > np.maximum(now, 0.0)] = 0.0
-        return velocities
+        return led(*hands, way, low, high)
 
     def _build(self, index: int, client: int) -> None:
         if self.GRAVITY:

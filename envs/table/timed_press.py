@@ -14,14 +14,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import (
-    CENTRE,
-    MAX_JOINT_SPEED,
-    PHYSICS,
-    STRIDE,
-    TableSettings,
-    TableTask,
-)
+from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.workspace import CENTRE, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
 
 RISE = 0.020

@@ -15,7 +15,7 @@ from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.intercept import WIDTH, Intercept, InterceptSettings
-from rlmem.envs.table.table_task import SENSED
+from rlmem.envs.table.workspace import SENSED
 from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]
