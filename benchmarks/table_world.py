@@ -4,7 +4,9 @@
 
 Both contenders run in one process, block by block in turn, and what is compared are medians. The floor is the same
 arms, tables and boxes with nothing around them: one motor write with prepared arguments, one ``stepSimulation``, one
-read of the joints a control step; its joints turn as fast as those of the task do under random actions.
+read of the joints a control step, world by world to and fro as in the task; its joints turn as fast as those of the
+task do under random actions. A delay has a floor too: that a step in it is asked for and answered, with checked actions
+and new arrays of what is always the same.
 """
 
 from __future__ import annotations
@@ -21,10 +23,16 @@ import gymnasium
 import numpy as np
 from environments import DRAWN, machine
 
+from rlmem.envs.memory_task import PHASE_NAMES, check_actions
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table.table_task import TableTask
 
 TASKS = ("RememberColor-v0", "DelayedReach-v0")
+DELAYED = {
+    **{(name, robot): {"robot": robot} for name in TASKS for robot in ("panda", "kuka")},
+    ("FlashedGoal-v0", "puck"): {},
+}
+"""Whose delays are priced, and with which knobs."""
 ROBOTS = ("panda", "kuka")
 NUM_ENVS = 32
 LENGTHS = (50, 1_000)
@@ -34,9 +42,9 @@ FLOOR_BAR, DELAY_BAR = 0.85, 2.0
 _JOINTS = list(range(7))
 
 
-def make(name: str, robot: str, **knobs: Any) -> Any:
-    """Make a vector environment of the table and start it."""
-    env = gymnasium.make_vec(f"rlmem/{name}", NUM_ENVS, robot=robot, **knobs)
+def make(name: str, **knobs: Any) -> Any:
+    """Make a vector environment and start it."""
+    env = gymnasium.make_vec(f"rlmem/{name}", NUM_ENVS, **knobs)
     env.reset(seed=0)
     return env
 
@@ -48,7 +56,8 @@ def floor(task: TableTask[Any]) -> Callable[[int], None]:
     arms = [(arm._body, arm._torques, world.client) for arm, world in zip(task._arms, task.worlds, strict=True)]
 
     def step(number: int) -> None:
-        for (body, torques, client), wanted in zip(arms, velocities[number % DRAWN], strict=True):
+        onward = 1 - 2 * (number % 2)
+        for (body, torques, client), wanted in zip(arms[::onward], velocities[number % DRAWN], strict=True):
             pybullet.setJointMotorControlArray(
                 body,
                 _JOINTS,
@@ -65,7 +74,7 @@ def floor(task: TableTask[Any]) -> Callable[[int], None]:
 
 def rates(name: str, robot: str, *, repeats: int, steps: int) -> tuple[float, float]:
     """Return environment steps per CPU-second with physics at every step: of the task, and of the floor."""
-    env, bare = make(name, robot, guard="none"), make(name, robot, guard="none")
+    env, bare = make(name, robot=robot, guard="none"), make(name, robot=robot, guard="none")
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, *env.action_space.shape)).astype(np.float32)
     contenders = (lambda number: env.step(actions[number % DRAWN]), floor(bare.task))
     measured: tuple[list[float], list[float]] = ([], [])
@@ -81,12 +90,12 @@ def rates(name: str, robot: str, *, repeats: int, steps: int) -> tuple[float, fl
     return statistics.median(measured[0]), statistics.median(measured[1])
 
 
-def episode_milliseconds(name: str, robot: str, length: int, *, episodes: int, expert: bool) -> float:
+def episode_milliseconds(name: str, length: int, *, episodes: int, expert: bool, **knobs: Any) -> float:
     """Return CPU milliseconds an episode with the default guard, of random actions or of the expert's.
 
     What the expert itself costs is not counted.
     """
-    env = make(name, robot, memory_length=length)
+    env = make(name, memory_length=length, **knobs)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, *env.action_space.shape)).astype(np.float32)
     ended, number, thinking, started = 0, 0, 0.0, time.process_time()
     while ended < episodes:
@@ -100,9 +109,25 @@ def episode_milliseconds(name: str, robot: str, length: int, *, episodes: int, e
     return 1_000.0 * seconds / ended
 
 
+def answer_milliseconds(name: str, *, steps: int, **knobs: Any) -> float:
+    """Return CPU milliseconds an environment of answering as many steps as a long delay has more than a short one."""
+    env = make(name, **knobs)
+    actions, observation = np.zeros(env.action_space.shape, dtype=np.float32), env.reset()[0]
+    phase, answers = env.task.phase, [()] * 2
+    started = time.process_time()
+    for number in range(steps):
+        check_actions(actions, NUM_ENVS, env.single_action_space)
+        reward, nobody = np.zeros(NUM_ENVS), np.zeros(NUM_ENVS, dtype=np.bool_)
+        infos = {"phase": PHASE_NAMES[phase], "_phase": np.ones(NUM_ENVS, dtype=np.bool_)}
+        answers[number % 2] = (observation.copy(), reward, nobody, nobody.copy(), infos)
+    seconds = time.process_time() - started
+    env.close()
+    return 1_000.0 * seconds / steps / NUM_ENVS * (LENGTHS[1] - LENGTHS[0])
+
+
 def reset_microseconds(name: str, robot: str, *, resets: int) -> float:
     """Return the median CPU time of a reset of one environment, without a guard."""
-    env, times = make(name, robot, guard="none"), []
+    env, times = make(name, robot=robot, guard="none"), []
     for _ in range(resets):
         started = time.process_time()
         env.reset()
@@ -113,7 +138,7 @@ def reset_microseconds(name: str, robot: str, *, resets: int) -> float:
 
 def report(*, quick: bool) -> str:
     """Measure and return the results as Markdown."""
-    repeats, steps, episodes = (1, 20, 64) if quick else (9, 150, 320)
+    repeats, steps, episodes = (1, 10, 32) if quick else (7, 75, 96)
     lines = [
         "# Speed of the table world",
         "",
@@ -137,18 +162,22 @@ def report(*, quick: bool) -> str:
         "",
         "CPU milliseconds an episode with the default guard, whose delay needs no physics:",
         "",
-        f"| task | robot | actions | {LENGTHS[0]} steps of delay | {LENGTHS[1]:,} steps | times |",
-        "|---|---|---|---|---|---|",
+        f"| task | robot | actions | {LENGTHS[0]} steps of delay | {LENGTHS[1]:,} steps | times "
+        f"| to answer {LENGTHS[1] - LENGTHS[0]} steps |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, robot in pairs:
+    for (name, robot), knobs in DELAYED.items():
+        bare = answer_milliseconds(name, steps=100 if quick else 5_000, **knobs)
         for expert in (False, True):
-            short, long = (
-                episode_milliseconds(name, robot, length, episodes=episodes, expert=expert) for length in LENGTHS
-            )
+            measured = [
+                [episode_milliseconds(name, length, episodes=episodes, expert=expert, **knobs) for length in LENGTHS]
+                for _ in range(1 if quick else 3)
+            ]
+            short, long = (statistics.median(values) for values in zip(*measured, strict=True))
             mark = "reached" if long / short <= DELAY_BAR else "missed"
             acting = "expert" if expert else "random"
             times = f"{long / short:.2f} ({mark}: {DELAY_BAR:g})"
-            lines.append(f"| {name} | {robot} | {acting} | {short:.2f} | {long:.2f} | {times} |")
+            lines.append(f"| {name} | {robot} | {acting} | {short:.2f} | {long:.2f} | {times} | {bare:.2f} |")
     return "\n".join(lines) + "\n"
 
 
