@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -109,7 +110,8 @@ class Local:
         waiting, jobs = list(cells), self._jobs
         while waiting or jobs:
             while waiting and len(jobs) < self.slots:
-                jobs.append(self._start(waiting.pop(0), out))
+                with undisturbed():
+                    jobs.append(self._start(waiting.pop(0), out))
             ready = wait([job.pipe for job in jobs], timeout=_REPORT_EVERY)
             for job in [job for job in jobs if job.pipe in ready]:
                 outcome = self._hear(job)
@@ -139,6 +141,22 @@ class Local:
             self._steps[job.cell.key] = said
             return None
         return Outcome(job.cell, said, "") if kind == "rows" else Outcome(job.cell, [], said)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block: a process that is told half of what to run ends with a traceback."""
+    if threading.current_thread() is not threading.main_thread():  # Python raises KeyboardInterrupt there only
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _work(cell: Cell, out: Path, pipe: Connection) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rlmem.benchmark.cell import TIMES
-from rlmem.benchmark.local import Local, end_with
+from rlmem.benchmark.local import Local, end_with, undisturbed
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.table import ResultsTable, read_rows
@@ -193,6 +193,23 @@ def test_a_file_named_without_its_ending_is_found_out(suite, monkeypatch, capsys
     assert "or name tiny.toml" in capsys.readouterr().err
     assert main(["benchmark", "tiny.toml", "--table"]) == 2
     assert "run `rlmem benchmark tiny.toml` first" in capsys.readouterr().err
+
+
+def test_ctrl_c_waits_until_a_run_has_been_started():
+    begun = []
+
+    def begin():
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            begun.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert begun == ["whole"]
+    with undisturbed():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
