@@ -255,8 +255,45 @@ def benchmark_agents(repeats: int, parts: list[str]) -> None:
         for name, cost in medians.items():
             factors = f"{shipped / sum(cost):.1f}x, {fixed / sum(cost):.1f}x"
             table[name].append(f"{cost.rollout:.0f} / {cost.learning:.0f} ({factors})")
+        table.setdefault(_FLOOR, []).append(f"{floor(hidden, length):.0f}")
     for name, cells in table.items():
         print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+_FLOOR = "matrix products of two LSTMs alone, PyTorch"
+
+
+def floor(hidden: int, episode_length: int) -> float:
+    """Return microseconds of CPU time for each environment step that the recurrent matrix products alone take.
+
+    Those of actor and critic in PyTorch: acting on all environments, and in each epoch forward, backward and the
+    gradient of the weights, with the episodes of a minibatch side by side.
+    """
+    steps = min(episode_length, MINIBATCH)
+    rows = -(-MINIBATCH // steps)
+    weight = torch.randn(4 * hidden, hidden)
+    states, gates = torch.randn(steps, rows, hidden), torch.randn(steps, rows, 4 * hidden)
+    acting = torch.randn(N_ENVS, hidden)
+
+    def learn() -> None:
+        for step in range(steps):
+            torch.mm(states[step], weight.t())
+        for step in range(steps):
+            torch.mm(gates[step], weight)
+        torch.mm(gates.view(-1, 4 * hidden).t(), states.view(-1, hidden))
+
+    act = _seconds(lambda: torch.mm(acting, weight.t())) / N_ENVS
+    return 2e6 * (act + N_EPOCHS * _seconds(learn) / (steps * rows))
+
+
+def _seconds(work: Callable[[], object], repeats: int = 50) -> float:
+    """Return CPU seconds of some work, the median of repeats."""
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken)
 
 
 def benchmark_cells(repeats: int) -> None:
