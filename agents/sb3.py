@@ -66,10 +66,8 @@ class PPOSettings:
         check_ppo(asdict(self))
 
 
-_AT_LEAST_ONE = (
-    *("n_steps", "batch_size", "n_epochs", "hidden_size", "frames", "n_lstm_layers"),
-    *("n_layers", "seq_len", "rows"),
-)
+_SIZES = ("hidden_size", "n_layers", "n_lstm_layers", "frames")
+_AT_LEAST_ONE = (*_SIZES, "n_steps", "batch_size", "n_epochs", "seq_len", "rows")
 _POSITIVE = ("learning_rate", "clip_range", "max_grad_norm", "target_kl")
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
@@ -247,9 +245,7 @@ class MemorylessPPO(SB3Agent):
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return PPO(
-            policy_name(env.observation_space), env, seed=self.seed, device="cpu", **ppo_arguments(self.settings)
-        )
+        return feed_forward_ppo(env, self.settings, self.seed)
 
 
 def policy_name(space: spaces.Space[Any]) -> str:
@@ -257,6 +253,11 @@ def policy_name(space: spaces.Space[Any]) -> str:
     if isinstance(space, spaces.Dict):
         return "MultiInputPolicy"
     return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+
+
+def feed_forward_ppo(env: VecEnv, settings: Any, seed: int) -> PPO:
+    """Return stable-baselines3's PPO for an environment."""
+    return PPO(policy_name(env.observation_space), env, seed=seed, device="cpu", **ppo_arguments(settings))
 
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:
@@ -299,9 +300,7 @@ class FrameStackPPO(SB3Agent):
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return PPO(
-            policy_name(env.observation_space), env, seed=self.seed, device="cpu", **ppo_arguments(self.settings)
-        )
+        return feed_forward_ppo(env, self.settings, self.seed)
 
     def wrap(self, env: VecEnv) -> VecEnv:
         """Stack frames, zeros before an episode's start."""

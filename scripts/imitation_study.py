@@ -50,7 +50,7 @@ class Task:
     eval_episodes: int = 50
     stop_at: float = SOLVED
     ekf: dict[str, Any] = field(default_factory=dict)
-    reward: int = 5
+    ppo_times: int = 5
 
 
 TASKS = {
@@ -58,9 +58,9 @@ TASKS = {
     "TMaze 100": Task(env="TMaze-v0", knobs={"memory_length": 100}, eval_every=768),
     "TMaze 1000": Task(env="TMaze-v0", knobs={"memory_length": 1_000}, steps=400_000, eval_every=8_000),
     "FlashedGoal": Task(
-        env="FlashedGoal-v0", eval_every=2_048, eval_episodes=100, stop_at=0.98, ekf={"noise": 0.2}, reward=20
+        env="FlashedGoal-v0", eval_every=2_048, eval_episodes=100, stop_at=0.98, ekf={"noise": 0.2}, ppo_times=20
     ),
-    "FlashedGoal, goal shown": Task(env="FlashedGoal-v0", knobs={"cue": "always"}, reward=20),
+    "FlashedGoal, goal shown": Task(env="FlashedGoal-v0", knobs={"cue": "always"}, ppo_times=20),
 }
 
 
@@ -119,7 +119,7 @@ def one(task: str, method: str, seed: int, rate: float | None, test: bool = True
         env=of.env,
         agent=by.agent,
         seed=seed,
-        steps=of.steps * (of.reward if learns_from_reward else 1),
+        steps=of.steps * (of.ppo_times if learns_from_reward else 1),
         envs=by.envs,
         eval_every=of.eval_every * (8 if learns_from_reward else 1),
         eval_episodes=of.eval_episodes,

@@ -9,6 +9,7 @@ succeed, and is then evaluated on 200 test seeds at L. Rows go to a CSV file as 
 from __future__ import annotations
 
 import csv
+import math
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -82,9 +83,8 @@ class Run(NamedTuple):
         if self.agent == "rtrl_actor_critic":
             return {"cell": self.cell}
         if self.agent == "sb3_recurrent_ppo":
-            steps = max(256, round(1.4 * self.memory_length))
-            own = {"n_steps": steps, "batch_size": 16 * steps} if large else {}
-            return {"lstm_init": self.init} | own
+            rollout = max(256, math.ceil(1.4 * self.memory_length))
+            return {"lstm_init": self.init} | ({"batch_size": 16 * rollout} if large else {})
         return {}
 
 

@@ -247,8 +247,8 @@ def _commands(rows: Sequence[Row], name: str) -> list[str]:
     for agent, batch in dict.fromkeys((row["agent"], row.get("batch") or "") for row in rows):
         words = [f"python scripts/length_study.py --out benchmarks/results/{name} --agent {agent}"]
         words += [f"--batch {batch}"] * bool(batch)
+        own = [row for row in rows if (row["agent"], row.get("batch") or "") == (agent, batch)]
         for option, column in _VARIED.items():
-            own = [row for row in rows if (row["agent"], row.get("batch") or "") == (agent, batch)]
             values = dict.fromkeys(row[column] for row in own)
             words.append(f"--{option} {' '.join(sorted(values, key=lambda value: (len(value), value)))}")
         commands.append(" ".join(words))
