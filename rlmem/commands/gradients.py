@@ -21,6 +21,7 @@ from rlmem.gradient_lag import gradient_vs_lag
 from rlmem.run_folder import BEST, read_settings
 from rlmem.suggest import unknown
 from rlmem.training import load_agent, make_agent
+from rlmem.video import checked_path
 
 STARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "elman": ("elman", {}),
@@ -62,7 +63,8 @@ class Gradients:
     out: Path = Path("gradients.png")
 
     def check(self) -> None:
-        """Raise a ValueError unless all values are within bounds."""
+        """Raise a ValueError unless all values are within bounds and the picture can be written."""
+        checked_path(self.out, (".png",))
         for name in self.cells:
             if name not in STARTS:
                 raise ValueError(unknown("cell", name, STARTS))
