@@ -26,10 +26,14 @@ from rlmem.envs.robots import parts
 from rlmem.spec import Ceiling, TaskSpec
 
 DOOR_REWARD = 5.0
+_PROGRESS = 0.5
+"""Paid along the whole way, a part of it for each metre driven for the first time: else chance never meets an apple."""
 _SIDE = 0.20
 """m, from the corridor's middle to keys and apples."""
 _REACH = 0.15
 """m, within which the robot picks up: it must leave the middle."""
+_ASIDE = 0.5
+"""m, by which leftward distances are divided: left and right must look different to a network at once."""
 _KEY_AHEAD, _ROOM = 0.60, 0.90
 """m, from the start to the key, and to the end of the key's room."""
 _APPLE_EVERY = 1.0
@@ -81,13 +85,14 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     right, each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key.
     Truncated after three times the control steps that the way takes, and ``query_steps``.
 
-    **Observation** (15, float32): key in view; apple in view; door in view (the go light); forward and leftward
-    distance to it as parts of 2 m; carries the key (with ``cue="always"`` only, else 0); then ranges, heading, speed
-    and turn rate as in ``TMaze-v0``, always sensed. With ``cue="never"`` the key is not seen.
+    **Observation** (15, float32): key in view; apple in view; door in view (the go light); forward distance to it as
+    a part of 2 m; leftward distance as a part of 0.5 m; carries the key (with ``cue="always"`` only, else 0); then
+    ranges, heading, speed and turn rate as in ``TMaze-v0``, always sensed. With ``cue="never"`` the key is not seen.
 
     **Action** (2): throttle and steering in [-1, 1].
 
-    **Reward.** 1 an apple, 5 at the door with the key.
+    **Reward.** 1 an apple, 5 at the door with the key: the score. Beside it 0.5 for the whole way, spread over the
+    metres that are driven for the first time, since chance alone never meets an apple.
 
     **Memory.** None: what to do is always in view. Credit length: ``credit_length`` control steps.
 
@@ -110,6 +115,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         self._apples = np.zeros(num_envs, dtype=np.int64)
         self._next_apple = np.zeros(num_envs, dtype=np.int64)
         self._home = np.zeros((num_envs, 2))
+        self._furthest = np.zeros(num_envs)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._keys: list[Prop] = []
         self._fruit: list[list[Prop]] = []
@@ -169,6 +175,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             self.has_key[index], self._next_apple[index], self._elapsed[index] = False, 0, 0
             self.phase[index] = int(Phase.CUE)
             self.start_corridor(index, self.length[index] * STEP_LENGTH + _ROOM)
+            self._furthest[index] = self.start_x[index]
             self.place(index, self.start_x[index], sideways, heading)
 
     def advance(self, actions: Floats) -> Step:
@@ -198,6 +205,9 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         reward[terminated & self.has_key] += DOOR_REWARD
         self.success |= terminated & self.has_key
         self.score += reward
+        furthest = np.clip(x, self._furthest, 0.0)
+        reward += _PROGRESS * (furthest - self._furthest) / -self.start_x
+        self._furthest = furthest
         way = self.length + int(_ROOM / STEP_LENGTH)
         truncated = ~terminated & (self._elapsed >= 3 * way + self.settings.query_steps)
         return Step(reward, terminated, truncated)
@@ -211,7 +221,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         ahead, aside = target[:, 0] - self.pose[:, 0], target[:, 1] - self.pose[:, 1]
         cosine, sine = np.cos(self.pose[:, 2]), np.sin(self.pose[:, 2])
         place = np.stack((ahead * cosine + aside * sine, aside * cosine - ahead * sine), axis=-1)
-        out[:, 3:5] = np.where(in_view[:, None], (place / MAX_RANGE).clip(-1.0, 1.0), 0.0)
+        out[:, 3:5] = np.where(in_view[:, None], (place / (MAX_RANGE, _ASIDE)).clip(-1.0, 1.0), 0.0)
         out[:, 5] = self.has_key & (self.settings.cue == "always")
         return out
 
