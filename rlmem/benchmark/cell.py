@@ -13,8 +13,8 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from rlmem.checkpoint import CheckpointError
 from rlmem.evaluation import Evaluation, evaluate_on, make_test_env
 from rlmem.evidence.lesion import Lesion, lesion_test
 from rlmem.own_agent import load_policy
-from rlmem.registry import agent_class
-from rlmem.run_folder import BEST, LAST, Progress, RunSettings, processor
+from rlmem.registry import agent_class, task_class
+from rlmem.run_folder import BEST, LAST, Progress, RunSettings, processor, read_settings
 from rlmem.seeds import test_seeds
 from rlmem.training import agent_for, load_agent, train, trained_steps
 
@@ -74,14 +74,35 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Name of all that makes the run: two cells with the same key give the same rows, but for times."""
-        settings = self.settings
-        training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at", "eval_knobs", "agent_settings")
-        made_of: dict[str, Any] = {name: getattr(settings, name) for name in training} if self.learns else {}
-        made_of |= {name: getattr(settings, name) for name in ("env", "agent", "seed", "knobs")}
-        made_of |= {"label": self.label, "policy": self.policy, "tests": self.tests, "episodes": self.episodes}
-        made_of |= {"lesion": self.lesion}
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()[:12]
+        """Name of all that makes the run: two cells with the same key give the same rows, but for times.
+
+        Values that are defaults are left out, so that a knob or hyperparameter that is new changes no name.
+        """
+        settings, task = self.settings, task_class(self.settings.env)
+        training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at")
+        made_of: dict[str, Any] = {}
+        if self.learns:
+            made_of = {name: getattr(settings, name) for name in training}
+            usual = asdict(agent_class(settings.agent).Settings())
+            made_of |= {"agent_settings": _other_than(usual, settings.agent_settings)}
+            made_of |= {"eval_knobs": settings.eval_knobs}
+        usual = asdict(task.make_settings({}))
+        made_of |= {name: getattr(settings, name) for name in ("env", "agent", "seed")}
+        made_of |= {"knobs": _other_than(usual, settings.knobs)}
+        made_of |= {"tests": [_other_than(usual, asdict(task.make_settings(knobs))) for knobs in self.tests]}
+        made_of |= {"label": self.label, "policy": self.policy, "episodes": self.episodes, "lesion": self.lesion}
+        return hashlib.sha256(_json(made_of).encode()).hexdigest()[:12]
+
+    def made(self, row: Mapping[str, str]) -> bool:
+        """Return whether a row of a table is of this run: its key, and what has become another default since."""
+        if row["cell"] != self.key:
+            return False
+        try:
+            knobs, agent_settings = json.loads(row["knobs"]), json.loads(row["settings"])
+            then = replace(self.settings, knobs=knobs, agent_settings=agent_settings)
+        except (KeyError, ValueError):  # a table of something else, or settings that are no longer there
+            return False
+        return _json(asdict(then)) == _json(asdict(self.settings))
 
     @property
     def folder(self) -> Path:
@@ -138,9 +159,10 @@ def _train(cell: Cell, folder: Path, report: Report) -> None:
         report(steps)
 
     try:
-        if _is_trained(cell, folder):
+        begun = _is_of(cell, folder)
+        if begun and _is_trained(cell, folder):
             return
-        resume = bool(getattr(agent_class(cell.settings.agent), "resumes_exactly", False))
+        resume = begun and bool(getattr(agent_class(cell.settings.agent), "resumes_exactly", False))
         if resume and (folder / LAST).is_file():
             train(cell.settings, folder=folder, resume=True, report=told, say=str)
             return
@@ -149,6 +171,14 @@ def _train(cell: Cell, folder: Path, report: Report) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     train(cell.settings, folder=folder, report=told)
+
+
+def _is_of(cell: Cell, folder: Path) -> bool:
+    """Return whether the training in a folder has these settings; it may be older than a default."""
+    try:
+        return _json(asdict(read_settings(folder))) == _json(asdict(cell.settings))
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _is_trained(cell: Cell, folder: Path) -> bool:
@@ -226,6 +256,10 @@ def _lesioned(agent: Any, env: Any, seeds: range, intact: Evaluation) -> Evaluat
         return lesion_test(agent, env, Lesion(), seeds=seeds, intact=intact).lesioned
     except ValueError:
         return None
+
+
+def _other_than(usual: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if _json(value) != _json(usual.get(name))}
 
 
 def _json(values: Any) -> str:

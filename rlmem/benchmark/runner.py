@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rlmem.benchmark.cell import code_version
+from rlmem.benchmark.cell import Cell, code_version
 from rlmem.benchmark.local import Engine, Outcome, Running
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.table import ResultsTable
@@ -56,7 +56,7 @@ def run_benchmark(
     """
     with ResultsTable(out) as table:
         cells = suite.cells()
-        missing = [cell for cell in cells if cell.key not in table.finished]
+        missing = not_in(cells, table.rows)
         if not missing:
             return Done(table.rows, 0, [])
         waiting, failed, count = {cell.key: cell for cell in missing}, [], len(cells) - len(missing)
@@ -85,6 +85,12 @@ def run_benchmark(
                 if finished is not None:
                     finished(outcome, status({key: run for key, run in seen.items() if key in waiting}))
         return Done(table.rows, len(missing) - len(failed), failed)
+
+
+def not_in(cells: Sequence[Cell], rows: Sequence[dict[str, str]]) -> list[Cell]:
+    """Return the runs that are not among rows of a table, or are there with settings that were defaults then."""
+    of = {row["cell"]: row for row in rows}
+    return [cell for cell in cells if cell.key not in of or not cell.made(of[cell.key])]
 
 
 def other_versions(rows: Sequence[dict[str, str]]) -> list[str]:

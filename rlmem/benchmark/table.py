@@ -51,13 +51,10 @@ class ResultsTable:
         if self._lock is not None:
             self._lock.close()
 
-    @property
-    def finished(self) -> set[str]:
-        """Keys of the runs that are in the table."""
-        return {row["cell"] for row in self.rows}
-
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add all rows of a run, or, if the process is killed, none."""
+        """Add all rows of a run, in place of those it has already, or, if the process is killed, none."""
+        new = {row["cell"] for row in rows}
+        self.rows = [row for row in self.rows if row["cell"] not in new]
         self.rows += [{name: _plain(value) for name, value in row.items()} for row in rows]
         write_rows(self.path, self.rows)
 

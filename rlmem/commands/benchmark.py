@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rlmem.benchmark.figures import write_figures
 from rlmem.benchmark.local import Engine, Local, Outcome
 from rlmem.benchmark.on_ray import RayCluster
-from rlmem.benchmark.runner import Done, Status, other_versions, run_benchmark
+from rlmem.benchmark.runner import Done, Status, not_in, other_versions, run_benchmark
 from rlmem.benchmark.suite import Suite, presets, read_suite
 from rlmem.benchmark.summary import summary
 from rlmem.benchmark.table import RESULTS, read_rows
@@ -91,7 +91,8 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
     """Print the summary, and write it and the figures."""
     if not rows:
         raise ValueError(f"there are no results in {out} yet: run `rlmem benchmark {name}` first")
-    order = [cell.key for cell in suite.cells()]
+    cells = suite.cells()
+    order = [cell.key for cell in cells]
     mine = sorted((row for row in rows if row["cell"] in order), key=lambda row: order.index(row["cell"]))
     if not mine:
         raise ValueError(f"{out / RESULTS} holds {len(rows)} rows, none of them of this suite as it is now")
@@ -102,9 +103,9 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
         Console().print(Markdown(text))
     else:
         print(text)
-    missing = len(order) - len({row["cell"] for row in mine})
+    missing = not_in(cells, mine)
     if missing:
-        print(f"{missing} of {len(order)} runs are still missing")
+        print(f"{len(missing)} of {len(order)} runs are still missing")
     if len(mine) < len(rows):
         print(f"{len(rows) - len(mine)} rows of {out / RESULTS} are of another suite, or of this one before a change")
     others = other_versions(mine)
@@ -116,14 +117,15 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
 
 def _list(suite: Suite, out: Path) -> int:
     """Say what there is to run."""
-    cells, finished = suite.cells(), {row["cell"] for row in read_rows(out / RESULTS)}
+    cells = suite.cells()
+    missing = {cell.key for cell in not_in(cells, read_rows(out / RESULTS))}
     for cell in cells:
-        mark = "done" if cell.key in finished else "    "
+        mark = "    " if cell.key in missing else "done"
         budget = f"{cell.settings.steps:,} steps" if cell.learns else "test only"
         print(f"{mark}  {cell.name}: {budget}, tests {len(cell.tests)}")
-    learning = [cell for cell in cells if cell.learns and cell.key not in finished]
+    learning = [cell for cell in cells if cell.learns and cell.key in missing]
     print(
-        f"{suite.name}: {len(cells)} runs, {sum(cell.key in finished for cell in cells)} of them finished; at most "
+        f"{suite.name}: {len(cells)} runs, {len(cells) - len(missing)} of them finished; at most "
         f"{sum(cell.settings.steps for cell in learning):,} control steps of training to go"
     )
     return 0

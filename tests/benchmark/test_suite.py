@@ -1,7 +1,10 @@
 """A suite file is checked before anything runs, and says exactly which runs there are."""
 
+import json
+
 import pytest
 
+from rlmem.benchmark.runner import not_in
 from rlmem.benchmark.suite import presets, read_suite, suite_from
 from rlmem.registry import AGENTS, agent_class
 
@@ -140,3 +143,29 @@ def test_a_file_is_named_in_its_mistakes(tmp_path):
 def test_every_agent_may_be_in_a_suite():
     agents = [{"agent": name} for name in AGENTS]
     assert suite_from(PLAIN | {"agent": agents}).cells()
+
+
+def test_a_knob_or_hyperparameter_that_is_new_since_leaves_a_run_finished_and_a_default_that_changed_does_not():
+    (cell, *_) = suite_from(PLAIN | {"agent": [{"agent": "ppo"}]}).cells()
+    knobs, settings = dict(cell.settings.knobs), dict(cell.settings.agent_settings)
+
+    def row(knobs, settings):
+        return {"cell": cell.key, "knobs": json.dumps(knobs), "settings": json.dumps(settings)}
+
+    assert not_in([cell], [row(knobs, settings)]) == []
+    older = row(
+        {k: v for k, v in knobs.items() if k != "observation"}, {k: v for k, v in settings.items() if k != "vf_coef"}
+    )
+    assert not_in([cell], [older]) == []
+    for stale in (row(knobs | {"query_steps": 59}, settings), row(knobs, settings | {"gamma": 0.5})):
+        assert not_in([cell], [stale]) == [cell]
+    assert not_in([cell], [row(knobs | {"knob_of_old": 1}, settings)]) == [cell]
+
+
+def test_saying_what_is_the_default_is_the_same_run():
+    plain, said = (
+        suite_from(PLAIN | {"task": [TASK | {"knobs": knobs}], "agent": [{"agent": "ppo", "settings": settings}]})
+        for knobs, settings in (({}, {}), ({"query_steps": 60}, {"gamma": 0.99}))
+    )
+    assert {cell.settings.agent_settings["gamma"] for cell in plain.cells()} == {0.99}
+    assert [cell.key for cell in said.cells()] == [cell.key for cell in plain.cells()]
