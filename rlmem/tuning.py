@@ -29,7 +29,8 @@ class Log(NamedTuple):
 SPACE: dict[str, Log | tuple[Any, ...]] = {
     "learning_rate": Log(3e-4, 5e-3),
     "memory_length": (None, 5, 10, 20),
-    "n_steps": (None, 32, 64, 128, 256, 512),
+    "n_steps": (None, 32, 64, 128, 256, 512, 1_024),
+    "seq_len": (None, 64, 128, 256),
     "rows": (1, 2, 4, 8, 16),
     "batch_size": (None, 256, 512, 1024, 2048),
     "n_epochs": (3, 4, 6, 8, 10),
