@@ -14,9 +14,10 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.workspace import CENTRE, LOW
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)
 """m, half extents of a key. Long, so that a hand that strays ahead or behind still presses it."""
@@ -131,20 +132,18 @@ class CountPress(TableTask[CountPressSettings]):
     def spec(cls, settings: CountPressSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         most = settings.max_count
-        seen, known = settings.cue == "always", settings.cue != "never"
         guess = f"the number is uniform over 1 to {most} and independent of how often the key is pressed"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="counting",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(most),
-            metric="success",
-            random=Ceiling(1 / most, f"{guess}; at most, since there may be no answer"),
-            memoryless=Ceiling(1.0, "the presses to come are shown") if seen else Ceiling(1 / most, guess),
-            oracle=Ceiling(1.0, "count the flashes, press as often")
-            if known
-            else Ceiling(1 / most, "nothing flashes: nothing to count"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=1 / most,
+            query_steps=settings.query_steps,
+            guess=guess,
+            random=f"{guess}; at most, since there may be no answer",
+            always="the presses to come are shown",
+            oracle="count the flashes, press as often",
+            never="nothing flashes: nothing to count",
         )
 
     @property

@@ -12,10 +12,11 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, St
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.workspace import CENTRE, SENSED
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 _NEAR = 0.5
 """Reward for pressing exactly on the target; in proportion to the distance, and 0 on average for who presses the
@@ -108,20 +109,18 @@ class DelayedReach(TableTask[DelayedReachSettings]):
     def spec(cls, settings: DelayedReachSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         chance = (settings.tolerance / settings.radius) ** 2
-        seen, known = settings.cue == "always", settings.cue != "never"
         guess = "(r / R)^2: one press covers that part of the disc, and the point is uniform on it"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="position",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=-math.log2(chance),
-            metric="success",
-            random=Ceiling(chance, f"{guess}; at most, since presses may miss the disc"),
-            memoryless=Ceiling(1.0, "the point is still lit at the query") if seen else Ceiling(chance, guess),
-            oracle=Ceiling(1.0, "remember the point, press it")
-            if known
-            else Ceiling(chance, "the point is never lit: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=chance,
+            query_steps=settings.query_steps,
+            guess=guess,
+            random=f"{guess}; at most, since presses may miss the disc",
+            always="the point is still lit at the query",
+            oracle="remember the point, press it",
+            never="the point is never lit: nothing to remember",
         )
 
     @property

@@ -27,12 +27,13 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.table_task import TableSettings
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE, HIGH, HOME, LOW, STRIDE
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 _RISE = 0.085
 """m above home, where the hand holds the payload when the probe begins."""
@@ -174,20 +175,17 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
     def spec(cls, settings: HiddenPayloadSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k = settings.classes
-        shown, felt = settings.cue == "always", settings.cue != "never"
-        guess = f"the class is uniform over {k} and independent of all that is seen and done at the query"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="identification",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(k),
-            metric="success",
-            random=Ceiling(1 / k, "a weight drawn at random is right once in k; at most, since none may be touched"),
-            memoryless=Ceiling(1.0, "the class is shown at the query") if shown else Ceiling(1 / k, guess),
-            oracle=Ceiling(1.0, "feel the mass, remember its class, touch the weight of it")
-            if felt
-            else Ceiling(1 / k, "the mass is never felt: nothing to remember"),
-            guarantees=("G1", "G2", "G3")[int(shown) :] if settings.guard == "delay" else (),
+            chance=1 / k,
+            query_steps=settings.query_steps,
+            guess=f"the class is uniform over {k} and independent of all that is seen and done at the query",
+            random="a weight drawn at random is right once in k; at most, since none may be touched",
+            always="the class is shown at the query",
+            oracle="feel the mass, remember its class, touch the weight of it",
+            never="the mass is never felt: nothing to remember",
         )
 
     @property

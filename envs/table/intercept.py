@@ -13,6 +13,7 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.workspace import CENTRE, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
@@ -120,22 +121,19 @@ class Intercept(TableTask[InterceptSettings]):
     def spec(cls, settings: InterceptSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         chance = settings.tolerance / _SPREAD
-        seen, known = settings.cue == "always", settings.cue != "never"
         guess = "r / S: so often is a ball that comes out anywhere within S near to where the hand is"
-        partial = {"where it vanished": Ceiling(chance, "independent of where it comes out")}
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="occluded motion",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=-math.log2(chance),
-            metric="success",
-            random=Ceiling(chance, f"{guess}; at most"),
-            memoryless=Ceiling(1.0, "the ball is seen until it comes out") if seen else Ceiling(chance, guess),
-            oracle=Ceiling(1.0, "remember the ball's course, be where it leads")
-            if known
-            else Ceiling(chance, "the ball is never seen: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
-            partial=partial if settings.cue == "flash" else {},
+            chance=chance,
+            query_steps=settings.query_steps,
+            guess=guess,
+            random=f"{guess}; at most",
+            always="the ball is seen until it comes out",
+            oracle="remember the ball's course, be where it leads",
+            never="the ball is never seen: nothing to remember",
+            partial={"where it vanished": Ceiling(chance, "independent of where it comes out")},
         )
 
     @property

@@ -14,10 +14,11 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.workspace import CENTRE, SENSED
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 _HALF, _WALL, _HEIGHT = 0.030, 0.007, 0.018
 """m, half the cube's width, half the thickness of its walls, and half its height. The fingertip stands between the
@@ -133,20 +134,18 @@ class PlaceBack(TableTask[PlaceBackSettings]):
     def spec(cls, settings: PlaceBackSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         chance = (settings.tolerance / settings.radius) ** 2
-        seen, known = settings.cue == "always", settings.cue != "never"
         guess = "(r / R)^2: the cube is let go at one place, and the mark is uniform on the disc"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="position of an object",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=-math.log2(chance),
-            metric="success",
-            random=Ceiling(chance, f"{guess}; at most, since it may not be let go"),
-            memoryless=Ceiling(1.0, "the mark is still there at the query") if seen else Ceiling(chance, guess),
-            oracle=Ceiling(1.0, "remember the mark, bring the cube there")
-            if known
-            else Ceiling(chance, "the mark is never seen: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=chance,
+            query_steps=settings.query_steps,
+            guess=guess,
+            random=f"{guess}; at most, since it may not be let go",
+            always="the mark is still there at the query",
+            oracle="remember the mark, bring the cube there",
+            never="the mark is never seen: nothing to remember",
         )
 
     @property

@@ -13,12 +13,13 @@ from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.table_task import TableSettings
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 Feature = Literal["color", "shape", "both"]
 
@@ -115,20 +116,17 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     def spec(cls, settings: RememberColorSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k = settings.k
-        seen, known = settings.cue == "always", settings.cue != "never"
-        guess = f"the cue is uniform over {k} kinds and independent of all that is seen at the query"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="object",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(k),
-            metric="success",
-            random=Ceiling(1 / k, "an object drawn at random is right once in k; at most, since none may be touched"),
-            memoryless=Ceiling(1.0, "the object is still shown at the query") if seen else Ceiling(1 / k, guess),
-            oracle=Ceiling(1.0, "remember the object, touch its like")
-            if known
-            else Ceiling(1 / k, "no object is shown: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=1 / k,
+            query_steps=settings.query_steps,
+            guess=f"the cue is uniform over {k} kinds and independent of all that is seen at the query",
+            random="an object drawn at random is right once in k; at most, since none may be touched",
+            always="the object is still shown at the query",
+            oracle="remember the object, touch its like",
+            never="no object is shown: nothing to remember",
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.memory_task import Bools, check_whole
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -84,28 +85,23 @@ class RememberSequence(Collect[RememberSequenceSettings]):
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         n, m = settings.n, settings.m
         count = math.perm(m, n)
-        seen, known = settings.cue == "always", settings.cue != "never"
-        guess = f"the cue is uniform over {count} sequences; right touches tell no more than that they were right"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="sequence",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(count),
-            metric="success",
-            random=Ceiling(1 / count, f"a sequence drawn at random is right once in {count}; at most, as touches miss"),
-            memoryless=Ceiling(1.0, "whose turn it is is shown at the query") if seen else Ceiling(1 / count, guess),
-            oracle=Ceiling(1.0, "remember the sequence, touch it in order")
-            if known
-            else Ceiling(1 / count, "no sequence is shown: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=1 / count,
+            query_steps=settings.query_steps,
+            guess=f"the cue is uniform over {count} sequences; right touches tell no more than that they were right",
+            random=f"a sequence drawn at random is right once in {count}; at most, as touches miss",
+            always="whose turn it is is shown at the query",
+            oracle="remember the sequence, touch it in order",
+            never="no sequence is shown: nothing to remember",
             partial={
                 "the set, not the order": Ceiling(1 / math.factorial(n), f"{n}! orders of the set, uniform"),
                 "one colour and its place": Ceiling(
                     1 / math.perm(m - 1, n - 1), f"the others are {n - 1} of {m - 1} in order, uniform"
                 ),
-            }
-            if settings.cue == "flash"
-            else {},
+            },
         )
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from rlmem.envs.memory_task import Bools, check_choice, check_whole
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -86,24 +87,19 @@ class RememberSet(Collect[RememberSetSettings]):
     def spec(cls, settings: RememberSetSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         n, sets = settings.n, math.comb(2 * settings.n + 1, settings.n)
-        seen, known = settings.cue == "always", settings.cue != "never"
-        guess = f"the cue is uniform over {sets} sets; right touches tell no more than that they were right"
         one = 1 / math.comb(2 * n, n - 1)
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="capacity",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(sets),
-            metric="success",
-            random=Ceiling(1 / sets, f"a set drawn at random is right once in {sets}; at most, since touches may miss"),
-            memoryless=Ceiling(1.0, "the set is still shown at the query") if seen else Ceiling(1 / sets, guess),
-            oracle=Ceiling(1.0, "remember the set, touch its members")
-            if known
-            else Ceiling(1 / sets, "no set is shown: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
-            partial={"one colour": Ceiling(one, f"the others are {n - 1} of {2 * n}, uniform")}
-            if settings.cue == "flash"
-            else {},
+            chance=1 / sets,
+            query_steps=settings.query_steps,
+            guess=f"the cue is uniform over {sets} sets; right touches tell no more than that they were right",
+            random=f"a set drawn at random is right once in {sets}; at most, since touches may miss",
+            always="the set is still shown at the query",
+            oracle="remember the set, touch its members",
+            never="no set is shown: nothing to remember",
+            partial={"one colour": Ceiling(one, f"the others are {n - 1} of {2 * n}, uniform")},
         )
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:

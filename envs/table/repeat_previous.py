@@ -14,10 +14,11 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.table_task import TableSettings, TableTask
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
 PADS = 4
 LIGHT_STEPS = 3
@@ -126,23 +127,18 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
     @classmethod
     def spec(cls, settings: RepeatPreviousSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
-        chance = 1 / PADS
-        seen, known = settings.cue == "always", settings.cue != "never"
-        guess = f"the light asked for is uniform over {PADS} pads and independent of all that is seen after it"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="sliding window",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=(settings.k + 1) * math.log2(PADS),
+            chance=1 / PADS,
+            query_steps=settings.query_steps,
+            guess=f"the light asked for is uniform over {PADS} pads and independent of all that is seen after it",
+            random=f"a pad drawn at random is right once in {PADS}; at most, since none may be touched",
+            always="the pad asked for is lit at the query",
+            oracle=f"remember the last {settings.k + 1} lights, press the first of them",
+            never="no pad is lit: nothing to remember",
             metric="score",
-            random=Ceiling(
-                chance, f"a pad drawn at random is right once in {PADS}; at most, since none may be touched"
-            ),
-            memoryless=Ceiling(1.0, "the pad asked for is lit at the query") if seen else Ceiling(chance, guess),
-            oracle=Ceiling(1.0, f"remember the last {settings.k + 1} lights, press the first of them")
-            if known
-            else Ceiling(chance, "no pad is lit: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
         )
 
     @property

@@ -16,6 +16,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
+from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.table_task import TableSettings
 from rlmem.envs.table.targets import ring
@@ -154,30 +155,22 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     def spec(cls, settings: ShellGameSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k, (low, high) = settings.k, as_swaps(settings.swaps)
-        seen, known = settings.cue == "always", settings.cue != "never"
-        guess = f"the ball's last slot is uniform over {k} and independent of the swaps and of the query"
         kept = 1 - 2 / (k - 1)
         start = sum(1 / k + (1 - 1 / k) * kept**s for s in range(low, high + 1)) / (high - low + 1)
         often = str(low) if low == high else f"{low} to {high}"
-        return TaskSpec(
+        why = f"after each of {often} swaps {kept:.3g} of knowing the slot remains"
+        return recall_spec(
+            settings,
             memory="tracking",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(k),
-            metric="success",
-            random=Ceiling(1 / k, "a cup drawn at random is right once in k; at most, since none may be touched"),
-            memoryless=Ceiling(1.0, "the ball is still seen at the query") if seen else Ceiling(1 / k, guess),
-            oracle=Ceiling(1.0, "follow the ball, touch its cup")
-            if known
-            else Ceiling(1 / k, "no ball is seen: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
-            partial={
-                "the start, not the swaps": Ceiling(
-                    start, f"after each of {often} swaps {kept:.3g} of knowing the slot remains"
-                )
-            }
-            if settings.cue == "flash"
-            else {},
+            chance=1 / k,
+            query_steps=settings.query_steps,
+            guess=f"the ball's last slot is uniform over {k} and independent of the swaps and of the query",
+            random="a cup drawn at random is right once in k; at most, since none may be touched",
+            always="the ball is still seen at the query",
+            oracle="follow the ball, touch its cup",
+            never="no ball is seen: nothing to remember",
+            partial={"the start, not the swaps": Ceiling(start, why)},
         )
 
     @property
