@@ -19,7 +19,8 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import foot_of_way, ring
 from rlmem.envs.table.workspace import CENTRE
 
@@ -37,7 +38,7 @@ _GO = (0.70, -0.17)
 
 @dataclass(frozen=True, kw_only=True)
 class CollectSettings(TableSettings, RecallSettings):
-    """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         order: How the cubes stand around the hand: ``"turned"``: always one colour after the other, from a slot that is
@@ -55,8 +56,7 @@ class CollectSettings(TableSettings, RecallSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("order", self.order, ("turned", "shuffled"))
-        if not 0.05 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 S = TypeVar("S", bound=CollectSettings)

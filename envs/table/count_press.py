@@ -15,7 +15,8 @@ from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, LOW
 from rlmem.spec import TaskSpec
 
@@ -38,7 +39,7 @@ presses as often as is best without knowing better. Not below -0.5: no answer is
 
 @dataclass(frozen=True, kw_only=True)
 class CountPressSettings(TableSettings, RecallSettings):
-    """The knobs of counting. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of counting. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         max_count: X, the most flashes.
@@ -54,8 +55,7 @@ class CountPressSettings(TableSettings, RecallSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("max_count", self.max_count, least=2, most=10)
-        if not 0.04 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.04 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.04, most=0.10)
 
 
 class CountPress(TableTask[CountPressSettings]):

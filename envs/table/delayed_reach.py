@@ -14,7 +14,8 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, SENSED
 from rlmem.spec import TaskSpec
 
@@ -25,7 +26,7 @@ disc's middle without knowing better."""
 
 @dataclass(frozen=True, kw_only=True)
 class DelayedReachSettings(TableSettings, RecallSettings):
-    """The knobs of the place memory. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of the place memory. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         radius: R, m, of the disc that targets are drawn from.
@@ -42,12 +43,10 @@ class DelayedReachSettings(TableSettings, RecallSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.03 <= self.radius <= 0.15:
-            raise ValueError(f"radius must be from 0.03 to 0.15 m, got {self.radius}")
+        check_metres("radius", self.radius, least=0.03, most=0.15)
         if not 0.005 <= self.tolerance < self.radius:
             raise ValueError(f"tolerance must be at least 0.005 m and less than the radius, got {self.tolerance}")
-        if not 0.03 <= self.commit_distance <= 0.15:
-            raise ValueError(f"commit_distance must be from 0.03 to 0.15 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.03, most=0.15)
 
 
 class DelayedReach(TableTask[DelayedReachSettings]):

@@ -30,7 +30,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import TableSettings
+from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE, HIGH, HOME, LOW, STRIDE
 from rlmem.spec import TaskSpec
@@ -52,7 +52,7 @@ _STAGE = (0.69, 0.17)
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenPayloadSettings(TableSettings, RecallSettings):
-    """The knobs of the hidden payload. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of the hidden payload. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         guard: ``"delay"``: what was done before the query leaves no trace; ``"none"``: the arm is free and senses
@@ -95,8 +95,7 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
                 f"lightest must be at least {_SPREAD * self.spacing:.3g} kg for {self.classes} classes up to "
                 f"{self.heaviest} kg, so that no mass is negative, got {self.lightest}"
             )
-        if not 0.05 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
     @property
     def spacing(self) -> float:

@@ -14,7 +14,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -37,7 +38,7 @@ below -0.5."""
 
 @dataclass(frozen=True, kw_only=True)
 class InterceptSettings(TableSettings, RecallSettings):
-    """The knobs of occluded motion. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of occluded motion. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         tolerance: r, m, how near the hand must be, aside, to where the ball comes out.
@@ -52,8 +53,7 @@ class InterceptSettings(TableSettings, RecallSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.005 <= self.tolerance <= 0.05:
-            raise ValueError(f"tolerance must be from 0.005 to 0.05 m, got {self.tolerance}")
+        check_metres("tolerance", self.tolerance, least=0.005, most=0.05)
 
 
 class Intercept(TableTask[InterceptSettings]):

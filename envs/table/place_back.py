@@ -16,7 +16,8 @@ from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, SENSED
 from rlmem.spec import TaskSpec
 
@@ -39,7 +40,7 @@ _PARKED = (0.0, 0.0, -50.0)
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceBackSettings(TableSettings, RecallSettings):
-    """The knobs of bringing back. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of bringing back. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         radius: R, m, of the disc that marks are drawn from.
@@ -56,12 +57,10 @@ class PlaceBackSettings(TableSettings, RecallSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.05 <= self.radius <= 0.13:
-            raise ValueError(f"radius must be from 0.05 to 0.13 m, got {self.radius}")
+        check_metres("radius", self.radius, least=0.05, most=0.13)
         if not 0.015 <= self.tolerance < self.radius:
             raise ValueError(f"tolerance must be at least 0.015 m and less than the radius, got {self.tolerance}")
-        if not 0.04 <= self.commit_distance <= 0.15:
-            raise ValueError(f"commit_distance must be from 0.04 to 0.15 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.04, most=0.15)
 
 
 class PlaceBack(TableTask[PlaceBackSettings]):

@@ -16,7 +16,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.table_task import TableSettings
+from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import TaskSpec
@@ -29,7 +29,7 @@ _STAGE = (0.69, 0.17)
 
 @dataclass(frozen=True, kw_only=True)
 class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
-    """The knobs of the object memory. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of the object memory. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         k: Objects that stand on the table at the query: 3, 5 or 9.
@@ -49,8 +49,7 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
         super().__post_init__()
         check_choice("k", self.k, (3, 5, 9))
         check_choice("feature", self.feature, ("color", "shape", "both"))
-        if not 0.05 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):

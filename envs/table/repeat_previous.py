@@ -15,7 +15,8 @@ from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import TaskSpec
@@ -37,7 +38,7 @@ _TALLY = 16
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatPreviousSettings(TableSettings, RecallSettings):
-    """The knobs of the sliding window. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of the sliding window. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         k: Which light is asked for: the one so many lights before the last.
@@ -58,8 +59,7 @@ class RepeatPreviousSettings(TableSettings, RecallSettings):
         super().__post_init__()
         check_whole("k", self.k, least=1, most=100)
         check_whole("presses", self.presses, least=1, most=1_000)
-        if not 0.05 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class RepeatPrevious(TableTask[RepeatPreviousSettings]):

@@ -18,7 +18,7 @@ from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
-from rlmem.envs.table.table_task import TableSettings
+from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import Ceiling, TaskSpec
@@ -56,7 +56,7 @@ def as_swaps(value: Any) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
-    """The knobs of the shell game. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of the shell game. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         k: Cups, from 4 to 7: with three, one swap already leaves who remembers the start at chance.
@@ -80,8 +80,7 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
         low, high = as_swaps(self.swaps)
         object.__setattr__(self, "swaps", (low, high) if isinstance(self.swaps, (tuple, list)) else low)
         check_whole("swap_steps", self.swap_steps, least=1, most=100)
-        if not 0.05 <= self.commit_distance <= 0.10:
-            raise ValueError(f"commit_distance must be from 0.05 to 0.10 m, got {self.commit_distance}")
+        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):

@@ -1,7 +1,7 @@
 """What all tasks on a table share: N worlds with an arm each, phases and guard, touching, senses and pictures.
 
 **To write a task**, subclass :class:`TableTask` in a file of its own, with a frozen settings dataclass that inherits
-from :class:`TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and say
+from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and say
 
 - in ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and
   how many boxes there are to touch, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;
@@ -39,9 +39,8 @@ Axes: N environments, K targets, D observation, A action.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -59,9 +58,7 @@ from rlmem.envs.memory_task import (
     MemoryTask,
     RecallSettings,
     Step,
-    TaskSettings,
     check_choice,
-    check_whole,
     draw_length,
 )
 from rlmem.envs.robots import ARMS, Arm
@@ -69,33 +66,9 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import World, pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.hands import led, turned
+from rlmem.envs.table.settings import TableSettings
 from rlmem.envs.table.targets import Targets, newly_touched
 from rlmem.envs.table.workspace import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableSettings(TaskSettings):
-    """The knobs of every task on a table. See also :class:`rlmem.envs.memory_task.TaskSettings`.
-
-    Args:
-        robot: ``"panda"``: Franka Panda; ``"kuka"``: Kuka iiwa with a stylus.
-        control: ``"end_effector"``: velocity of the hand, which points down; ``"joint"``: velocities of the 7 joints.
-        query_steps: Control steps that the robot has to answer in.
-
-    Raises:
-        ValueError: If a knob has a value that it cannot have.
-    """
-
-    robot: Literal["panda", "kuka"] = "panda"
-    control: Literal["end_effector", "joint"] = "end_effector"
-    query_steps: int = 60
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("robot", self.robot, tuple(ARMS))
-        check_choice("control", self.control, ("end_effector", "joint"))
-        check_whole("query_steps", self.query_steps, least=10, most=1_000)
-
 
 C = TypeVar("C", bound=TableSettings)
 

@@ -14,7 +14,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import TableSettings, TableTask
+from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -38,7 +39,7 @@ _BAR = (0.66, 0.22, 0.008)
 
 @dataclass(frozen=True, kw_only=True)
 class TimedPressSettings(TableSettings):
-    """The knobs of interval timing. See also :class:`rlmem.envs.table.table_task.TableSettings`.
+    """The knobs of interval timing. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
         interval: T, control steps from the end of the lowest tone to the press that is due.

@@ -1,0 +1,44 @@
+"""The knobs of every task on a table, and the check of those in metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rlmem.envs.memory_task import TaskSettings, check_choice, check_whole
+from rlmem.envs.robots import ARMS
+
+
+def check_metres(knob: str, value: float, *, least: float, most: float) -> None:
+    """Raise a ValueError unless a knob is a length within bounds, m."""
+    if not least <= value <= most:
+        raise ValueError(f"{knob} must be from {_metres(least)} to {_metres(most)} m, got {value}")
+
+
+def _metres(length: float) -> str:
+    """Return a length to the centimetre, or finer where it is."""
+    return max(f"{length:.2f}", f"{length:g}", key=len)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(TaskSettings):
+    """The knobs of every task on a table. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+
+    Args:
+        robot: ``"panda"``: Franka Panda; ``"kuka"``: Kuka iiwa with a stylus.
+        control: ``"end_effector"``: velocity of the hand, which points down; ``"joint"``: velocities of the 7 joints.
+        query_steps: Control steps that the robot has to answer in.
+
+    Raises:
+        ValueError: If a knob has a value that it cannot have.
+    """
+
+    robot: Literal["panda", "kuka"] = "panda"
+    control: Literal["end_effector", "joint"] = "end_effector"
+    query_steps: int = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("robot", self.robot, tuple(ARMS))
+        check_choice("control", self.control, ("end_effector", "joint"))
+        check_whole("query_steps", self.query_steps, least=10, most=1_000)
