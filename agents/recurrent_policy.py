@@ -19,6 +19,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import Tensor
 
 from rlmem.action_head import Actions, Categorical, Gaussian
+from rlmem.agents.distinct import distinct
 from rlmem.agents.flat_parameters import FlatParameters
 from rlmem.array_steps import ArrayState, FloatArray, restart
 from rlmem.policy import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state
@@ -74,6 +75,8 @@ class RecurrentPolicy(BasePolicy):
             and isinstance(observation_space, spaces.Box)
             and not (normalize_images and is_image_space(observation_space))
         )
+        # a network of one's own may look at a batch as a whole
+        self._looks_once = type(self.features_extractor) is NatureCNN
         self._flat: FlatParameters | None = None
         self._snapshot: _Snapshot | None = None
 
@@ -104,9 +107,14 @@ class RecurrentPolicy(BasePolicy):
             return torch.cat(parts).cpu().numpy()
 
     def features(self, observations: Observations) -> Tensor:
-        """Return features [M, F] of observations [M, ...] with gradient."""
+        """Return features [M, F] of observations [M, ...] with gradient. Equal pictures are looked at once."""
         if self.plain_observations:
             return torch.from_numpy(self.encode(observations)).to(self.device)
+        if self._looks_once and not isinstance(observations, dict):
+            first, which = distinct(observations)
+            different = torch.from_numpy(observations[first]).to(self.device)
+            features = self.extract_features(different, self.features_extractor)
+            return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
         tensors: Any = map_observations(lambda array: torch.from_numpy(array).to(self.device), observations)
         return self.extract_features(tensors, self.features_extractor)
 
