@@ -247,7 +247,7 @@ class TestDelayedReach:
             drawn = []
             for seed in range(800):
                 task.reset(seeds=[seed], cues=np.array([seed % 8]) if given else None)
-                drawn.append(task.target[0].copy())
+                drawn.append(task.point[0].copy())
             x, y = np.array(drawn).T
             assert stats.kstest((x**2 + y**2) / task.settings.radius**2, "uniform").pvalue > 1e-3
             assert stats.kstest(np.arctan2(y, x) / (2 * np.pi) + 0.5, "uniform").pvalue > 1e-3

@@ -8,16 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step
-from rlmem.envs.prop import Prop
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
-from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
-from rlmem.envs.table.settings import TableSettings, check_metres
-from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.table.place import PlaceSettings, PlaceTask
+from rlmem.envs.table.settings import check_metres
 from rlmem.envs.table.workspace import CENTRE, SENSED
 from rlmem.spec import TaskSpec
 
@@ -32,15 +30,14 @@ _BRAKING = 0.6
 """Part of the way that is left which the expert goes in a step: a cube that is let go in motion slides on."""
 _STILL, _PUSH = 3, 5
 """Control steps of the cue in which the cube stands on its mark, and in which it is pushed off."""
-_NEAR = 0.5
-"""Reward for letting go exactly on the mark; in proportion to the distance, 0 on average for who lets go in the disc's
-middle without knowing better, and not below -0.5: no answer is worse than to wait for the end."""
+_LEAST = -1.0
+"""What nearness counts at least, so that no answer is worse than to wait for the end."""
 _PARKED = (0.0, 0.0, -50.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaceBackSettings(TableSettings, RecallSettings):
-    """The knobs of bringing back. See also :class:`rlmem.envs.table.settings.TableSettings`.
+class PlaceBackSettings(PlaceSettings):
+    """The knobs of bringing back. See also :class:`rlmem.envs.table.place.PlaceSettings`.
 
     Args:
         radius: R, m, of the disc that marks are drawn from.
@@ -58,12 +55,11 @@ class PlaceBackSettings(TableSettings, RecallSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_metres("radius", self.radius, least=0.05, most=0.13)
-        if not 0.015 <= self.tolerance < self.radius:
-            raise ValueError(f"tolerance must be at least 0.015 m and less than the radius, got {self.tolerance}")
+        self.check_tolerance(least=0.015)
         check_metres("commit_distance", self.commit_distance, least=0.04, most=0.15)
 
 
-class PlaceBack(TableTask[PlaceBackSettings]):
+class PlaceBack(PlaceTask[PlaceBackSettings]):
     """A cube is pushed off its mark and the mark vanishes; later, bring the cube back to where it stood.
 
     **Episode.** A cube, open at the top, stands on its mark, uniform on a disc of radius R, with the fingertip in it.
@@ -102,23 +98,16 @@ class PlaceBack(TableTask[PlaceBackSettings]):
     GRAVITY: ClassVar[bool] = True
     FORGET_CONTACTS: ClassVar[bool] = True
     STEP_COST: ClassVar[float] = 0.015
+    HEIGHTS: ClassVar[Vector] = (0.0005, 0.002, 0.003)  # low: the cube stands on them
     Settings: ClassVar[type[PlaceBackSettings]] = PlaceBackSettings
     settings: PlaceBackSettings
 
     def __init__(
         self, settings: PlaceBackSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
-        self.mark = np.zeros((num_envs, 2))
-        """[N, 2] m, from the disc's middle."""
         self.cube = np.zeros((num_envs, 2))
         """[N, 2] m, from the disc's middle."""
-        self.error = np.full(num_envs, np.nan)
-        """[N] m, how far from its mark the cube was let go; not a number before."""
-        self.cue_names = CELL_NAMES
         self._cubes: list[int] = []
-        self._marks: list[Prop] = []
-        self._rims: list[Prop] = []
-        self._go: list[Prop] = []
         things = [f"{thing} {axis} (of {SENSED:g} m)" for thing in ("mark", "cube") for axis in ("x", "y")]
         super().__init__(
             settings,
@@ -132,13 +121,12 @@ class PlaceBack(TableTask[PlaceBackSettings]):
     @classmethod
     def spec(cls, settings: PlaceBackSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
-        chance = (settings.tolerance / settings.radius) ** 2
         guess = "(r / R)^2: the cube is let go at one place, and the mark is uniform on the disc"
         return recall_spec(
             settings,
             memory="position of an object",
-            n_bits=-math.log2(chance),
-            chance=chance,
+            n_bits=-math.log2(settings.chance),
+            chance=settings.chance,
             query_steps=settings.query_steps,
             guess=guess,
             random=f"{guess}; at most, since it may not be let go",
@@ -147,20 +135,12 @@ class PlaceBack(TableTask[PlaceBackSettings]):
             never="the mark is never seen: nothing to remember",
         )
 
-    @property
-    def num_cues(self) -> int:
-        """8, one cue a cell of the disc."""
-        return CELLS
-
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw a cell, and the mark in it. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
-        self.mark[index] = point_in_cell(int(self.cue[index]), rng, self.settings.radius)
+        """Draw the mark; a free hand starts from it. See :meth:`TableTask.deal`."""
+        super().deal(index, rng, cue)
         self.cue_steps[index] = _STILL + _PUSH
-        self.error[index] = np.nan
         if self.settings.guard == "none" and self.settings.cue != "never":
-            self.home[index, :2] = self.mark[index] + CENTRE
+            self.home[index, :2] = self.point[index] + CENTRE
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes; a free hand has the cube from the start. See :meth:`MemoryTask.begin`."""
@@ -197,21 +177,13 @@ class PlaceBack(TableTask[PlaceBackSettings]):
         """Letting go is the answer. See :meth:`TableTask.judge`."""
         answered = asked & (self.tip[:, 2] >= _LOW + self.settings.commit_distance)
         if answered.any():
-            radius, chance = self.settings.radius, (self.settings.tolerance / self.settings.radius) ** 2
-            error = np.hypot(*(self.cube - self.mark).T)
-            right = answered & (error <= self.settings.tolerance)
-            step.reward[answered] += _NEAR * np.maximum(1.0 - 1.5 * error[answered] / radius, -1.0)
-            step.reward[answered] += np.where(right, 1.0, -chance / (1.0 - chance))[answered]
-            self.error[answered] = error[answered]
-            self.success[right], self.score[right] = True, 1.0
-            step.terminated[answered] = True
+            self.answer(answered, self.cube, step, least=_LEAST)
 
     def signals(self) -> Floats:
         """Return whether the mark is there, and where; go light; and where the cube is [N, 6]."""
         out = np.zeros((self.num_envs, 6))
-        if self.settings.cue != "never":
-            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
-            out[lit, 0], out[lit, 1:3] = 1.0, self.mark[lit] / SENSED
+        lit = self.lit()
+        out[lit, 0], out[lit, 1:3] = 1.0, self.point[lit] / SENSED
         out[:, 3] = self.phase == QUERY
         sensed = {"delay": self.phase == QUERY, "cue": self.phase != CUE, "none": self.phase != -1}[self.settings.guard]
         out[sensed, 4:] = np.clip(self.cube[sensed] / SENSED, -1.0, 1.0)
@@ -220,8 +192,8 @@ class PlaceBack(TableTask[PlaceBackSettings]):
     def goal(self) -> Floats:
         """Return where the hand has to go for the cube to be on its mark, then above. Reads the mark. [N, 3]."""
         goal = self.tip.copy()
-        goal[:, :2] += _BRAKING * (self.mark - self.cube)
-        away = np.hypot(*(self.mark - self.cube).T)
+        goal[:, :2] += _BRAKING * (self.point - self.cube)
+        away = np.hypot(*(self.point - self.cube).T)
         there = (self.phase == QUERY) & (away < 0.3 * self.settings.tolerance)
         up = there | (self.tip[:, 2] > _LOW + 0.02)
         goal[:, 2] = np.where(up, _LOW + self.settings.commit_distance + 0.01, _LOW)
@@ -243,36 +215,18 @@ class PlaceBack(TableTask[PlaceBackSettings]):
         looks = parts.visual(client, walls) if self.visuals else -1
         self._cubes.append(int(pybullet.createMultiBody(_MASS, shape, looks, _PARKED, physicsClientId=client)))
 
-    def build_props(self, client: int) -> None:
-        """Put disc, mark and go light into one more world."""
-        Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTRE, 0.0005)
-        self._rims.append(Prop(client, scenery.disc(self.settings.tolerance, scenery.RIM)))
-        self._marks.append(Prop(client, scenery.disc(0.012, scenery.LIT, 0.002)))
-        self._go.append(scenery.lamp(client))
-
     def draw_props(self, index: int) -> None:
         """Show the mark, and hand and cube where the guard moves them. See :meth:`TableTask.draw_props`."""
-        phase, answered = self.phase[index], not math.isnan(float(self.error[index]))
+        phase = self.phase[index]
         if phase == CUE and self.settings.guard != "none":
             part = min(max((self.clock[index] - _STILL + 1) / _PUSH, 0.0), 1.0)
             place = self.home[index].copy()
-            place[:2] += (1.0 - part) * (self.mark[index] + CENTRE - place[:2])
+            place[:2] += (1.0 - part) * (self.point[index] + CENTRE - place[:2])
             self._arms[index].place(self.kinematics.posture(place[None])[0].tolist())
             self._put(index, place[0], place[1])
         elif phase == DELAY and self.locked:
             self._put(index)
-        lit = self.settings.cue != "never" and (phase == CUE or self.settings.cue == "always")
-        mark, rim = self._marks[index], self._rims[index]
-        mark.park()
-        rim.park()
-        if lit or answered:
-            x, y = (self.mark[index] + CENTRE).tolist()
-            right = self.error[index] <= self.settings.tolerance
-            colour = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
-            mark.show(x, y, 0.003, colour=scenery.LIT)
-            rim.show(x, y, 0.002, colour=colour)
-        going = phase >= QUERY and not answered
-        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
+        super().draw_props(index)
 
     def _put(self, index: int, x: float | None = None, y: float | None = None) -> None:
         """Put the cube somewhere (m), at rest; around the fingertip's home if nowhere else."""

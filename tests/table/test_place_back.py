@@ -66,7 +66,7 @@ def test_the_cube_is_judged_and_not_the_hand(make: Make) -> None:
         for _ in range(30):
             _, _, terminated, _, info = env.step(env.expert_action())
             if terminated:
-                assert info["is_success"] == (np.hypot(*(task.cube[0] - task.mark[0])) <= 0.02)
+                assert info["is_success"] == (np.hypot(*(task.cube[0] - task.point[0])) <= 0.02)
                 assert task.tip[0, 2] >= 0.074
                 right += info["is_success"]
                 break
@@ -78,7 +78,7 @@ def test_marks_are_uniform_on_the_disc() -> None:
     drawn = []
     for seed in range(800):
         task.reset(seeds=[seed], cues=np.array([seed % 8]))
-        drawn.append(task.mark[0].copy())
+        drawn.append(task.point[0].copy())
     x, y = np.array(drawn).T
     task.close()
     assert stats.kstest((x**2 + y**2) / task.settings.radius**2, "uniform").pvalue > 1e-3

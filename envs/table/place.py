@@ -1,0 +1,138 @@
+"""What tasks share whose answer is a place: a point on a disc is shown, and later something is to be there.
+
+Axes: N environments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step
+from rlmem.envs.prop import Prop
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.table import scenery
+from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
+from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.table.workspace import CENTRE
+
+_NEAR = 0.5
+"""Reward for an answer exactly at the point; in proportion to the distance, and 0 on average for who answers in the
+disc's middle without knowing better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceSettings(TableSettings, RecallSettings):
+    """The knobs of tasks with a point on a disc; each says which values they can have. See also :class:`TableSettings`.
+
+    Args:
+        radius: R, m, of the disc that points are drawn from.
+        tolerance: r, m, how near to its point an answer must be.
+        commit_distance: m, that the hand goes to answer.
+    """
+
+    radius: float
+    tolerance: float
+    commit_distance: float
+
+    @property
+    def chance(self) -> float:
+        """C, the part of the disc that r around a point covers: how often an answer that ignores the point is right."""
+        return (self.tolerance / self.radius) ** 2
+
+    def check_tolerance(self, *, least: float) -> None:
+        """Raise a ValueError unless the tolerance is at least so large, m, and less than the radius."""
+        if not least <= self.tolerance < self.radius:
+            raise ValueError(f"tolerance must be at least {least} m and less than the radius, got {self.tolerance}")
+
+
+P = TypeVar("P", bound=PlaceSettings)
+
+
+class PlaceTask(TableTask[P]):
+    """N tables with a point on a disc to come back to, uniform on it. The first answer ends the episode.
+
+    Args:
+        settings: The task's knobs.
+        num_envs: N.
+        **arguments: See :class:`TableTask`.
+    """
+
+    HEIGHTS: ClassVar[Vector] = (0.001, 0.003, 0.005)
+    """m, where disc, rim and point lie, one over the other."""
+
+    def __init__(self, settings: P, num_envs: int = 1, **arguments: Any) -> None:
+        self.point = np.zeros((num_envs, 2))
+        """[N, 2] m, from the disc's middle; privileged."""
+        self.error = np.full(num_envs, np.nan)
+        """[N] m, how far from the point the answer was; not a number before."""
+        self.cue_names = CELL_NAMES
+        self._points: list[Prop] = []
+        self._rims: list[Prop] = []
+        self._go: list[Prop] = []
+        super().__init__(settings, num_envs, **arguments)
+
+    @property
+    def num_cues(self) -> int:
+        """8, one cue a cell of the disc."""
+        return CELLS
+
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw a cell, and a point in it. See :meth:`TableTask.deal`."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+        self.point[index] = point_in_cell(int(self.cue[index]), rng, self.settings.radius)
+        self.error[index] = np.nan
+
+    def answer(self, answered: Bools, place: Floats, step: Step, least: float = -math.inf) -> None:
+        """Judge answers, in place: e m from the point, of c the part of the disc that counts as right.
+
+        They earn 1 within the tolerance, -c / (1 - c) outside, and 0.5 (1 - 3 e / 2 R), so that guessing earns 0.
+
+        Args:
+            answered: [N] who answers.
+            place: [N, 2] m, where, from the disc's middle.
+            step: Whose rewards are added to, and whose episodes end.
+            least: What the brackets count at least.
+        """
+        radius, chance = self.settings.radius, self.settings.chance
+        error = np.hypot(*(place - self.point).T)
+        right = answered & (error <= self.settings.tolerance)
+        step.reward[answered] += _NEAR * np.maximum(1.0 - 1.5 * error[answered] / radius, least)
+        step.reward[answered] += np.where(right, 1.0, -chance / (1.0 - chance))[answered]
+        self.error[answered] = error[answered]
+        self.success[right], self.score[right] = True, 1.0
+        step.terminated[answered] = True
+
+    def lit(self) -> Bools:
+        """Return [N] whether the point is shown."""
+        if self.settings.cue == "flash":
+            lit: Bools = self.phase == CUE
+            return lit
+        return np.full(self.num_envs, self.settings.cue == "always")
+
+    def build_props(self, client: int) -> None:
+        """Put disc, point and go light into one more world."""
+        Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTRE, self.HEIGHTS[0])
+        self._rims.append(Prop(client, scenery.disc(self.settings.tolerance, scenery.RIM)))
+        self._points.append(Prop(client, scenery.disc(0.012, scenery.LIT, 0.002)))
+        self._go.append(scenery.lamp(client))
+
+    def draw_props(self, index: int) -> None:
+        """Light the point, and show it after the answer. See :meth:`TableTask.draw_props`."""
+        answered = not math.isnan(float(self.error[index]))
+        point, rim = self._points[index], self._rims[index]
+        point.park()
+        rim.park()
+        if answered or self.lit()[index]:
+            x, y = (self.point[index] + CENTRE).tolist()
+            right = self.error[index] <= self.settings.tolerance
+            colour = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
+            point.show(x, y, self.HEIGHTS[2], colour=scenery.LIT)
+            rim.show(x, y, self.HEIGHTS[1], colour=colour)
+        going = self.phase[index] >= QUERY and not answered
+        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
