@@ -75,8 +75,8 @@ class Batch:
         self._history: list[Floats] = []
         self._enough = _SLACK
         """Length of the history at which to look how much of it is still needed."""
-        self._quiet, self._seen = 0, np.zeros(0, dtype=np.float32)
-        """For how many control steps nothing happens, and [K, D] what is seen in them."""
+        self._quiet, self._seen, self._phase = 0, np.zeros(0, dtype=np.float32), task.phase.copy()
+        """For how many control steps nothing happens, [K, D] what is seen in them, and their phases [K]."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
@@ -90,7 +90,7 @@ class Batch:
         return self.task.observe(), self.task.phase.copy()
 
     def step(self, actions: Floats) -> BatchStep:
-        """Run one control step with checked actions [K, A].
+        """Run one control step with checked actions [K, A], which are kept: they must not change afterwards.
 
         An environment whose episode has ended rests, with reward 0: for one step with ``NEXT_STEP``, which then gives
         the next episode's first observation; until it is reset with ``DISABLED``, which gives zeros.
@@ -120,7 +120,8 @@ class Batch:
                 observation, phase = task.observe(), task.phase.copy()
         self._quiet = 0 if self._every_step else task.quiet_steps()
         if self._quiet:
-            self._seen = observation.copy()
+            self._seen, self._phase = observation.copy(), phase.copy()
+            self._phase.flags.writeable = False  # many steps give this one
             if self._max_steps is not None:
                 self._quiet = max(min(self._quiet, self._max_steps - 1 - int(self._steps.max())), 0)
         return BatchStep(observation, reward, terminated, truncated, phase, ends)
@@ -131,7 +132,7 @@ class Batch:
         self.task.clock += 1
         nobody = np.zeros(self.task.num_envs, dtype=np.bool_)
         reward = np.zeros(self.task.num_envs)
-        return BatchStep(self._seen.copy(), reward, nobody, nobody.copy(), self.task.phase.copy(), None)
+        return BatchStep(self._seen.copy(), reward, nobody, nobody.copy(), self._phase, None)
 
     def get_state(self) -> list[EnvState]:
         """Return where each environment is: what its episode began from, and what was done since.
@@ -171,7 +172,7 @@ class Batch:
 
     def _remember(self, actions: Floats) -> None:
         """Keep the actions since the oldest episode began."""
-        self._history.append(actions.copy())
+        self._history.append(actions)
         if len(self._history) > self._enough:
             longest = int(self._steps.max())
             del self._history[:-longest]

@@ -222,7 +222,7 @@ def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Flo
     if kind == _RESET:
         shared.observation[:], shared.phase[:] = batch.reset(*message)
         return None
-    step = batch.step(shared.action)
+    step = batch.step(shared.action.copy())
     shared.observation[:], shared.reward[:], shared.phase[:] = step.observation, step.reward, step.phase
     shared.terminated[:], shared.truncated[:] = step.terminated, step.truncated
     return step.ends
