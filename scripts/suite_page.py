@@ -48,13 +48,14 @@ Made by `python scripts/suite_page.py` from [`tasks.csv`](../benchmarks/results/
 [`audits.csv`](../benchmarks/results/audits.csv) (`rlmem audit TASK`) and
 [`task_speed.csv`](../benchmarks/results/task_speed.csv); with `--run` it measures what is missing."""
 _LEGEND = """\
-All tasks have their default knobs. Success, score or return on 200 held-out seeds: interquartile mean over runs with
-its 95 % bootstrap interval, of one run that of its episodes; in brackets the number of runs. The memory score is 0 at
-the ceiling without memory and 1 at the oracle. `recurrent_ppo` has its tuned settings and at most 2,000,000 env steps,
-and stops when validation reaches a memory score of 0.98; env steps and CPU seconds are medians. `ppo` and
-`frame_stack_ppo` have no memory and 200,000 env steps; `ekf` is told what the expert would do. State zeroed: success
-with the hidden state zeroed as the query begins. The adversary is the best of scripts and searched policies without
-memory or with four frames, with the lower end of its 99 % interval. Where it is empty nothing was run."""
+All tasks have their default knobs. Success, score or return on 200 held-out seeds (walkers: 50): interquartile mean
+over runs with its 95 % bootstrap interval, of one run that of its episodes; in brackets the number of runs. The memory
+score is 0 at the ceiling without memory and 1 at the oracle. `recurrent_ppo` has its tuned settings and at most
+2,000,000 env steps (KeyToDoor 600,000, walkers 300,000), and stops when validation reaches a memory score of 0.98; env
+steps and CPU seconds are medians. `ppo` and `frame_stack_ppo` have no memory and 200,000 env steps; `ekf` is told what
+the expert would do. State zeroed: success with the hidden state zeroed as the query begins. The adversary is the best
+of scripts and searched policies without memory or with four frames, with the lower end of its 99 % interval. Where it
+is empty nothing was run."""
 
 
 @dataclass(frozen=True, kw_only=True)

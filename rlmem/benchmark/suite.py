@@ -54,6 +54,7 @@ class SuiteTask:
             trained; where training draws from a range of lengths: at the longest.
         steps: Control steps of training, instead of the suite's.
         eval_every: Control steps between evaluations, instead of the suite's: long episodes make them dear.
+        episodes: Test episodes of each run, instead of the suite's, likewise.
         agents: Labels of the agents that run on it; empty: all.
 
     Raises:
@@ -66,10 +67,11 @@ class SuiteTask:
     test: dict[str, list[Any]] = field(default_factory=dict)
     steps: int | None = None
     eval_every: int | None = None
+    episodes: int | None = None
     agents: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "eval_every"):
+        for name in ("steps", "eval_every", "episodes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} of a task must be at least 1, got {value}")
@@ -232,7 +234,7 @@ class Suite:
             settings=settings,
             tests=tuple(knobs | test for test in task.tests(knobs)),
             test_names=tuple(_words("", test) for test in task.tests(knobs)),
-            episodes=self.episodes,
+            episodes=task.episodes or self.episodes,
             lesion=self.lesion,
         )
 

@@ -70,9 +70,10 @@ def test_tuned_settings_are_taken_where_they_fit_and_what_is_said_goes_first():
 
 
 def test_a_task_of_long_episodes_is_evaluated_more_seldom():
-    tasks = [{"env": "TMaze-v0"}, {"env": "TMaze-v0", "knobs": {"memory_length": 900}, "eval_every": 70_000}]
+    own = {"eval_every": 70_000, "episodes": 30}
+    tasks = [{"env": "TMaze-v0"}, {"env": "TMaze-v0", "knobs": {"memory_length": 900}, **own}]
     suite = suite_from(PLAIN | {"eval_every": 5_000, "task": tasks, "agent": [{"agent": "recurrent_ppo"}]})
-    assert {cell.settings.eval_every for cell in suite.cells()} == {5_000, 70_000}
+    assert {(cell.settings.eval_every, cell.episodes) for cell in suite.cells()} == {(5_000, 200), (70_000, 30)}
     with pytest.raises(ValueError, match="eval_every of a task must be at least 1, got 0"):
         suite_from(PLAIN | {"task": [{"env": "TMaze-v0", "eval_every": 0}], "agent": [{"agent": "ppo"}]})
 
