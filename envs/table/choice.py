@@ -1,4 +1,4 @@
-"""What tasks share whose answer is a touch: K boxes stand around the hand, one of them is right.
+"""What tasks share whose answer is a touch: K boxes stand in slots around the hand, one of them is right.
 
 Axes: N environments, K boxes.
 """
@@ -6,12 +6,16 @@ Axes: N environments, K boxes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import Bools, Indices, Ints, Step
+from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Step
+from rlmem.envs.prop import Prop
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.table import scenery
 from rlmem.envs.table.table_task import C, TableTask
+from rlmem.envs.table.targets import around_hand
 
 
 class ChoiceTask(TableTask[C]):
@@ -25,14 +29,30 @@ class ChoiceTask(TableTask[C]):
         num_envs: N.
         targets: K.
         way: m, from the fingertip to each box when the query begins.
+        half: Half extents of such a box, m.
         **arguments: See :class:`TableTask`.
     """
 
-    def __init__(self, settings: C, num_envs: int = 1, *, targets: int, way: float, **arguments: Any) -> None:
+    MARK: ClassVar[float] = 0.040
+    """m, radius of the mark under each box."""
+
+    def __init__(
+        self,
+        settings: C,
+        num_envs: int = 1,
+        *,
+        targets: int,
+        way: float,
+        half: Vector = (scenery.HALF,) * 3,
+        **arguments: Any,
+    ) -> None:
+        self.slots = around_hand(targets, way, half[0])
+        """[K, 3] x, y (m) and yaw (rad) of each slot."""
         self.chosen = np.full(num_envs, -1)
         """[N] the box that was touched, -1 before."""
         self._way, self._wrong = way, 1.0 / (targets - 1)
-        super().__init__(settings, num_envs, targets=targets, **arguments)
+        self._marks: list[list[Prop]] = []
+        super().__init__(settings, num_envs, targets=targets, half=half, **arguments)
 
     @abstractmethod
     def wanted(self) -> Ints:
@@ -42,6 +62,11 @@ class ChoiceTask(TableTask[C]):
         """Start episodes. See :meth:`MemoryTask.begin`."""
         self.chosen[indices] = -1
         super().begin(indices, cues)
+
+    def ask(self, index: int) -> None:
+        """Put the boxes into their slots. See :meth:`TableTask.ask`."""
+        for slot, place in enumerate(self.slots.tolist()):
+            self.targets.stand(index, slot, *place)
 
     def judge(self, asked: Bools, step: Step) -> None:
         """The first touch is the answer. See :meth:`TableTask.judge`."""
@@ -56,3 +81,20 @@ class ChoiceTask(TableTask[C]):
             step.reward[answered & ~right] -= self._wrong
             self.success[right], self.score[right] = True, 1.0
             step.terminated[answered] = True
+
+    def goal(self) -> Floats:
+        """Return the middle of the box that is right. Reads the cue. [N, 3]."""
+        goal = np.empty((self.num_envs, 3))
+        goal[:, :2], goal[:, 2] = self.slots[self.wanted(), :2], self.targets.half[2]
+        return goal
+
+    def build_props(self, client: int) -> None:
+        """Put the marks under the boxes into one more world."""
+        self._marks.append([Prop(client, scenery.disc(self.MARK, scenery.RIM)) for _ in self.slots])
+
+    def draw_props(self, index: int) -> None:
+        """Paint the mark under the box that was touched: green where it was right. See :meth:`TableTask.draw_props`."""
+        chosen = int(self.chosen[index])
+        answer = scenery.GREEN if chosen == self.wanted()[index] else scenery.RED
+        for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
+            mark.show(x, y, 0.001, yaw=yaw, colour=answer if slot == chosen else scenery.RIM)

@@ -16,12 +16,11 @@ import numpy as np
 
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_choice
 from rlmem.envs.prop import Prop
-from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.targets import foot_of_way, ring
+from rlmem.envs.table.targets import around_hand, foot_of_way
 from rlmem.envs.table.workspace import CENTRE
 
 MOST = len(scenery.COLOURS)
@@ -82,9 +81,8 @@ class Collect(TableTask[S]):
     ) -> None:
         self.answers, self.names = answers, tuple(scenery.COLOURS)[:colours]
         self.cue_names = tuple(", ".join(self.names[colour] for colour in answer) for answer in answers.tolist())
-        self.slots = ring(colours, settings.commit_distance + HALF + TIP_RADIUS)
-        self.slots[:, :2] += CENTRE
-        # [M, 3] x, y (m) and yaw (rad) of each slot.
+        self.slots = around_hand(colours, settings.commit_distance, HALF)
+        """[M, 3] x, y (m) and yaw (rad) of each slot."""
         self.slot = np.zeros((num_envs, colours), dtype=np.int64)
         """[N, M] where the cube of each colour stands."""
         self.wanted = np.zeros((num_envs, answers.shape[1]), dtype=np.int64)
@@ -95,7 +93,7 @@ class Collect(TableTask[S]):
         """[N] the colour that was touched wrongly, -1 before."""
         self._props: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         axes = [f"{name} cube {axis} (of {REACH:g} m)" for name in self.names for axis in ("x", "y")]
         super().__init__(
             settings,
@@ -205,7 +203,7 @@ class Collect(TableTask[S]):
         for y in self._row():
             Prop(client, scenery.disc(0.038, scenery.MAT)).show(_STAGE, y, 0.001)
         self._marks.append([Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots])
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client, *_GO))
         self._props.append([Prop(client, scenery.SHAPES["cube"](scenery.COLOURS[name])) for name in self.names])
 
     def draw_props(self, index: int) -> None:
@@ -231,8 +229,7 @@ class Collect(TableTask[S]):
                 cubes[colour].show(x, y, HALF, yaw=yaw)
             paint = colours[0] if taken else colours[1] if colour == wrong else colours[2]
             self._marks[index][slot].show(x, y, 0.001, yaw=yaw, colour=paint)
-        going = asked and wrong < 0 and not self.success[index]
-        self._go[index].show(*_GO, colour=scenery.GREEN if going else scenery.DARK)
+        self._go[index].light(on=asked and wrong < 0 and not self.success[index])
 
     def _closeness(self, distance: Floats) -> Floats:
         """Return how near the hand is to any cube, [N], 1 where it touches one."""

@@ -113,7 +113,7 @@ class CountPress(TableTask[CountPressSettings]):
         self._least_error = 1.0 - 1.0 / settings.max_count
         self._keys: list[tuple[Prop, Prop]] = []
         self._light: list[Prop] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         self._dots: list[list[Prop]] = []
         super().__init__(
             settings,
@@ -219,7 +219,7 @@ class CountPress(TableTask[CountPressSettings]):
         Prop(client, [parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)]).show(*CENTRE, 0.003)
         pole = parts.cylinder(0.008, 0.10, parts.GRAPHITE, (0.0, 0.0, -0.05))
         self._light.append(Prop(client, [parts.sphere(0.034, scenery.DARK), pole]))
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client))
         self._dots.append([Prop(client, scenery.disc(0.010, scenery.DARK)) for _ in range(self.num_cues)])
 
     def draw_props(self, index: int) -> None:
@@ -232,8 +232,7 @@ class CountPress(TableTask[CountPressSettings]):
         done.show(CENTRE[0], self._done_y, HEIGHT, colour=scenery.GREEN)
         lit = self.settings.cue != "never" and bool(self.flashing()[index])
         self._light[index].show(0.70, 0.22, 0.134, colour=scenery.LIT if lit else scenery.DARK)
-        going = asked and not said
-        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
+        self._go[index].light(on=asked and not said)
         made = scenery.LIT if not said else scenery.GREEN if right else scenery.RED
         for number, dot in enumerate(self._dots[index]):
             dot.show(

@@ -31,7 +31,6 @@ from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_metres
-from rlmem.envs.table.targets import ring
 from rlmem.envs.table.workspace import CENTRE, HIGH, HOME, LOW, STRIDE
 from rlmem.spec import TaskSpec
 
@@ -154,13 +153,9 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         self.mass = np.zeros(num_envs)
         """[N] kg; privileged."""
         self.cue_names = tuple(f"about {mass:.2g} kg" for mass in self.masses)
-        self.slots = ring(k, settings.commit_distance + HALF + TIP_RADIUS)
-        self.slots[:, :2] += CENTRE
-        # [k, 3] x, y (m) and yaw (rad) of each weight.
         self._cans: list[Prop] = []
         self._weights: list[list[Prop]] = []
-        self._marks: list[list[Prop]] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         axes = tuple(f"joint {number}" for number in range(1, 8)) if settings.control == "joint" else ("x", "y", "z")
         shown = (f"shown: {name}" for name in self.cue_names)
         signals = (*shown, "probe light", "go light", *(f"command {axis}" for axis in axes))
@@ -209,11 +204,6 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         for index in indices.tolist():
             self._arms[index].carry(float(held[index]), _TORQUE)
 
-    def ask(self, index: int) -> None:
-        """Put the weights into their slots. See :meth:`TableTask.ask`."""
-        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
-            self.targets.stand(index, slot, x, y, yaw)
-
     def advance(self, actions: Floats) -> Step:
         """Run one control step; the can is set aside where the probe ends. See :meth:`MemoryTask.advance`."""
         probing = self.phase == CUE
@@ -258,37 +248,33 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         goal = self.home.copy()
         asked, probing = self.phase >= QUERY, self.phase == CUE
         goal[probing, 2] = _PROBE_HIGH[2]
-        goal[asked, :2], goal[asked, 2] = self.slots[self.cue[asked], :2], HALF
+        goal[asked] = super().goal()[asked]
         return goal
 
     def build_props(self, client: int) -> None:
         """Put can, weights, marks and go light into one more world."""
         Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
-        self._marks.append([Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots])
-        self._go.append(scenery.lamp(client))
+        super().build_props(client)
+        self._go.append(scenery.GoLight(client))
         self._cans.append(Prop(client, _can()))
         sizes = np.linspace(0.6, 1.0, self.settings.classes)
         self._weights.append([Prop(client, _weight(float(size))) for size in sizes])
 
     def draw_props(self, index: int) -> None:
         """Show the can in the hand or aside, and the weights. See :meth:`TableTask.draw_props`."""
-        phase, chosen = self.phase[index], int(self.chosen[index])
+        phase = self.phase[index]
         if phase == CUE and self.settings.cue != "never":
             x, y, z = self.tip[index].tolist()
             self._cans[index].show(x, y, z - TIP_RADIUS - _CAN / 2)
         else:
             self._cans[index].show(*_STAGE, _CAN / 2 + 0.002)
-        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
-            weight, mark = self._weights[index][slot], self._marks[index][slot]
-            right = slot == int(self.cue[index])
-            colour = scenery.RIM if slot != chosen else scenery.GREEN if right else scenery.RED
-            mark.show(x, y, 0.001, yaw=yaw, colour=colour)
+        for weight, (x, y, yaw) in zip(self._weights[index], self.slots.tolist(), strict=True):
             if phase in (QUERY, OVER):
                 weight.show(x, y, 0.002, yaw=yaw)
             else:
                 weight.park()
-        going = phase == QUERY and chosen < 0
-        self._go[index].show(_STAGE[0], -_STAGE[1], colour=scenery.GREEN if going else scenery.DARK)
+        super().draw_props(index)
+        self._go[index].light(on=phase == QUERY and self.chosen[index] < 0)
 
 
 _CAN = 0.050

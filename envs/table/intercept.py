@@ -109,7 +109,7 @@ class Intercept(TableTask[InterceptSettings]):
         self.cue_names = tuple(f"{1e3 * (width * (cell + 0.5) - _SPREAD):+.0f} mm" for cell in range(_CELLS))
         self._balls: list[Prop] = []
         self._marks: list[Prop] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         place = (f"ball {axis} (of {SENSED:g} m)" for axis in ("x", "y"))
         super().__init__(
             settings, num_envs, signals=("ball seen", *place, "go light"), home=HOME, visuals=visuals, gui=gui
@@ -211,7 +211,7 @@ class Intercept(TableTask[InterceptSettings]):
             Prop(client, [parts.box((half, 0.005, 0.025), parts.GRAPHITE)]).show(middle, side, 0.025)
         self._balls.append(Prop(client, [parts.sphere(_BALL, scenery.COLOURS["orange"])]))
         self._marks.append(Prop(client, [parts.box((0.020, self.settings.tolerance, 0.001), scenery.RIM)]))
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client, 0.64, -0.215))
 
     def draw_props(self, index: int) -> None:
         """Show the ball where it is not hidden, and where it came out. See :meth:`TableTask.draw_props`."""
@@ -225,5 +225,4 @@ class Intercept(TableTask[InterceptSettings]):
         elif self.phase[index] == CUE and self.settings.cue != "never":
             x, y = self.ball[index].tolist()
             ball.show(_FAR_EDGE + x, y, _BALL)
-        going = self.phase[index] >= QUERY and not over
-        self._go[index].show(0.64, -0.215, colour=scenery.GREEN if going else scenery.DARK)
+        self._go[index].light(on=self.phase[index] >= QUERY and not over)

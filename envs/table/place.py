@@ -73,7 +73,7 @@ class PlaceTask(TableTask[P]):
         self.cue_names = CELL_NAMES
         self._points: list[Prop] = []
         self._rims: list[Prop] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         super().__init__(settings, num_envs, **arguments)
 
     @property
@@ -120,7 +120,7 @@ class PlaceTask(TableTask[P]):
         Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTRE, self.HEIGHTS[0])
         self._rims.append(Prop(client, scenery.disc(self.settings.tolerance, scenery.RIM)))
         self._points.append(Prop(client, scenery.disc(0.012, scenery.LIT, 0.002)))
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client))
 
     def draw_props(self, index: int) -> None:
         """Light the point, and show it after the answer. See :meth:`TableTask.draw_props`."""
@@ -134,5 +134,4 @@ class PlaceTask(TableTask[P]):
             colour = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
             point.show(x, y, self.HEIGHTS[2], colour=scenery.LIT)
             rim.show(x, y, self.HEIGHTS[1], colour=colour)
-        going = self.phase[index] >= QUERY and not answered
-        self._go[index].show(0.69, -0.17, colour=scenery.GREEN if going else scenery.DARK)
+        self._go[index].light(on=self.phase[index] >= QUERY and not answered)

@@ -11,14 +11,11 @@ import numpy as np
 from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, check_choice
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
-from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_metres
-from rlmem.envs.table.targets import ring
-from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import TaskSpec
 
 Feature = Literal["color", "shape", "both"]
@@ -98,14 +95,10 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
         """Colour and shape of each kind."""
         self._kinds, kind_names = _features(self.looks, settings.feature)
         self.cue_names = tuple(" ".join(look) for look in self.looks)
-        self.slots = ring(k, settings.commit_distance + HALF + TIP_RADIUS)
-        self.slots[:, :2] += CENTRE
-        # [k, 3] x, y (m) and yaw (rad) of each slot.
         self.order = np.zeros((num_envs, k), dtype=np.int64)
         """[N, k] the kind of the object in each slot."""
         self._shown: list[list[Prop]] = []
-        self._go: list[Prop] = []
-        self._marks: list[list[Prop]] = []
+        self._go: list[scenery.GoLight] = []
         shown = (f"shown: {name}" for name in kind_names)
         stand = (f"slot {slot}: {name}" for slot in range(k) for name in kind_names)
         signals, way = (*shown, "go light", *stand), settings.commit_distance
@@ -139,11 +132,6 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
         self.cue[index] = drawn if cue is None else cue
         self.order[index] = rng.permutation(self.settings.k)
 
-    def ask(self, index: int) -> None:
-        """Put the objects into their slots. See :meth:`TableTask.ask`."""
-        for slot, (x, y, yaw) in enumerate(self.slots.tolist()):
-            self.targets.stand(index, slot, x, y, yaw)
-
     def wanted(self) -> Ints:
         """Return the slot of the object that was shown. See :meth:`ChoiceTask.wanted`."""
         slot: Ints = (self.order == self.cue[:, None]).argmax(axis=1)
@@ -166,18 +154,11 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
             np.copyto(out[:, size + 1 :], stand, where=asked[:, None])
         return out
 
-    def goal(self) -> Floats:
-        """Return the middle of the object that was shown. Reads the cue. [N, 3]."""
-        goal = np.empty((self.num_envs, 3))
-        goal[:, :2], goal[:, 2] = self.slots[self.wanted(), :2], HALF
-        return goal
-
     def build_props(self, client: int) -> None:
         """Put objects, stage, marks and go light into one more world."""
         Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
-        marks = [Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots]
-        self._marks.append(marks)
-        self._go.append(scenery.lamp(client))
+        super().build_props(client)
+        self._go.append(scenery.GoLight(client))
         self._shown.append(
             [Prop(client, scenery.SHAPES[shape](scenery.COLOURS[colour])) for colour, shape in self.looks]
         )
@@ -192,12 +173,8 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
                 objects[self.order[index, slot]].show(x, y, HALF, yaw=yaw)
         elif self.settings.cue != "never" and (self.phase[index] == CUE or self.settings.cue == "always"):
             objects[self.cue[index]].show(*_STAGE, HALF + 0.002, yaw=0.4)
-        chosen = int(self.chosen[index])
-        right = chosen >= 0 and self.order[index, chosen] == self.cue[index]
-        for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
-            colour = scenery.RIM if slot != chosen else scenery.GREEN if right else scenery.RED
-            mark.show(x, y, 0.001, yaw=yaw, colour=colour)
-        self._go[index].show(_STAGE[0], -_STAGE[1], colour=scenery.GREEN if asked and chosen < 0 else scenery.DARK)
+        super().draw_props(index)
+        self._go[index].light(on=asked and self.chosen[index] < 0)
 
 
 def _looks(k: int, feature: Feature) -> list[tuple[str, str]]:

@@ -11,14 +11,12 @@ import numpy as np
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.targets import ring
-from rlmem.envs.table.workspace import CENTRE
+from rlmem.envs.table.targets import around_hand
 from rlmem.spec import TaskSpec
 
 PADS = 4
@@ -107,9 +105,8 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         self, settings: RepeatPreviousSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
         self.cue_names = tuple(f"{hue} pad first" for hue in _HUES)
-        self.slots = ring(PADS, settings.commit_distance + _PAD[0] + TIP_RADIUS)
-        self.slots[:, :2] += CENTRE
-        # [4, 3] x, y (m) and yaw (rad) of each pad.
+        self.slots = around_hand(PADS, settings.commit_distance, _PAD[0])
+        """[4, 3] x, y (m) and yaw (rad) of each pad."""
         self.lights = np.zeros((num_envs, settings.presses + settings.k), dtype=np.int64)
         """[N, M + k] the pad of each light; privileged."""
         self.answers = np.full((num_envs, settings.presses), -1)
@@ -120,7 +117,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         self._pads: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
         self._tally: list[list[Prop]] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         signals = (*(f"light of pad {pad}" for pad in range(PADS)), "go light")
         super().__init__(settings, num_envs, signals=signals, targets=PADS, half=_PAD, visuals=visuals, gui=gui)
 
@@ -207,7 +204,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         self._pads.append([Prop(client, _pad()) for _ in self.slots])
         count = min(_TALLY, self.settings.presses)
         self._tally.append([Prop(client, scenery.disc(0.008, scenery.MAT)) for _ in range(count)])
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client, *_GO))
 
     def draw_props(self, index: int) -> None:
         """Light the pads, and show which presses were right. See :meth:`TableTask.draw_props`."""
@@ -225,8 +222,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         for press, prop in enumerate(self._tally[index]):
             colour = scenery.MAT if not pressed[press] else scenery.GREEN if hits[press] else scenery.RED
             prop.show(_GO[0], 0.22 - 0.022 * press, 0.001, colour=colour)
-        going = self.phase[index] >= QUERY and not pressed.all()
-        self._go[index].show(*_GO, colour=scenery.GREEN if going else scenery.DARK)
+        self._go[index].light(on=self.phase[index] >= QUERY and not pressed.all())
 
     def _hits(self) -> Bools:
         """Return [N, M] which presses were right."""

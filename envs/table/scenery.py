@@ -141,10 +141,23 @@ def disc(radius: float, colour: Colour, height: float = 0.001) -> list[Part]:
     return looks
 
 
-def lamp(client: int) -> Prop:
-    """Return a dome on a socket that takes the colour it is shown with: the go light."""
-    dome = parts.sphere(0.022, DARK, (0.0, 0.0, 0.014))
-    return Prop(client, [dome, parts.cylinder(0.030, 0.016, parts.GRAPHITE, (0.0, 0.0, 0.008))])
+class GoLight(Prop):
+    """A dome on a socket: green while the robot is asked, dark else.
+
+    Args:
+        client: Bullet client.
+        x: m, where it stands.
+        y: Likewise.
+    """
+
+    def __init__(self, client: int, x: float = 0.69, y: float = -0.17) -> None:
+        dome = parts.sphere(0.022, DARK, (0.0, 0.0, 0.014))
+        super().__init__(client, [dome, parts.cylinder(0.030, 0.016, parts.GRAPHITE, (0.0, 0.0, 0.008))])
+        self._place = x, y
+
+    def light(self, *, on: bool) -> None:
+        """Let it be seen, on or off."""
+        self.show(*self._place, colour=GREEN if on else DARK)
 
 
 def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:

@@ -13,14 +13,11 @@ from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, RecallSettin
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.settings import TableSettings, check_metres
-from rlmem.envs.table.targets import ring
-from rlmem.envs.table.workspace import CENTRE
 from rlmem.spec import Ceiling, TaskSpec
 
 BALL_STEPS = 3
@@ -121,6 +118,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     within 5 cm of its home: a hand that follows the cup needs no memory.
     """
 
+    MARK: ClassVar[float] = 0.036
     Settings: ClassVar[type[ShellGameSettings]] = ShellGameSettings
     settings: ShellGameSettings
 
@@ -129,9 +127,6 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     ) -> None:
         k, most = settings.k, as_swaps(settings.swaps)[1]
         self.cue_names = tuple(f"slot {slot}" for slot in range(k))
-        self.slots = ring(k, settings.commit_distance + _CUP[0] + TIP_RADIUS)
-        self.slots[:, :2] += CENTRE
-        # [k, 3] x, y (m) and yaw (rad) of each slot.
         self.pairs = list(combinations(range(k), 2))
         """The pairs of slots, P of them."""
         self.count = np.zeros(num_envs, dtype=np.int64)
@@ -142,8 +137,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
         """[N, S + 1] the slot that the ball is in after so many swaps; privileged."""
         self._cups: list[list[Prop]] = []
         self._balls: list[Prop] = []
-        self._marks: list[list[Prop]] = []
-        self._go: list[Prop] = []
+        self._go: list[scenery.GoLight] = []
         seen = (f"ball in slot {slot}" for slot in range(k))
         moved = (f"swap of slots {one} and {other}" for one, other in self.pairs)
         signals = (*seen, *moved, "go light")
@@ -192,11 +186,6 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
             slot = other if slot == one else one if slot == other else slot
             self.ball[index, swap] = slot
 
-    def ask(self, index: int) -> None:
-        """Put the cups into their slots. See :meth:`TableTask.ask`."""
-        for slot, place in enumerate(self.slots.tolist()):
-            self.targets.stand(index, slot, *place)
-
     def wanted(self) -> Ints:
         """Return the slot that the ball ends in. See :meth:`ChoiceTask.wanted`."""
         return self.cue
@@ -217,18 +206,12 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
         out[:, last] = self.phase == QUERY
         return out
 
-    def goal(self) -> Floats:
-        """Return the middle of the cup that the ball is under. Reads the cue. [N, 3]."""
-        goal = np.empty((self.num_envs, 3))
-        goal[:, :2], goal[:, 2] = self.slots[self.cue, :2], _CUP[2]
-        return goal
-
     def build_props(self, client: int) -> None:
         """Put cups, ball, marks and go light into one more world."""
-        self._marks.append([Prop(client, scenery.disc(0.036, scenery.RIM)) for _ in self.slots])
+        super().build_props(client)
         self._balls.append(Prop(client, [parts.sphere(_BALL_RADIUS, _BALL)]))
         self._cups.append([Prop(client, _cup()) for _ in self.slots])
-        self._go.append(scenery.lamp(client))
+        self._go.append(scenery.GoLight(client, *_GO))
 
     def draw(self, index: int) -> None:
         """Show arm and things; a held arm stays clear of the moving cups. See :meth:`MemoryTask.draw`."""
@@ -255,11 +238,8 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
             self._balls[index].show(x, y, _BALL_RADIUS)
         else:
             self._balls[index].park()
-        answer = scenery.GREEN if chosen == self.cue[index] else scenery.RED
-        for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
-            mark.show(x, y, 0.001, yaw=yaw, colour=answer if slot == chosen else scenery.RIM)
-        going = phase >= QUERY and chosen < 0
-        self._go[index].show(*_GO, colour=scenery.GREEN if going else scenery.DARK)
+        super().draw_props(index)
+        self._go[index].light(on=phase >= QUERY and chosen < 0)
 
     def _swap(self) -> tuple[Ints, Floats]:
         """Return the number of the swap that goes on, [N], and the part that is done, [N], 0 where none does."""

@@ -17,6 +17,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
+from rlmem.envs.table.workspace import CENTRE
 
 FAR = 9.0
 """m, the distance of a target that is not there."""
@@ -117,6 +118,19 @@ def ring(count: int, radius: float, first: float = 0.0) -> Floats:
     """
     angles = first + 2.0 * np.pi * np.arange(count) / count
     return np.stack((radius * np.cos(angles), radius * np.sin(angles), angles), axis=-1)
+
+
+def around_hand(count: int, way: float, half: float) -> Floats:
+    """Return where boxes stand around a hand in the workspace's middle, [K, 3]: x, y (m) and yaw (rad).
+
+    Args:
+        count: K.
+        way: m, from the fingertip to each box.
+        half: m, half the width of a box.
+    """
+    places = ring(count, way + half + TIP_RADIUS)
+    places[:, :2] += CENTRE
+    return places
 
 
 def foot_of_way(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Floats:
