@@ -4,7 +4,7 @@ import gymnasium
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from rlmem.agents.recurrent_ppo import RecurrentPPO
+from rlmem.agents import RecurrentPPO
 from rlmem.envs.wrappers import hide_velocity
 
 
@@ -17,7 +17,7 @@ def main(steps: int = 60_000) -> float:
         n_steps=128,
         batch_size=512,
         n_epochs=6,
-        learning_rate=1e-3,
+        learning_rate=lambda left: 1e-3 * left,
         policy_kwargs={"lstm_hidden_size": 64},
         memory_length=10,
         seed=0,

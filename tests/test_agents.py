@@ -1,5 +1,8 @@
 """Every agent of the registry acts, and what learns can be saved, loaded and resumed."""
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -219,3 +222,13 @@ def test_the_expert_needs_an_environment_that_has_one():
     with pytest.raises(ValueError, match="needs an environment with an expert_action"):
         agent_for(cls, cls.Settings(), vector).bind(vector)
     vector.close()
+
+
+def test_recurrent_ppo_is_imported_by_name_and_only_when_asked_for():
+    code = (
+        "import sys, rlmem.agents; print('torch' in sys.modules); from rlmem.agents import RecurrentA2C, RecurrentPPO"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split()[0] == "False"
+    with pytest.raises(ImportError, match="cannot import name 'RecurrentPPPO'"):
+        from rlmem.agents import RecurrentPPPO  # noqa: F401
