@@ -14,7 +14,8 @@ from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.table_task import C, TableTask
+from rlmem.envs.table.arm_task import C
+from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand
 
 

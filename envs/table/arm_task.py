@@ -1,0 +1,223 @@
+"""Arms at tables: N worlds, hands that are moved within bounds, what they sense, and how it all looks.
+
+Axes: N environments, D observation, A action.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import partial
+from typing import ClassVar, TypeVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.envs.memory_task import QUERY, Bools, Floats, Indices, MemoryTask, check_choice
+from rlmem.envs.robots import ARMS, Arm
+from rlmem.envs.robots.parts import Vector
+from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.table import scenery
+from rlmem.envs.table.hands import led, turned
+from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.targets import Targets
+from rlmem.envs.table.workspace import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE
+
+C = TypeVar("C", bound=TableSettings)
+
+
+class ArmTask(MemoryTask[C]):
+    """N arms at N tables; what happens in an episode is what :class:`rlmem.envs.table.table_task.TableTask` adds.
+
+    Args:
+        settings: The task's knobs.
+        num_envs: N.
+        signals: Names of the task's own components of the observation.
+        targets: K, boxes that can be touched.
+        half: Half extents of such a box, m.
+        home: Where the fingertip is when the query begins, but for noise, m.
+        visuals: Give bodies their looks.
+        gui: Show the world in Bullet's window.
+    """
+
+    WAITING: ClassVar[Vector] = (0.05, 0.05, 0.03)
+    """m around home, not below it: where a hand that no guard holds may be before the query."""
+    PLANAR: ClassVar[bool] = False
+    """Whether the hand stays at the height of its home: two components of action, with end-effector control."""
+    GRAVITY: ClassVar[bool] = False
+    """Whether free bodies have weight. An arm's own is compensated by its controller, so that it needs none."""
+    FORGET_CONTACTS: ClassVar[bool] = False
+    """Whether a physics step with everything parked precedes each episode, so that Bullet forgets the contacts of the
+    last: needed for exact repetition where bodies touch as soon as they are put down."""
+    plain = False
+    """Whether the arm looks plain, which is quick to draw."""
+
+    def __init__(
+        self,
+        settings: C,
+        num_envs: int = 1,
+        *,
+        signals: tuple[str, ...],
+        targets: int = 0,
+        half: Vector = (scenery.HALF,) * 3,
+        home: Vector = HOME,
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
+        super().__init__(settings, num_envs, visuals=visuals or gui, gui=gui)
+        self._by_joint = settings.control == "joint"
+        joints = tuple(f"joint {number}" for number in range(1, 8))
+        axes = ("x", "y") if self.PLANAR else ("x", "y", "z")
+        self.action_names = joints if self._by_joint else axes
+        body = tuple(f"hand {axis} (of {SENSED:g} m)" for axis in ("x", "y", "z"))
+        angles = tuple(f"{name} (of its range)" for name in joints) if self._by_joint else ()
+        self.observation_names = (*signals, *body, *angles)
+        self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (len(self.action_names),), np.float32)
+        self.locked = settings.guard == "delay"
+        """Whether the arm is held, and senses nothing of itself, until the query."""
+        self._num_signals = len(signals)
+        self.kinematics = ARMS[settings.robot].kinematics()
+        self.posture = np.tile(self.kinematics.rest, (num_envs, 1))
+        """[N, 7] rad."""
+        self.tip = np.tile(home, (num_envs, 1))
+        """[N, 3] m, middles of the fingertips."""
+        self.home = self.tip.copy()
+        """[N, 3] m, where they are when the query begins."""
+        self.targets = Targets(num_envs, targets, half)
+        self.low, self.high = LOW, HIGH
+        """[3] m, the box that the fingertip stays in from the query on; a task may narrow it."""
+        self._home, waiting = np.array(home), np.array(self.WAITING)
+        self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
+        self._arms: list[Arm] = []
+        self._onward = 1
+        self.worlds: list[World] = []
+        for index in range(num_envs):
+            self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
+
+    @abstractmethod
+    def signals(self) -> Floats:
+        """Return what is seen of lamps and things: the first components of the observation."""
+
+    def build_bodies(self, index: int, client: int) -> None:
+        """Put free bodies into one more world."""
+
+    @abstractmethod
+    def build_props(self, client: int) -> None:
+        """Put what is only looked at into one more world."""
+
+    def rehome(self, indices: Indices, rise: float = 0.0) -> None:
+        """Start some worlds anew from their snapshots, arms at rest at home, or ``rise`` metres above it."""
+        places = self.home[indices] + (0.0, 0.0, rise)
+        postures = self.kinematics.posture(places)
+        for index, posture in zip(indices.tolist(), postures.tolist(), strict=True):
+            world = self.worlds[index]
+            world.restore()
+            if self.FORGET_CONTACTS:
+                pybullet.stepSimulation(physicsClientId=world.client)
+                world.restore()
+            self._arms[index].place(posture)
+        self.posture[indices], self.tip[indices] = postures, places
+
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics where the arm is free, [N]."""
+        count, arms = np.count_nonzero(free), self._arms
+        if not count:
+            return
+        velocities = self._velocities(actions)
+        # To and fro: what is stepped first was stepped last before, and is still in the processor's cache.
+        self._onward = -self._onward
+        if count == self.num_envs:
+            rows = velocities[:: self._onward].tolist()
+            self.posture[:: self._onward] = [
+                arm.step(row) for arm, row in zip(arms[:: self._onward], rows, strict=True)
+            ]
+            self.tip = self.kinematics.tip(self.posture)
+            return
+        which = np.flatnonzero(free)[:: self._onward]
+        rows = velocities[which].tolist()
+        self.posture[which] = postures = np.array(
+            [arms[index].step(row) for index, row in zip(which.tolist(), rows, strict=True)]
+        )
+        self.tip[which] = self.kinematics.tip(postures)
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the arm senses itself: with ``guard="delay"`` from the query on."""
+        return self.phase == QUERY if self.locked else np.ones(self.num_envs, dtype=np.bool_)
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations [N, D]: signals, then the hand's place and joint angles where they are sensed."""
+        observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
+        observation[:, : self._num_signals] = self.signals()
+        sensing = self.sensing()
+        count = np.count_nonzero(sensing)
+        if count:
+            body = (self.tip - ORIGIN) / SENSED
+            if self._by_joint:
+                low, high = self.kinematics.low, self.kinematics.high
+                body = np.concatenate((body, (2.0 * self.posture - low - high) / (high - low)), axis=1)
+            np.minimum(np.maximum(body, -1.0, out=body), 1.0, out=body)
+            if count < self.num_envs:
+                body[~sensing] = 0.0
+            observation[:, self._num_signals :] = body
+        return observation
+
+    def toward(self, goal: Floats) -> Floats:
+        """Return the actions [N, A] that take the fingertips straight to ``goal``, [N, 3] m, as fast as they can."""
+        way = goal - self.tip
+        steps = np.maximum(np.abs(way).max(axis=1, keepdims=True) / STRIDE, 1.0)
+        if self._by_joint:
+            turn = (self.kinematics.posture(self.tip + way / steps) - self.posture) * PHYSICS.control_hz
+            actions: Floats = turn / np.maximum(np.abs(turn).max(axis=1, keepdims=True), MAX_JOINT_SPEED)
+        else:
+            actions = (way / (STRIDE * steps))[:, : len(self.action_names)]
+        return actions
+
+    def close(self) -> None:
+        """Disconnect all worlds."""
+        for world in self.worlds:
+            world.close()
+
+    def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""
+        check_choice("camera", camera, ("behind", "above", "both"))
+        self.draw(index)
+        return scenery.view(self.worlds[index].client, camera, width, height)
+
+    def look(self, index: int) -> NDArray[np.uint8]:
+        """Take a picture [64, 64, 3] of the workspace from across the table."""
+        self.draw(index)
+        return scenery.look(self.worlds[index].client)
+
+    def show_in_window(self, index: int) -> None:
+        """Let Bullet's window look across one table."""
+        self.draw(index)
+        scenery.look_in_window(self.worlds[index].client)
+
+    def _velocities(self, actions: Floats) -> Floats:
+        """Return joint velocities [N, 7], rad/s, that keep the fingertips within their bounds."""
+        if self.settings.guard == "delay":
+            low, high = self.low, self.high
+        else:
+            asked, (low, high) = (self.phase == QUERY)[:, None], self._waiting
+            low, high = np.where(asked, self.low, low), np.where(asked, self.high, high)
+        hands = self.kinematics, self.posture, self.tip
+        if self._by_joint:
+            return turned(*hands, actions * MAX_JOINT_SPEED, low, high)
+        if self.PLANAR:
+            way = np.empty((self.num_envs, 3))
+            way[:, :2], way[:, 2] = STRIDE * actions, self._home[2] - self.tip[:, 2]
+        else:
+            way = STRIDE * actions
+        return led(*hands, way, low, high)
+
+    def _build(self, index: int, client: int) -> None:
+        if self.GRAVITY:
+            pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
+        scenery.build_table_top(client, visuals=self.visuals)
+        self._arms.append(ARMS[self.settings.robot](client, PHYSICS, visuals=self.visuals, plain=self.plain))
+        self.targets.build(client, visuals=self.visuals)
+        self.build_bodies(index, client)
+        if self.visuals:
+            scenery.build_room(client)
+            self.build_props(client)
