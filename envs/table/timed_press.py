@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, DELAY, MAX_LENGTH, QUERY, Bools, Floats, Step, check_whole
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.interval import SILENCES, TONE_STEPS, TimedPressSettings, chance, without_tone
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
@@ -25,48 +24,15 @@ _THROUGH = 0.006
 """m below that a falling hand makes for."""
 _ROOM: Vector = (0.05, 0.05, 0.03)
 """m, how far ahead and aside, and up, of where it starts a hand can stray that nothing brakes."""
-_TONE, _SILENCE = 3, 8
-"""Control steps of the tone, and how many lengths the silence before it has: 0 to 7 steps."""
 _DOWN = 0.5
 """Part of full speed downwards that releases the brake."""
 _NEAR = 0.5
 """Reward for a press at the right moment beside that for success; in proportion to the error, never less
 than 0."""
 _TONES = (scenery.COLOURS["cyan"], scenery.COLOURS["orange"], scenery.COLOURS["purple"], scenery.COLOURS["yellow"])
+"""Colours of the bell, one a tone."""
 _BAR = (0.66, 0.22, 0.008)
 """m, place ahead, half length and half width of the bar that shows the time to who looks on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimedPressSettings(TableSettings):
-    """The knobs of interval timing. See also :class:`rlmem.envs.table.settings.TableSettings`.
-
-    Args:
-        interval: T, control steps from the end of the lowest tone to the press that is due.
-        tones: K, different tones, 1 to 4; tone j asks for (1 + j / 2) T steps, rounded down.
-        tolerance: Control steps by which a press may be early or late; less than a quarter of the interval.
-        query_steps: Control steps after the last right moment of the lowest tone, and as many more as the longest
-            interval is longer, until the episode is truncated.
-
-    Raises:
-        ValueError: If a knob has a value that it cannot have.
-    """
-
-    interval: int = 20
-    tones: int = 2
-    tolerance: int = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole("interval", self.interval, least=6, most=MAX_LENGTH)
-        check_whole("tones", self.tones, least=1, most=len(_TONES))
-        most = min((self.interval - 1) // 4, self.interval - 2)
-        check_whole("tolerance", self.tolerance, least=1, most=most)
-
-    @property
-    def intervals(self) -> tuple[int, ...]:
-        """Control steps from the end of each tone to the press that is due."""
-        return tuple(self.interval * (2 + tone) // 2 for tone in range(self.tones))
 
 
 class TimedPress(TableTask[TimedPressSettings]):
@@ -186,8 +152,8 @@ class TimedPress(TableTask[TimedPressSettings]):
         """Draw the tone and the silence before it. See :meth:`TableTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
-        self.sounds_at[index] = rng.integers(_SILENCE)
-        self.cue_steps[index] = self.sounds_at[index] + _TONE
+        self.sounds_at[index] = rng.integers(SILENCES)
+        self.cue_steps[index] = self.sounds_at[index] + TONE_STEPS
         self.length[index] = self.settings.interval - self.settings.tolerance - 1
         self.falling[index], self.answered_at[index] = False, -1
 
@@ -307,28 +273,3 @@ class TimedPress(TableTask[TimedPressSettings]):
             down = -actions[:, 2]
         presses: Bools = down > _DOWN
         return presses
-
-
-def chance(settings: TimedPressSettings, frames: int = 1) -> float:
-    """Return how often a press at a constant rate is right, at the best rate.
-
-    Args:
-        settings: The intervals and the tolerance.
-        frames: F, how many observations are seen; the first F - 1 steps after the tone can be waited for.
-    """
-    rate = 1.0 / np.geomspace(1.0, 10.0 * settings.intervals[-1], 20_000)
-    total = np.zeros_like(rate)
-    for due in settings.intervals:
-        first, last = (max(due + late - (frames - 1), 1) for late in (-settings.tolerance, settings.tolerance))
-        total += (1.0 - rate) ** (first - 1) - (1.0 - rate) ** last
-    return float(total.max()) / settings.tones
-
-
-def without_tone(settings: TimedPressSettings) -> float:
-    """Return how often a press at the best moment of the episode is right when the tone is not heard."""
-    hits = np.zeros(settings.intervals[-1] + settings.tolerance + _SILENCE + _TONE + 1)
-    for due in settings.intervals:
-        for silence in range(_SILENCE):
-            middle = silence + _TONE + due
-            hits[middle - settings.tolerance : middle + settings.tolerance + 1] += 1.0
-    return float(hits.max()) / (settings.tones * _SILENCE)

@@ -14,7 +14,8 @@ from rlmem.envs.audit.adversary import exploiters
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
-from rlmem.envs.table.timed_press import TimedPress, TimedPressSettings, chance, without_tone
+from rlmem.envs.table.interval import TimedPressSettings, chance, without_tone
+from rlmem.envs.table.timed_press import TimedPress
 from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]
