@@ -182,7 +182,9 @@ def _work(cell: Cell, out: Path, pipe: Connection) -> None:
         os._exit(1)
     except Exception as error:  # noqa: BLE001 - any failure is one run's, to be told and not to end the benchmark
         last = traceback.extract_tb(error.__traceback__)[-1]
-        pipe.send(("error", f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"))
+        said = f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+        with contextlib.suppress(BrokenPipeError):  # the benchmark has ended too
+            pipe.send(("error", said))
 
 
 def end_with(parent: int) -> None:
