@@ -135,6 +135,8 @@ def plot_generalisation(rows: Sequence[Row], path: Path) -> bool:
         plain(axes)
     for axes in grid.ravel()[len(agents) :]:
         axes.set_visible(False)
+    for axes in grid.ravel()[max(0, len(agents) - columns) : len(agents)]:
+        axes.tick_params(labelbottom=True)  # the lowest of each column, not only those of the last line
     figure.supxlabel("memory length in the test (control steps)", fontsize=10)
     figure.supylabel("memory score (0: without memory, 1: oracle)", fontsize=10)
     handles = [
