@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,19 @@ class Cell:
         """Agent, task and seed in words."""
         return f"{self.label} on {self.task}, seed {self.settings.seed}"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of all that makes the run: two cells with the same key give the same rows, but for times.
 
         Values that are defaults are left out, so that a knob or hyperparameter that is new changes no name.
         """
         settings, task = self.settings, task_class(self.settings.env)
-        training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at")
         made_of: dict[str, Any] = {}
         if self.learns:
+            training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at", "eval_knobs")
             made_of = {name: getattr(settings, name) for name in training}
             usual = asdict(agent_class(settings.agent).Settings())
             made_of |= {"agent_settings": _other_than(usual, settings.agent_settings)}
-            made_of |= {"eval_knobs": settings.eval_knobs}
         usual = asdict(task.make_settings({}))
         made_of |= {name: getattr(settings, name) for name in ("env", "agent", "seed")}
         made_of |= {"knobs": _other_than(usual, settings.knobs)}
