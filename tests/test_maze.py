@@ -143,9 +143,23 @@ class TestMazeRecall:
             task.reset(seeds=[0, 1])
             seen = task.observe()
             for index in range(2):
-                assert tuple(seen[index, 64:67]) == PILLAR_COLOURS[task.cue_names[task.cue[index]]]
+                assert tuple(seen[index, 80:83]) == PILLAR_COLOURS[task.cue_names[task.cue[index]]]
             assert (np.hypot(*seen[:, -2:].T) > 0.99).all() == (cue == "always")
             task.close()
+
+    def test_beams_tell_of_the_named_pillar_what_the_colours_do(self) -> None:
+        task = MazeRecall(MazeRecall.make_settings({"size": "5x5"}), 4)
+        task.reset(seeds=range(4))
+        moments = []
+        for _ in range(40):
+            task.step(task.expert_action())
+            moments.append(task.observe())
+        task.close()
+        seen = np.concatenate(moments)
+        colours = seen[:, 16:64].reshape(-1, 16, 3)
+        named = (colours == seen[:, None, 80:83]).all(axis=2)
+        assert named.any(axis=1).mean() > 0.1
+        np.testing.assert_array_equal(seen[:, 64:80], named)
 
     def test_where_the_way_is_shown_a_policy_without_memory_does_as_the_expert(self) -> None:
         task = MazeRecall(MazeRecall.make_settings({"size": "5x5", "cue": "always"}), 16)

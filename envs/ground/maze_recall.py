@@ -133,12 +133,14 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
 
     Pillars and steps of the last four are Memory Maze's.
 
-    **Observation** (71, float32). 0 to 15: ranges of 16 beams, as parts of 4 m, from straight behind over left, ahead
+    **Observation** (87, float32). 0 to 15: ranges of 16 beams, as parts of 4 m, from straight behind over left, ahead
     (number 8) and right. 16 to 63: the colour (red, green, blue) of what each beam hits; black where it hits nothing
     within 4 m. Walls are greyish, redder along one axis of the maze and bluer along the other, in three steps each; a
-    beam is 22.5 degrees wide and reads a pillar that stands in it unhidden. 64 to 66: the colour of the named pillar.
-    67 and 68: speed and turn rate, as parts of 1 m/s and 4 rad/s. 69 and 70: cosine and sine of the direction of the
-    shortest way, from the robot's heading, with ``cue="always"`` only, else 0. Nothing says where the robot is.
+    beam is 22.5 degrees wide and reads a pillar that stands in it unhidden. 64 to 79: 1 for each beam that hits the
+    named pillar, else 0; it says no more than the colours do, but to compare them is not what is to be learnt. 80 to
+    82: the colour of the named pillar. 83 and 84: speed and turn rate, as parts of 1 m/s and 4 rad/s. 85 and 86: cosine
+    and sine of the direction of the shortest way, from the robot's heading, with ``cue="always"`` only, else 0. Nothing
+    says where the robot is.
 
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
 
@@ -244,13 +246,15 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         return Step(reached.astype(np.float64), np.zeros(self.num_envs, dtype=np.bool_), truncated)
 
     def observe(self) -> NDArray[np.float32]:
-        """Return the observations [N, D]: beams, the colour that is named, motion, and the way where it is shown."""
+        """Return the observations [N, D]: beams, the pillar that is named, motion, and the way where it is shown."""
         x, y, yaw, speed, turn_rate = self.pose.T
         ranges, colours = self._lidar(x, y, yaw)
         seen = np.zeros((self.num_envs, len(self.observation_names)))
         seen[:, :BEAMS] = ranges / MAX_RANGE
         seen[:, BEAMS : 4 * BEAMS] = colours.reshape(self.num_envs, -1)
-        seen[:, -7:-4] = self._colours[self.cue]
+        named = self._colours[self.cue]
+        seen[:, 4 * BEAMS : 5 * BEAMS] = (colours == named[:, None]).all(axis=2)
+        seen[:, -7:-4] = named
         seen[:, -4] = speed / Robot.MAX_SPEED
         seen[:, -3] = turn_rate / Robot.MAX_TURN_RATE
         if self.settings.cue == "always":
@@ -341,11 +345,12 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
 
 
 def _observation_names() -> tuple[str, ...]:
-    """Name the components: all ranges, then all colours."""
+    """Name the components: all ranges, all colours, all beams that hit the named pillar, then what is no beam's."""
     beams = [f"{round(float(np.rad2deg(angle)) * 10) / 10:+g} degrees" for angle in BEAM_ANGLES]
     return (
         *(f"range at {beam} (of {MAX_RANGE:g} m)" for beam in beams),
         *(f"{part} at {beam}" for beam in beams for part in ("red", "green", "blue")),
+        *(f"next pillar at {beam}" for beam in beams),
         "red of the next pillar",
         "green of the next pillar",
         "blue of the next pillar",
