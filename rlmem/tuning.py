@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, NamedTuple, get_type_hints
@@ -151,14 +151,18 @@ class Problem:
             found=dict(found or {}),
         )
 
+    def again(self, tuned: Tuned) -> Tuned:
+        """Return settings that were found before as they would be run here: whole, chosen from or not."""
+        return replace(self.tuned(self.plain), agent=tuned.agent, shortest=tuned.shortest, training=tuned.training)
+
     def choice(self, tuned: Tuned) -> dict[str, Any]:
         """Return the choice that is nearest to some settings: what cannot be chosen here is the plain value."""
         wanted = {**tuned.agent, **tuned.training, "shortest": tuned.shortest}
         near = {name: wanted.get(name, plain) for name, plain in self.plain.items()}
         return {name: value if _offers(self.space[name], value) else self.plain[name] for name, value in near.items()}
 
-    def run(self, chosen: Mapping[str, Any], seed: int) -> Taken:
-        """Train until the target is reached or the steps are used up."""
+    def run(self, tuned: Tuned, seed: int) -> Taken:
+        """Train with settings until the target is reached or the steps are used up."""
         effort = self.effort
         settings = RunSettings(
             env=self.env,
@@ -168,7 +172,7 @@ class Problem:
             eval_every=effort.eval_every,
             eval_episodes=effort.eval_episodes,
             stop_at=self.stop_at,
-            **self.tuned(chosen).run(self.knobs),
+            **tuned.run(self.knobs),
         )
         with tempfile.TemporaryDirectory() as scratch:
             progress = read_progress(train(settings, Path(scratch)))

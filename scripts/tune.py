@@ -3,8 +3,9 @@
 A trial trains with several run seeds until an evaluation on validation seeds reaches the goal. Its cost is the mean of
 what the runs took, CPU seconds or env steps; a run that does not get there counts two to ten times, fewer the nearer
 it came (penalised average runtime; Hutter et al., "ParamILS", JAIR 36, 2009). The first trials are the agent's defaults
-and what its file holds for the task already. Trials that are worse than the median after a seed are ended. The best few
-run once more with other seeds, beside the defaults, and the cheapest wins. Test seeds are not used.
+and what its file holds for the task already, as far as it can be chosen here. Trials that are worse than the median
+after a seed are ended. The best few run once more with other seeds, beside the defaults and all that the file holds for
+the task, and the cheapest wins: a search of a few names loses nothing. Test seeds are not used.
 
 Trials go to an SQLite file as they end, so a killed study goes on. Options of the agent that are given are fixed.
 
@@ -17,7 +18,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +38,7 @@ from rlmem.tuning import Effort, Log, Problem, Taken, as_json
 SEEDS, FINAL_SEEDS = 9_000, 9_500
 """First run seeds of trials and of the last comparison, far from those of results."""
 PLAIN = "defaults"
+_PLACES = ("--storage", "--out")
 HEADER = """\
 # Settings found on validation seeds, by scripts/tune.py or, where "chosen" says so, by hand. `rlmem train` starts from
 # them; --defaults leaves them out.
@@ -113,7 +115,7 @@ def search(study: optuna.Study, problem: Problem, trials: int, minutes: float) -
         chosen = {name: _suggest(trial, name, values) for name, values in problem.space.items()}
         runs: list[Taken] = []
         for seed in range(problem.effort.seeds):
-            runs.append(problem.run(chosen, SEEDS + seed))
+            runs.append(problem.run(problem.tuned(chosen), SEEDS + seed))
             trial.report(problem.cost(runs), seed)
             if len(runs) < problem.effort.seeds and trial.should_prune():
                 raise optuna.TrialPruned
@@ -130,28 +132,46 @@ def search(study: optuna.Study, problem: Problem, trials: int, minutes: float) -
         study.optimize(cost, missing, timeout=60.0 * minutes, callbacks=[show])
 
 
-def compare(study: optuna.Study, problem: Problem, finalists: int, seeds: int) -> dict[str, list[Taken]]:
-    """Run the best trials and the defaults with fresh seeds; return what runs took, by the trial's number."""
+def candidates(study: optuna.Study, problem: Problem, finalists: int, before: Tuned | None = None) -> dict[str, Tuned]:
+    """Return what is compared, by name: the defaults, what was found before, the best trials; nothing twice."""
+    named = {PLAIN: problem.tuned(problem.plain)}
+    if before is not None and before.fits(problem.knobs):
+        known = problem.again(before)
+        named |= {known.summary(problem.knobs): known} if known not in named.values() else {}
     done = sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda trial: trial.value or 0.0)
-    names = [PLAIN, *(str(trial.number) for trial in done if _chosen(trial.params, problem) != problem.plain)]
-    taken: dict[str, list[Taken]] = {name: [] for name in names[: 1 + finalists]}
+    best = {str(trial.number): problem.tuned(_chosen(trial.params, problem)) for trial in done}
+    best = {name: tuned for name, tuned in best.items() if tuned != named[PLAIN]}
+    for name, tuned in list(best.items())[:finalists]:
+        named = {other: kept for other, kept in named.items() if kept != tuned} | {name: tuned}
+    return named
+
+
+def compare(study: optuna.Study, problem: Problem, compared: Mapping[str, Tuned], seeds: int) -> dict[str, list[Taken]]:
+    """Run candidates with fresh seeds; return what runs took, by the candidate's name."""
+    taken: dict[str, list[Taken]] = {name: [] for name in compared}
     for seed in range(seeds):
         for name, runs in taken.items():
             key = f"final {name} {seed}"
             if key not in study.user_attrs:
-                study.set_user_attr(key, problem.run(_named(name, study, problem), FINAL_SEEDS + seed))
+                study.set_user_attr(key, problem.run(compared[name], FINAL_SEEDS + seed))
             runs.append(Taken(*study.user_attrs[key]))
     for name, runs in taken.items():
         print(f"{name:>9}  cost {problem.cost(runs):8.4g}  {figures(runs)}", flush=True)
     return taken
 
 
-def winner(study: optuna.Study, problem: Problem, taken: Mapping[str, list[Taken]], command: str) -> Tuned:
+def winner(
+    study: optuna.Study,
+    problem: Problem,
+    compared: Mapping[str, Tuned],
+    taken: Mapping[str, list[Taken]],
+    command: str,
+) -> Tuned:
     """Return the cheapest settings, with what they and the defaults took."""
     best = min(taken, key=lambda name: problem.cost(taken[name]))
     found = {"command": command, "trials": len(study.trials), **figures(taken[best])}
     found |= {f"defaults_{name}": value for name, value in figures(taken[PLAIN]).items()}
-    return problem.tuned(_named(best, study, problem), found)
+    return replace(compared[best], found=found)
 
 
 def write(path: Path, tuned: Tuned) -> None:
@@ -191,8 +211,11 @@ def _chosen(stored: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     }
 
 
-def _named(name: str, study: optuna.Study, problem: Problem) -> dict[str, Any]:
-    return problem.plain if name == PLAIN else _chosen(study.trials[int(name)].params, problem)
+def _command(argv: list[str]) -> str:
+    """Return what was typed, without where things lie."""
+    places = {place + 1 for place, word in enumerate(argv) if word in _PLACES}
+    told = [word for place, word in enumerate(argv) if place not in places and word.split("=")[0] not in _PLACES]
+    return shlex.join(["python", "scripts/tune.py", *told])
 
 
 def _rounded(value: float) -> float:
@@ -211,8 +234,9 @@ def main(argv: list[str]) -> None:
     before = read_tuned(path, problem.agent).get(problem.env) if path.is_file() else None
     study = start(tune.storage, problem, before)
     search(study, problem, tune.trials, tune.minutes)
-    taken = compare(study, problem, tune.finalists, tune.final_seeds)
-    write(path, winner(study, problem, taken, shlex.join(["python", "scripts/tune.py", *argv])))
+    compared = candidates(study, problem, tune.finalists, before)
+    taken = compare(study, problem, compared, tune.final_seeds)
+    write(path, winner(study, problem, compared, taken, _command(argv)))
     print(f"written to {path}")
 
 

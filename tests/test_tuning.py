@@ -34,9 +34,9 @@ def landscape(monkeypatch):
     """Let runs cost what their learning rate says, without training; returns what was run."""
     ran = []
 
-    def run(self, chosen, seed):
-        ran.append((chosen, seed))
-        return Taken(1000.0, abs(chosen["learning_rate"] - 2e-3) * 1e4 + 1.0, 1.0)
+    def run(self, tuned, seed):
+        ran.append((tuned, seed))
+        return Taken(1000.0, abs(tuned.agent.get("learning_rate", 1e-3) - 2e-3) * 1e4 + 1.0, 1.0)
 
     monkeypatch.setattr(Problem, "run", run)
     return ran
@@ -106,7 +106,7 @@ def test_a_run_says_what_it_took():
     made = problem(
         knobs={"robot": "planar", "memory_length": 5}, fixed=small, steps=512, eval_every=512, eval_episodes=4
     )
-    taken = made.run(made.plain, 7)
+    taken = made.run(made.tuned(made.plain), 7)
     assert taken.env_steps == 512
     assert taken.cpu_seconds > 0
     assert 0.0 <= taken.reached <= 1.0
@@ -120,12 +120,13 @@ def test_a_study_starts_from_the_defaults_finds_the_optimum_and_writes_it(tune, 
     arguments = ["--env", "TMaze-v0", "--env.robot", "planar", "--agent.gamma", "0.97"]
     arguments += ["--storage", str(tmp_path / "a.db"), "--out", str(tmp_path), "--trials", "14", "--seeds", "2"]
     tune.main(arguments)
-    assert landscape[0][0]["learning_rate"] == 1e-3
+    assert landscape[0][0] == Tuned(env="rlmem/TMaze-v0", agent={"gamma": 0.97}, knobs={"robot": "planar"})
     found = read_tuned(tmp_path / "recurrent_ppo.toml", "recurrent_ppo")["rlmem/TMaze-v0"]
     assert found.agent["learning_rate"] == pytest.approx(2e-3, rel=0.4)
     assert found.agent["gamma"] == 0.97
     assert found.knobs == {"robot": "planar"}
     assert found.found["solved"] == "5 of 5"
+    assert found.found["command"].endswith("--agent.gamma 0.97 --trials 14 --seeds 2"), "where things lie is left out"
     assert found.found["cpu_seconds"] < found.found["defaults_cpu_seconds"] == 11.0
     before = (tmp_path / "recurrent_ppo.toml").read_text()
     number = len(landscape)
@@ -152,7 +153,7 @@ def test_a_killed_study_runs_the_trial_at_hand_again_and_goes_on(tune, landscape
     landscape.clear()
     again = tune.start(path, made)
     tune.search(again, made, 5, 1.0)
-    assert landscape[0][0] == lost
+    assert landscape[0][0] == made.tuned(lost)
     states = [trial.state for trial in again.get_trials()]
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
     assert len(landscape) <= 2 * 2
@@ -163,8 +164,27 @@ def test_a_study_tries_the_defaults_and_what_was_found_before_first(tune, landsc
     for trials in (1, 3):
         tune.search(tune.start(tmp_path / "a.db", made, before), made, trials, 1.0)
     first, second = (chosen for chosen, seed in landscape[: 2 * made.effort.seeds : made.effort.seeds])
-    assert first == made.plain
-    assert second == made.plain | {"learning_rate": 0.004, "shortest": 5}, "no such gamma is tried"
+    assert first == made.tuned(made.plain)
+    assert second == made.tuned(made.plain | {"learning_rate": 0.004, "shortest": 5}), "no such gamma is tried"
+
+
+def test_what_was_found_before_is_not_lost_to_a_search_that_cannot_choose_it(tune, landscape, tmp_path):
+    before = Tuned(env="rlmem/TMaze-v0", agent={"learning_rate": 2e-3, "cell": "gru"}, shortest=5, found={"trials": 3})
+    tune.write(tmp_path / "recurrent_ppo.toml", before)
+    arguments = ["--env", "TMaze-v0", "--only", "gamma", "--trials", "3", "--final-seeds", "2"]
+    tune.main([*arguments, "--storage", str(tmp_path / "a.db"), "--out", str(tmp_path)])
+    found = read_tuned(tmp_path / "recurrent_ppo.toml", "recurrent_ppo")["rlmem/TMaze-v0"]
+    assert (found.agent, found.shortest) == (before.agent, before.shortest)
+    assert found.found["cpu_seconds"] == 1.0 < found.found["defaults_cpu_seconds"]
+
+
+def test_nothing_is_compared_twice(tune, landscape, tmp_path):
+    made, before = problem(), Tuned(env="rlmem/TMaze-v0", agent={"learning_rate": 0.004})
+    study = tune.start(tmp_path / "a.db", made, before)
+    tune.search(study, made, 2, 1.0)
+    assert list(tune.candidates(study, made, 3, before)) == [tune.PLAIN, "1"]
+    assert list(tune.candidates(study, made, 3, Tuned(env="rlmem/TMaze-v0"))) == [tune.PLAIN, "1"]
+    assert list(tune.candidates(study, made, 0, before)) == [tune.PLAIN, "learning_rate 0.004"]
 
 
 def test_a_study_is_not_mixed_with_another(tune, landscape, tmp_path):
