@@ -16,7 +16,7 @@ from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.agents.sb3 import NUM_ENVS, SpacesOnly, check_ppo, learn_watched, policy_name
+from rlmem.agents.sb3 import NUM_ENVS, LearningRate, SpacesOnly, check_ppo, learn_watched, learning_rate, policy_name
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.cells import CELLS
 from rlmem.cells.initialisation import Init
@@ -34,6 +34,8 @@ class RecurrentSettings:
 
     Args:
         learning_rate: Of the optimizer.
+        lr_schedule: "constant"; "linear": falls to 0 over the steps of the run, and begins anew where a run is made
+            longer.
         n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256.
         seq_len: Control steps over which gradients flow (truncated BPTT). None: a whole rollout.
         burn_in: Control steps before a sequence over which its state is warmed up.
@@ -56,6 +58,7 @@ class RecurrentSettings:
     """
 
     learning_rate: float = 1e-3
+    lr_schedule: LearningRate = "constant"
     n_steps: int | None = None
     seq_len: int | None = None
     burn_in: int = 0
@@ -143,11 +146,12 @@ class RecurrentAgent(Agent):
             "init": settings.init,
             "memory_length": float(self.memory_length),
         }
-        names = ("learning_rate", "seq_len", "burn_in", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
+        names = ("seq_len", "burn_in", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
         arguments: dict[str, Any] = {name: getattr(settings, name) for name in names} | self.own_arguments()
         model: RecurrentOnPolicy = self.algorithm(
             policy_name(self.observation_space),
             env,
+            learning_rate=learning_rate(settings),
             n_steps=self.n_steps,
             policy_kwargs=network,
             seed=self.seed,

@@ -9,7 +9,7 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows
@@ -27,6 +28,7 @@ from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.checkpoint import CheckpointError
 
 NUM_ENVS = 16
+LearningRate = Literal["constant", "linear"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class PPOSettings:
 
     Args:
         learning_rate: Of Adam.
+        lr_schedule: "constant"; "linear": falls to 0 over the steps of the run, and begins anew where a run is made
+            longer.
         n_steps: Control steps of each environment in a rollout.
         batch_size: Transitions in a minibatch.
         n_epochs: Passes over a rollout.
@@ -51,6 +55,7 @@ class PPOSettings:
     """
 
     learning_rate: float = 1e-3
+    lr_schedule: LearningRate = "constant"
     n_steps: int = 256
     batch_size: int = 1024
     n_epochs: int = 6
@@ -66,6 +71,12 @@ class PPOSettings:
         check_ppo(asdict(self))
 
 
+def learning_rate(settings: Any) -> float | LinearSchedule:
+    """Return the rate as stable-baselines3's algorithms take it."""
+    rate: float = settings.learning_rate
+    return LinearSchedule(rate, 0.0, 1.0) if settings.lr_schedule == "linear" else rate
+
+
 _SIZES = ("hidden_size", "n_layers", "n_lstm_layers", "frames")
 _AT_LEAST_ONE = (*_SIZES, "n_steps", "batch_size", "n_epochs", "seq_len", "rows")
 _POSITIVE = ("learning_rate", "clip_range", "max_grad_norm", "target_kl")
@@ -75,6 +86,8 @@ _FRACTIONS = ("gamma", "gae_lambda")
 
 def check_ppo(values: Mapping[str, Any]) -> None:
     """Raise a ValueError that names the first hyperparameter out of bounds; None stands for a default."""
+    if values["lr_schedule"] not in get_args(LearningRate):
+        raise ValueError(f"lr_schedule must be 'constant' or 'linear', got {values['lr_schedule']!r}")
     for name, value in values.items():
         if value is None:
             continue
@@ -262,8 +275,9 @@ def feed_forward_ppo(env: VecEnv, settings: Any, seed: int) -> PPO:
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:
     """Return the arguments that PPO of stable-baselines3 takes from settings."""
-    own = {field.name for field in fields(PPOSettings)} - {"hidden_size"}
+    own = {field.name for field in fields(PPOSettings)} - {"hidden_size", "lr_schedule"}
     arguments: dict[str, Any] = {name: value for name, value in asdict(settings).items() if name in own}
+    arguments["learning_rate"] = learning_rate(settings)
     arguments["policy_kwargs"] = {"net_arch": [settings.hidden_size] * 2}
     return arguments
 

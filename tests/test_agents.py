@@ -152,6 +152,7 @@ def test_forget_biases_follow_the_memory_length():
     ("settings", "message"),
     [
         ({"gamma": 1.5}, "gamma must be from 0 to 1, got 1.5"),
+        ({"lr_schedule": "cosine"}, "lr_schedule must be 'constant' or 'linear', got 'cosine'"),
         ({"n_steps": 0}, "n_steps must be a whole number of at least 1, got 0"),
         ({"learning_rate": -1.0}, "learning_rate must be above 0"),
         ({"ent_coef": -0.1}, "ent_coef must be at least 0"),

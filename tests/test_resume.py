@@ -116,14 +116,16 @@ def test_a_run_in_two_parts_is_the_run_in_one(agent, tmp_path):
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path):
-    settings = RunSettings(**RUN)
+    """With a rate that falls over the whole run, too."""
+    run = RUN | {"agent_settings": RUN["agent_settings"] | {"lr_schedule": "linear"}}
+    settings = RunSettings(**run)
     whole = train(settings, tmp_path / "whole")
     folder = settings.folder(tmp_path / "killed")
     command = [sys.executable, "-c", "import sys\nfrom tests_resume_child import main\nmain(sys.argv[1])"]
     child = tmp_path / "tests_resume_child.py"
     child.write_text(
         "from pathlib import Path\nfrom rlmem.run_folder import RunSettings\nfrom rlmem.training import train\n"
-        f"def main(out):\n    train(RunSettings(**{RUN!r}), Path(out), resume=(Path(out) / "
+        f"def main(out):\n    train(RunSettings(**{run!r}), Path(out), resume=(Path(out) / "
         f"{str(folder.relative_to(tmp_path / 'killed') / LAST)!r}).is_file())\n"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}

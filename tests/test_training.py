@@ -67,6 +67,13 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
         train(RunSettings(**SMALL | {"seed": 5}), tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("agent", ["ppo", "recurrent_ppo", "recurrent_a2c", "sb3_recurrent_ppo"])
+def test_the_rate_falls_to_nothing_over_a_run_where_that_is_asked_for(agent, tmp_path):
+    own = {"n_steps": 32, "learning_rate": 4e-3, "lr_schedule": "linear"}
+    folder = train(RunSettings(**SMALL | {"agent": agent, "eval_every": 128, "agent_settings": own}), tmp_path)
+    assert read_progress(folder)["train/learning_rate"] == pytest.approx([3e-3, 2e-3, 1e-3, 0.0])
+
+
 def test_training_stops_at_the_wanted_score(tmp_path):
     folder = train(RunSettings(**SMALL | {"steps": 100_000, "stop_at": -1.0}), tmp_path)
     assert trained_steps(folder) <= 256 + 4
