@@ -46,13 +46,13 @@ def main(options: Options) -> None:
     if not rows:
         raise SystemExit(f"{options.table} has no rows: run `rlmem benchmark benchmarks/horizon.toml` first")
     curves = [one for agents in horizon_groups(rows).values() for one in agents.items()]
-    figure = Figure(figsize=(0.7 + 3.3 * min(2, len(curves)), 0.6 + 2.5 * -(-len(curves) // 2)), layout="constrained")
+    figure = Figure(figsize=(0.7 + 3.3 * min(2, len(curves)), 0.6 + 2.7 * -(-len(curves) // 2)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(-(-len(curves) // 2), min(2, len(curves)), squeeze=False, sharex=True, sharey=True)
     lengths = sorted({length for _, at in curves for length in at})
     for axes, (agent, at) in zip(grid.ravel(), curves, strict=False):
         name, ends = _words(agent, at)
-        print(f"{name}: {ends}")
+        print(f"{name}: {', '.join(ends)}")
         value, low, high = zip(*(run_interval(runs, "value") for runs in at.values()), strict=True)
         draw_curve(axes, Curve(list(at), value, low, high), 0, "")
         axes.axvline(_trained(at), color="0.35", linestyle="-.", linewidth=1.0)
@@ -60,9 +60,9 @@ def main(options: Options) -> None:
         level_line(axes, 1.0, "", ":")
         length_axis(axes, lengths)
         axes.tick_params(labelsize=8)
-        axes.set_ylim(0.38, 1.05)
+        axes.set_ylim(-0.03, 1.05)
         axes.set_xlabel("")
-        axes.set_title(f"{name}\n{ends}", fontsize=9)
+        axes.set_title("\n".join((name, *ends)), fontsize=9)
         plain(axes)
     for axes in grid.ravel()[len(curves) :]:
         axes.set_visible(False)
@@ -72,12 +72,12 @@ def main(options: Options) -> None:
     print(f"written to {options.out}")
 
 
-def _words(agent: str, at: Mapping[int, list[Row]]) -> tuple[str, str]:
+def _words(agent: str, at: Mapping[int, list[Row]]) -> tuple[str, tuple[str, str]]:
     """Return agent with lengths of training and number of runs, and L50 and L90."""
     runs, lengths = min(map(len, at.values())), list(at)
     scores = np.array([runs_of(rows, "memory_score")[:runs] for rows in at.values()])
     l50, l90 = (length_in_words(length_at(lengths, scores, level), lengths) for level in (0.5, 0.9))
-    return f"{agent}, trained on 5 to {_trained(at):,} ({runs} run{'s' * (runs > 1)})", f"L50 {l50}, L90 {l90}"
+    return f"{agent}, trained on 5 to {_trained(at):,} ({runs} run{'s' * (runs > 1)})", (f"L50 {l50}", f"L90 {l90}")
 
 
 def _trained(at: Mapping[int, list[Row]]) -> int:

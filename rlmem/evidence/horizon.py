@@ -213,6 +213,8 @@ def length_in_words(estimate: Estimate, lengths: Sequence[float]) -> str:
 def _one(value: float, lengths: Sequence[float]) -> str:
     if math.isinf(value):
         return f"above {lengths[-1]:,.0f}"
+    if not value:
+        return f"below {lengths[0]:,.0f}"
     return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
 
 

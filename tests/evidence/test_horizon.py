@@ -51,6 +51,7 @@ def test_lengths_are_said_in_words():
     lengths = [5, 50, 2_000]
     assert length_in_words(Estimate(math.inf, 2_000, math.inf), lengths) == "above 2,000"
     assert length_in_words(Estimate(0.0, 0.0, 5.0), lengths) == "below 5"
+    assert length_in_words(Estimate(0.0, 0.0, 50.0), lengths) == "below 5 (below 5 to 50)"
     assert length_in_words(Estimate(1234.4, 50.0, 2_000.0), lengths) == "1,234 (50 to 2,000)"
     assert length_in_words(Estimate(1234.4, 50.0, math.inf), lengths) == "1,234 (50 to above 2,000)"
 
