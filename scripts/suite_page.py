@@ -190,8 +190,8 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         )
     machines = "; ".join(sorted({row["machine"] for row in (*rows, *speeds.values()) if row.get("machine")}))
     found = (
-        f"**`recurrent_ppo` reaches a memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that it was "
-        f"run on and that have one**: {', '.join(task.removesuffix('-v0') for task in learnt)}."
+        f"**`recurrent_ppo` reaches a memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that have one "
+        f"and rows of it below**: {', '.join(task.removesuffix('-v0') for task in learnt)}."
     )
     made = f"{_MADE} Machine: {machines}; one thread a run."
     parts = ["# Every task, and what is reached on it", made, _LEGEND, found, markdown_table(table), _TRIED]
