@@ -70,6 +70,7 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
 @pytest.mark.parametrize("agent", ["ppo", "recurrent_ppo", "recurrent_a2c", "sb3_recurrent_ppo"])
 def test_the_rate_falls_to_nothing_over_a_run_where_that_is_asked_for(agent, tmp_path):
     own = {"n_steps": 32, "learning_rate": 4e-3, "lr_schedule": "linear"}
+    own |= {"batch_size": 64} if agent == "ppo" else {}
     folder = train(RunSettings(**SMALL | {"agent": agent, "eval_every": 128, "agent_settings": own}), tmp_path)
     assert read_progress(folder)["train/learning_rate"] == pytest.approx([3e-3, 2e-3, 1e-3, 0.0])
 

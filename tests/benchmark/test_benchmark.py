@@ -195,7 +195,15 @@ def test_a_file_named_without_its_ending_is_found_out(suite, monkeypatch, capsys
     assert "run `rlmem benchmark tiny.toml` first" in capsys.readouterr().err
 
 
-def test_ctrl_c_waits_until_a_run_has_been_started():
+@pytest.fixture
+def ctrl_c():
+    """Let SIGINT interrupt as in a terminal: tests that a shell started in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_until_a_run_has_been_started(ctrl_c):
     begun = []
 
     def begin():
