@@ -16,7 +16,7 @@ from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.agents.sb3 import NUM_ENVS, LearningRate, SpacesOnly, check_ppo, learn_watched, learning_rate, policy_name
+from rlmem.agents.sb3 import NUM_ENVS, RateSchedule, SpacesOnly, check_ppo, learn_watched, learning_rate, policy_name
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.cells import CELLS
 from rlmem.cells.initialisation import Init
@@ -58,7 +58,7 @@ class RecurrentSettings:
     """
 
     learning_rate: float = 1e-3
-    lr_schedule: LearningRate = "constant"
+    lr_schedule: RateSchedule = "constant"
     n_steps: int | None = None
     seq_len: int | None = None
     burn_in: int = 0

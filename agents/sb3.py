@@ -28,7 +28,7 @@ from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.checkpoint import CheckpointError
 
 NUM_ENVS = 16
-LearningRate = Literal["constant", "linear"]
+RateSchedule = Literal["constant", "linear"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class PPOSettings:
     """
 
     learning_rate: float = 1e-3
-    lr_schedule: LearningRate = "constant"
+    lr_schedule: RateSchedule = "constant"
     n_steps: int = 256
     batch_size: int = 1024
     n_epochs: int = 6
@@ -86,7 +86,7 @@ _FRACTIONS = ("gamma", "gae_lambda")
 
 def check_ppo(values: Mapping[str, Any]) -> None:
     """Raise a ValueError that names the first hyperparameter out of bounds; None stands for a default."""
-    if values["lr_schedule"] not in get_args(LearningRate):
+    if values["lr_schedule"] not in get_args(RateSchedule):
         raise ValueError(f"lr_schedule must be 'constant' or 'linear', got {values['lr_schedule']!r}")
     for name, value in values.items():
         if value is None:

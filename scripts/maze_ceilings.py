@@ -2,7 +2,8 @@
 
 python scripts/maze_ceilings.py --episodes 400 --sizes 5x5 7x7
 
-Prints mean scores with their standard errors. The numbers in ``rlmem/envs/ground/maze_recall.py`` come from here.
+Prints mean scores with their standard errors. The numbers in ``rlmem/envs/ground/maze_recall.py`` come from here,
+but for the agent without memory that was trained in 7x7: see the docstring of the task.
 """
 
 from __future__ import annotations

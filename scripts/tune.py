@@ -133,16 +133,16 @@ def search(study: optuna.Study, problem: Problem, trials: int, minutes: float) -
 
 
 def candidates(study: optuna.Study, problem: Problem, finalists: int, before: Tuned | None = None) -> dict[str, Tuned]:
-    """Return what is compared, by name: the defaults, what was found before, the best trials; nothing twice."""
+    """Return what is compared, by name: the defaults, the best trials, what was found before; nothing twice."""
     named = {PLAIN: problem.tuned(problem.plain)}
+    for trial in sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda trial: trial.value or 0.0):
+        tuned = problem.tuned(_chosen(trial.params, problem))
+        if len(named) <= finalists and tuned not in named.values():
+            named[str(trial.number)] = tuned
     if before is not None and before.fits(problem.knobs):
         known = problem.again(before)
-        named |= {known.summary(problem.knobs): known} if known not in named.values() else {}
-    done = sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda trial: trial.value or 0.0)
-    best = {str(trial.number): problem.tuned(_chosen(trial.params, problem)) for trial in done}
-    best = {name: tuned for name, tuned in best.items() if tuned != named[PLAIN]}
-    for name, tuned in list(best.items())[:finalists]:
-        named = {other: kept for other, kept in named.items() if kept != tuned} | {name: tuned}
+        if known not in named.values():
+            named[known.summary(problem.knobs)] = known
     return named
 
 
