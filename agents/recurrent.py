@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import VectorEnv
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlmem.agents import recurrent_checkpoint
@@ -16,6 +17,7 @@ from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory
 from rlmem.agents.recurrent_a2c import RecurrentA2C
 from rlmem.agents.recurrent_on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent_ppo import RecurrentPPO
+from rlmem.agents.reward_scale import scale_rewards
 from rlmem.agents.sb3 import NUM_ENVS, RateSchedule, SpacesOnly, check_ppo, learn_watched, learning_rate, policy_name
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.cells import CELLS
@@ -52,6 +54,7 @@ class RecurrentSettings:
         init: "forget": gates remember over the task's memory length; "chrono": and input gates start as far closed;
             "torch": as torch has them.
         memory_length: Control steps that cells should remember before training. None: the task's longest.
+        norm_reward: While training, divide rewards by the running deviation of the discounted return.
 
     Raises:
         ValueError: If a value is out of bounds.
@@ -74,6 +77,7 @@ class RecurrentSettings:
     net_arch: tuple[int, ...] = (64,)
     init: Init = "forget"
     memory_length: int | None = None
+    norm_reward: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "net_arch", tuple(self.net_arch))
@@ -113,6 +117,7 @@ class RecurrentAgent(Agent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.model = self.build(SpacesOnly(self.observation_space, self.action_space, NUM_ENVS))
+        self.returns = RunningMeanStd(shape=())
         self._loaded: Path | None = None
 
     @property
@@ -173,7 +178,7 @@ class RecurrentAgent(Agent):
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""
-        wrapped = GymnasiumVecEnv(env)
+        wrapped = scale_rewards(GymnasiumVecEnv(env), self.settings, self.returns)
         if self._loaded is not None:
             self.model = self.algorithm.load(self._loaded, wrapped)
             self._loaded = None

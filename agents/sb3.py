@@ -20,10 +20,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows
+from rlmem.agents.reward_scale import scale_rewards
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.checkpoint import CheckpointError
 
@@ -49,6 +51,7 @@ class PPOSettings:
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are scaled down to this norm.
         hidden_size: Units in each of the two layers of actor and critic.
+        norm_reward: While training, divide rewards by the running deviation of the discounted return.
 
     Raises:
         ValueError: If a value is out of bounds.
@@ -66,6 +69,7 @@ class PPOSettings:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     hidden_size: int = 64
+    norm_reward: bool = False
 
     def __post_init__(self) -> None:
         check_ppo(asdict(self))
@@ -125,12 +129,16 @@ class SpacesOnly(VecEnv):
         return [None] * self.num_envs
 
 
+_STATISTICS = ("mean", "var", "count")
+
+
 class SB3Agent(Agent):
     """An on-policy algorithm of stable-baselines3 behind this package's interface."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         torch.set_num_threads(1)
+        self.returns = RunningMeanStd(shape=())
         self.model = self.build(SpacesOnly(*self.model_spaces(), NUM_ENVS))
 
     @abstractmethod
@@ -154,7 +162,7 @@ class SB3Agent(Agent):
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn. See :meth:`Agent.learn`."""
-        wrapped = self.wrap(GymnasiumVecEnv(env))
+        wrapped = self.wrap(scale_rewards(GymnasiumVecEnv(env), self.settings, self.returns))
         if wrapped.num_envs != self.model.n_envs:
             weights = self.tensors()
             self.model = self.build(wrapped)
@@ -167,15 +175,17 @@ class SB3Agent(Agent):
             learn_watched(self, self.model, remaining, observer)
 
     def tensors(self) -> dict[str, Any]:
-        """Return weights and the optimizer's state."""
+        """Return weights, the optimizer's state and the scale of rewards."""
         policy = self.model.policy
         tensors: dict[str, Any] = {f"policy.{name}": value for name, value in policy.state_dict().items()}
         for number, state in policy.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        if self.settings.norm_reward:
+            tensors |= {f"returns.{name}": np.asarray(getattr(self.returns, name)) for name in _STATISTICS}
         return tensors
 
     def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back weights and the optimizer's state."""
+        """Take back weights, the optimizer's state and the scale of rewards."""
         policy = self.model.policy
         weights, optimizer = {}, policy.optimizer.state_dict()
         optimizer["state"] = {}
@@ -187,6 +197,8 @@ class SB3Agent(Agent):
             elif kind == "optimizer":
                 number, _, key = rest.partition(".")
                 optimizer["state"].setdefault(int(number), {})[key] = value
+            elif kind == "returns" and rest in _STATISTICS:
+                setattr(self.returns, rest, array)
             else:
                 raise CheckpointError(f"unknown tensor {name!r}")
         policy.load_state_dict(weights)
@@ -275,7 +287,7 @@ def feed_forward_ppo(env: VecEnv, settings: Any, seed: int) -> PPO:
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:
     """Return the arguments that PPO of stable-baselines3 takes from settings."""
-    own = {field.name for field in fields(PPOSettings)} - {"hidden_size", "lr_schedule"}
+    own = {field.name for field in fields(PPOSettings)} - {"hidden_size", "lr_schedule", "norm_reward"}
     arguments: dict[str, Any] = {name: value for name, value in asdict(settings).items() if name in own}
     arguments["learning_rate"] = learning_rate(settings)
     arguments["policy_kwargs"] = {"net_arch": [settings.hidden_size] * 2}

@@ -116,8 +116,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(agent, tmp_path):
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path):
-    """With a rate that falls over the whole run, too."""
-    run = RUN | {"agent_settings": RUN["agent_settings"] | {"lr_schedule": "linear"}}
+    """With a rate that falls over the whole run and with scaled rewards, too."""
+    run = RUN | {"agent_settings": RUN["agent_settings"] | {"lr_schedule": "linear", "norm_reward": True}}
     settings = RunSettings(**run)
     whole = train(settings, tmp_path / "whole")
     folder = settings.folder(tmp_path / "killed")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rlmem.evaluation import evaluate
 from rlmem.run_folder import BEST, LAST, Progress, RunSettings, read_progress, read_settings, write_settings
 from rlmem.seeds import test_seeds as held_out_seeds
 from rlmem.suggest import unknown
-from rlmem.training import load_agent, make_env, train, trained_steps
+from rlmem.training import load_agent, make_agent, make_env, train, trained_steps
 
 SMALL = {
     "env": "TMaze-v0",
@@ -73,6 +74,29 @@ def test_the_rate_falls_to_nothing_over_a_run_where_that_is_asked_for(agent, tmp
     own |= {"batch_size": 64} if agent == "ppo" else {}
     folder = train(RunSettings(**SMALL | {"agent": agent, "eval_every": 128, "agent_settings": own}), tmp_path)
     assert read_progress(folder)["train/learning_rate"] == pytest.approx([3e-3, 2e-3, 1e-3, 0.0])
+
+
+@pytest.mark.parametrize("agent", ["ppo", "frame_stack_ppo", "sb3_recurrent_ppo", "recurrent_ppo", "recurrent_a2c"])
+def test_rewards_are_scaled_where_that_is_asked_for_also_after_a_resume(agent, tmp_path):
+    own = {"n_steps": 32, "norm_reward": True}
+    settings = RunSettings(**SMALL | {"agent": agent, "steps": 512, "agent_settings": own})
+    folder = train(settings, tmp_path)
+    env = make_env(settings, 4, "same_step")
+    resumed = load_agent(folder, env)
+    trained = load_checkpoint(folder / LAST)
+    if "returns.count" in trained.tensors:  # the others read it when they learn
+        assert resumed.returns.count == pytest.approx(512, abs=0.01)
+    resumed.learn(env, 1024, lambda steps, metrics: True)
+    scaled = resumed.model.get_vec_normalize_env()
+    assert scaled.norm_reward
+    assert not scaled.norm_obs
+    assert scaled.ret_rms is resumed.returns
+    assert scaled.ret_rms.count == pytest.approx(1024, abs=0.01)
+    assert 0 < scaled.ret_rms.var < 1  # returns of the task are -1 to 1
+    plain = make_agent(replace(settings, agent_settings={"n_steps": 32}), env)
+    plain.learn(env, 256, lambda steps, metrics: True)
+    assert plain.model.get_vec_normalize_env() is None
+    env.close()
 
 
 def test_training_stops_at_the_wanted_score(tmp_path):
