@@ -64,7 +64,7 @@ class Options:
             last stays.
         suite: What was run: a preset, or a TOML file.
         out: The page. Its figures go to a folder beside it that has its name.
-        studies: Folder of the tables of the length studies, and of horizon.csv.
+        studies: Folder of the tables of the length studies, of horizon.csv and of credit.csv.
         baseline: Label of the agent that the others are compared with; if not given, sb3-contrib's.
     """
 
@@ -214,12 +214,22 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _maps(rows: Sequence[Row], figures: Path) -> list[str]:
     paths = write_figures(rows, figures, kinds=("maps",))
-    pictures = [f"![Memory score over memory length and credit length]({figures.name}/{path.name})" for path in paths]
-    return ["## Memory length and credit length", *pictures] if pictures else []
+    return [f"![Memory score over memory length and credit length]({figures.name}/{path.name})" for path in paths]
+
+
+def _credit(options: Options, figures: Path) -> list[str]:
+    path = options.studies / "credit.csv"
+    if not path.is_file():
+        return []
+    rows = read_rows(path)
+    seeds = len({row["seed"] for row in rows})
+    said = f"`rlmem benchmark benchmarks/credit.toml`, {seeds} seed{'s' * (seeds > 1)}, at most 400,000 env steps, the "
+    said += f"agents at their defaults, sb3-contrib's with our forget biases; [table]({_link(path, options.out)}):"
+    return ["## By memory length and credit length", said, *_maps(rows, figures)]
 
 
 def _studies(options: Options) -> list[str]:
-    parts = []
+    parts = _credit(options, options.out.with_suffix(""))
     horizon = options.studies / "horizon.csv"
     if horizon.is_file():
         parts += ["## To 10,000 steps of memory", "`rlmem benchmark benchmarks/horizon.toml`, drawn by"]
