@@ -6,6 +6,7 @@ import pytest
 
 from rlmem import __version__
 from rlmem.cli import VERBS, main
+from rlmem.commands.train import Bar
 from rlmem.registry import AGENTS, TASKS
 
 QUICK = ["--env.robot", "planar", "--env.memory-length", "5"]
@@ -86,6 +87,12 @@ def test_evaluate_prints_success_with_its_interval_and_writes_it(capsys, tmp_pat
     result = json.loads(path.read_text())
     assert result["value"] == 1.0
     assert result["knobs"]["memory_length"] == 5
+
+
+@pytest.mark.parametrize(("metric", "said"), [("success", "success 0.25"), ("score", "return 12.50")])
+def test_progress_shows_what_the_task_is_judged_by(metric, said, capsys):
+    Bar(100, metric).report(100, {"rollout/success_rate": 0.25, "rollout/ep_rew_mean": 12.5})
+    assert capsys.readouterr().out.strip().endswith(said)
 
 
 def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp_path, monkeypatch):

@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rlmem.commands.options import Parsed, parse
+from rlmem.registry import task_class
 from rlmem.run_folder import RunSettings
 from rlmem.training import Stopped, train
 from rlmem.tuned import tuned_settings
 
 _LINE_EVERY = 10.0
 _STEPS = 200_000
+_SUCCESS, _RETURN = ("success", "rollout/success_rate"), ("return", "rollout/ep_rew_mean")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,9 @@ def run(argv: Sequence[str]) -> int:
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     if parsed.run is None:
         print(_where_from(parsed))
-    bar = Bar(settings.steps)
+    task = task_class(settings.env)
+    metric = task.spec(task.make_settings(settings.knobs)).metric
+    bar = Bar(settings.steps, metric)
     try:
         with bar:
             train(
@@ -132,9 +136,11 @@ class Bar:
 
     Args:
         steps: Control steps in all.
+        metric: What the task is judged by: "success" shows the share of episodes that succeed, another their return.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, metric: str = "success") -> None:
+        self._name, self._column = _SUCCESS if metric == "success" else _RETURN
         self._steps, self._started, self._first = steps, time.monotonic(), -1
         self._printed = self._started
         self._bar: Progress | None = None
@@ -143,13 +149,13 @@ class Bar:
                 BarColumn(),
                 TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
                 TextColumn("{task.fields[rate]}"),
-                TextColumn("{task.fields[success]}"),
+                TextColumn("{task.fields[said]}"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=Console())
-            self._task = self._bar.add_task("", total=steps, rate="", success="")
+            self._task = self._bar.add_task("", total=steps, rate="", said="")
 
     def __enter__(self) -> Bar:
         if self._bar is not None:
@@ -166,11 +172,11 @@ class Bar:
             self._first = env_steps
         now = time.monotonic()
         rate = (env_steps - self._first) / max(now - self._started, 1e-9)
-        success = metrics.get("rollout/success_rate")
-        said = "" if success is None else f"success {success:.2f}"
+        value = metrics.get(self._column)
+        said = "" if value is None else f"{self._name} {value:.2f}"
         if self._bar is not None:
             shown = f"{rate:,.0f}/s" if rate else ""
-            self._bar.update(self._task, completed=min(env_steps, self._steps), rate=shown, success=said)
+            self._bar.update(self._task, completed=min(env_steps, self._steps), rate=shown, said=said)
         elif now - self._printed >= _LINE_EVERY or env_steps >= self._steps:
             self._printed = now
             left = max(self._steps - env_steps, 0) / rate if rate else 0.0
