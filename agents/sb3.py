@@ -198,7 +198,7 @@ class SB3Agent(Agent):
                 number, _, key = rest.partition(".")
                 optimizer["state"].setdefault(int(number), {})[key] = value
             elif kind == "returns" and rest in _STATISTICS:
-                setattr(self.returns, rest, array)
+                setattr(self.returns, rest, array.reshape(()))
             else:
                 raise CheckpointError(f"unknown tensor {name!r}")
         policy.load_state_dict(weights)
