@@ -11,6 +11,9 @@ from typing import Any
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+STATISTICS = ("mean", "var", "count")
+"""What a checkpoint holds of the statistics of returns."""
+
 
 def scale_rewards(env: VecEnv, settings: Any, returns: RunningMeanStd) -> VecEnv:
     """Return a training environment with its rewards scaled, where the settings ask for it.

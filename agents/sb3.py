@@ -25,7 +25,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows
-from rlmem.agents.reward_scale import scale_rewards
+from rlmem.agents.reward_scale import STATISTICS, scale_rewards
 from rlmem.agents.vec_env import GymnasiumVecEnv
 from rlmem.checkpoint import CheckpointError
 
@@ -129,9 +129,6 @@ class SpacesOnly(VecEnv):
         return [None] * self.num_envs
 
 
-_STATISTICS = ("mean", "var", "count")
-
-
 class SB3Agent(Agent):
     """An on-policy algorithm of stable-baselines3 behind this package's interface."""
 
@@ -181,7 +178,7 @@ class SB3Agent(Agent):
         for number, state in policy.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         if self.settings.norm_reward:
-            tensors |= {f"returns.{name}": np.asarray(getattr(self.returns, name)) for name in _STATISTICS}
+            tensors |= {f"returns.{name}": np.asarray(getattr(self.returns, name)) for name in STATISTICS}
         return tensors
 
     def restore(self, tensors: dict[str, Array]) -> None:
@@ -197,7 +194,7 @@ class SB3Agent(Agent):
             elif kind == "optimizer":
                 number, _, key = rest.partition(".")
                 optimizer["state"].setdefault(int(number), {})[key] = value
-            elif kind == "returns" and rest in _STATISTICS:
+            elif kind == "returns" and rest in STATISTICS:
                 setattr(self.returns, rest, array.reshape(()))
             else:
                 raise CheckpointError(f"unknown tensor {name!r}")

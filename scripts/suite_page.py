@@ -68,10 +68,10 @@ _TRIED = """\
   7.1 and 8.5 in validation; before each beam told whether it hits the named pillar, 1.8 after 600,000 steps (with it
   5.8).
 - **Walkers**: one run each; rewards divided by the deviation of their discounted sum (`norm_reward`) and a falling
-  rate, chosen by hand, for agents with and without memory. Without them `ppo` and `recurrent_ppo` ended at -1,140 to
-  -1,380 on HalfCheetah, where random actions get -1,280, and `recurrent_ppo` at 52 and 40 on Hopper, which fell at
-  once. Memory gains little: `recurrent_ppo`, with half as many env steps again, is ahead of both others on
-  Walker2DVelocity, HalfCheetahVelocity and AntPosition, and behind both on four."""
+  rate, chosen by hand, for agents with and without memory. Without them (`rlmem train --defaults`) `ppo` and
+  `recurrent_ppo` ended at -1,140 to -1,380 on HalfCheetah, where random actions get -1,280, and `recurrent_ppo` at 52
+  and 40 on Hopper, which fell at once. Memory gains little: `recurrent_ppo`, with half as many env steps again, is
+  ahead of both others on Walker2DVelocity, HalfCheetahVelocity and AntPosition, and behind both on four."""
 
 
 @dataclass(frozen=True, kw_only=True)
