@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlmem.agents.recurrent_a2c import RecurrentA2C
-    from rlmem.agents.recurrent_ppo import RecurrentPPO
+    from rlmem.agents.recurrent.a2c import RecurrentA2C
+    from rlmem.agents.recurrent.ppo import RecurrentPPO
 
 __all__ = ["RecurrentA2C", "RecurrentPPO"]
 
-_MODULES = {"RecurrentA2C": "rlmem.agents.recurrent_a2c", "RecurrentPPO": "rlmem.agents.recurrent_ppo"}
+_MODULES = {"RecurrentA2C": "rlmem.agents.recurrent.a2c", "RecurrentPPO": "rlmem.agents.recurrent.ppo"}
 """Imported when they are asked for: agents that need no torch must not wait for it."""
 
 

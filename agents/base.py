@@ -15,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from rlmem.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.spec import TaskSpec
 
 Array = NDArray[Any]

@@ -28,8 +28,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.cells import CELLS
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.networks.cells import CELLS
 
 N_ENVS, N_STEPS, N_EPOCHS, MINIBATCH = 8, 128, 4, 128
 

@@ -20,10 +20,10 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.cells import CELLS
-from rlmem.derivatives import Derivative, make_derivative
-from rlmem.network import Network
-from rlmem.plots import COLOURS
+from rlmem.figures.learning_curves import COLOURS
+from rlmem.learning.derivatives import Derivative, make_derivative
+from rlmem.learning.network import Network
+from rlmem.networks.cells import CELLS
 
 D, Q, WINDOW, LENGTH = 8, 2, 20, 100
 SIZES = (8, 16, 32, 64, 128)

@@ -35,7 +35,7 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import PHYSICS
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import World, pybullet
-from rlmem.run_folder import processor
+from rlmem.runs.folder import processor
 
 NAIVE_ID = "NaiveTMaze-v0"
 NUM_ENVS = (1, 8, 32)

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 import rlmem
-from rlmem.cells import LSTM
-from rlmem.kalman import KalmanFilter, KalmanPlan, KalmanSettings, plan
-from rlmem.kalman.settings import Form
-from rlmem.network import Network
-from rlmem.run_folder import processor
+from rlmem.learning.kalman import KalmanFilter, KalmanPlan, KalmanSettings, plan
+from rlmem.learning.kalman.settings import Form
+from rlmem.learning.network import Network
+from rlmem.networks.cells import LSTM
+from rlmem.runs.folder import processor
 
 PARAMETERS = (100, 500, 1_000, 2_000, 3_000, 10_000, 50_000)
 LARGEST_GEKF = 10_000

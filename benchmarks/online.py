@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import rlmem  # noqa: F401 - registers the tasks
-from rlmem.agents.rtrl_actor_critic import RTRLActorCritic, RTRLActorCriticSettings
-from rlmem.derivatives import make_derivative, stale_trace_error
-from rlmem.plots import COLOURS
-from rlmem.training import agent_for
+from rlmem.agents.online.rtrl_actor_critic import RTRLActorCritic, RTRLActorCriticSettings
+from rlmem.figures.learning_curves import COLOURS
+from rlmem.learning.derivatives import make_derivative, stale_trace_error
+from rlmem.runs.training import agent_for
 
 EPISODES = 6
 """Episodes an agent learns from at each length, before and while it is measured."""

@@ -18,9 +18,9 @@ from statistics import median
 
 import tyro
 
-from rlmem.checkpoint import write_atomically
-from rlmem.run_folder import Progress, RunSettings, processor
-from rlmem.training import train
+from rlmem.runs.folder import Progress, RunSettings, processor
+from rlmem.runs.tensors_file import write_atomically
+from rlmem.runs.training import train
 
 _TUNED: dict[str, object] = {"learning_rate": 0.0027, "n_steps": 128, "ent_coef": 0.0}
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {

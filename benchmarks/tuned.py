@@ -22,13 +22,13 @@ from typing import Any
 import torch
 import tyro
 
-from rlmem.checkpoint import write_atomically
-from rlmem.evaluation import bootstrap_mean, evaluate
-from rlmem.run_folder import Progress, RunSettings, processor
-from rlmem.seeds import test_seeds
-from rlmem.training import load_agent, make_env, train
-from rlmem.tuned import tuned_settings
-from rlmem.tuning import Effort, Problem
+from rlmem.evaluation.episodes import bootstrap_mean, evaluate
+from rlmem.evaluation.seeds import test_seeds
+from rlmem.runs.folder import Progress, RunSettings, processor
+from rlmem.runs.tensors_file import write_atomically
+from rlmem.runs.training import load_agent, make_env, train
+from rlmem.runs.tuned import tuned_settings
+from rlmem.runs.tuning import Effort, Problem
 
 COLUMNS = ("agent", "env", "settings", "seed")
 
@@ -43,7 +43,7 @@ class Options:
         envs: Tasks, at their default knobs.
         seeds: Runs of each.
         steps: Control steps at most.
-        goal: Part of the way to the oracle at which training stops; see :class:`rlmem.tuning.Effort`.
+        goal: Part of the way to the oracle at which training stops; see :class:`rlmem.runs.tuning.Effort`.
         episodes: Test episodes.
     """
 

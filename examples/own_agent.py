@@ -5,10 +5,10 @@ On the command line: rlmem evaluate --policy examples/own_agent.py:WriteItDown -
 
 import numpy as np
 
-from rlmem.evaluation import Evaluation, evaluate_on
-from rlmem.evidence.lesion import lesion_test
-from rlmem.own_agent import as_policy
-from rlmem.seeds import test_seeds
+from rlmem.evaluation.episodes import Evaluation, evaluate_on
+from rlmem.evaluation.lesion import lesion_test
+from rlmem.evaluation.own_agent import as_policy
+from rlmem.evaluation.seeds import test_seeds
 
 
 class WriteItDown:

@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from rlmem.envs.wrappers import AppendPreviousAction, hide_velocity
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.lesion import Lesion, lesion_test
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.lesion import Lesion, lesion_test
 
 
 def cart_pole(num_envs: int, **knobs):
@@ -34,7 +34,7 @@ def by_differences(observation, state, episode_start):
 
 
 class Balancer:
-    """The same as an object; rlmem.own_agent.as_policy(by_differences) would do."""
+    """The same as an object; rlmem.evaluation.own_agent.as_policy(by_differences) would do."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):
         """Act. See stable-baselines3."""

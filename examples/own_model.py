@@ -9,10 +9,10 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 
 import rlmem  # noqa: F401 - registers the tasks
-from rlmem.agents.vec_env import GymnasiumVecEnv
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.lesion import lesion_test
-from rlmem.seeds import test_seeds
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.lesion import lesion_test
+from rlmem.evaluation.seeds import test_seeds
 
 KNOBS = {"robot": "planar", "memory_length": 5}
 

@@ -6,10 +6,10 @@ On the command line: rlmem evaluate --policy examples/own_torch_module.py:make -
 import torch
 from torch import nn
 
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.probe import probe_cue
-from rlmem.own_agent import as_policy
-from rlmem.seeds import test_seeds
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.own_agent import as_policy
+from rlmem.evaluation.probe import probe_cue
+from rlmem.evaluation.seeds import test_seeds
 
 
 class Agent(nn.Module):

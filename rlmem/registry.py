@@ -37,7 +37,7 @@ TASKS: dict[str, str] = {
     "AntPosition-v0": "rlmem.envs.locomotion.walkers:AntPosition",
     "AntVelocity-v0": "rlmem.envs.locomotion.walkers:AntVelocity",
     "HiddenPayload-v0": "rlmem.envs.table.hidden_payload:HiddenPayload",
-    "HiddenPolarity-v0": "rlmem.envs.locomotion.hidden_polarity:HiddenPolarity",
+    "HiddenPolarity-v0": "rlmem.envs.corridor.hidden_polarity:HiddenPolarity",
     "FlashedGoal-v0": "rlmem.envs.control.flashed_goal:FlashedGoal",
 }
 """Name of a task (without the namespace) -> ``module:class``."""
@@ -45,16 +45,16 @@ TASKS: dict[str, str] = {
 AGENTS: dict[str, str] = {
     "random": "rlmem.agents.baselines:Random",
     "expert": "rlmem.agents.baselines:Expert",
-    "ppo": "rlmem.agents.sb3:MemorylessPPO",
-    "frame_stack_ppo": "rlmem.agents.sb3:FrameStackPPO",
-    "recurrent_ppo": "rlmem.agents.recurrent:RecurrentPPOAgent",
-    "recurrent_a2c": "rlmem.agents.recurrent:RecurrentA2CAgent",
-    "ekf": "rlmem.agents.ekf_controller:EKFController",
-    "adam_dagger": "rlmem.agents.adam_dagger:AdamDAgger",
-    "kalman_actor_critic": "rlmem.agents.kalman_actor_critic:KalmanActorCritic",
-    "model_controller": "rlmem.agents.model_controller:ModelController",
-    "rtrl_actor_critic": "rlmem.agents.rtrl_actor_critic:RTRLActorCritic",
-    "sb3_recurrent_ppo": "rlmem.agents.sb3_contrib:SB3RecurrentPPO",
+    "ppo": "rlmem.agents.sb3.sb3:MemorylessPPO",
+    "frame_stack_ppo": "rlmem.agents.sb3.sb3:FrameStackPPO",
+    "recurrent_ppo": "rlmem.agents.recurrent.agent:RecurrentPPOAgent",
+    "recurrent_a2c": "rlmem.agents.recurrent.agent:RecurrentA2CAgent",
+    "ekf": "rlmem.agents.online.ekf_controller:EKFController",
+    "adam_dagger": "rlmem.agents.online.adam_dagger:AdamDAgger",
+    "kalman_actor_critic": "rlmem.agents.online.kalman_actor_critic:KalmanActorCritic",
+    "model_controller": "rlmem.agents.online.model_controller:ModelController",
+    "rtrl_actor_critic": "rlmem.agents.online.rtrl_actor_critic:RTRLActorCritic",
+    "sb3_recurrent_ppo": "rlmem.agents.sb3.sb3_contrib:SB3RecurrentPPO",
 }
 """Name of an agent -> ``module:class``."""
 

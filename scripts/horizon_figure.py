@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from rlmem.benchmark.summary import Row, horizon_groups, run_interval, runs_of
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
-from rlmem.evidence.horizon import length_at, length_in_words
-from rlmem.evidence.plots import Curve, draw_curve, length_axis, level_line, plain, save
+from rlmem.evaluation.horizon import length_at, length_in_words
+from rlmem.figures.style import Curve, draw_curve, length_axis, level_line, plain, save
 
 
 @dataclass(frozen=True, kw_only=True)

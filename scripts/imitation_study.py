@@ -27,12 +27,12 @@ import numpy as np
 import torch
 import tyro
 
-from rlmem.evaluation import evaluate
+from rlmem.evaluation.episodes import evaluate
+from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import agent_class
-from rlmem.run_folder import BEST, Progress, RunSettings
-from rlmem.seeds import test_seeds
-from rlmem.training import load_agent, make_env, train
-from rlmem.tuned import tuned_settings
+from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.training import load_agent, make_env, train
+from rlmem.runs.tuned import tuned_settings
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 _TUNING_SEED = 1_000

@@ -16,7 +16,7 @@ import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.checkpoint import write_atomically
+from rlmem.runs.tensors_file import write_atomically
 
 INITS = {"torch": "torch's default", "chrono": "chrono\n(b_i = -b_f)", "forget": "forget biases\nlog U(1, T-1)"}
 AGENTS = {

@@ -20,10 +20,10 @@ from typing import Any, Literal, NamedTuple
 
 import tyro
 
-from rlmem.evaluation import evaluate
-from rlmem.run_folder import BEST, Progress, RunSettings
-from rlmem.seeds import test_seeds
-from rlmem.training import load_agent, make_env, train
+from rlmem.evaluation.episodes import evaluate
+from rlmem.evaluation.seeds import test_seeds
+from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.training import load_agent, make_env, train
 
 FROM = 5
 

@@ -42,12 +42,12 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage, sync_envs_normalization
 from torch import Tensor, nn
 
-from rlmem.agents.recurrent_ppo import RecurrentPPO
-from rlmem.agents.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
-from rlmem.checkpoint import write_atomically
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.agents.sb3.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
 from rlmem.envs.wrappers import hide_velocity
-from rlmem.plots import COLOURS
-from rlmem.run_folder import Progress
+from rlmem.figures.learning_curves import COLOURS
+from rlmem.runs.folder import Progress
+from rlmem.runs.tensors_file import write_atomically
 
 EPISODES = 10
 """Evaluation episodes for a point of a curve."""

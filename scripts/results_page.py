@@ -42,7 +42,7 @@ from rlmem.benchmark.summary import (
     score_interval,
 )
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
-from rlmem.statistics import Estimate
+from rlmem.evaluation.statistics import Estimate
 
 _BASELINES = ("sb3-contrib, our LSTM start", "sb3_recurrent_ppo", "sb3-contrib as shipped", "ppo")
 _STUDIES = (

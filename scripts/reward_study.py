@@ -24,11 +24,11 @@ import numpy as np
 import torch
 import tyro
 
-from rlmem.evaluation import evaluate
+from rlmem.evaluation.episodes import evaluate
+from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import agent_class
-from rlmem.run_folder import BEST, Progress, RunSettings
-from rlmem.seeds import test_seeds
-from rlmem.training import load_agent, make_env, train
+from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.training import load_agent, make_env, train
 
 RATES = (3e-3, 1e-2, 3e-2)
 BOUNDS = (0.01, 0.03, 0.1)

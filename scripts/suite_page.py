@@ -30,10 +30,10 @@ from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
-from rlmem.checkpoint import write_atomically
 from rlmem.envs.audit import THOROUGH, audit
 from rlmem.registry import TASKS, canonical_id, task_class
-from rlmem.run_folder import Progress
+from rlmem.runs.folder import Progress
+from rlmem.runs.tensors_file import write_atomically
 from rlmem.spec import TaskSpec
 
 SUITE = "tasks"

@@ -23,14 +23,14 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rlmem.commands.list import explanations
+from rlmem.cli.list import explanations
 from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
-from rlmem.recording import record
+from rlmem.evaluation.seeds import validation_seeds
+from rlmem.figures.recording import record
 from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
-from rlmem.seeds import validation_seeds
+from rlmem.runs.training import agent_for
 from rlmem.spec import TaskSpec
-from rlmem.training import agent_for
 
 WIDTH, HEIGHT = 480, 360
 CLIP_WIDTH, CLIP_FRAMES, LONGEST = 360, 90, 180

@@ -28,12 +28,12 @@ import tomli_w
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from rlmem.checkpoint import write_atomically
-from rlmem.commands.options import parse
+from rlmem.cli.options import parse
 from rlmem.registry import NAMESPACE
-from rlmem.toml import read_toml
-from rlmem.tuned import Tuned, read_tuned, tuned_file
-from rlmem.tuning import Effort, Log, Problem, Taken, as_json
+from rlmem.runs.tensors_file import write_atomically
+from rlmem.runs.toml import read_toml
+from rlmem.runs.tuned import Tuned, read_tuned, tuned_file
+from rlmem.runs.tuning import Effort, Log, Problem, Taken, as_json
 
 SEEDS, FINAL_SEEDS = 9_000, 9_500
 """First run seeds of trials and of the last comparison, far from those of results."""

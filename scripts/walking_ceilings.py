@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import tyro
 
-from rlmem.evaluation import evaluate, make_test_env
-from rlmem.run_folder import BEST, Progress, RunSettings
-from rlmem.seeds import test_seeds
-from rlmem.training import load_agent, train
+from rlmem.evaluation.episodes import evaluate, make_test_env
+from rlmem.evaluation.seeds import test_seeds
+from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.training import load_agent, train
 
 ROBOTS = ("Hopper", "Walker2D", "HalfCheetah", "Ant")
 CASES = (

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from rlmem.envs.memory_task import Floats
-from rlmem.evaluation import clopper_pearson
+from rlmem.evaluation.episodes import clopper_pearson
 
 
 def rate_bounds(hits: int, tries: int, confidence: float) -> tuple[float, float]:

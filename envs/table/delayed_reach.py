@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Vector
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
 from rlmem.envs.table.settings import check_metres
 from rlmem.envs.table.workspace import CENTRE, SENSED

@@ -23,11 +23,11 @@ from rlmem.envs.memory_task import (
     check_whole,
 )
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_metres

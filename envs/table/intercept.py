@@ -10,10 +10,10 @@ import numpy as np
 
 from rlmem.envs.memory_task import CUE, OVER, QUERY, Bools, Floats, RecallSettings, Step
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTRE, HOME, SENSED

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Ints, Step
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
 from rlmem.envs.table.settings import check_metres
 from rlmem.envs.table.workspace import CENTRE, SENSED

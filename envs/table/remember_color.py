@@ -11,8 +11,8 @@ import numpy as np
 from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, check_choice
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_metres

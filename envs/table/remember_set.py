@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from rlmem.envs.memory_task import Bools, check_choice, check_whole
-from rlmem.envs.table.ceilings import recall_spec
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
 from rlmem.spec import Ceiling, TaskSpec
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand

@@ -12,10 +12,10 @@ import numpy as np
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, RecallSettings, check_whole
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Colour, Part, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.ceilings import recall_spec
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.settings import TableSettings, check_metres
 from rlmem.spec import Ceiling, TaskSpec

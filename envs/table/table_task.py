@@ -5,7 +5,7 @@ from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.mem
 
 - in ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and
   how many boxes there are to touch, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;
-- :meth:`~TableTask.spec` and ``num_cues``: the ceilings, mostly with :func:`rlmem.envs.table.ceilings.recall_spec`;
+- :meth:`~TableTask.spec` and ``num_cues``: the ceilings, mostly with :func:`rlmem.envs.recall.recall_spec`;
 - :meth:`~TableTask.deal`: draw what the episode has, from the generator it is given, always the same number of draws;
 - :meth:`~TableTask.ask`: put down what stands on the table at the query (:attr:`TableTask.targets`, :func:`ring`);
 - :meth:`~TableTask.judge`: what happens in a control step of the query: rewards, ends, ``success`` and ``score``;

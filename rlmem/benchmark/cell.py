@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import rlmem
-from rlmem.checkpoint import CheckpointError
-from rlmem.evaluation import Evaluation, evaluate_on, make_test_env
-from rlmem.evidence.lesion import Lesion, lesion_test
-from rlmem.own_agent import load_policy
+from rlmem.evaluation.episodes import Evaluation, evaluate_on, make_test_env
+from rlmem.evaluation.lesion import Lesion, lesion_test
+from rlmem.evaluation.own_agent import load_policy
+from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import agent_class, task_class
-from rlmem.run_folder import BEST, LAST, Progress, RunSettings, processor, read_settings
-from rlmem.seeds import test_seeds
-from rlmem.training import agent_for, load_agent, train, trained_steps
+from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, processor, read_settings
+from rlmem.runs.tensors_file import CheckpointError
+from rlmem.runs.training import agent_for, load_agent, train, trained_steps
 
 Row = dict[str, Any]
 Report = Callable[[int], object]
@@ -47,7 +47,7 @@ class Cell:
         task: What is trained on, in words.
         label: Of the agent, in tables.
         settings: Of training; of an agent that does not learn, the task and the agent.
-        policy: An agent of your own instead, see :func:`rlmem.own_agent.load_policy`.
+        policy: An agent of your own instead, see :func:`rlmem.evaluation.own_agent.load_policy`.
         tests: Knobs of each test, the others as in training.
         test_names: What is tested, in words, one a test.
         episodes: Test episodes.

@@ -11,9 +11,9 @@ import numpy as np
 
 from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import complete_agents, horizon_groups, memory_scores, run_interval
-from rlmem.evidence.plots import Curve, plot_curves, plot_heat_map, plot_profiles
+from rlmem.evaluation.statistics import performance_profile
+from rlmem.figures.style import Curve, plot_curves, plot_heat_map, plot_profiles
 from rlmem.registry import task_class
-from rlmem.statistics import performance_profile
 
 _MOST = 16
 """Lines in a figure: eight colours in two styles."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlmem.evidence.capacity import HeatMap, heat_map
+from rlmem.evaluation.capacity import HeatMap, heat_map
 from rlmem.registry import task_class
 
 _LENGTHS = ("memory_length", "credit_length")

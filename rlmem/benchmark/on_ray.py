@@ -15,7 +15,7 @@ from typing import Any
 
 from rlmem.benchmark.cell import Cell, Row, run_cell
 from rlmem.benchmark.local import Outcome, Run, Running
-from rlmem.checkpoint import write_atomically
+from rlmem.runs.tensors_file import write_atomically
 
 _KEPT = ("settings.toml", "versions.toml", "progress.csv", "best.safetensors", "last.safetensors")
 """Files of a run that are brought back."""

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rlmem.benchmark.summary import Row, complete_agents, horizon_groups, memory_scores, runs_of, score_interval
-from rlmem.evidence.plots import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
-from rlmem.plots import COLOURS
-from rlmem.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
+from rlmem.evaluation.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
+from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.style import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
 
 _AGENTS_A_ROW = 4
 """Panels beside each other."""

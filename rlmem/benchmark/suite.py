@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.benchmark.cell import Cell
-from rlmem.field_types import check_fields
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
-from rlmem.run_folder import RunSettings
+from rlmem.runs.field_checks import check_fields
+from rlmem.runs.folder import RunSettings
+from rlmem.runs.toml import read_toml
+from rlmem.runs.tuned import tuned_settings
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
-from rlmem.toml import read_toml
-from rlmem.tuned import tuned_settings
 
 _PRESETS = ("quick", "tasks", "standard", "full")
 _LENGTHS = ("memory_length", "credit_length")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlmem.evidence.horizon import length_at, length_in_words
-from rlmem.statistics import Estimate, interquartile_interval, probability_of_improvement
+from rlmem.evaluation.horizon import length_at, length_in_words
+from rlmem.evaluation.statistics import Estimate, interquartile_interval, probability_of_improvement
 
 Row = Mapping[str, str]
 FEW = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from rlmem.checkpoint import write_atomically
+from rlmem.runs.tensors_file import write_atomically
 
 RESULTS = "results.csv"
 _LOCK = ".lock"

@@ -23,13 +23,13 @@ from rlmem.benchmark.summary import (
     summary,
 )
 from rlmem.benchmark.table import RESULTS, read_rows
+from rlmem.evaluation.statistics import performance_profile
 from rlmem.registry import task_class
 from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
 from rlmem.report.markdown import sections_of
-from rlmem.run_folder import read_progress
+from rlmem.runs.folder import read_progress
 from rlmem.spec import TaskSpec
-from rlmem.statistics import performance_profile
 
 Row = Mapping[str, str]
 _POINTS = 60

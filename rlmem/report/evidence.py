@@ -1,4 +1,4 @@
-"""Tables and charts of the measures of memory, from the plain values of :class:`rlmem.evidence.report.MemoryReport`."""
+"""Tables and charts of the memory measurements, from a memory report's plain values."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlmem.plots import LABELS
+from rlmem.figures.learning_curves import LABELS
 from rlmem.report.content import Chart, Level, Line, Section
-from rlmem.run_folder import read_progress
+from rlmem.runs.folder import read_progress
 from rlmem.spec import TaskSpec
 
 AXES = {"env_steps": "environment steps", "cpu_seconds": "CPU time (s)"}

@@ -10,8 +10,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from rlmem.checkpoint import write_atomically
 from rlmem.report.content import Number, Page, Player, Section, Table, plain
+from rlmem.runs.tensors_file import write_atomically
 
 _TEMPLATES = files("rlmem.report") / "templates"
 _NUMBER = re.compile(r"^[-+]?[\d,.]+( to [-+]?[\d,.]+)?$")

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.evidence.lesioning import Lesion, Lesioned
-from rlmem.evidence.probe import CueProbe
-from rlmem.recording import cue_names, describe_cue
+from rlmem.evaluation.lesioning import Lesion, Lesioned
+from rlmem.evaluation.probe import CueProbe
+from rlmem.figures.recording import cue_names, describe_cue
+from rlmem.figures.video import VideoWriter
 from rlmem.report.content import Episode, Number, Pane, plain
 from rlmem.report.critic import critic_values
 from rlmem.report.trace import Env, Trace, pictures_of, trace
-from rlmem.video import VideoWriter
 
 FPS = 20.0
 _MOST_FRAMES = 400
@@ -194,5 +194,5 @@ def _packed(one: Trace, shown: Sequence[int | None], units: _Units) -> str:
 
 
 def _side(name: str) -> str:
-    """Say which way a bar of steering points, see :func:`rlmem.recording.describe_action`."""
+    """Say which way a bar of steering points, see :func:`rlmem.figures.recording.describe_action`."""
     return "steering (− left, + right)" if name == "steering" else name

@@ -11,21 +11,21 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.lesioning import Lesion
-from rlmem.evidence.probe import CueProbe, StateRecorder, probe_states
-from rlmem.evidence.report import measure_memory
-from rlmem.intervention import hidden_cues
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.intervention import hidden_cues
+from rlmem.evaluation.lesioning import Lesion
+from rlmem.evaluation.memory_report import measure_memory
+from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
+from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.registry import task_class
 from rlmem.report.content import Page, Player, Section, Table, plain
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
-from rlmem.run_checkpoints import checkpoint_path
-from rlmem.run_folder import Progress, RunSettings
-from rlmem.seeds import test_seeds, validation_seeds
-from rlmem.toml import read_toml
-from rlmem.training import load_agent
+from rlmem.runs.checkpoints import checkpoint_path
+from rlmem.runs.folder import Progress, RunSettings
+from rlmem.runs.toml import read_toml
+from rlmem.runs.training import load_agent
 
 _LOOKED_THROUGH = 20
 """Test seeds among which those with different cues are looked for."""
@@ -40,7 +40,7 @@ class RunReport:
         folder: The run.
         settings: Its settings.
         knobs: At which it is tested and shown.
-        which: Its weights, see :func:`rlmem.training.load_agent`.
+        which: Its weights, see :func:`rlmem.runs.training.load_agent`.
         episodes: Of each measurement.
         shown: Episodes in the player.
         size: Of a picture, width and height, pixels.

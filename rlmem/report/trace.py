@@ -13,11 +13,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.evaluation import Policy
-from rlmem.evidence.lesioning import Lesioned
-from rlmem.evidence.state import split_state, state_features
-from rlmem.intervention import Clock, Moment, hidden_cues
-from rlmem.recording import describe_action
+from rlmem.evaluation.episodes import Policy
+from rlmem.evaluation.intervention import Clock, Moment, hidden_cues
+from rlmem.evaluation.lesioning import Lesioned
+from rlmem.evaluation.state import split_state, state_features
+from rlmem.figures.recording import describe_action
 
 Env = gymnasium.Env[Any, Any]
 
@@ -30,7 +30,7 @@ class Trace:
     observations: list[Any] = field(default_factory=list)
     actions: list[Any] = field(default_factory=list)
     described: list[Mapping[str, float] | str] = field(default_factory=list)
-    """Actions by the names of their parts, see :func:`rlmem.recording.describe_action`."""
+    """Actions by the names of their parts, see :func:`rlmem.figures.recording.describe_action`."""
     phases: list[str] = field(default_factory=list)
     phase_steps: list[int] = field(default_factory=list)
     states: list[NDArray[np.float32] | None] = field(default_factory=list)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlmem.benchmark.cell import Cell
 from rlmem.benchmark.table import ResultsTable
-from rlmem.evaluation import clopper_pearson
+from rlmem.evaluation.episodes import clopper_pearson
 from rlmem.registry import task_class
 
 Skill = Callable[[Cell, dict[str, Any], np.random.Generator], float]

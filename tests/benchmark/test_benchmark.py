@@ -17,7 +17,7 @@ from rlmem.benchmark.local import Local, end_with, undisturbed
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.table import ResultsTable, read_rows
-from rlmem.cli import main
+from rlmem.cli.main import main
 
 SUITE = """
 name = "tiny"
@@ -93,7 +93,17 @@ def test_what_is_finished_is_not_run_again(suite, whole):
 
 
 def test_a_benchmark_killed_in_the_middle_and_resumed_gives_the_same_table(suite, whole, tmp_path):
-    command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(suite), "--out", str(tmp_path), "--processes", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "rlmem",
+        "benchmark",
+        str(suite),
+        "--out",
+        str(tmp_path),
+        "--processes",
+        "2",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
         until(lambda: half_way(tmp_path), 300.0)
         killed.kill()
@@ -223,7 +233,17 @@ def test_ctrl_c_waits_until_a_run_has_been_started(ctrl_c):
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
     long = tmp_path / "long.toml"
     long.write_text(SUITE.replace("seeds = 2", "seeds = 200"))
-    command = [sys.executable, "-m", "rlmem.cli", "benchmark", str(long), "--out", str(tmp_path), "--processes", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "rlmem",
+        "benchmark",
+        str(long),
+        "--out",
+        str(tmp_path),
+        "--processes",
+        "1",
+    ]
     # a test run in the background of a shell ignores Ctrl-C, and so would all that it starts
     listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(

@@ -12,7 +12,7 @@ from rlmem.benchmark.overview import memoryless_when_lesioned, overall, plot_gen
 from rlmem.benchmark.suite import suite_from
 from rlmem.benchmark.summary import score_interval
 from rlmem.benchmark.table import merge_tables, read_rows, write_rows
-from rlmem.toml import write_toml
+from rlmem.runs.toml import write_toml
 
 ROOT = Path(__file__).parent.parent.parent
 SUITE = {

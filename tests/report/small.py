@@ -3,13 +3,13 @@
 import gymnasium
 from remembering import TASK, Remembers
 
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.lesioning import Lesion
-from rlmem.evidence.probe import StateRecorder, probe_states
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.lesioning import Lesion
+from rlmem.evaluation.probe import StateRecorder, probe_states
+from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.registry import canonical_id
 from rlmem.report.content import Chart, Level, Line, Page, Player, Section, Table
 from rlmem.report.player import Recorder
-from rlmem.seeds import test_seeds, validation_seeds
 
 LEFT, RIGHT = 0, 1
 

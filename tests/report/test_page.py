@@ -9,7 +9,7 @@ from small import record_both_cues, small_page
 
 from rlmem.benchmark.summary import summary
 from rlmem.benchmark.table import write_rows
-from rlmem.cli import main
+from rlmem.cli.main import main
 from rlmem.report.benchmark import benchmark_page
 from rlmem.report.markdown import sections_of
 from rlmem.report.page import render_page, write_page

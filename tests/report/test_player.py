@@ -7,8 +7,8 @@ import pytest
 from remembering import TASK, BodyReader, Remembers
 from small import LEFT, RIGHT, make_env, record_both_cues, seeds_by_cue
 
-from rlmem.evaluation import evaluate_on
-from rlmem.evidence.lesioning import Lesion
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.lesioning import Lesion
 from rlmem.report.content import Chart, Line, Table, plain
 from rlmem.report.player import Recorder, chosen_frames
 from rlmem.report.trace import Trace, pictures_of, trace

@@ -9,13 +9,13 @@ import pytest
 import torch
 from conftest import modest_knobs
 
-from rlmem.evidence.lesioning import Lesion, Lesioned
+from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.report.critic import critic_values
 from rlmem.report.run import RunReport, run_page
 from rlmem.report.trace import trace
-from rlmem.run_checkpoints import save
-from rlmem.run_folder import Progress, RunSettings, write_settings
-from rlmem.training import load_agent, make_agent
+from rlmem.runs.checkpoints import save
+from rlmem.runs.folder import Progress, RunSettings, write_settings
+from rlmem.runs.training import load_agent, make_agent
 
 EPISODES = 20
 

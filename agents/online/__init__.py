@@ -1,0 +1,1 @@
+"""Agents that learn online: EKF and RTRL controllers, DAgger, and training through a learned model."""

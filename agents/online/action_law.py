@@ -1,0 +1,104 @@
+"""How a stochastic policy draws actions from the outputs of its network, and how they are distributed about them.
+
+Axes: N environments, A action, K choices, Q outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rlmem.learning.kalman import Categorical, Gaussian, Likelihood
+
+
+class ActionLaw(Protocol):
+    """The distribution of actions about outputs [N, Q]."""
+
+    size: int
+    """Q."""
+    likelihood: Likelihood
+    """Of the drawn actions."""
+
+    def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return drawn actions as the likelihood takes them."""
+
+    def mode(self, output: Tensor) -> Tensor:
+        """Return the likeliest actions as the likelihood takes them."""
+
+    def to_env(self, action: Tensor) -> NDArray[Any]:
+        """Return actions in the form of the action space."""
+
+
+class NormalLaw:
+    """Independent normal actions about the outputs, in units of half the range; cut off at the bounds when acted on.
+
+    Args:
+        space: A bounded vector.
+        deviation: Standard deviation, in units of half the range.
+    """
+
+    def __init__(self, space: spaces.Box, deviation: float) -> None:
+        self._space, self._deviation = space, deviation
+        self._centre = (space.high.astype(np.float64) + space.low) / 2
+        self._radius = (space.high.astype(np.float64) - space.low) / 2
+        self.size = space.shape[0]
+        self.likelihood: Likelihood = Gaussian(variance=deviation**2)
+
+    def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return actions [N, A], not cut off."""
+        return output + self._deviation * torch.from_numpy(rng.standard_normal(tuple(output.shape)))
+
+    def mode(self, output: Tensor) -> Tensor:
+        """Return the outputs."""
+        return output
+
+    def to_env(self, action: Tensor) -> NDArray[Any]:
+        """Return actions [N, A] within the bounds."""
+        bounded = np.clip(action.numpy(), -1.0, 1.0) * self._radius + self._centre
+        inside: NDArray[Any] = bounded.astype(self._space.dtype)
+        return inside
+
+
+class ChoiceLaw:
+    """One of K choices, with the outputs as logits.
+
+    Args:
+        space: Its number of choices is at least 2.
+    """
+
+    def __init__(self, space: spaces.Discrete) -> None:
+        self._first = int(space.start)
+        self.size = int(space.n)
+        self.likelihood: Likelihood = Categorical()
+
+    def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return choices [N], counted from 0."""
+        # the largest of logits + Gumbel noise is a sample of their softmax
+        return (output + torch.from_numpy(rng.gumbel(size=tuple(output.shape)))).argmax(-1)
+
+    def mode(self, output: Tensor) -> Tensor:
+        """Return the likeliest choices [N], counted from 0."""
+        return output.argmax(-1)
+
+    def to_env(self, action: Tensor) -> NDArray[Any]:
+        """Return choices [N] as the space counts them."""
+        shifted: NDArray[Any] = action.numpy() + self._first
+        return shifted
+
+
+def make_law(space: spaces.Space[Any], deviation: float) -> ActionLaw:
+    """Return the law of actions in a space.
+
+    Raises:
+        ValueError: If the space is neither a bounded vector nor a choice among two or more.
+    """
+    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded():
+        return NormalLaw(space, deviation)
+    if isinstance(space, spaces.Discrete) and space.n >= 2:
+        return ChoiceLaw(space)
+    raise ValueError(f"actions must be bounded vectors or one of two or more choices, got {space}")

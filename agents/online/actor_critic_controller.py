@@ -1,0 +1,64 @@
+"""What recurrent actor-critics that learn while they act have in common: drawn actions and a critic of their own.
+
+Axes: N environments, D observation, Q outputs of the actor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from rlmem.agents.base import Array
+from rlmem.agents.online.action_law import ActionLaw, make_law
+from rlmem.agents.online.controller import Controller, seeded
+from rlmem.learning.network import Network
+
+
+class ActorCriticController(Controller):
+    """A recurrent actor, whose actions are drawn about its outputs, and a recurrent critic. See :class:`Controller`.
+
+    The settings have a ``deviation`` of actions, in units of half their range.
+    """
+
+    small: ClassVar[float] = 0.1
+    """What the readouts' weights are multiplied by before training: the first policy is nearly the same everywhere."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        shape = self.observation_space.shape
+        assert shape is not None
+        with seeded(self.seed + 1):  # not the actor's weights
+            self.critic_network = self.make_network(shape[0], 1)
+        self._rng = np.random.default_rng(self.seed)
+
+    def outputs_of(self, action: spaces.Space[Any]) -> int:
+        """Return the outputs of the actor. See :meth:`Controller.outputs_of`."""
+        self.law: ActionLaw = make_law(action, self.settings.deviation)
+        return self.law.size
+
+    def make_network(self, inputs: int, outputs: int) -> Network:
+        """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
+        network = super().make_network(inputs, outputs)
+        with torch.no_grad():
+            network.readout.weight.mul_(self.small)
+            network.readout.bias.zero_()
+            if network.skip is not None:
+                network.skip.weight.mul_(self.small)
+        return network
+
+    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
+        """Return the likeliest actions, or a draw. See :meth:`Controller.choose`."""
+        return self.law.to_env(self.law.mode(output) if deterministic else self.law.draw(output, self._rng))
+
+    def tensors(self) -> dict[str, Any]:
+        """Return the parameters of actor and critic. See :meth:`Agent.tensors`."""
+        return super().tensors() | {"critic": self.critic_network.theta}
+
+    def restore(self, tensors: dict[str, Array]) -> None:
+        """Take back the parameters."""
+        super().restore(tensors)
+        self.critic_network.set_theta(torch.as_tensor(tensors["critic"]))

@@ -1,0 +1,253 @@
+"""What controllers that learn while they act have in common: a recurrent network, streams that go on, exact resuming.
+
+Axes: N environments, D observation, A action, Q outputs of the network, P parameters.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from torch import Tensor
+
+from rlmem.agents.base import Agent, Array, Observer, as_rows, memory_to_learn
+from rlmem.agents.plain_data import pack_tree, unpack_tree
+from rlmem.learning.network import Network
+from rlmem.networks.cells import CELLS
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
+from rlmem.suggest import unknown
+
+_RECENT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerSettings:
+    """Hyperparameters that recurrent controllers have in common.
+
+    Args:
+        cell: Memory cell: rtu, lru, min_gru, elstm, lstm, gru, elman or memoryless.
+        hidden_size: Units of the cell.
+        memory_length: Control steps that cells should remember before training. None: the task's longest.
+
+    Raises:
+        ValueError: If a value is out of bounds.
+    """
+
+    cell: str = "rtu"
+    hidden_size: int = 32
+    memory_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise ValueError(unknown("cell", self.cell, CELLS))
+        if self.hidden_size < 1:
+            raise ValueError(f"hidden_size must be at least 1, got {self.hidden_size}")
+        if self.memory_length is not None and self.memory_length < 3:
+            raise ValueError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+
+
+class Controller(Agent):
+    """A recurrent controller y = V h + U x + b in float64. Resuming goes on bit for bit.
+
+    Actions are y, cut off at the bounds of the action space.
+
+    Args:
+        settings: A :class:`ControllerSettings`.
+        observation_space: Of one environment, a vector.
+        action_space: Of one environment, a bounded vector.
+        spec: What the task asks of memory, or None.
+        seed: For the weights.
+
+    Raises:
+        ValueError: If a space is of another kind.
+    """
+
+    resumes_exactly = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        box = self.observation_space
+        if not isinstance(box, spaces.Box) or len(box.shape) != 1:
+            raise ValueError(f"agent {self.name!r} needs vector observations, got {box}")
+        outputs = self.outputs_of(self.action_space)
+        with seeded(self.seed):
+            self.network = self.make_network(box.shape[0], outputs)
+        self.episodes = 0
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._where: dict[str, Any] | None = None
+
+    @property
+    def context(self) -> str:
+        """How far back it can see, in words."""
+        return "recurrent"
+
+    @property
+    def stretch(self) -> int:
+        """Control steps of each environment between two looks of the observer."""
+        return 16
+
+    def outputs_of(self, action: spaces.Space[Any]) -> int:
+        """Return Q for an action space.
+
+        Raises:
+            ValueError: If it is none that this agent can act in.
+        """
+        if not isinstance(action, spaces.Box) or len(action.shape) != 1 or not action.is_bounded():
+            raise ValueError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
+        self._centre = (action.high.astype(np.float64) + action.low) / 2
+        self._radius = (action.high.astype(np.float64) - action.low) / 2
+        return action.shape[0]
+
+    def make_network(self, inputs: int, outputs: int) -> Network:
+        """Return a network with the cell of the settings, in float64."""
+        remember = float(memory_to_learn(self.spec, self.settings.memory_length))
+        cell = CELLS[self.settings.cell](inputs, self.settings.hidden_size, memory_length=remember)
+        return Network(cell, outputs).double()
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Act; the state is that of the cell, arrays [N, ...]. See :meth:`Agent.predict`."""
+        rows = len(observation)
+        fresh = self.network.initial_state(rows)
+        start = torch.from_numpy(np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows))
+        parts = fresh if state is None else tuple(torch.as_tensor(part) for part in state)
+        with torch.inference_mode():
+            parts = tuple(
+                torch.where(start.view(-1, *(1,) * (new.dim() - 1)), new, old)
+                for new, old in zip(fresh, parts, strict=True)
+            )
+            make = getattr(fresh, "_make", tuple)
+            output, after = self.network(torch.as_tensor(observation, dtype=torch.float64), make(parts))
+        return self.choose(output, deterministic=deterministic), tuple(part.numpy() for part in after)
+
+    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
+        """Return the actions [N, A] that outputs [N, Q] stand for; by default the same either way."""
+        return self._act(output)
+
+    def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
+        """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
+
+        Raises:
+            ValueError: If the environment does not reset in the same step, or lacks what this agent learns from.
+        """
+        if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"agent {self.name!r} needs an environment with autoreset_mode='same_step'")
+        inner: Any = env.unwrapped
+        observation, start = self._enter(env)
+        looking = True
+        while looking and self.env_steps < steps:
+            observation, start = self.advance(env, observation, start)
+            self.env_steps += self.stretch * env.num_envs
+            self._where = {"env": inner.get_state() if hasattr(inner, "get_state") else None}
+            self._where |= {"observation": observation, "start": start, "recent": list(self._recent)}
+            looking = observer(self.env_steps, self._metrics())
+
+    @abstractmethod
+    def begin(self, num_envs: int) -> None:
+        """Forget what was seen of the streams; called before the first observation."""
+
+    @abstractmethod
+    def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
+        """Act and learn for :attr:`stretch` control steps.
+
+        Args:
+            env: The environments.
+            observation: [N, D], to act on first.
+            start: [N] where it is the first of an episode.
+
+        Returns:
+            The observations and episode starts to act on next.
+        """
+
+    def metrics(self) -> dict[str, float]:
+        """Return what is worth watching while this learns."""
+        return {}
+
+    def stream_state(self) -> dict[str, Any]:
+        """Return what is remembered of the streams and the updates, as nested arrays and numbers."""
+        return {}
+
+    def restore_stream_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`stream_state` gave."""
+
+    def counters(self) -> dict[str, int]:
+        """Return what is counted over the whole of training, by the names of attributes."""
+        return {"episodes": self.episodes}
+
+    def tensors(self) -> dict[str, Any]:
+        """Return the parameters. See :meth:`Agent.tensors`."""
+        return {"theta": self.network.theta}
+
+    def restore(self, tensors: dict[str, Array]) -> None:
+        """Take back the parameters."""
+        self.network.set_theta(torch.as_tensor(tensors["theta"]))
+
+    def save(self, path: str | Path, **meta: Any) -> None:
+        """Write a checkpoint with all that a resumed run needs."""
+        tensors = self.tensors()
+        state: dict[str, Any] = {**self.counters(), "where": self._where}
+        state["streams"] = None if self._where is None else self.stream_state()
+        save_checkpoint(path, tensors, self.description() | {"state": pack_tree(state, "state", tensors)} | meta)
+
+    def load(self, path: str | Path) -> None:
+        """Read a checkpoint. See :meth:`Agent.load`."""
+        super().load(path)
+        tensors, meta = load_checkpoint(path)
+        try:
+            state = unpack_tree(meta["state"], tensors)
+            for name in self.counters():
+                setattr(self, name, int(state[name]))
+            self._where = state["where"]
+            if self._where is not None:
+                self.begin(len(self._where["start"]))
+                self.restore_stream_state(state["streams"])
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{path} does not fit agent {self.name!r} with these settings: {error}") from error
+
+    def _enter(self, env: VectorEnv[Any, Any, Any]) -> tuple[Array, Array]:
+        """Return observations and episode starts: where a saved run was, or of new episodes."""
+        where, inner = self._where, env.unwrapped
+        if where is not None and len(where["start"]) == env.num_envs:
+            self._recent = deque(where["recent"], maxlen=_RECENT)
+            if where["env"] is not None and hasattr(inner, "set_state"):
+                inner.set_state(where["env"])
+                return where["observation"], where["start"]
+        else:
+            self.begin(env.num_envs)
+        observation, _ = env.reset()
+        return np.asarray(observation), np.ones(env.num_envs, dtype=np.bool_)
+
+    def _act(self, output: Tensor) -> Array:
+        """Return the actions [N, A] that outputs [N, A] stand for."""
+        bounded = np.clip(output.numpy(), -1.0, 1.0) * self._radius + self._centre
+        action: Array = bounded.astype(self.action_space.dtype)
+        return action
+
+    def _note(self, ended: Array, infos: dict[str, Any]) -> None:
+        self.episodes += int(ended.sum())
+        if ended.any() and "is_success" in infos["final_info"]:
+            self._recent.extend(infos["final_info"]["is_success"][ended].astype(float).tolist())
+
+    def _metrics(self) -> dict[str, float]:
+        metrics = {"rollout/episodes": float(self.episodes)}
+        if self._recent:
+            metrics["rollout/success_rate"] = float(np.mean(self._recent))
+        return metrics | self.metrics()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw weights from a seed and leave torch's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

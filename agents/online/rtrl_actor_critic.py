@@ -1,0 +1,282 @@
+"""An actor-critic that learns at every control step and stores no sequence: exact gradients forward in time.
+
+Actor and critic are recurrent networks of their own. RTRL carries dh/dtheta along, so that the score d log pi / dtheta
+and the gradient of the value are known in full at every step, however long ago the cause was. Eligibility traces carry
+both to the rewards that follow, and each temporal-difference error moves both networks at once. Memory and time a step
+do not depend on the length of an episode.
+
+The steps are natural ones: along F^-1 of the trace, with F a running mean of the Fisher information. What is seen at
+the query is many times the mark that a cue has left in an untrained cell, so that a policy moved by plain gradients
+drifts to one answer at random before it has learnt to tell the cues apart. Observations are scaled by their running
+moments.
+
+Sources: Williams and Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Neural
+Computation 1(2), 1989 (RTRL); Sutton and Barto, "Reinforcement Learning", 2nd edition, 2018, section 13.6 (actor-critic
+with eligibility traces); Elelimy et al., "Real-Time Recurrent Learning using Trace Units in Reinforcement Learning",
+NeurIPS 2024 (the cell); Elsayed, Vasan and Mahmood, "Streaming Deep Reinforcement Learning Finally Works", 2024
+(running scales); :mod:`rlmem.learning.natural_gradient`.
+
+Axes: N environments, D observation, A action, Q outputs, q whitened outputs, P parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, get_args
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from rlmem.agents.base import Array
+from rlmem.agents.online.actor_critic_controller import ActorCriticController
+from rlmem.agents.online.controller import ControllerSettings
+from rlmem.learning.derivatives import Carry, make_derivative
+from rlmem.learning.kalman import choose
+from rlmem.learning.kalman.likelihoods import Innovation
+from rlmem.learning.natural_gradient import Fisher, FisherSettings, FisherState
+from rlmem.learning.network import Network
+from rlmem.learning.running_moments import RunningMoments
+from rlmem.learning.updates import Groups
+from rlmem.suggest import unknown
+
+_DERIVATIVES = ("rtrl", "snap1")
+_LEAST_ERROR = 1e-3
+_POWER_HORIZON = 1_000.0
+"""Control steps over which the size of temporal-difference errors is averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RTRLActorCriticSettings(ControllerSettings):
+    """Hyperparameters of the online actor-critic. See also :class:`ControllerSettings`.
+
+    Args:
+        derivative: "rtrl", exact, or "snap1", its sparse approximation.
+        learning_rate: Of the actor: temporal-difference errors count in units of their running size.
+        critic_rate: Of the critic. A step never goes past the error that it corrects.
+        gamma: Discount a control step.
+        trace_decay: lambda of the eligibility traces.
+        deviation: Standard deviation of actions in training, in units of half their range; not for choices.
+        max_kl: Most that one control step may move the policy, nats.
+        damping: Of the Fisher information.
+        horizon: Control steps over which it is averaged.
+        groups: "one": one matrix over all parameters; "node", "gate" or "layer": a block each; "auto": one where it is
+            small enough, else by node.
+
+    Raises:
+        ValueError: If a value is out of bounds.
+    """
+
+    derivative: str = "rtrl"
+    learning_rate: float = 2e-4
+    critic_rate: float = 0.03
+    gamma: float = 0.99
+    trace_decay: float = 0.97
+    deviation: float = 0.6
+    max_kl: float = 1e-3
+    damping: float = 0.1
+    horizon: int = 1_000
+    groups: Groups = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.derivative not in _DERIVATIVES:
+            raise ValueError(unknown("derivative", self.derivative, _DERIVATIVES))
+        if self.groups not in get_args(Groups):
+            raise ValueError(unknown("groups", self.groups, get_args(Groups)))
+        for name in ("gamma", "trace_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "critic_rate", "deviation", "max_kl"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+        _ = self.fisher
+
+    @property
+    def fisher(self) -> FisherSettings:
+        """The settings of the Fisher information."""
+        return FisherSettings(damping=self.damping, horizon=self.horizon)
+
+
+class _Learner(NamedTuple):
+    """What a network carries from one control step to the next; never changed in place."""
+
+    carry: Carry
+    traces: Tensor
+    """[N, P] eligibility."""
+    fisher: FisherState
+
+
+class RTRLActorCritic(ActorCriticController):
+    """A recurrent actor-critic that learns at every control step from reward alone. See the module."""
+
+    name = "rtrl_actor_critic"
+    Settings: ClassVar[type[Any]] = RTRLActorCriticSettings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings: RTRLActorCriticSettings = self.settings
+        self.derivative = make_derivative(settings.derivative, self.network)
+        self.critic_derivative = make_derivative(settings.derivative, self.critic_network)
+        self._actor_fisher, self._critic_fisher = self._fisher(self.network), self._fisher(self.critic_network)
+        self._actor: _Learner | None = None
+        self._critic: _Learner | None = None
+        self._moments = RunningMoments.start(self.network.input_size)
+        self._power = 1.0
+        self._kl = math.nan
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Act on what is seen, scaled by the moments so far. See :meth:`Agent.predict`."""
+        return super().predict(self._moments.scaled(_wide(observation)), state, episode_start, deterministic)
+
+    def begin(self, num_envs: int) -> None:
+        """Start traces and derivatives of N streams; what is known of the Fisher information stays."""
+
+        def fresh(learner: _Learner | None, carry: Carry, fisher: Fisher, size: int) -> _Learner:
+            known = fisher.initial_state() if learner is None else learner.fisher
+            return _Learner(carry, torch.zeros(num_envs, size, dtype=torch.float64), known)
+
+        actor, critic = self.derivative, self.critic_derivative
+        self._actor = fresh(self._actor, actor.start(num_envs), self._actor_fisher, actor.num_parameters)
+        self._critic = fresh(self._critic, critic.start(num_envs), self._critic_fisher, critic.num_parameters)
+
+    def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
+        """Act and learn at each of some control steps. See :meth:`Controller.advance`."""
+        for _ in range(self.stretch):
+            x, starts = self._scaled(observation), torch.as_tensor(start)
+            output, value = self._see(x, starts)
+            action = self.law.draw(output, self._rng)
+            self._extend_traces(output, action, starts)
+            observation, reward, terminated, truncated, infos = env.step(self.law.to_env(action))
+            start = terminated | truncated
+            following = self._following(observation, start, truncated & ~terminated, infos)
+            error = torch.as_tensor(reward, dtype=torch.float64) + self.settings.gamma * following - value
+            self._learn_from(error)
+            self._note(start, infos)
+        return observation, start
+
+    def metrics(self) -> dict[str, float]:
+        """Return the running size of temporal-difference errors and the divergence of the last step."""
+        return {"critic/td_error": math.sqrt(self._power), "actor/kl": self._kl}
+
+    def tensors(self) -> dict[str, Any]:
+        """Return the parameters and the moments of observations. See :meth:`Agent.tensors`."""
+        moments = {
+            "count": np.array([self._moments.number]),
+            "mean": self._moments.mean,
+            "squares": self._moments.squares,
+        }
+        return super().tensors() | moments
+
+    def restore(self, tensors: dict[str, Array]) -> None:
+        """Take back parameters and moments."""
+        super().restore(tensors)
+        self._moments = RunningMoments(float(tensors["count"][0]), tensors["mean"].copy(), tensors["squares"].copy())
+
+    def stream_state(self) -> dict[str, Any]:
+        """Return derivatives, traces, Fisher information and the generator. See :meth:`Controller.stream_state`."""
+        assert self._actor is not None
+        assert self._critic is not None
+        numbers = {"power": self._power, "kl": self._kl, "rng": self._rng.bit_generator.state}
+        return {"actor": _to_tree(self._actor), "critic": _to_tree(self._critic), "numbers": numbers}
+
+    def restore_stream_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`stream_state` gave."""
+        self._actor, self._critic = _from_tree(state["actor"]), _from_tree(state["critic"])
+        self._power, self._kl = state["numbers"]["power"], state["numbers"]["kl"]
+        self._rng.bit_generator.state = state["numbers"]["rng"]
+
+    def _fisher(self, network: Network) -> Fisher:
+        groups = self.settings.groups
+        if groups == "auto":
+            groups = "one" if choose(network.num_parameters) == "gekf" else "node"
+        parts = None if groups == "one" else list(network.groups(groups).values())
+        return Fisher(network.num_parameters, parts, self.settings.fisher)
+
+    def _scaled(self, observation: Array) -> Tensor:
+        seen = _wide(observation)
+        self._moments = self._moments.seen(seen)
+        return torch.as_tensor(self._moments.scaled(seen))
+
+    def _see(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Take observations [N, D]; return outputs [N, Q] and values [N]."""
+        assert self._actor is not None
+        assert self._critic is not None
+        output, carry = self.derivative.step(x, start, self._actor.carry)
+        self._actor = self._actor._replace(carry=carry)
+        value, carry = self.critic_derivative.step(x, start, self._critic.carry)
+        self._critic = self._critic._replace(carry=carry)
+        return output, value[:, 0]
+
+    def _extend_traces(self, output: Tensor, action: Tensor, start: Tensor) -> None:
+        """Add the scores of actions and the gradients of values to the traces, and learn how much outputs tell."""
+        assert self._actor is not None
+        assert self._critic is not None
+        decay = self.settings.gamma * self.settings.trace_decay * (~start)[:, None]
+        likelihood, share = self.law.likelihood, len(output) ** -0.5
+        rows, error = _whitened(
+            likelihood.rows(self.derivative.rows(self._actor.carry)), likelihood.innovation(output, action)
+        )
+        self._actor = self._actor._replace(
+            traces=decay * self._actor.traces + torch.einsum("nq,nqp->np", error, rows),
+            fisher=self._actor_fisher.see(self._actor.fisher, share * rows.flatten(0, 1)),
+        )
+        gradients = self.critic_derivative.rows(self._critic.carry)[:, 0]
+        self._critic = self._critic._replace(
+            traces=decay * self._critic.traces + gradients,
+            fisher=self._critic_fisher.see(self._critic.fisher, share * gradients),
+        )
+
+    def _following(self, observation: Array, start: Array, cut: Array, infos: dict[str, Any]) -> Tensor:
+        """Return the values [N] of what comes next: none after an end; where an episode was cut off, of its last."""
+        assert self._critic is not None
+        seen = np.array(observation, dtype=np.float64)
+        for index in np.flatnonzero(cut):
+            seen[index] = infos["final_obs"][index]
+        x = torch.as_tensor(self._moments.scaled(seen))
+        going_on = torch.zeros(len(seen), dtype=torch.bool)
+        values = self.critic_derivative.step(x, going_on, self._critic.carry).output[:, 0]
+        return torch.where(torch.as_tensor(start & ~cut), 0.0, values)
+
+    def _learn_from(self, error: Tensor) -> None:
+        """Move actor and critic by temporal-difference errors [N]."""
+        assert self._actor is not None
+        assert self._critic is not None
+        settings: RTRLActorCriticSettings = self.settings
+        self._power += (float(error.square().mean()) - self._power) / _POWER_HORIZON
+        scale = max(math.sqrt(self._power), _LEAST_ERROR)
+        gradient = error @ self._actor.traces / scale
+        change = settings.learning_rate * self._actor_fisher.natural(self._actor.fisher, gradient[None])[0]
+        self._kl = 0.5 * settings.learning_rate * float(change @ gradient)
+        self.network.theta.add_(change, alpha=min(1.0, math.sqrt(settings.max_kl / max(self._kl, 1e-300))))
+        traces = self._critic.traces
+        directions = self._critic_fisher.natural(self._critic.fisher, traces)
+        rate = settings.critic_rate / (1.0 + settings.critic_rate * float((directions * traces).sum()))
+        self.critic_network.theta.add_(error @ directions, alpha=rate)
+
+
+def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
+    """Return rows [N, q, P] and errors [N, q] in coordinates in which the noise R is 1."""
+    if seen.noise.dim() == 2:
+        scale = seen.noise.rsqrt()
+        return rows * scale[..., None], seen.error * scale
+    root = torch.linalg.cholesky(seen.noise)
+    both = torch.linalg.solve_triangular(root, torch.cat((rows, seen.error[..., None]), -1), upper=False)
+    return both[..., :-1], both[..., -1]
+
+
+def _wide(observation: Array) -> Array:
+    return np.asarray(observation, dtype=np.float64)
+
+
+def _to_tree(learner: _Learner) -> dict[str, Any]:
+    return {"carry": learner.carry.to_dict(), "traces": learner.traces, "fisher": Fisher.to_tree(learner.fisher)}
+
+
+def _from_tree(tree: dict[str, Any]) -> _Learner:
+    traces = torch.as_tensor(tree["traces"])
+    return _Learner(Carry.from_dict(tree["carry"]), traces, Fisher.from_tree(tree["fisher"]))

@@ -1,0 +1,177 @@
+"""One pass over a rollout after it: values of all steps, of the last observations and of those at truncations.
+
+Episodes stand side by side in one call of the critic, and the observation an episode was cut off at is its last step.
+
+Axes: T time, N environments, K episodes cut off, F features.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlmem.agents.recurrent.policy import RecurrentPolicy
+from rlmem.agents.recurrent.returns import BoolArray, FloatArray, generalised_advantages
+from rlmem.agents.recurrent.rollout import (
+    IntArray,
+    Observations,
+    Rollout,
+    cut_rows,
+    fill_columns,
+    joined_steps,
+    make_grid,
+    map_observations,
+)
+from rlmem.networks.actor_critic import array_state
+from rlmem.networks.numpy_steps import ArrayState, restart
+
+
+class LastObservations(NamedTuple):
+    """What a rollout led to."""
+
+    observations: Observations
+    """[N, ...]"""
+    episode_start: BoolArray
+    """[N] where they are the first of an episode."""
+
+
+def evaluate_rollout(
+    policy: RecurrentPolicy,
+    rollout: Rollout,
+    critic_state: ArrayState,
+    last: LastObservations,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> ArrayState:
+    """Fill in log-probabilities, values, advantages, returns and the critic's states at row starts.
+
+    Args:
+        policy: The policy that acted, with the weights it acted with.
+        rollout: A complete rollout.
+        critic_state: The critic's state before it, each part [N, ...].
+        last: What followed it.
+        gamma: Discount factor.
+        gae_lambda: Trade-off between bias (0) and variance (1).
+
+    Returns:
+        The critic's state after the rollout.
+    """
+    with torch.no_grad():
+        pass_over = _Pass(policy, rollout)
+        state, kept = critic_state, []
+        for first, end in pairwise([*rollout.state_times, rollout.n_steps]):
+            kept.append(state)
+            state = pass_over.run(state, first, end)
+        last_values = pass_over.step(policy.encode(last.observations), state, last.episode_start)
+        outputs, actions = (torch.from_numpy(array).to(policy.device) for array in (rollout.outputs, rollout.actions))
+        rollout.log_probs[:] = policy.head.log_prob_and_entropy(outputs, actions)[0].cpu().numpy()
+    rollout.critic_states = tuple(np.stack(parts) for parts in zip(*kept, strict=True))
+    rollout.values[:] = pass_over.values[: rollout.values.size].reshape(rollout.values.shape)
+    next_values = np.concatenate((rollout.values[1:], last_values[None]))
+    for terminal, value in zip(rollout.terminal, pass_over.values[rollout.values.size :], strict=True):
+        next_values[terminal.t, terminal.n] = value
+    rollout.advantages, rollout.returns = generalised_advantages(
+        rollout.rewards,
+        rollout.values,
+        next_values,
+        rollout.terminated,
+        rollout.truncated,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+    )
+    return state
+
+
+class _Pass:
+    """The critic over a rollout; steps are numbered t N + n, the observations at truncations from T N on."""
+
+    def __init__(self, policy: RecurrentPolicy, rollout: Rollout) -> None:
+        self.critic, self.net, self.device = policy.network.critic, policy.network.critic_net, policy.device
+        self.starts, self.n_envs = rollout.episode_start, rollout.n_envs
+        self.one_step, self.fresh = self.critic.numpy_step(), array_state(self.critic.initial_state(1))
+        features = [policy.encode(joined_steps(rollout.observations))]
+        self.terminal = np.full(rollout.rewards.shape, -1)
+        """[T, N] the number of the observation at which an episode was cut off, -1 elsewhere."""
+        for k, terminal in enumerate(rollout.terminal):
+            self.terminal[terminal.t, terminal.n] = rollout.rewards.size + k
+        if rollout.terminal:
+            features.append(policy.encode(_stack([terminal.observation for terminal in rollout.terminal])))
+        self.features = np.concatenate(features)
+        self.values = np.empty(len(self.features), np.float32)
+
+    def run(self, state: ArrayState, first: int, end: int) -> ArrayState:
+        """Fill in the values of steps ``first`` to ``end`` and return the state after them."""
+        if first == end:
+            return state
+        env, begin, size, continues = pieces = cut_rows(self.starts[first:end].T)
+        numbers = np.split(
+            pieces.steps(first * self.n_envs + np.arange(self.n_envs), self.n_envs), np.cumsum(size)[:-1]
+        )
+        cut_off = self.terminal[first + begin + size - 1, env]
+        final = np.append(env[1:] != env[:-1], True)
+        # episodes that end before the last step, each with the observation it was cut off at
+        inner = np.flatnonzero(~final)
+        if len(inner):
+            parts = [np.append(numbers[i], cut_off[i]) if cut_off[i] >= 0 else numbers[i] for i in inner]
+            sizes = np.array([len(part) for part in parts])
+            column, top = fill_columns(sizes, continues[inner])
+            entering = continues[inner]
+            source = np.full(int(column.max()) + 1, -1)
+            source[column[entering]] = env[inner][entering]
+            start = restart(tuple(part[source] for part in state), self.fresh, source < 0)
+            self._scan(sizes, column, top, np.concatenate(parts), start)
+        # the others, one for each environment, all to end in the last slot
+        sizes = size[final]
+        start = restart(state, self.fresh, ~continues[final])
+        parts = [numbers[i] for i in np.flatnonzero(final)]
+        state = self._scan(sizes, np.arange(self.n_envs), sizes.max() - sizes, np.concatenate(parts), start)
+        cut_off = cut_off[final]
+        if (cut_off >= 0).any():
+            at = cut_off[cut_off >= 0]
+            self.values[at] = self.step(self.features[at], tuple(part[cut_off >= 0] for part in state))
+        return state
+
+    def _scan(
+        self, size: IntArray, column: IntArray, top: IntArray, numbers: IntArray, start: ArrayState
+    ) -> ArrayState:
+        """Fill in the values of some pieces laid out as a grid and return the state after its last slots."""
+        grid, blank = make_grid(size, column, top, numbers)
+        xs = self._tensor(self.features[np.maximum(grid, 0)])
+        empty = None if blank is None else self._tensor(blank)
+        latent, state = self.critic.scan(xs, empty, tuple(self._tensor(part) for part in start))
+        real = grid >= 0
+        self.values[grid[real]] = self.net(latent).squeeze(-1).cpu().numpy()[real]
+        return tuple(part.cpu().numpy() for part in state)
+
+    def step(self, features: FloatArray, state: ArrayState, episode_start: BoolArray | None = None) -> FloatArray:
+        """Return the values of one more observation of some environments, from features [N, F] and their states."""
+        if episode_start is not None:
+            state = restart(state, self.fresh, episode_start)
+        values: FloatArray = self.net(self._tensor(self.one_step(features, state)[0])).squeeze(-1).cpu().numpy()
+        return values
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def follow(policy: RecurrentPolicy, rollout: Rollout, critic_state: ArrayState, steps: int) -> ArrayState:
+    """Return the critic's state after the first ``steps`` of a rollout, from that before it."""
+    critic = policy.network.critic
+    step, fresh = critic.numpy_step(), array_state(critic.initial_state(1))
+    for t in range(steps):
+        features = policy.encode(map_observations(itemgetter(t), rollout.observations))
+        _, critic_state = step(features, restart(critic_state, fresh, rollout.episode_start[t]))
+    return critic_state
+
+
+def _stack(observations: list[Observations]) -> Observations:
+    first = observations[0]
+    if isinstance(first, dict):
+        return {key: np.stack([entry[key] for entry in observations]) for key in first}
+    return np.stack(observations)  # type: ignore[arg-type]

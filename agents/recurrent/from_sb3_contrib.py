@@ -1,0 +1,85 @@
+"""Take over a trained RecurrentPPO of sb3-contrib."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from stable_baselines3.common.torch_layers import FlattenExtractor
+
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+
+
+def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
+    """Return a RecurrentPPO with the weights and hyperparameters of sb3-contrib's.
+
+    Same weights and data give the same actions, values and gradients. The optimizer starts anew: sb3-contrib has two
+    biases a gate where one does the same. Its ``shared_lstm`` does not train the trunk by the value loss; ours does.
+
+    Args:
+        model: An ``sb3_contrib.RecurrentPPO``.
+        arguments: Constructor arguments that replace those of ``model``, such as ``env``.
+
+    Raises:
+        ValueError: If ``model`` has a critic without memory, gSDE, LSTM arguments of its own, or separate features
+            extractors with weights.
+    """
+    policy = model.policy
+    _check(policy)
+    lstm = policy.lstm_actor
+    settings = {
+        "cell": "lstm",
+        "hidden_size": lstm.hidden_size,
+        "n_layers": lstm.num_layers,
+        "shared": policy.shared_lstm,
+        "activation_fn": policy.activation_fn,
+        "net_arch": policy.net_arch,
+        "features_extractor_class": policy.features_extractor_class,
+        "features_extractor_kwargs": policy.features_extractor_kwargs,
+        "normalize_images": policy.normalize_images,
+    }
+    given: dict[str, Any] = {name: getattr(model, name) for name in _ARGUMENTS} | {"env": model.get_env()} | arguments
+    ours = RecurrentPPO("MlpPolicy", given.pop("env"), policy_kwargs=settings, **given)
+    ours.policy.load_state_dict(_translate(policy))
+    return ours
+
+
+_ARGUMENTS = (
+    *("learning_rate", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range", "clip_range_vf"),
+    *("normalize_advantage", "ent_coef", "vf_coef", "max_grad_norm", "target_kl", "seed"),
+)
+
+
+def _check(policy: Any) -> None:
+    if policy.lstm_critic is None and not policy.shared_lstm:
+        raise ValueError("a critic without memory (enable_critic_lstm=False, shared_lstm=False) cannot be taken over")
+    if policy.use_sde or policy.squash_output:
+        raise ValueError("a policy with gSDE or squashed actions cannot be taken over")
+    if policy.lstm_kwargs:
+        raise ValueError(f"an LSTM with arguments of its own cannot be taken over, got {policy.lstm_kwargs}")
+    if not policy.share_features_extractor and policy.features_extractor_class is not FlattenExtractor:
+        raise ValueError("two features extractors cannot be taken over: train with share_features_extractor=True")
+
+
+def _translate(policy: Any) -> dict[str, torch.Tensor]:
+    """Return the weights under our names."""
+    theirs: dict[str, torch.Tensor] = policy.state_dict()
+    ours = {name: value for name, value in theirs.items() if name.startswith("features_extractor.")}
+    for trunk, lstm in (("actor", "lstm_actor"), ("critic", "lstm_actor" if policy.shared_lstm else "lstm_critic")):
+        for layer in range(policy.lstm_actor.num_layers):
+            target = f"network.{trunk}.layers.{layer}"
+            ours[f"{target}.input_weight"] = theirs[f"{lstm}.weight_ih_l{layer}"]
+            ours[f"{target}.hidden_weight"] = theirs[f"{lstm}.weight_hh_l{layer}"]
+            ours[f"{target}.bias"] = theirs[f"{lstm}.bias_ih_l{layer}"] + theirs[f"{lstm}.bias_hh_l{layer}"]
+    for target, inner, outer in (
+        ("actor_net", "mlp_extractor.policy_net.", "action_net."),
+        ("critic_net", "mlp_extractor.value_net.", "value_net."),
+    ):
+        hidden = {name.removeprefix(inner): value for name, value in theirs.items() if name.startswith(inner)}
+        ours |= {f"network.{target}.{name}": value for name, value in hidden.items()}
+        for part in ("weight", "bias"):
+            # every hidden layer is a linear map (weight and bias) and an activation
+            ours[f"network.{target}.{len(hidden)}.{part}"] = theirs[outer + part]
+    if "log_std" in theirs:
+        ours["network.head.log_std"] = theirs["log_std"]
+    return ours

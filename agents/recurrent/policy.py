@@ -1,0 +1,221 @@
+"""The recurrent actor-critic of :mod:`rlmem.networks.actor_critic` behind stable-baselines3's policy interface.
+
+Axes: M samples, N environments, F features, S slots, B columns, P outputs of the action head.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import itemgetter
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
+from torch import Tensor
+
+from rlmem.agents.recurrent.adam import FlatParameters
+from rlmem.agents.recurrent.deduplicate import distinct
+from rlmem.agents.recurrent.rollout import Observations, map_observations
+from rlmem.networks.actor_critic import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state
+from rlmem.networks.heads import Actions, Categorical, Gaussian
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
+
+_ENCODED_AT_ONCE = 512
+
+
+class _Snapshot(NamedTuple):
+    version: int
+    actor: NumpyActor
+
+
+class RecurrentPolicy(BasePolicy):
+    """Features extractor, trunks of memory cells, action and value.
+
+    The features extractor is shared by actor and critic.
+
+    Args:
+        observation_space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
+        action_space: Box, Discrete, MultiDiscrete or MultiBinary.
+        settings: The shape of the network after the features extractor.
+        features_extractor_class: stable-baselines3 features extractor; by default by the kind of policy.
+        features_extractor_kwargs: Its arguments.
+        normalize_images: Divide images by 255.
+    """
+
+    default_extractor: ClassVar[type[BaseFeaturesExtractor]] = FlattenExtractor
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        settings: NetworkSettings,
+        *,
+        features_extractor_class: type[BaseFeaturesExtractor] | None = None,
+        features_extractor_kwargs: dict[str, Any] | None = None,
+        normalize_images: bool = True,
+    ) -> None:
+        super().__init__(
+            observation_space,
+            action_space,
+            features_extractor_class=features_extractor_class or self.default_extractor,
+            features_extractor_kwargs=features_extractor_kwargs,
+            normalize_images=normalize_images,
+        )
+        self.features_extractor = self.make_features_extractor()
+        # as stable-baselines3's actor-critics have it: with PyTorch's weights the features of images start far smaller
+        self.features_extractor.apply(partial(self.init_weights, gain=2**0.5))
+        self.network = ActorCritic(self.features_extractor.features_dim, _head(action_space, settings), settings)
+        self.plain_observations = (
+            type(self.features_extractor) is FlattenExtractor
+            and isinstance(observation_space, spaces.Box)
+            and not (normalize_images and is_image_space(observation_space))
+        )
+        # a network of one's own may look at a batch as a whole
+        self._looks_once = type(self.features_extractor) is NatureCNN
+        self._flat: FlatParameters | None = None
+        self._snapshot: _Snapshot | None = None
+
+    @property
+    def head(self) -> Gaussian | Categorical:
+        """The distribution of actions."""
+        return self.network.head
+
+    @property
+    def flat(self) -> FlatParameters:
+        """All parameters as one tensor; the first use fixes the device."""
+        if self._flat is None:
+            self._flat = FlatParameters(self)
+        return self._flat
+
+    def encode(self, observations: Observations) -> FloatArray:
+        """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
+        if self.plain_observations:
+            assert not isinstance(observations, dict)
+            return observations.reshape(len(observations), -1).astype(np.float32, copy=False)
+        count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
+        with torch.no_grad():
+            # some at a time: what a network for images holds on the way is far larger than its features
+            parts = [
+                self.features(map_observations(itemgetter(slice(at, at + _ENCODED_AT_ONCE)), observations))
+                for at in range(0, count, _ENCODED_AT_ONCE)
+            ]
+            return torch.cat(parts).cpu().numpy()
+
+    def features(self, observations: Observations) -> Tensor:
+        """Return features [M, F] of observations [M, ...] with gradient. Equal pictures are looked at once."""
+        if self.plain_observations:
+            return torch.from_numpy(self.encode(observations)).to(self.device)
+        if self._looks_once and not isinstance(observations, dict):
+            first, which = distinct(observations)
+            different = torch.from_numpy(observations[first]).to(self.device)
+            features = self.extract_features(different, self.features_extractor)
+            return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
+        tensors: Any = map_observations(lambda array: torch.from_numpy(array).to(self.device), observations)
+        return self.extract_features(tensors, self.features_extractor)
+
+    def forward(self, features: Tensor, blank: Tensor | None, states: Trunks) -> Evaluated:
+        """Evaluate a grid of features [S, B, F] and blanks [S, B] from the states before it."""
+        evaluated: Evaluated = self.network(features, blank, states)
+        return evaluated
+
+    def numpy_actor(self) -> NumpyActor:
+        """Return the actor on arrays with the present weights."""
+        version = self.flat.version()
+        if self._snapshot is None or self._snapshot.version != version:
+            self._snapshot = _Snapshot(version, self.network.numpy_actor())
+        return self._snapshot.actor
+
+    def initial_state(self, num_envs: int) -> ArrayState:
+        """Return the actor's state at the start of an episode, each part [N, ...]."""
+        return array_state(self.network.actor.initial_state(num_envs))
+
+    def to_env(self, actions: Actions) -> NDArray[Any]:
+        """Return stored actions [N, A] in the form of the action space, continuous ones clipped to its bounds."""
+        space = self.action_space
+        if isinstance(space, spaces.Box):
+            # np.clip takes several times as long on arrays of this size
+            return np.minimum(np.maximum(actions.reshape(-1, *space.shape), space.low), space.high)
+        return actions[:, 0] if isinstance(space, spaces.Discrete) else actions
+
+    def act(
+        self,
+        observation: Observations,
+        state: ArrayState | None,
+        episode_start: NDArray[np.bool_] | None,
+        rng: np.random.Generator | None,
+    ) -> tuple[NDArray[Any], ArrayState]:
+        """Choose actions, as stable-baselines3's ``predict``; deterministic without ``rng``."""
+        self.set_training_mode(False)
+        tensors, vectorized = self.obs_to_tensor(observation)
+        arrays: Any = (
+            {key: value.cpu().numpy() for key, value in tensors.items()}
+            if isinstance(tensors, dict)
+            else tensors.cpu().numpy()
+        )
+        features = self.encode(arrays)
+        actor = self.numpy_actor()
+        if state is None:
+            state = self.initial_state(len(features))
+        if episode_start is not None:
+            state = restart(state, actor.initial_state, np.asarray(episode_start, bool))
+        outputs, state = actor.step(features, state)
+        if rng is None:
+            actions = self.head.mode(outputs)
+        else:
+            actions = self.head.sample(outputs, self.head.draw_noise(rng, (len(outputs),)))
+        env_actions = self.to_env(actions)
+        return (env_actions if vectorized else env_actions[0]), state
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Choose actions and return the next state; see stable-baselines3.
+
+        Args:
+            observation: One observation, or one for each environment [N, ...].
+            state: What the last call returned, each part [N, ...]; None at the start.
+            episode_start: [N] where an episode starts, so that its state is emptied.
+            deterministic: The likeliest action, not a sample.
+
+        Returns:
+            The actions and the next state.
+        """
+        rng = None if deterministic else np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - as seeded by stable-baselines3
+        return self.act(observation, state, episode_start, rng)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        """Unused: :meth:`predict` has the state."""
+        raise NotImplementedError("a recurrent policy needs its state: use predict")
+
+
+class RecurrentCnnPolicy(RecurrentPolicy):
+    """For image observations."""
+
+    default_extractor = NatureCNN
+
+
+class RecurrentMultiInputPolicy(RecurrentPolicy):
+    """For Dict observations."""
+
+    default_extractor = CombinedExtractor
+
+
+def _head(space: spaces.Space[Any], settings: NetworkSettings) -> Gaussian | Categorical:
+    if isinstance(space, spaces.Box):
+        return Gaussian(int(np.prod(space.shape)), settings.log_std_init)
+    if isinstance(space, spaces.Discrete):
+        return Categorical([int(space.n)])
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return Categorical(space.nvec.tolist())
+    if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int):
+        return Categorical([2] * space.n)
+    raise ValueError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")

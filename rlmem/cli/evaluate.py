@@ -1,0 +1,165 @@
+"""``rlmem evaluate``: success on held-out seeds, with an interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rlmem.cli.options import Parsed, parse
+from rlmem.evaluation.episodes import Evaluation, evaluate, make_test_env
+from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
+from rlmem.evaluation.own_agent import load_policy
+from rlmem.evaluation.seeds import test_seeds, validation_seeds
+from rlmem.registry import agent_class
+from rlmem.runs.tensors_file import write_atomically
+from rlmem.runs.training import agent_for, load_agent
+
+_ENVS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Evaluate a training run, a baseline, or an agent of your own, on held-out seeds.
+
+    Knobs may differ from those of training. With --lesion the hidden state is lesioned: success must then fall to the
+    ceiling without memory, or it was not memory.
+
+    Args:
+        policy: An agent of your own, module:name or path/to/file.py:name: anything with a recurrent predict, or a
+            function that acts or makes such an agent. This runs its code.
+        lesion: Zero the hidden state, swap it with that of another episode, or freeze it.
+        lesion_phase: When; the query if not given, and the cue for freeze.
+        lesion_step: At this control step of the episode instead.
+        episodes: Episodes, one a seed.
+        seeds: Test seeds for results; validation seeds for choosing settings.
+        which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
+        stochastic: Draw actions instead of taking the most likely.
+        json: Write the numbers to this file.
+    """
+
+    policy: str | None = None
+    lesion: Literal["zero", "freeze", "swap"] | None = None
+    lesion_phase: str | None = None
+    lesion_step: int | None = None
+    episodes: int = 200
+    seeds: Literal["test", "validation"] = "test"
+    which: str = "best"
+    stochastic: bool = False
+    json: Path | None = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Evaluate and print a table."""
+    parsed = parse(Evaluate, argv, name="evaluate", agent="expert", run=True)
+    options: Evaluate = parsed.verb
+    seeds = {"test": test_seeds, "validation": validation_seeds}[options.seeds](options.episodes)
+    lesion = _lesion(options)
+    name, agent = acting_agent(parsed, argv)
+    env = make_test_env(parsed.env, min(_ENVS, options.episodes), parsed.knobs)
+    try:
+        test: LesionTest | None = None
+        if lesion is None:
+            result = evaluate(agent, env, seeds, deterministic=not options.stochastic)
+        else:
+            test = lesion_test(agent, env, lesion, seeds=seeds, deterministic=not options.stochastic)
+            result = test.intact
+    finally:
+        env.close()
+    context = getattr(agent, "context", "its own")
+    print(f"{name} on {parsed.env}, {options.episodes} {options.seeds} seeds, context: {context}")
+    print(summary(result))
+    if test is not None:
+        print(lesion_summary(test))
+    if options.json is not None:
+        row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
+        row |= result.as_dict() | ({"lesion": test.as_dict()} if test else {})
+        text = json.dumps(row, indent=2, default=list) + "\n"
+        write_atomically(options.json, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        print(f"written to {options.json}")
+    return 0
+
+
+def acting_agent(parsed: Parsed, argv: Sequence[str]) -> tuple[str, Any]:
+    """Return the name of what a command line wants to see act, and the agent.
+
+    Raises:
+        ValueError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
+    """
+    options = parsed.verb
+    env = make_test_env(parsed.env, 1, parsed.knobs)
+    try:
+        if options.policy is None:
+            return parsed.agent or "", chosen_agent(parsed, env, options.which)
+        if parsed.run is not None or any(word.split("=")[0] == "--agent" for word in argv):
+            raise ValueError("--policy names the agent: leave out the run and --agent")
+        return options.policy, load_policy(options.policy, env)
+    finally:
+        env.close()
+
+
+def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:
+    """Return the agent that a command line names, with its weights, for an environment, single or vector.
+
+    Raises:
+        ValueError: If a learning agent is named without a run.
+    """
+    if parsed.run is not None:
+        return load_agent(parsed.run, env, which)
+    cls = agent_class(parsed.agent or "")
+    if cls.learns:
+        raise ValueError(
+            f"agent {parsed.agent!r} must be trained first: name the folder of its run, runs/ENV/AGENT/SEED"
+        )
+    return agent_for(cls, cls.Settings(**parsed.agent_settings), env)
+
+
+def _lesion(options: Evaluate) -> Lesion | None:
+    """Return the lesion that is asked for."""
+    if options.lesion is None:
+        if options.lesion_phase is not None or options.lesion_step is not None:
+            raise ValueError("--lesion-phase and --lesion-step say when: say what too, with --lesion zero|freeze|swap")
+        return None
+    if options.lesion_phase is not None and options.lesion_step is not None:
+        raise ValueError("a lesion is made in a phase or at a control step: leave one of the two out")
+    phase = options.lesion_phase or ("cue" if options.lesion == "freeze" else "query")
+    return Lesion(kind=options.lesion, phase=phase, step=options.lesion_step)
+
+
+def summary(result: Evaluation) -> str:
+    """Return the numbers of an evaluation in a few lines."""
+    low, high = result.interval
+    assert result.spec is not None
+    spec, name = result.spec, "success rate" if result.spec.metric == "success" else "mean score"
+    lines = [
+        f"  {name:<14}{result.value:.3f}   95 % interval {low:.3f} to {high:.3f}",
+        f"  {'ceilings':<14}memoryless {spec.memoryless.value:.3g}, oracle {spec.oracle.value:.3g}",
+        f"  {'memory score':<14}{result.memory_score:.3f}" + ("   (no memory to measure)" * (spec.n_bits == 0)),
+        f"  {'mean return':<14}{result.returns.mean():.3f}",
+        f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",
+        f"  {'cost':<14}{result.env_steps:,} env steps, {result.cpu_seconds:.1f} CPU seconds",
+    ]
+    return "\n".join(lines)
+
+
+def lesion_summary(test: LesionTest) -> str:
+    """Return what a lesion did in a few lines."""
+    low, high = test.lesioned.interval
+    lines = [f"hidden state {test.lesion.words} (in {test.acted} episodes)"]
+    name = "success rate" if test.lesioned.metric == "success" else "mean score"
+    lines.append(f"  {name:<14}{test.lesioned.value:.3f}   95 % interval {low:.3f} to {high:.3f}")
+    if len(test.same_cue) and len(test.other_cue):
+        same, other = test.same_cue, test.other_cue
+        lines.append(f"  {'of these':<14}{same.mean():.3f} where the other episode had the same cue ({len(same)}), ")
+        lines[-1] += f"{other.mean():.3f} where it had another ({len(other)})"
+    if test.needed_memory:
+        lines.append(f"  so it was memory: without it, success is not above the ceiling {test.ceiling:.3g}")
+    elif test.intact.interval[0] <= test.ceiling:
+        lines.append(f"  no memory to test: the intact agent is not above the ceiling {test.ceiling:.3g}")
+    else:
+        lines.append(
+            f"  it is still above the ceiling {test.ceiling:.3g}: this lesion does not show that memory is used"
+        )
+    return "\n".join(lines)

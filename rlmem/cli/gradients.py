@@ -1,0 +1,131 @@
+"""``rlmem gradients``: how far back gradients reach, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import tyro
+
+from rlmem.evaluation.episodes import make_test_env
+from rlmem.evaluation.gradient import lags_up_to, trained_cell
+from rlmem.evaluation.gradient_lag import gradient_vs_lag
+from rlmem.figures.gradients import Reach, draw_reach
+from rlmem.figures.video import checked_path
+from rlmem.networks.cell import AnyCell
+from rlmem.networks.cells import CELLS
+from rlmem.runs.folder import BEST, read_settings
+from rlmem.runs.training import load_agent, make_agent
+from rlmem.suggest import unknown
+
+STARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "elman": ("elman", {}),
+    "lstm-torch": ("lstm", {"init": "torch"}),
+    "lstm": ("lstm", {}),
+    "lstm-chrono": ("lstm", {"init": "chrono"}),
+    "gru-torch": ("gru", {"init": "torch"}),
+    "gru": ("gru", {}),
+    "rtu": ("rtu", {}),
+    "lru": ("lru", {}),
+    "min_gru": ("min_gru", {}),
+    "elstm": ("elstm", {}),
+}
+"""Name -> cell and how it starts; "-torch" is torch's own initialisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """Draw |dL_T / dh_t| against the lag T - t, relative to lag 1, for cells as they start, or RUN before and after.
+
+    Below some 1e-7 of the first, nothing that happened that long ago can be learnt in single precision.
+
+    Args:
+        cells: Which: a cell's name, with "-torch" or "-chrono" for other ways to start than ours.
+        max_lag: Control steps.
+        memory_length: Steps over which cells should remember before training.
+        hidden_size: Units of a cell.
+        input_size: Numbers in an input.
+        seeds: Cells drawn of each kind; the median is shown.
+        out: PNG file.
+    """
+
+    cells: tuple[str, ...] = tuple(STARTS)
+    max_lag: int = 200
+    memory_length: float = 200.0
+    hidden_size: int = 32
+    input_size: int = 8
+    seeds: int = 10
+    out: Path = Path("gradients.png")
+
+    def check(self) -> None:
+        """Raise a ValueError unless all values are within bounds and the picture can be written."""
+        checked_path(self.out, (".png",))
+        for name in self.cells:
+            if name not in STARTS:
+                raise ValueError(unknown("cell", name, STARTS))
+        for field, least in (("max_lag", 1), ("hidden_size", 2), ("input_size", 1), ("seeds", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure, print a table and draw."""
+    rest = list(argv)
+    folder = Path(rest.pop(0)) if rest and not rest[0].startswith("-") else None
+    description = f"{Gradients.__doc__}\n\nusage: rlmem gradients [RUN] [options]"
+    options = tyro.cli(Gradients, args=rest, prog="rlmem gradients", description=description)
+    options.check()
+    lags = [lag for lag in lags_up_to(options.max_lag) if lag]
+    reaches = of_run(folder, lags) if folder else of_cells(options, lags)
+    wide = max(len(reach.label) for reach in reaches) + 2
+    print("|dL_T / dh_t| relative to lag 1\n" + "lag".ljust(wide) + "".join(f"{lag:>9}" for lag in lags))
+    for reach in reaches:
+        print(reach.label.ljust(wide) + "".join(f"{value:>9.1e}" for value in reach.norms))
+    title = f"{folder}" if folder else f"{options.hidden_size} units, memory length {options.memory_length:g}"
+    draw_reach(reaches, options.out, title=title)
+    print(f"picture: {options.out}")
+    return 0
+
+
+def of_cells(options: Gradients, lags: Sequence[int]) -> list[Reach]:
+    """Return the reach of cells as they start, the median over seeds."""
+    found = []
+    for name in options.cells:
+        kind, settings = STARTS[name]
+        measured = []
+        for seed in range(options.seeds):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                make: Any = CELLS[kind]
+                cell = make(options.input_size, options.hidden_size, memory_length=options.memory_length, **settings)
+            measured.append(relative(cell, lags, seed))
+        found.append(Reach(name, list(lags), np.median(measured, axis=0)))
+    return found
+
+
+def of_run(folder: Path, lags: Sequence[int]) -> list[Reach]:
+    """Return the reach of a run's actor before and after training.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If its agent has no memory cells.
+    """
+    settings = read_settings(folder)
+    env: gymnasium.vector.VectorEnv[Any, Any, Any] = make_test_env(settings.env, 1, settings.knobs)
+    try:
+        fresh, trained = make_agent(settings, env), load_agent(folder, env, BEST)
+    finally:
+        env.close()
+    agents = {"before training": fresh, "after training": trained}
+    return [Reach(name, list(lags), relative(trained_cell(agent), lags, 0)) for name, agent in agents.items()]
+
+
+def relative(cell: AnyCell, lags: Sequence[int], seed: int) -> Any:
+    """Return |dL_T / dh_t| at the lags, relative to lag 1, on inputs of normal noise."""
+    norms = gradient_vs_lag(cell, [1, *lags], seed=seed)
+    return norms[1:] / norms[0]

@@ -1,0 +1,74 @@
+"""The command line: ``rlmem VERB ...``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from rlmem import __version__
+from rlmem.suggest import unknown
+
+VERBS = {
+    "list": "tasks with their ceilings and knobs, and agents",
+    "train": "train an agent on a task",
+    "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
+    "memory": "does it remember, how far back, how much: lesions, probe, horizon",
+    "render": "a video of rollouts",
+    "report": "one page of HTML on a run or a benchmark, with a player of episodes",
+    "play": "drive the robot yourself, with the keyboard",
+    "gradients": "how far back gradients reach: a picture, for every cell or a trained agent",
+    "compare": "BPTT, RTRL, SnAp-1, GEKF and NDEKF on the same cell, data and seeds",
+    "audit": "prove that a task needs memory, or show that it leaks",
+    "benchmark": "a suite of tasks, agents and seeds in parallel, resumable, in one table",
+    "demo": "train a recurrent and a memoryless agent and compare them, in minutes",
+}
+
+_EXPECTED = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        argv: Arguments after the program's name; those of the process if None.
+
+    Returns:
+        The exit status: 0; 1 where a task failed its audit; 2 where the arguments are wrong; 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"rlmem {__version__}")
+        return 0
+    verb = arguments.pop(0)
+    try:
+        if verb not in VERBS:
+            raise ValueError(unknown("verb", verb, VERBS))
+        status: int = import_module(f"rlmem.cli.{verb}").run(arguments)
+    except _EXPECTED as error:
+        print(f"rlmem {verb}: {error}" if verb in VERBS else f"rlmem: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return status
+
+
+def usage() -> str:
+    """Return the help of the program."""
+    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items())
+    return f"""rlmem {__version__}: recurrent agents in robot environments that provably need memory
+
+usage: rlmem VERB [options]      rlmem VERB --help
+
+{verbs}
+
+  rlmem demo
+  rlmem train --agent recurrent_ppo --env TMaze-v0 --env.memory-length 50 --steps 200000
+  rlmem evaluate runs/TMaze-v0/recurrent_ppo/0
+  rlmem render --agent expert --env KeyToDoor-v0 --out expert.mp4"""

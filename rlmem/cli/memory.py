@@ -1,0 +1,172 @@
+"""``rlmem memory``: does it remember, how far back, how much?"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rlmem.cli.evaluate import acting_agent
+from rlmem.cli.options import Parsed, parse
+from rlmem.evaluation.episodes import Evaluation
+from rlmem.evaluation.horizon import length_in_words
+from rlmem.evaluation.memory_report import MemoryReport, measure_memory
+from rlmem.evaluation.seeds import test_seeds
+from rlmem.figures.memory import plot_memory
+from rlmem.runs.tensors_file import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Prove an agent's memory: lesions, noise, a probe of its hidden state, how far back, how its gradient decays.
+
+    A table on the screen; numbers and a figure in the folder RUN/memory. Knobs are those at which the run was
+    evaluated, unless given.
+
+    Args:
+        policy: An agent of your own, as for rlmem evaluate.
+        episodes: Episodes of each measurement, one a test seed.
+        lengths: Memory lengths of the horizon curve; if not given, up to ten times the longest of training.
+        which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
+        out: Folder for numbers and figure: RUN/memory if not given, and memory where there is no run.
+    """
+
+    policy: str | None = None
+    episodes: int = 200
+    lengths: tuple[int, ...] = ()
+    which: str = "best"
+    out: Path | None = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure, print a table, leave numbers and a figure."""
+    parsed = parse(Memory, argv, name="memory", agent="expert", run=True)
+    options: Memory = parsed.verb
+    if parsed.run is None and options.policy is None and not any(word.split("=")[0] == "--agent" for word in argv):
+        raise ValueError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
+    seeds = test_seeds(options.episodes)
+    name, agent = acting_agent(parsed, argv)
+    out = options.out or ((parsed.run or Path()) / "memory")
+    report = measure_memory(
+        agent,
+        parsed.env,
+        knobs=parsed.knobs,
+        seeds=seeds,
+        lengths=sorted(set(options.lengths)) or None,
+        trained_length=_trained(parsed),
+        num_envs=min(25, options.episodes),
+        report=lambda what: _progress(f"measuring {what} ..."),
+    )
+    _progress("")
+    title = f"{name} on {parsed.env}{_length(parsed.knobs)}"
+    _print(report, f"{title}, {options.episodes} test episodes")
+    row = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes}
+    text = json.dumps(_finite(row | report.as_dict()), indent=2) + "\n"
+    write_atomically(out / "memory.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    plot_memory(report, out / "memory.png", title=title)
+    print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
+    return 0
+
+
+def _print(report: MemoryReport, title: str) -> None:
+    console = Console()
+    spec = report.spec
+    assert spec is not None
+    name = "success" if report.intact.metric == "success" else "score"
+    table = Table("hidden state", name, "95 % interval", "", title=title, title_justify="left")
+    table.add_row("intact", *_numbers(report.intact), "")
+    for test in report.lesions:
+        said = "not above the ceiling" if test.lesioned.interval[0] <= test.ceiling else "still above the ceiling"
+        if len(test.same_cue) and len(test.other_cue):
+            said += f"; donor's cue the same: {test.same_cue.mean():.2f}, another: {test.other_cue.mean():.2f}"
+        table.add_row(test.lesion.words, *_numbers(test.lesioned), said)
+    if report.noise is not None:
+        burst = report.noise.burst
+        said = f"{burst.steps} steps of noise, sigma {burst.sigma:g}, on what is seen"
+        table.add_row("intact, noise in mid-delay", *_numbers(report.noise.disturbed), said)
+    table.add_row("without memory, at most", f"{spec.memoryless.value:.3f}", "", "the task's ceiling", style="dim")
+    console.print(table)
+    for line in _lines(report):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{report.verdict}", markup=False, highlight=False, style="bold", soft_wrap=True)
+
+
+def _lines(report: MemoryReport) -> list[str]:
+    """Return what else was measured, a line each."""
+    lines = []
+    if report.horizon is not None:
+        lengths = [point.knob for point in report.horizon.points]
+        at = [length_in_words(estimate, lengths) for estimate in (report.horizon.l50, report.horizon.l90)]
+        lines.append(f"how far back    L50 {at[0]}, L90 {at[1]} control steps of memory")
+    if len(report.generalisation) > 1:
+        scores = ", ".join(f"{factor} x {score:.2f}" for factor, score in report.generalisation.items())
+        lines.append(f"generalisation  memory score at multiples of {report.trained_length} steps: {scores}")
+    if report.capacity is not None:
+        bits = report.capacity.recalled
+        lines.append(
+            f"how much        {bits.value:.2f} of {report.capacity.asked:.2f} bits "
+            f"(95 % interval {bits.low:.2f} to {bits.high:.2f})"
+        )
+    if report.rewriting is not None:
+        first, later = report.rewriting.first, report.rewriting.later
+        lines.append(
+            f"rewriting       first cue right {first.value:.2f}, later ones {later.value:.2f} "
+            f"({later.low:.2f} to {later.high:.2f}), rewriting score {report.rewriting.score:.2f}"
+        )
+    if report.probe is not None:
+        point = report.probe.at("query") or report.probe.points[-1]
+        lines.append(
+            f"linear probe    reads the cue from the hidden state in {point.accuracy:.0%} of episodes "
+            f"as the {point.phase} begins (commonest cue: {report.probe.chance:.0%})"
+        )
+    if report.gradient is not None:
+        lag, norm = report.gradient.lags[-1], report.gradient.norms[-1]
+        lines.append(f"gradient        from the query back over {lag} steps: {norm:.2g} of that at lag 0")
+    missing: dict[str, list[str]] = {}
+    for what, why in report.not_measured.items():
+        missing.setdefault(why, []).append(what)
+    return lines + [f"not measured    {', '.join(what)}: {why}" for why, what in missing.items()]
+
+
+def _numbers(result: Evaluation) -> tuple[str, str]:
+    low, high = result.interval
+    return f"{result.value:.3f}", f"{low:.3f} to {high:.3f}"
+
+
+def _trained(parsed: Parsed) -> int | None:
+    """Return the longest memory length that a run was trained on, if it was and the task has one."""
+    length = (parsed.run_settings.knobs if parsed.run_settings else {}).get("memory_length")
+    return max(length) if isinstance(length, (list, tuple)) else length
+
+
+def _length(knobs: dict[str, Any]) -> str:
+    """Return the lengths among the knobs in words."""
+    words = ""
+    for knob in ("memory_length", "credit_length"):
+        length = knobs.get(knob)
+        if length is not None:
+            value = f"{length[0]} to {length[1]}" if isinstance(length, (list, tuple)) else str(length)
+            words += f", {knob.replace('_', ' ')} {value}"
+    return words
+
+
+def _progress(what: str) -> None:
+    """Say on standard error what is being measured, on one line that is written over."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """Return plain JSON values: what is infinite or not a number becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,150 @@
+"""``rlmem play ENV``: drive the robot yourself, to feel what a task asks of memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from rlmem.cli.options import parse
+
+Keys = frozenset[str]
+
+_PAIRS = (("up", "down"), ("left", "right"), ("page up", "page down"), ("i", "k"), ("j", "l"), ("u", "o"), ("y", "h"))
+"""Keys that push a component of the action up and down; the first pair is that of the first component."""
+_AGAIN, _QUIT = "r", "q"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Drive the robot with the keyboard, in Bullet's window.
+
+    Args:
+        episodes: How many; 0 goes on until q is pressed.
+        seed: Of the first episode.
+        strength: Part of the full action that a key stands for.
+    """
+
+    episodes: int = 0
+    seed: int = 0
+    strength: float = 1.0
+
+
+class Played(NamedTuple):
+    """How an episode ended."""
+
+    success: bool | None
+    """None where it was broken off."""
+    steps: int
+    total: float
+    """The return."""
+    quit: bool
+
+
+def run(argv: Sequence[str]) -> int:
+    """Play until all episodes are over or q is pressed."""
+    parsed = parse(Play, argv, name="play", positional_env=True)
+    options: Play = parsed.verb
+    if options.episodes < 0 or options.seed < 0 or not 0 < options.strength <= 1:
+        raise ValueError("episodes and seed must be at least 0, and strength above 0 and at most 1")
+    from rlmem.envs.simulation import has_screen  # not for --help, which needs no simulator
+
+    if not has_screen():
+        raise ValueError(
+            "play opens a window and there is no screen here (DISPLAY is not set): "
+            f"`rlmem render --agent expert --env {parsed.env}` makes a video instead"
+        )
+    from rlmem.envs.keyboard import Keyboard
+
+    env = gymnasium.make(parsed.env, render_mode="human", **parsed.knobs).unwrapped
+    task: Any = env.task  # type: ignore[attr-defined]
+    names = tuple(task.action_names)
+    spec = env.task_spec  # type: ignore[attr-defined]
+    print(f"{parsed.env}: {spec.memory}, {spec.n_bits:.3g} bits over {spec.memory_length[1]:,} control steps")
+    print(f"{keys_in_words(names)}; {_AGAIN}: another episode; {_QUIT}: the end")
+    keyboard = Keyboard(task.worlds[0].client)
+    results: list[bool] = []
+    try:
+        for number in count():
+            if options.episodes and number >= options.episodes:
+                break
+            played = episode(env, keyboard.held, keyboard.ahead, names, options.seed + number, options.strength)
+            if played.success is not None:
+                results.append(played.success)
+                print(f"{'right' if played.success else 'wrong'} after {played.steps} steps, return {played.total:.2f}")
+                time.sleep(1.0)
+            if played.quit or not keyboard.is_open():
+                break
+    finally:
+        env.close()
+    if results:
+        print(f"{sum(results)} of {len(results)} right; without memory: {spec.memoryless.value:.3g} of episodes")
+    return 0
+
+
+def episode(
+    env: Any,
+    held: Callable[[], Keys],
+    ahead: Callable[[], NDArray[np.float64]],
+    names: Sequence[str],
+    seed: int,
+    strength: float = 1.0,
+) -> Played:
+    """Play one episode and say in the terminal where it is.
+
+    Args:
+        env: A single environment of this package.
+        held: Returns which keys are down.
+        ahead: Returns the direction [2] on the ground that is away from the person.
+        names: Of the components of the action.
+        seed: Of the episode.
+        strength: Part of the full action that a key stands for.
+    """
+    _, info = env.reset(seed=seed)
+    phase, total = "", 0.0
+    for step in count(1):
+        if info["phase"] != phase:
+            phase = info["phase"]
+            print(f"seed {seed}: {phase}", flush=True)
+        keys = held()
+        if keys & {_AGAIN, _QUIT}:
+            return Played(None, step - 1, total, _QUIT in keys)
+        action = strength * action_of(keys, names, ahead() if set(names) >= {"x", "y"} else None)
+        _, reward, terminated, truncated, info = env.step(action.astype(np.float32))
+        total += float(reward)
+        if terminated or truncated:
+            return Played(bool(info["is_success"]), step, total, quit=False)
+    raise AssertionError("unreachable")
+
+
+def action_of(keys: Keys, names: Sequence[str], ahead: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return the action [A] in [-1, 1] that keys stand for.
+
+    Args:
+        keys: Those that are down.
+        names: Of the components. Each has a pair of keys, in the order of :data:`_PAIRS`.
+        ahead: Direction [2] on the ground away from the person, for a hand or puck that moves along x and y: the arrows
+            then push as the person sees it.
+    """
+    action = np.zeros(len(names))
+    for component, (more, less) in zip(range(len(names)), _PAIRS, strict=False):
+        action[component] = float(more in keys) - float(less in keys)
+    if ahead is not None:
+        x, y = list(names).index("x"), list(names).index("y")
+        forward, left = float("up" in keys) - float("down" in keys), float("left" in keys) - float("right" in keys)
+        action[[x, y]] = forward * ahead + left * np.array([-ahead[1], ahead[0]])
+    return np.clip(action, -1.0, 1.0)
+
+
+def keys_in_words(names: Sequence[str]) -> str:
+    """Return which keys move what."""
+    if set(names) >= {"x", "y"}:
+        rest = [f"{' / '.join(_PAIRS[i])}: {name}" for i, name in enumerate(names) if name not in ("x", "y")]
+        return ", ".join(["arrows: over the table, as you see it", *rest])
+    return ", ".join(f"{more} / {less}: {name}" for name, (more, less) in zip(names, _PAIRS, strict=False))

@@ -1,0 +1,102 @@
+"""``rlmem render``: a video of rollouts, or Bullet's window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from rlmem.cli.evaluate import chosen_agent
+from rlmem.cli.options import parse
+from rlmem.evaluation.seeds import test_seeds
+from rlmem.figures.recording import record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render:
+    """Make a video of a training run, or of a baseline: from behind and from above, with what there is to remember.
+
+    Args:
+        out: File to write, .mp4 or .gif.
+        episodes: Episodes, one a test seed.
+        seed: Number of the first test seed.
+        camera: From behind, from above, or both side by side.
+        width: Pixels.
+        height: Pixels.
+        fps: Frames a second; 20 is the robot's own speed.
+        which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
+        human: Show Bullet's window in real time instead of writing a file.
+    """
+
+    out: Path = Path("rollout.mp4")
+    episodes: int = 3
+    seed: int = 0
+    camera: Literal["both", "behind", "above"] = "both"
+    width: int = 640
+    height: int = 360
+    fps: float = 20.0
+    which: str = "best"
+    human: bool = False
+
+
+def run(argv: Sequence[str]) -> int:
+    """Render and say where the video is."""
+    parsed = parse(Render, argv, name="render", agent="expert", run=True)
+    options: Render = parsed.verb
+    if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
+    if options.episodes < 1 or options.seed < 0 or min(options.width, options.height) < 64:
+        raise ValueError("episodes must be at least 1, seed at least 0, width and height at least 64 pixels")
+    env = gymnasium.make(
+        parsed.env,
+        render_mode="human" if options.human else "rgb_array",
+        camera=options.camera,
+        width=options.width,
+        height=options.height,
+        **parsed.knobs,
+    )
+    seeds = list(test_seeds(options.seed + options.episodes))[options.seed :]
+    try:
+        agent = chosen_agent(parsed, env, options.which)
+        agent.bind(env)
+        if options.human:
+            for seed in seeds:
+                watch(env, agent, seed)
+            return 0
+        title = parsed.env
+        episodes = record(
+            env,
+            agent,
+            options.out,
+            episodes=len(seeds),
+            seeds=seeds,
+            title=title,
+            agent=parsed.agent or "",
+            fps=options.fps,
+        )
+    finally:
+        env.close()
+    for episode in episodes:
+        outcome = "success" if episode.success else "failure"
+        print(f"seed {episode.seed}: {outcome}, {episode.steps} control steps, return {episode.reward:.2f}")
+    print(f"written to {options.out}")
+    return 0
+
+
+def watch(env: Any, agent: Any, seed: int) -> None:
+    """Run an episode before a person's eyes."""
+    observation, info = env.reset(seed=seed)
+    state, start, over, total, phase = None, np.ones(1, dtype=np.bool_), False, 0.0, ""
+    while not over:
+        if info["phase"] != phase:
+            phase = info["phase"]
+            print(f"seed {seed}: {phase}")
+        action, state = agent.predict(observation[None], state, start, True)
+        observation, reward, terminated, truncated, info = env.step(action[0])
+        start, over, total = np.zeros(1, dtype=np.bool_), terminated or truncated, total + float(reward)
+    print(f"seed {seed}: {'success' if info['is_success'] else 'failure'}, return {total:.2f}")

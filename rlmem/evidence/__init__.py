@@ -1,1 +1,0 @@
-"""Does an agent really remember, how far back, how much: lesions, probes, curves, and one report of them all."""

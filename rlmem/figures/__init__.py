@@ -1,0 +1,1 @@
+"""Every figure, frame overlay and video."""

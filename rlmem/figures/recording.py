@@ -1,0 +1,275 @@
+"""Videos of an agent at work, with what it has to remember and what it does written over the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rlmem.figures.overlay import Overlay, draw_overlay
+from rlmem.figures.video import VideoWriter
+
+Env = gymnasium.Env[Any, Any]
+Describe = Callable[[Any, Any, Any], Mapping[str, Any]]
+
+_LAPSES = (1, 2, 5, 10, 20, 50, 100, 200)
+"""Every n-th frame of a delay, growing while the delay goes on."""
+_LAPSE_FRAMES = 40
+"""Frames shown at each of them."""
+
+
+class Policy(Protocol):
+    """Whatever acts as Stable-Baselines3's policies do."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """Return actions [1, A] and the next state for observations [1, D].
+
+        Args:
+            observation: [1, D], or a dictionary of such.
+            state: What the last call returned; None at the start of an episode.
+            episode_start: [1] whether an episode starts.
+            deterministic: Whether not to sample.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEpisode:
+    """What happened in an episode of a video."""
+
+    seed: int | None
+    steps: int
+    reward: float
+    """The return."""
+    success: bool | None
+    """None where the environment does not say."""
+
+
+def record(
+    env: Env,
+    policy: Policy,
+    path: str | Path,
+    *,
+    episodes: int = 1,
+    seeds: Sequence[int] | int | None = 0,
+    title: str | None = None,
+    agent: str = "",
+    fps: float = 20.0,
+    deterministic: bool = True,
+    stride: int | None = None,
+    cue_seconds: float = 1.0,
+    result_seconds: float = 1.2,
+    max_steps: int = 20_000,
+    describe: Describe | None = None,
+) -> list[RecordedEpisode]:
+    """Run episodes and write them to a video.
+
+    A step a frame; the first frame of a cue stands still for a moment, since cues are short, and so does the last
+    frame, with the result.
+
+    Args:
+        env: Made with ``render_mode="rgb_array"``; one environment, not a vector of them.
+        policy: Acts; see :class:`Policy`.
+        path: ``*.mp4`` or ``*.gif`` in a folder that exists; the file appears when it is complete.
+        episodes: How many.
+        seeds: One an episode, or the first of consecutive ones, or None for no seeds.
+        title: Instead of the environment's id.
+        agent: Written beside the title.
+        fps: Frames a second.
+        deterministic: Whether the policy does not sample.
+        stride: Show every n-th frame of delays (of everything, where ``info`` has no ``phase``). None: all of them at
+            first, and ever fewer while a delay goes on, so that 10,000 steps last 15 s. The picture says so.
+        cue_seconds: For which a cue stands still.
+        result_seconds: For which the last frame stands still.
+        max_steps: After which an episode is cut.
+        describe: Called with observation, action and the policy's state after it; what it returns is written over
+            the picture: ``"belief"`` (name -> probability) as bars, and any others as ``name value``.
+
+    Returns:
+        What happened, an episode each.
+
+    Raises:
+        ValueError: If the environment gives no pictures, or an argument has a value that it cannot have.
+        FileNotFoundError: If the folder does not exist.
+    """
+    if env.render_mode != "rgb_array":
+        raise ValueError(f'make the environment with render_mode="rgb_array" to record it, got {env.render_mode!r}')
+    if episodes < 1 or max_steps < 1 or (stride is not None and stride < 1):
+        raise ValueError(f"episodes, max_steps, stride must be at least 1, got {episodes}, {max_steps}, {stride}")
+    listed = _seeds(seeds, episodes)
+    if title is None:
+        title = "" if env.spec is None else env.spec.id.rpartition("/")[2]
+    with VideoWriter(path, fps) as video:
+        film = _Film(video, env, title, agent, stride, cue_seconds, result_seconds)
+        return [_run(env, policy, film, seed, deterministic, max_steps, describe) for seed in listed]
+
+
+def describe_cue(env: Env) -> str | None:
+    """Say in words what the hidden cue of one of this package's tasks is; None for other environments."""
+    task = getattr(env.unwrapped, "task", None)
+    cue, count = getattr(task, "cue", None), getattr(task, "num_cues", None)
+    if cue is None or not isinstance(count, int):
+        return None
+    number, names = int(cue[0]), cue_names(env)
+    return f"{names[number]} ({number + 1}/{count})" if names else f"{number + 1}/{count}"
+
+
+def cue_names(env: Env) -> tuple[str, ...] | None:
+    """Return what the cues of one of this package's tasks are called; None where they have no names."""
+    task = getattr(env.unwrapped, "task", None)
+    names = getattr(task, "cue_names", None)
+    if names is not None:
+        return tuple(names)
+    return {2: ("left", "right"), 3: ("left", "middle", "right")}.get(getattr(task, "num_cues", 0))
+
+
+def describe_action(env: Env, action: Any) -> Mapping[str, float] | str:
+    """Return an action's components in [-1, 1] by name, or in words where they are not numbers within bounds.
+
+    A bar for ``"steering"`` points to the side that the robot turns to: by convention positive is left.
+    """
+    space = env.action_space
+    if not isinstance(space, spaces.Box) or not space.is_bounded() or len(space.shape) != 1 or space.shape[0] == 0:
+        return str(np.asarray(action).tolist())
+    middle, half = (space.high + space.low) / 2, np.maximum((space.high - space.low) / 2, 1e-9)
+    values = ((np.asarray(action, dtype=np.float64) - middle) / half).tolist()
+    known = getattr(getattr(env.unwrapped, "task", None), "action_names", None)
+    names = known or [f"action {number}" for number in range(len(values))]
+    return {name: -value if name == "steering" else value for name, value in zip(names, values, strict=True)}
+
+
+@dataclass
+class _Film:
+    """Decides which steps are shown and for how long, and writes them."""
+
+    video: VideoWriter
+    env: Env
+    title: str
+    agent: str
+    stride: int | None
+    cue_seconds: float
+    result_seconds: float
+    _phase: str | None = None
+    _since: int = 0
+
+    def show(self, step: int, reward: float, phase: str | None, action: Any, told: Mapping[str, Any]) -> None:
+        """Show a step that the episode goes on from."""
+        begins = step == 0 or phase != self._phase
+        self._since = 0 if begins else self._since + 1
+        self._phase = phase
+        lapse, shown = self._lapse(phase)
+        if not shown:
+            return
+        pause = round(self.cue_seconds * self.video.fps) if begins and phase == "cue" else 1
+        speed = f"x{lapse}" if lapse > 1 else "paused" if pause > 1 else ""
+        self._add(step, reward, phase, action, told, speed=speed, repeat=max(1, pause))
+
+    def end(
+        self, step: int, reward: float, phase: str | None, action: Any, told: Mapping[str, Any], success: bool | None
+    ) -> None:
+        """Show the end of an episode."""
+        repeat = max(1, round(self.result_seconds * self.video.fps))
+        self._add(step, reward, "over" if phase else None, action, told, success=success, repeat=repeat)
+
+    def _lapse(self, phase: str | None) -> tuple[int, bool]:
+        """Return the present time lapse and whether this step is shown."""
+        if phase not in ("delay", "wait", None) or (phase is None and self.stride is None):
+            return 1, True
+        if self.stride is not None:
+            return self.stride, self._since % self.stride == 0
+        start = 0
+        for lapse in _LAPSES[:-1]:
+            if self._since < start + _LAPSE_FRAMES * lapse:
+                return lapse, (self._since - start) % lapse == 0
+            start += _LAPSE_FRAMES * lapse
+        return _LAPSES[-1], (self._since - start) % _LAPSES[-1] == 0
+
+    def _add(
+        self,
+        step: int,
+        reward: float,
+        phase: str | None,
+        action: Any,
+        told: Mapping[str, Any],
+        *,
+        repeat: int,
+        speed: str = "",
+        success: bool | None = None,
+    ) -> None:
+        words = [f"{name} {_brief(value)}" for name, value in told.items() if name != "belief"]
+        overlay = Overlay(
+            title=self.title,
+            subtitle=self.agent,
+            phase=phase,
+            step=step,
+            reward=reward,
+            speed=speed,
+            cue=describe_cue(self.env),
+            note=", ".join(words) or None,
+            action=describe_action(self.env, action),
+            belief=dict(told.get("belief", {})),
+            success=success,
+        )
+        picture: NDArray[np.uint8] = np.asarray(self.env.render())
+        self.video.add(draw_overlay(picture, overlay), repeat)
+
+
+def _run(
+    env: Env,
+    policy: Policy,
+    film: _Film,
+    seed: int | None,
+    deterministic: bool,
+    max_steps: int,
+    describe: Describe | None,
+) -> RecordedEpisode:
+    observation, info = env.reset(seed=seed)
+    state: Any = None
+    total, ended, action = 0.0, False, None
+    told: Mapping[str, Any] = {}
+    for step in range(max_steps):
+        start = np.array([step == 0])
+        actions, state = policy.predict(
+            _batched(observation), state=state, episode_start=start, deterministic=deterministic
+        )
+        action = np.asarray(actions)[0]
+        if describe is not None:
+            told = describe(observation, action, state)
+        film.show(step, total, info.get("phase"), action, told)
+        observation, reward, terminated, truncated, info = env.step(action)
+        total += float(reward)
+        ended = terminated or truncated
+        if ended:
+            break
+    success = info.get("is_success")
+    success = bool(success) if ended and success is not None else None
+    film.end(step + 1, total, info.get("phase"), action, told, success)
+    return RecordedEpisode(seed=seed, steps=step + 1, reward=total, success=success)
+
+
+def _seeds(seeds: Sequence[int] | int | None, episodes: int) -> list[int | None]:
+    if seeds is None:
+        return [None] * episodes
+    if isinstance(seeds, (int, np.integer)):
+        return [int(seeds) + number for number in range(episodes)]
+    if len(seeds) != episodes:
+        raise ValueError(f"there must be a seed for each of {episodes} episodes, got {len(seeds)}: {list(seeds)}")
+    return [int(seed) for seed in seeds]
+
+
+def _batched(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {key: np.asarray(value)[None] for key, value in observation.items()}
+    return np.asarray(observation)[None]
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,1 @@
+"""Learners of sequences: any cell, any derivative (BPTT, RTRL, ...), any update (Adam, Kalman filters, ...)."""

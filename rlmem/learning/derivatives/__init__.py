@@ -1,0 +1,8 @@
+"""Derivatives of recurrent networks by their parameters: forward in time, or back through it."""
+
+from rlmem.learning.derivatives.base import Carry, Derivative, Sequence, Step
+from rlmem.learning.derivatives.make import DERIVATIVES, make_derivative
+from rlmem.learning.derivatives.stale import stale_trace_error
+from rlmem.learning.derivatives.unrolled import Unrolled
+
+__all__ = ["DERIVATIVES", "Carry", "Derivative", "Sequence", "Step", "Unrolled", "make_derivative", "stale_trace_error"]

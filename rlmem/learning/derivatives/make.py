@@ -1,0 +1,126 @@
+"""Ways to obtain derivatives by name.
+
+``bptt`` and ``tbptt`` go back through time, ``rtrl`` is exact and carried forward, ``snap1`` is its cheap
+approximation. For memoryless, RTU, LRU, minGRU and eLSTM ``snap1`` is exact and the same as ``rtrl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from math import ceil
+from typing import Any, Literal
+
+from rlmem.learning.derivatives.base import Derivative
+from rlmem.learning.derivatives.bptt import BPTT
+from rlmem.learning.derivatives.complex_units import LRUUnits, RTUUnits
+from rlmem.learning.derivatives.dense_traces import DenseTraces
+from rlmem.learning.derivatives.diagonal_units import ELSTMUnits, MemorylessUnits, MinGRUUnits
+from rlmem.learning.derivatives.generic import GenericRTRL
+from rlmem.learning.derivatives.layer_traces import LayerTraces
+from rlmem.learning.derivatives.readout import NetworkDerivative
+from rlmem.learning.derivatives.recurrent_units import ElmanUnits, GRUUnits, LSTMUnits
+from rlmem.learning.derivatives.stack_traces import StackTraces
+from rlmem.learning.derivatives.unit_derivative import UnitDerivative
+from rlmem.learning.derivatives.unit_traces import UnitTraces
+from rlmem.learning.derivatives.units import AnyUnits
+from rlmem.learning.network import Network
+from rlmem.networks.cell import AnyCell
+from rlmem.networks.cells import ELSTM, GRU, LRU, LSTM, RTU, Elman, Memoryless, MinGRU, Stack
+from rlmem.suggest import unknown
+
+UNITS: dict[type[AnyCell], type[AnyUnits]] = {
+    Memoryless: MemorylessUnits,
+    Elman: ElmanUnits,
+    GRU: GRUUnits,
+    LSTM: LSTMUnits,
+    RTU: RTUUnits,
+    LRU: LRUUnits,
+    MinGRU: MinGRUUnits,
+    ELSTM: ELSTMUnits,
+}
+"""Cell -> the same as units. A cell that is not here has ``rtrl`` by the generic path, and no ``snap1``."""
+_JOINED = (ElmanUnits, GRUUnits, LSTMUnits)
+"""Units with weights between them."""
+
+
+def make_derivative(name: str, of: Network | AnyCell, **settings: Any) -> Derivative:
+    """Return derivatives of a network's outputs y, or of a bare cell's outputs h, by all its parameters.
+
+    Args:
+        name: One of :data:`DERIVATIVES`.
+        of: The network or cell; it is kept, not copied.
+        settings: ``window`` of ``tbptt``, and its ``stride``; ``path`` of ``rtrl``: ``"auto"`` or ``"generic"``.
+
+    Raises:
+        ValueError: If there is no such name or setting, one is out of range, or the derivative does not exist for the
+            cell.
+    """
+    if name not in DERIVATIVES:
+        raise ValueError(unknown("derivative", name, DERIVATIVES))
+    known = list(signature(DERIVATIVES[name]).parameters)[1:]
+    for setting in settings:
+        if setting not in known:
+            raise ValueError(f"{name} has no setting {setting!r}; it has: {', '.join(known) or 'none'}")
+    return DERIVATIVES[name](of, **settings)
+
+
+def rtrl(of: Network | AnyCell, *, path: Literal["auto", "generic"] = "auto") -> Derivative:
+    """Return exact real-time recurrent learning, by the fastest path for the cell.
+
+    Traces of units for diagonal cells and eLSTM, O(P) a step; dense traces for Elman, GRU and LSTM, O(H^2 P); blocks of
+    both for stacks; automatic differentiation for cells whose units are not known.
+    """
+    if path not in ("auto", "generic"):
+        raise ValueError(f"path must be 'auto' or 'generic', got {path!r}")
+    cell = of.cell if isinstance(of, Network) else of
+    layers = _layers(cell)
+    if path == "generic" or any(type(layer) not in UNITS for layer in layers):
+        return _with_readout(of, GenericRTRL(cell))
+    traces = [_exact(UNITS[type(layer)](layer)) for layer in layers]
+    return _with_readout(of, traces[0] if len(traces) == 1 else StackTraces(traces))
+
+
+def snap1(of: Network | AnyCell) -> Derivative:
+    """Return SnAp-1, layer by layer in a stack.
+
+    Raises:
+        ValueError: If the units of a cell are not known.
+    """
+    layers = _layers(of.cell if isinstance(of, Network) else of)
+    for layer in layers:
+        if type(layer) not in UNITS:
+            known = ", ".join(cell.__name__ for cell in UNITS)
+            raise ValueError(f"snap1 needs to know the units of a cell: {known}, not {type(layer).__name__}; use rtrl")
+    traces = [UnitTraces(UNITS[type(layer)](layer), "snap1") for layer in layers]
+    return _with_readout(of, traces[0] if len(traces) == 1 else LayerTraces(traces))
+
+
+def bptt(of: Network | AnyCell) -> Derivative:
+    """Return full backpropagation through time: to the start of the episode."""
+    return BPTT(of)
+
+
+def tbptt(of: Network | AnyCell, *, window: int | None = None, stride: int = 1) -> Derivative:
+    """Return truncated backpropagation through time, by default over the memory length of the cell."""
+    cell = of.cell if isinstance(of, Network) else of
+    return BPTT(of, ceil(cell.memory_length) if window is None else window, stride)
+
+
+DERIVATIVES: dict[str, Callable[..., Derivative]] = {"bptt": bptt, "tbptt": tbptt, "rtrl": rtrl, "snap1": snap1}
+"""Name -> function of a network or cell, and settings."""
+
+
+def _exact(units: AnyUnits) -> UnitDerivative:
+    return DenseTraces(units, "rtrl") if isinstance(units, _JOINED) else UnitTraces(units, "rtrl")
+
+
+def _layers(cell: AnyCell) -> list[AnyCell]:
+    """Return the layers of a stack, also of stacks within it, or the cell itself."""
+    if type(cell) is Stack:
+        return [inner for layer in cell.layers for inner in _layers(layer)]  # type: ignore[arg-type]
+    return [cell]
+
+
+def _with_readout(of: Network | AnyCell, inner: Derivative) -> Derivative:
+    return NetworkDerivative(of, inner) if isinstance(of, Network) else inner

@@ -1,0 +1,34 @@
+"""Kalman updates of parameters, GEKF and NDEKF, independent of any network.
+
+The filter holds what never changes; the state is a value::
+
+    kf = KalmanFilter(len(theta), KalmanSettings(p0=0.1), groups=groups)
+    state = kf.initial_state()
+    innovation, noise = likelihood.innovation(outputs, targets)
+    theta, state, report = kf.update(theta, state, likelihood.rows(rows), innovation, noise, weights)
+"""
+
+from rlmem.learning.kalman.filter import KalmanFilter
+from rlmem.learning.kalman.likelihoods import Bernoulli, Categorical, Censored, Gaussian, Likelihood
+from rlmem.learning.kalman.planning import GEKF_LIMIT, KalmanPlan, choose, plan
+from rlmem.learning.kalman.report import KalmanError, Projection, Report
+from rlmem.learning.kalman.settings import KalmanSettings
+from rlmem.learning.kalman.state import KalmanState
+
+__all__ = [
+    "GEKF_LIMIT",
+    "Bernoulli",
+    "Categorical",
+    "Censored",
+    "Gaussian",
+    "KalmanError",
+    "KalmanFilter",
+    "KalmanPlan",
+    "KalmanSettings",
+    "KalmanState",
+    "Likelihood",
+    "Projection",
+    "Report",
+    "choose",
+    "plan",
+]

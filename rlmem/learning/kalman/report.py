@@ -1,0 +1,50 @@
+"""What a Kalman filter tells of rows before an update, and of an update after it.
+
+Axes: N streams, q outputs, M = N q rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rlmem.learning.kalman.form import Shadow
+
+
+class KalmanError(ArithmeticError):
+    """An update has no finite result; theta and P are as they were."""
+
+
+class Projection(NamedTuple):
+    """Rows and what P makes of them; it goes stale with the next update."""
+
+    shadow: Shadow
+    shape: torch.Size
+    """Of the outputs: [N, q], or flat [M]."""
+    updates: int
+    """Of the state, to tell a stale one."""
+
+    @property
+    def covariance(self) -> Tensor:
+        """H P H^T of each stream, [N, q, q]; of flat rows their variances, [M, 1, 1]."""
+        streams, outputs = (*self.shape, 1)[:2]
+        blocks = self.shadow.covariance.view(streams, outputs, streams, outputs)
+        return blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+
+
+class Report(NamedTuple):
+    """What an update saw."""
+
+    nis: float
+    """Normalised innovation squared, |L^-1 e|^2 / M before the bound: about 1 where model and R are right. Not a number
+    where no row counted."""
+    log_det: float
+    """Of S."""
+    clipped: int
+    """Innovations that were bounded, one by one or all together."""
+    rows: int
+    """M, rows that counted."""
+    variance: Tensor
+    """[N, q] (flat: [M]) the diagonal of H P H^T before the update; not a number where a row did not count."""

@@ -1,0 +1,1 @@
+"""Recurrent cells, heads and actor-critic networks."""

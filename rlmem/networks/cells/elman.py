@@ -1,0 +1,97 @@
+"""The simple recurrent network: h' = tanh(W x + U h + b).
+
+Source: Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990.
+
+Axes: T time, N environments, D input, H hidden.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rlmem.networks.cell import Cell, Unfolded
+from rlmem.networks.cells.initialisation import uniform
+from rlmem.networks.numpy_function import Array, Back, emptied, fits_arrays, flat, on_arrays, product
+from rlmem.networks.numpy_steps import NumpyStep, elman_step
+
+
+class ElmanState(NamedTuple):
+    """The state of an Elman network."""
+
+    hidden: Tensor
+    """[N, H] the last output, in (-1, 1)."""
+
+
+class Elman(Cell[ElmanState]):
+    """One Elman layer; the recurrent weights start orthogonal, so that activity neither dies nor explodes at once.
+
+    Args:
+        input_size: D, at least 1.
+        hidden_size: H, at least 1.
+        memory_length: Checked, and without effect: there is no gate to set.
+
+    Raises:
+        ValueError: If a size is less than 1 or ``memory_length`` less than 2.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, *, memory_length: float = 100.0) -> None:
+        super().__init__(input_size, hidden_size, memory_length=memory_length)
+        self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.hidden_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.zeros(hidden_size))
+        uniform(self.input_weight, hidden_size)
+        nn.init.orthogonal_(self.hidden_weight)
+
+    def initial_state(self, num_envs: int) -> ElmanState:
+        """Return zeros [N, H]."""
+        return ElmanState(self.bias.new_zeros(num_envs, self.hidden_size))
+
+    def forward(self, x: Tensor, state: ElmanState) -> tuple[Tensor, ElmanState]:
+        """Map one input [N, D] and a state to one output [N, H] and the next state."""
+        drive = nn.functional.linear(x, self.input_weight, self.bias)
+        hidden = torch.tanh(drive + nn.functional.linear(state.hidden, self.hidden_weight))
+        return hidden, ElmanState(hidden)
+
+    def scan(self, xs: Tensor, blank: Tensor | None, state: ElmanState) -> Unfolded[ElmanState]:
+        """Run over a sequence with a backward pass written by hand."""
+        if not fits_arrays(xs):
+            return super().scan(xs, blank, state)
+        drive = nn.functional.linear(xs, self.input_weight, self.bias)
+        run = partial(_scan, None if blank is None else blank.numpy())
+        hidden = on_arrays(run, drive, self.hidden_weight, state.hidden)
+        return Unfolded(hidden, ElmanState(hidden[-1]))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(elman_step)
+
+
+def _scan(blank: NDArray[np.bool_] | None, drive: Array, weight: Array, start: Array) -> tuple[Array, Back]:
+    """Return all states [T, N, H] from the products with all inputs [T, N, H]."""
+    states = np.concatenate((start[None], np.empty_like(drive)))
+    recur, hidden = product(weight, len(start)), states[0]
+    for d, after, empty in zip(drive, states[1:], emptied(blank, len(drive)), strict=True):
+        np.add(recur(hidden), d, after)
+        hidden = np.tanh(after, after)
+        if empty is not None:
+            hidden[empty] = 0.0
+
+    def back(grad: Array) -> tuple[Array, ...]:
+        # tanh' = 1 - tanh^2, and nothing passes a blank
+        factors = 1.0 - states[1:] * states[1:]
+        if blank is not None:
+            factors[blank] = 0.0
+        by_drive, carried, unwind = np.empty_like(drive), np.zeros_like(start), product(weight.T, len(start))
+        for g, f, by in zip(grad[::-1], factors[::-1], by_drive[::-1], strict=True):
+            np.add(g, carried, by)
+            np.multiply(by, f, by)
+            carried = unwind(by)
+        return by_drive, (flat(by_drive).t() @ flat(states[:-1])).numpy(), carried.copy()
+
+    return states[1:], back

@@ -1,0 +1,139 @@
+"""The element-wise LSTM: each unit's gates see only that unit's own past, so exact RTRL costs O(p).
+
+Source: Irie, Gopalakrishnan and Schmidhuber, "Exploring the Promise and Limits of Real-Time Recurrent Learning",
+ICLR 2024, equations 9 to 12 (arXiv 2305.19044, 2023).
+
+Axes: T time, N environments, D input, H hidden.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rlmem.networks.cell import Cell, Unfolded
+from rlmem.networks.cells.initialisation import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
+from rlmem.networks.cells.linear_scan import scan_back
+from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
+from rlmem.networks.numpy_steps import NumpyStep, elstm_step
+
+
+class ELSTMState(NamedTuple):
+    """The state of an element-wise LSTM."""
+
+    cell: Tensor
+    """[N, H] the cell state, in (-1, 1)."""
+
+
+class ELSTM(Cell[ELSTMState]):
+    """f = sigmoid(F x + w_f c), z = tanh(Z x + w_z c), c' = f c + (1 - f) z, output sigmoid(O x + W c') c'.
+
+    The input gate is 1 - f, so "forget" and "chrono" are the same here, and every other gate starts such that inputs
+    can open it.
+
+    Args:
+        input_size: D, at least 1.
+        hidden_size: H, at least 1.
+        memory_length: Steps over which the untrained cell should remember, at least 2.
+        init: How the gates start, see :data:`rlmem.networks.cells.initialisation.Init`.
+
+    Raises:
+        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
+    ) -> None:
+        super().__init__(input_size, hidden_size, memory_length=memory_length)
+        check_init(init)
+        self.input_weight = nn.Parameter(torch.empty(3 * hidden_size, input_size))
+        self.bias = nn.Parameter(torch.empty(3 * hidden_size))
+        self.forget_weight = nn.Parameter(torch.empty(hidden_size))
+        self.candidate_weight = nn.Parameter(torch.empty(hidden_size))
+        self.output_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        for parameter in self.parameters():
+            uniform(parameter, hidden_size)
+        if init != "torch":
+            with torch.no_grad():
+                self.bias.zero_()
+                self.bias[:hidden_size] = long_forget_bias(hidden_size, memory_length)
+                let_listen(self.input_weight[:hidden_size], self.bias[:hidden_size])
+                unit_drive(self.input_weight[hidden_size : 2 * hidden_size])
+
+    def initial_state(self, num_envs: int) -> ELSTMState:
+        """Return zeros [N, H]."""
+        return ELSTMState(self.bias.new_zeros(num_envs, self.hidden_size))
+
+    def forward(self, x: Tensor, state: ELSTMState) -> tuple[Tensor, ELSTMState]:
+        """Map one input [N, D] and a state to one output [N, H] and the next state."""
+        forget, candidate, output = nn.functional.linear(x, self.input_weight, self.bias).chunk(3, -1)
+        cell = self._keep(forget, candidate, state.cell)
+        return self._read(output, cell), ELSTMState(cell)
+
+    def scan(self, xs: Tensor, blank: Tensor | None, state: ELSTMState) -> Unfolded[ELSTMState]:
+        """Run over a sequence; all matrix products are outside the loop, and its backward pass is written by hand."""
+        if not fits_arrays(xs):
+            return super().scan(xs, blank, state)
+        products = nn.functional.linear(xs, self.input_weight, self.bias)
+        drive, output = products[..., : 2 * self.hidden_size], products[..., 2 * self.hidden_size :]
+        run = partial(_scan, None if blank is None else blank.numpy())
+        cells = on_arrays(run, drive, self.forget_weight, self.candidate_weight, state.cell)
+        return Unfolded(self._read(output, cells), ELSTMState(cells[-1]))
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(elstm_step)
+
+    def _keep(self, forget: Tensor, candidate: Tensor, cell: Tensor) -> Tensor:
+        gate = torch.sigmoid(torch.addcmul(forget, self.forget_weight, cell))
+        return torch.lerp(torch.tanh(torch.addcmul(candidate, self.candidate_weight, cell)), cell, gate)
+
+    def _read(self, output: Tensor, cell: Tensor) -> Tensor:
+        return torch.sigmoid(output + nn.functional.linear(cell, self.output_weight)) * cell
+
+
+def _scan(
+    blank: NDArray[np.bool_] | None, drive: Array, forget_weight: Array, candidate_weight: Array, start: Array
+) -> tuple[Array, Back]:
+    """Return all cell states [T, N, H] from the products of forget gate and candidate with all inputs [T, N, 2 H]."""
+    drives = by_block(drive, 2)
+    # 1 / sigmoid(x) = 1 + exp(-x): signs are turned ahead, and a step divides by what it has
+    np.negative(drives[:, 0], drives[:, 0])
+    weights = np.repeat(np.stack((-forget_weight, candidate_weight))[:, None], len(start), 1)
+    states, change = np.concatenate((start[None], np.empty_like(drives[:, 0]))), np.empty_like(drives[:, 0])
+    one, past, cell = np.ones((), drive.dtype), np.empty_like(weights), states[0]
+    with np.errstate(over="ignore"):
+        for both, inverse, fresh, c, after, empty in zip(
+            drives, drives[:, 0], drives[:, 1], change, states[1:], emptied(blank, len(drive)), strict=True
+        ):
+            np.multiply(weights, cell, past)
+            np.add(both, past, both)
+            np.exp(inverse, inverse)
+            np.add(inverse, one, inverse)
+            np.tanh(fresh, fresh)
+            np.subtract(cell, fresh, c)
+            np.divide(c, inverse, after)
+            cell = np.add(after, fresh, after)
+            if empty is not None:
+                cell[empty] = 0.0
+
+    def back(grad: Array) -> tuple[Array, ...]:
+        keep, fresh = np.reciprocal(drives[:, 0]), drives[:, 1]
+        lost = one - keep
+        # d cell' / d (forget gate, candidate) before their squashing, and in all d cell; nothing passes a blank
+        by_forget, by_candidate = change * keep * lost, lost * (one - fresh * fresh)
+        by_cell = keep + by_forget * forget_weight + by_candidate * candidate_weight
+        if blank is not None:
+            by_forget[blank] = by_candidate[blank] = by_cell[blank] = 0.0
+        arriving = scan_back(by_cell, grad)
+        by_forget *= arriving
+        by_candidate *= arriving
+        by_weights = [(part * states[:-1]).sum((0, 1)) for part in (by_forget, by_candidate)]
+        return np.concatenate((by_forget, by_candidate), -1), *by_weights, by_cell[0] * arriving[0]
+
+    return states[1:], back

@@ -1,0 +1,144 @@
+"""Long short-term memory: a linear cell state that gates write, keep and read.
+
+Sources: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997; forget gate from Gers,
+Schmidhuber and Cummins, "Learning to Forget", Neural Computation 12(10), 2000; forget biases from Tallec and Ollivier,
+"Can recurrent neural networks warp time?", ICLR 2018. Deviation: the input biases start at 0, not at the negative of
+the forget biases, so that a short cue is written at full strength.
+
+Axes: T time, N environments, D input, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rlmem.networks.cell import Cell, Unfolded, Vjp, write_grad
+from rlmem.networks.cells.initialisation import Init, check_init, forget_bias, uniform
+from rlmem.networks.numpy_steps import NumpyStep, lstm_step
+
+_SHUT = -1e4
+"""Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
+
+_LSTM_MODE = 2
+"""The LSTM among the kinds of recurrent layers in PyTorch's oneDNN calls."""
+
+_built_with_one_dnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_one_dnn_backward = (
+    torch.ops.aten.mkldnn_rnn_layer_backward.default
+    if _built_with_one_dnn and hasattr(torch.ops.aten, "mkldnn_rnn_layer_backward")
+    else None
+)
+
+
+class LSTMState(NamedTuple):
+    """The state of an LSTM."""
+
+    hidden: Tensor
+    """[N, H] the last output, in (-1, 1)."""
+    cell: Tensor
+    """[N, H] the cell state, without bound."""
+
+
+class LSTM(Cell[LSTMState]):
+    """One LSTM layer; gates in PyTorch's order: input, forget, candidate, output.
+
+    Args:
+        input_size: D, at least 1.
+        hidden_size: H, at least 1.
+        memory_length: Steps over which the untrained cell should remember, at least 2.
+        init: How the gates start, see :data:`rlmem.networks.cells.initialisation.Init`.
+
+    Raises:
+        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
+    ) -> None:
+        super().__init__(input_size, hidden_size, memory_length=memory_length)
+        check_init(init)
+        self.input_weight = nn.Parameter(torch.empty(4 * hidden_size, input_size))
+        self.hidden_weight = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
+        for parameter in (self.input_weight, self.hidden_weight, self.bias):
+            uniform(parameter, hidden_size)
+        if init == "torch":
+            return
+        with torch.no_grad():
+            self.bias.zero_()
+            gates = self.bias.chunk(4)
+            gates[1].copy_(forget_bias(hidden_size, memory_length))
+            if init == "chrono":
+                gates[0].copy_(-gates[1])
+
+    def initial_state(self, num_envs: int) -> LSTMState:
+        """Return an empty state, zeros [N, H]."""
+        zeros = self.bias.new_zeros(num_envs, self.hidden_size)
+        return LSTMState(zeros, zeros)
+
+    def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Map one input [N, D] and a state to one output [N, H] and the next state."""
+        gates = nn.functional.linear(x, self.input_weight, self.bias)
+        gates = gates + nn.functional.linear(state.hidden, self.hidden_weight)
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
+        cell = forget_gate.sigmoid() * state.cell + input_gate.sigmoid() * candidate.tanh()
+        hidden = output_gate.sigmoid() * cell.tanh()
+        return hidden, LSTMState(hidden, cell)
+
+    def scan(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> Unfolded[LSTMState]:
+        """Run over the whole sequence in one fused call; a blank is one more input, which shuts the gates."""
+        xs, weights, start = self._fused_arguments(xs, blank, state)
+        train = torch.is_grad_enabled()
+        output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
+        return Unfolded(output, LSTMState(hidden[0], cell[0]))
+
+    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> tuple[Tensor, Vjp]:
+        """Return the output of :meth:`scan` without a graph, and what takes gradients back.
+
+        Calls oneDNN's forward and backward pass where :meth:`scan` uses them too: with a hundred steps a graph costs a
+        third as much again.
+        """
+        if _one_dnn_backward is None or xs.device.type != "cpu" or xs.dtype != torch.float32:
+            return super().with_vjp(xs, blank, state)
+        with torch.no_grad():
+            inputs, (w, u, b, zero), (hidden, cell) = self._fused_arguments(xs, blank, state)
+        w, u, b = w.detach(), u.detach(), b.detach()
+        size = self.hidden_size
+        with torch.enable_grad():  # without, oneDNN keeps nothing for the backward pass
+            output, last_hidden, last_cell, workspace = torch.mkldnn_rnn_layer(
+                inputs, w, u, b, zero, hidden, cell, False, [], _LSTM_MODE, size, 1, True, False, False, True
+            )
+
+        def vjp(grad: Tensor) -> Tensor:
+            assert _one_dnn_backward is not None
+            by_inputs, by_w, by_u, by_b, *_ = _one_dnn_backward(
+                *(inputs, w, u, b, zero, hidden, cell, output, last_hidden, last_cell, grad.contiguous(), None, None),
+                *(False, _LSTM_MODE, size, 1, True, True, False, [], False, workspace),
+            )
+            write_grad(self.input_weight, by_w[:, : self.input_size])
+            write_grad(self.hidden_weight, by_u)
+            write_grad(self.bias, by_b)
+            by_xs: Tensor = by_inputs[..., : self.input_size]
+            return by_xs
+
+        return output, vjp
+
+    def _fused_arguments(
+        self, xs: Tensor, blank: Tensor | None, state: LSTMState
+    ) -> tuple[Tensor, list[Tensor], tuple[Tensor, Tensor]]:
+        """Return inputs, weights and start as the fused call wants them."""
+        input_weight: Tensor = self.input_weight
+        if blank is not None:
+            shut = self.bias.new_full((4, self.hidden_size, 1), _SHUT)
+            shut[2] = 0.0
+            input_weight = torch.cat((input_weight, shut.view(-1, 1)), 1)
+            xs = torch.cat((xs, blank.unsqueeze(-1).to(xs.dtype)), -1)
+        weights = [input_weight, self.hidden_weight, self.bias, torch.zeros_like(self.bias)]
+        return xs, weights, (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays, without a graph."""
+        return self._array_step(lstm_step)

@@ -1,0 +1,142 @@
+"""The checkpoints of a training run: the last, the best on validation seeds, and a few before the last.
+
+``last.safetensors`` and ``best.safetensors`` lie in the run's folder; with ``keep`` above 1 the last ``keep`` lie in
+``checkpoints/`` too, named by the control steps that they have learnt from. Each is written under another name and
+renamed, and the last of all is written last, so a run that is killed at any moment has a complete one to resume from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, write_atomically
+
+_SUFFIX = ".safetensors"
+LAST, BEST = f"last{_SUFFIX}", f"best{_SUFFIX}"
+_HISTORY = "checkpoints"
+
+
+def checkpoint_path(folder: Path, which: str) -> Path:
+    """Return where a checkpoint of a run lies.
+
+    Args:
+        folder: The run.
+        which: ``"last"``, ``"best"``, or the control steps of one that was kept, such as ``"40960"``; with or without
+            ``.safetensors``.
+
+    Raises:
+        FileNotFoundError: If there is none; the message names those that there are.
+    """
+    name = f"{which.removesuffix(_SUFFIX)}{_SUFFIX}"
+    path = folder / name if name in (LAST, BEST) else folder / _HISTORY / name
+    if name in (LAST, BEST, *(f"{steps}{_SUFFIX}" for steps in kept_steps(folder))) and path.is_file():
+        return path
+    raise FileNotFoundError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(checkpoints(folder)) or 'none'}")
+
+
+def checkpoints(folder: Path) -> list[str]:
+    """Return the names of a run's checkpoints: the control steps of those kept, oldest first, then best and last."""
+    named = [path.stem for path in (folder / BEST, folder / LAST) if path.is_file()]
+    return [str(steps) for steps in kept_steps(folder)] + named
+
+
+def kept_steps(folder: Path) -> list[int]:
+    """Return the control steps of the checkpoints in ``checkpoints/``, rising."""
+    names = (path.stem for path in (folder / _HISTORY).glob(f"*{_SUFFIX}"))
+    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
+
+
+def save(folder: Path, agent: Any, keep: int, *, best: bool, **meta: Any) -> None:
+    """Write a run's checkpoint.
+
+    Args:
+        folder: The run.
+        agent: An agent that learns; its ``env_steps`` give the name.
+        keep: How many to keep in ``checkpoints/``; 1 keeps the last alone, which needs no folder.
+        best: Whether it is the best so far.
+        meta: More JSON values for the header.
+    """
+    history = [_kept(folder, agent.env_steps)] if keep > 1 else []
+    # the last is what a resumed run starts from: whatever is not written when a process is killed is written again then
+    first, *copies = [*([folder / BEST] if best else []), *history, folder / LAST]
+    agent.save(first, **meta)
+    for path in copies:
+        copy(first, path)
+    for steps in kept_steps(folder)[:-keep] if keep > 1 else kept_steps(folder):
+        _kept(folder, steps).unlink()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file at once: a killed process leaves the old target or the new one, never half."""
+    write_atomically(target, lambda temporary: shutil.copyfile(source, temporary))
+
+
+def best_evaluation(folder: Path) -> Mapping[str, Any] | None:
+    """Return the evaluation in the header of a run's best checkpoint, None where there is no such, or a damaged one."""
+    try:
+        evaluation = load_checkpoint(folder / BEST).meta.get("evaluation")
+    except (FileNotFoundError, CheckpointError):
+        return None
+    return evaluation if isinstance(evaluation, dict) else None
+
+
+def rewind(folder: Path, which: str | None, say: Callable[[str], object]) -> int:
+    """Make a run's folder what it was at one of its checkpoints, to resume there; the best checkpoint stays.
+
+    Args:
+        folder: The run.
+        which: As for :func:`checkpoint_path`. None: the last, or the newest that is not damaged.
+        say: Told in one line where the last checkpoint is missing or damaged.
+
+    Returns:
+        The control steps learnt from until then. ``last.safetensors`` is that checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        CheckpointError: If it is damaged, or all are.
+    """
+    if which is None:
+        path, steps = _newest(folder, say)
+    else:
+        path = checkpoint_path(folder, which)
+        steps = _steps(path)
+    if path.name != LAST:
+        copy(path, folder / LAST)
+    for later in kept_steps(folder):
+        if later > steps:
+            _kept(folder, later).unlink()
+    return steps
+
+
+def _newest(folder: Path, say: Callable[[str], object]) -> tuple[Path, int]:
+    """Return the newest checkpoint that can be read, and its control steps."""
+    kept = [_kept(folder, steps) for steps in reversed(kept_steps(folder))]
+    found = [path for path in (folder / LAST, *kept, folder / BEST) if path.is_file()]
+    if not found:
+        raise FileNotFoundError(f"there is nothing to resume in {folder}: it has no {LAST}")
+    damage: list[str] = []
+    for path in found:
+        try:
+            steps = _steps(path)
+        except CheckpointError as error:
+            damage.append(str(error))
+            continue
+        if path.name != LAST:
+            lost = damage[0] if damage else f"there is no {LAST}"
+            say(f"{lost}; going on from {path}, after {steps:,} control steps")
+        return path, steps
+    raise CheckpointError(f"no checkpoint in {folder} can be read: {'; '.join(damage)}")
+
+
+def _steps(path: Path) -> int:
+    steps = load_checkpoint(path).meta.get("env_steps")
+    if not isinstance(steps, int):
+        raise CheckpointError(f"{path} does not say how many control steps it has learnt from")
+    return steps
+
+
+def _kept(folder: Path, steps: int) -> Path:
+    return folder / _HISTORY / f"{steps}{_SUFFIX}"

@@ -1,0 +1,153 @@
+"""Settings found by tuning, shipped with the agents: ``settings/AGENT.toml``, a table for each task.
+
+A task's table has up to five parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
+range of lengths from this to the one asked for), ``training`` (other knobs while training; evaluations keep the task's
+own), ``knobs`` (what they were found at, where not the task's defaults) and ``found`` (what the search measured).
+``scripts/tune.py`` writes it, ``rlmem train`` reads it; training from Python uses it only if asked::
+
+    settings = RunSettings(env="TMaze-v0", agent="recurrent_ppo", **tuned_settings("recurrent_ppo", "TMaze-v0").run())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rlmem.registry import NAMESPACE, TASKS, agent_class, canonical_id, task_class
+from rlmem.runs.field_checks import check_fields
+from rlmem.runs.toml import read_toml
+from rlmem.suggest import unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """Settings found for an agent on a task.
+
+    Args:
+        env: Id of the task.
+        agent: Hyperparameters that are not the agent's defaults.
+        shortest: Least memory length (or credit length) while training, where a single one is asked for.
+        training: Knobs while training.
+        knobs: Knobs that they were found at, where not the task's defaults.
+        found: What the search measured.
+
+    Raises:
+        ValueError: If a knob is unknown, or of another type.
+    """
+
+    env: str
+    agent: dict[str, Any] = field(default_factory=dict)
+    shortest: int | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    knobs: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        task = task_class(self.env)
+        check_fields(task.Settings, self.knobs | self.training, f"knob of {self.env}")
+        task.make_settings(self.knobs | self.training)
+        if self.shortest is not None and self.shortest < 1:
+            raise ValueError(f"shortest must be at least 1 control step, got {self.shortest}")
+
+    def fits(self, knobs: Mapping[str, Any]) -> bool:
+        """Return whether a task with these knobs asks for no longer memory or credit than that they were found at.
+
+        The defaults grow with the length, and what was found at one may be too short for a longer.
+        """
+        return all(asked <= known for asked, known in zip(self._longest(knobs), self._longest(self.knobs), strict=True))
+
+    def run(self, knobs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return arguments for :class:`rlmem.runs.folder.RunSettings`: hyperparameters and knobs.
+
+        Args:
+            knobs: The task's. One that is not the task's default is kept while training too.
+        """
+        asked, plain = (self._complete(some) for some in (knobs or {}, {}))
+        free = {name: value for name, value in self.training.items() if asked[name] == plain[name]}
+        length = "memory_length" if "memory_length" in asked else "credit_length"
+        if self.shortest is not None and isinstance(asked.get(length), int) and asked[length] > self.shortest:
+            free[length] = (self.shortest, asked[length])
+        return {
+            "agent_settings": dict(self.agent),
+            "knobs": asked | free,
+            "eval_knobs": {name: asked[name] for name in free},
+        }
+
+    def summary(self, knobs: Mapping[str, Any] | None = None) -> str:
+        """Return the settings in one line, for a task with these knobs."""
+        parts = [f"{name} {value}" for name, value in self.agent.items()]
+        run = self.run(knobs)
+        parts += [f"{name} {run['knobs'][name]} while training" for name in run["eval_knobs"]]
+        return ", ".join(parts) or "the plain defaults"
+
+    @property
+    def lengths(self) -> str:
+        """The longest memory and credit that they were found at, in words."""
+        memory, credit = self._longest(self.knobs)
+        return f"memory lengths up to {memory}" if memory else f"credit lengths up to {credit}"
+
+    def _complete(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        return asdict(task_class(self.env).make_settings(knobs))
+
+    def _longest(self, knobs: Mapping[str, Any]) -> tuple[int, int]:
+        task = task_class(self.env)
+        spec = task.spec(task.make_settings(knobs))
+        return spec.memory_length[1], spec.credit_length[1]
+
+
+def tuned_settings(agent: str, env_id: str) -> Tuned | None:
+    """Return the settings found for an agent on a task, None where nobody has looked for any.
+
+    Raises:
+        ValueError: If there is no such agent or task, or the file of the agent has a mistake.
+    """
+    path = tuned_file(agent)
+    return read_tuned(path, agent).get(canonical_id(env_id)) if path.is_file() else None
+
+
+def tuned_file(agent: str) -> Path:
+    """Return where the settings of an agent lie.
+
+    Raises:
+        ValueError: If there is no such agent.
+    """
+    agent_class(agent)
+    return Path(str(files("rlmem.agents"))) / "settings" / f"{agent.replace('-', '_')}.toml"
+
+
+def read_tuned(path: Path, agent: str) -> dict[str, Tuned]:
+    """Read a file of tuned settings.
+
+    Args:
+        path: A TOML file.
+        agent: Whose settings they are.
+
+    Returns:
+        Settings by the task's id.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not TOML, or has an unknown name or a value that cannot be.
+    """
+    return {f"{NAMESPACE}/{task}": _tuned(path, agent, task, table) for task, table in read_toml(path).items()}
+
+
+def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
+    try:
+        if task not in TASKS:
+            raise ValueError(unknown("environment", task, TASKS))
+        if not isinstance(table, dict):
+            raise ValueError(f"{task} must be a table, got {table!r}")
+        if "env" in table:
+            raise ValueError(f"{task} names its task already: leave 'env' out")
+        check_fields(Tuned, table, f"part of {task}")
+        tuned = Tuned(env=canonical_id(task), **table)
+        settings = agent_class(agent).Settings
+        check_fields(settings, tuned.agent, f"setting of agent {agent}")
+        settings(**tuned.agent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return tuned

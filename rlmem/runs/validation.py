@@ -1,0 +1,110 @@
+"""Who looks on while an agent trains: progress, evaluations on validation seeds, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from rlmem.evaluation.episodes import Evaluation, evaluate
+from rlmem.evaluation.seeds import validation_seeds
+from rlmem.runs.checkpoints import best_evaluation, save
+from rlmem.runs.folder import LAST, Progress, RunSettings
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class Judge:
+    """Looks on: logs, evaluates every so often, saves.
+
+    Args:
+        settings: The run.
+        folder: Where it lies.
+        agent: What learns, as it is at the start.
+        env: For evaluations, with ``autoreset_mode="disabled"``.
+        board: For TensorBoard.
+        stopped: Whether the user asked to stop.
+        report: Called after each rollout with control steps so far and metrics.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        folder: Path,
+        agent: Any,
+        env: Any,
+        board: SummaryWriter,
+        stopped: Callable[[], bool],
+        report: Report | None,
+    ) -> None:
+        self._settings, self._folder, self._agent, self._env = settings, folder, agent, env
+        self._board, self._stopped, self._report = board, stopped, report
+        self._progress = Progress(folder / "progress.csv")
+        self._evaluated = agent.env_steps
+        best = best_evaluation(folder) if agent.env_steps else None
+        self._best = _goal(best) if best else -np.inf
+        self._cpu_before = self._progress.last("cpu_seconds", 0.0) if agent.env_steps else 0.0
+        self._wall_before = self._progress.last("wall_seconds", 0.0) if agent.env_steps else 0.0
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+        self._judging = 0.0
+        self._metrics: dict[str, float] = {}
+
+    def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
+        """See :class:`rlmem.agents.base.Observer`."""
+        self._metrics = metrics
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, env_steps)
+        reached = False
+        if env_steps - self._evaluated >= self._settings.eval_every:
+            reached = self._evaluate(env_steps)
+        if self._report is not None:
+            self._report(env_steps, metrics)
+        return not (self._stopped() or reached)
+
+    def finish(self) -> None:
+        """Evaluate and save a last time, unless that has just been done."""
+        if self._agent.env_steps > self._evaluated or not (self._folder / LAST).is_file():
+            self._evaluate(self._agent.env_steps)
+
+    def _evaluate(self, env_steps: int) -> bool:
+        """Evaluate on validation seeds and save; return whether the wanted score is reached."""
+        started = time.process_time()
+        result = evaluate(self._agent, self._env, validation_seeds(self._settings.eval_episodes))
+        self._judging += time.process_time() - started
+        row = {
+            "env_steps": float(env_steps),
+            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._judging,
+            "wall_seconds": self._wall_before + time.monotonic() - self._wall,
+            **_eval_columns(result),
+            **self._metrics,
+        }
+        self._progress.add(row)
+        for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return"):
+            self._board.add_scalar(name, row[name], env_steps)
+        self._evaluated = env_steps
+        evaluation = result.as_dict()
+        goal = _goal(evaluation)
+        meta = {"env": self._settings.env, "knobs": _json(self._settings.knobs), "evaluation": evaluation}
+        save(self._folder, self._agent, self._settings.keep, best=goal >= self._best, **meta)
+        self._best = max(goal, self._best)
+        return self._settings.stop_at is not None and goal >= self._settings.stop_at
+
+
+def _goal(evaluation: Mapping[str, Any]) -> float:
+    """Return what the best checkpoint has most of: the memory score, or where there is none the task's metric."""
+    score = float(evaluation["memory_score"])
+    return score if np.isfinite(score) else float(evaluation["value"])
+
+
+def _eval_columns(result: Evaluation) -> dict[str, float]:
+    names = ("value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
+    values = result.as_dict()
+    return {f"eval/{name}": float(values[name]) for name in names}
+
+
+def _json(knobs: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in knobs.items()}

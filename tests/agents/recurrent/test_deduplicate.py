@@ -1,0 +1,44 @@
+"""Equal pictures are looked at once, and nobody can tell by the results."""
+
+import numpy as np
+import torch
+from memory_bandit import MemoryBandit
+
+from rlmem.agents.recurrent.deduplicate import distinct
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (5, 1, 36, 36), dtype=np.uint8)
+SHOWN = [3, 1, 3, 3, 0, 1, 4, 4, 3, 0]
+
+
+def test_every_picture_is_found_where_it_stood_first():
+    first, which = distinct(PICTURES[SHOWN])
+    np.testing.assert_array_equal(first, [0, 1, 4, 6])
+    np.testing.assert_array_equal(which, [0, 1, 0, 0, 2, 1, 3, 3, 0, 2])
+    np.testing.assert_array_equal(PICTURES[SHOWN][first][which], PICTURES[SHOWN])
+
+
+def test_pictures_that_differ_in_one_pixel_are_two():
+    other = PICTURES[:1].copy()
+    other[0, 0, -1, -1] ^= 1
+    assert len(distinct(np.concatenate((PICTURES[:1], other))).first) == 2
+
+
+def test_features_and_gradients_are_those_of_looking_at_each_and_cost_less_pictures():
+    env = MemoryBandit(1, 2, observation="image")
+    policy = RecurrentPPO("CnnPolicy", env, n_steps=8, batch_size=8, seed=0).policy
+    pictures = np.random.default_rng(1).integers(0, 256, (5, *policy.observation_space.shape), dtype=np.uint8)[SHOWN]
+    weights = torch.randn(
+        len(SHOWN), policy.features_extractor.features_dim, generator=torch.Generator().manual_seed(0)
+    )
+    seen, found = [], []
+    policy.features_extractor.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    for once in (True, False):
+        policy._looks_once = once
+        policy.zero_grad()
+        features = policy.features(pictures)
+        (features * weights).sum().backward()
+        found.append([features.detach(), *(p.grad.clone() for p in policy.features_extractor.parameters())])
+    assert seen == [4, 10]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,145 @@
+"""RecurrentPPO takes and gives what Stable-Baselines3 does, and refuses bad hyperparameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from memory_bandit import MemoryBandit
+from ppo_cases import SMALL, small_ppo
+from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecMonitor
+from torch import nn
+
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+
+
+@pytest.mark.parametrize("action", ["discrete", "continuous", "multi", "binary"])
+@pytest.mark.parametrize("observation", ["vector", "dict", "image"])
+def test_every_kind_of_observation_and_action_trains_saves_and_predicts(
+    action: str, observation: str, tmp_path: Path
+) -> None:
+    env = MemoryBandit(2, 3, action=action, observation=observation, truncate_every=2)
+    policy = {"vector": "MlpPolicy", "dict": "MultiInputPolicy", "image": "CnnPolicy"}[observation]
+    extractor = {"features_extractor_kwargs": {"features_dim": 8}} if observation == "image" else {}
+    agent = RecurrentPPO(policy, env, n_steps=8, batch_size=8, n_epochs=1, policy_kwargs=SMALL | extractor, seed=0)
+    before = agent.policy.flat.flat.detach().clone()
+    agent.learn(16)
+    changed = (agent.policy.flat.flat != before).float().mean().item()
+    assert changed > 0.25  # rectifiers of an untrained image network are silent for many inputs
+    agent.save(tmp_path / "agent")
+    loaded = RecurrentPPO.load(tmp_path / "agent")
+    observations = env.reset()
+    for tested in (agent, loaded):
+        actions, state = tested.predict(observations, deterministic=True)
+        assert all(env.action_space.contains(one) for one in actions)
+        assert state is not None
+        assert {len(part) for part in state} == {2}
+    np.testing.assert_array_equal(
+        agent.predict(observations, deterministic=True)[0], loaded.predict(observations, deterministic=True)[0]
+    )
+
+
+def test_the_network_for_images_starts_orthogonal_as_that_of_stable_baselines3() -> None:
+    env = MemoryBandit(1, 2, observation="image")
+    agent = RecurrentPPO("CnnPolicy", env, n_steps=8, batch_size=8, policy_kwargs=SMALL, seed=0)
+    layers = [m for m in agent.policy.features_extractor.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert len(layers) == 4
+    for layer in layers:
+        weight = layer.weight.flatten(1)
+        gram = weight @ weight.t() if weight.shape[0] <= weight.shape[1] else weight.t() @ weight
+        torch.testing.assert_close(gram, 2 * torch.eye(len(gram)), rtol=0, atol=1e-4)
+        assert layer.bias is not None
+        assert not layer.bias.any()
+
+
+def test_predict_keeps_the_state_apart_and_empties_it_where_an_episode_starts() -> None:
+    agent = small_ppo(MemoryBandit(3, 4))
+    observations = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    _, first = agent.predict(observations)
+    _, second = agent.predict(observations, first)
+    _, restarted = agent.predict(observations, second, episode_start=np.array([True, False, False]))
+    _, third = agent.predict(observations, second)
+    assert first is not None
+    assert restarted is not None
+    assert third is not None
+    for a, b, c in zip(restarted, first, third, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1:], c[1:])
+    action, _ = agent.predict(observations[0])
+    assert np.shape(action) == ()
+
+
+def test_weights_written_by_hand_are_used_at_the_next_prediction() -> None:
+    agent = small_ppo(MemoryBandit(2, 4, action="continuous"))
+    observation = np.ones((2, 3), np.float32)
+    before, _ = agent.predict(observation, deterministic=True)
+    weights = {name: value + 0.1 for name, value in agent.policy.state_dict().items()}
+    agent.policy.load_state_dict(weights)
+    after, _ = agent.predict(observation, deterministic=True)
+    assert not np.array_equal(before, after)
+
+
+def test_callbacks_logger_and_evaluation_of_stable_baselines3_work(tmp_path: Path) -> None:
+    env = VecMonitor(MemoryBandit(2, 5))
+    agent = small_ppo(env, tensorboard_log=None)
+    evaluation = EvalCallback(VecMonitor(MemoryBandit(2, 5, seed=3)), eval_freq=16, n_eval_episodes=4,
+                              best_model_save_path=str(tmp_path), verbose=0)  # fmt: skip
+    agent.learn(64, [evaluation, CheckpointCallback(16, str(tmp_path), "step")], log_interval=1)
+    assert evaluation.last_mean_reward >= -1.0
+    assert {"train/approx_kl", "train/value_loss", "train/explained_variance"} <= set(agent.logger.name_to_value)
+    assert RecurrentPPO.load(tmp_path / "best_model").num_timesteps > 0
+    assert RecurrentPPO.load(tmp_path / "step_32_steps.zip").num_timesteps == 32
+    mean, _ = evaluate_policy(agent, VecMonitor(MemoryBandit(2, 5)), n_eval_episodes=4)
+    assert -1.0 <= mean <= 1.0
+
+
+def test_an_environment_can_be_named_by_its_gymnasium_id_and_another_be_set() -> None:
+    agent = RecurrentPPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=32, n_epochs=1, policy_kwargs=SMALL)
+    agent.learn(64)
+    agent.set_env(gymnasium.make("CartPole-v1"))
+    assert agent.learn(32, reset_num_timesteps=False).num_timesteps == 96
+
+
+def test_a_callback_that_stops_leaves_the_weights_of_the_last_complete_rollout() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    before = agent.policy.flat.flat.detach().clone()
+    agent.learn(64, lambda _locals, _globals: agent.num_timesteps < 10)
+    assert agent.num_timesteps == 10
+    assert torch.equal(before, agent.policy.flat.flat)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 24}, r"batch_size must be a multiple of the row length 16, got 24; nearest: 16 or 32"),
+        ({"seq_len": 7}, r"seq_len must divide n_steps=16, got 7; nearest that do: 4 or 8"),
+        ({"burn_in": 17}, r"burn_in must be 0 to the row length 16, got 17"),
+        ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1\.5"),
+        ({"n_epochs": 0}, r"n_epochs must be at least 1, got 0"),
+        ({"clip_range": -0.2}, r"clip_range must be positive, got -0\.2"),
+        ({"cell": "lstn"}, r"'lstn'.*Did you mean 'lstm'"),
+        ({"memory_length": 1.0}, r"at least 2, got 1\.0"),
+        ({"policy_kwargs": {"hiden_size": 8}}, r"Did you mean 'hidden_size'"),
+        ({"policy_kwargs": {"enable_critic_lstm": False}}, r"shared_lstm=False"),
+    ],
+)
+def test_bad_hyperparameters_are_refused_with_their_value_and_what_would_be_right(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        small_ppo(MemoryBandit(2, 5), **arguments)
+
+
+def test_sb3_contribs_names_mean_the_same() -> None:
+    kwargs = {"lstm_hidden_size": 16, "n_lstm_layers": 2, "shared_lstm": True, "enable_critic_lstm": False}
+    agent = RecurrentPPO("MlpLstmPolicy", MemoryBandit(2, 5), policy_kwargs=kwargs)
+    settings = agent.policy.network.settings
+    assert (settings.hidden_size, settings.n_layers, settings.shared, settings.cell) == (16, 2, True, "lstm")
+    assert isinstance(agent.action_space, spaces.Discrete)

@@ -1,0 +1,183 @@
+"""A run keeps its last checkpoints and the best, and goes on from the last, a chosen one, or the newest intact."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_resume import RUN, assert_same_run
+
+from rlmem.cli.main import main
+from rlmem.runs.checkpoints import BEST, LAST, best_evaluation, checkpoint_path, checkpoints, kept_steps, rewind, save
+from rlmem.runs.folder import Progress, RunSettings, read_progress
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
+from rlmem.runs.training import load_agent, make_env, train, trained_steps
+
+SMALL = RunSettings(**RUN | {"steps": 1024, "eval_every": 256, "keep": 3})
+
+
+class Counter:
+    """An agent that has learnt for some steps."""
+
+    def __init__(self, env_steps):
+        self.env_steps = env_steps
+
+    def save(self, path, **meta):
+
+        save_checkpoint(path, {"steps": np.array(self.env_steps)}, meta | {"env_steps": self.env_steps})
+
+
+def fill(folder, steps, keep, best=()):
+    for env_steps in steps:
+        save(folder, Counter(env_steps), keep, best=env_steps in best, evaluation={"value": env_steps})
+
+
+def test_the_last_few_and_the_best_are_kept(tmp_path):
+    fill(tmp_path, [100, 200, 1000, 2000], keep=2, best=[100, 200])
+    assert kept_steps(tmp_path) == [1000, 2000]
+    assert checkpoints(tmp_path) == ["1000", "2000", "best", "last"]
+    found = {name: load_checkpoint(checkpoint_path(tmp_path, name)).meta["env_steps"] for name in checkpoints(tmp_path)}
+    assert found == {"1000": 1000, "2000": 2000, "best": 200, "last": 2000}
+    assert best_evaluation(tmp_path) == {"value": 200}
+
+
+def test_keeping_one_needs_no_folder_and_removes_an_older_history(tmp_path):
+    fill(tmp_path, [100, 200], keep=1, best=[100])
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, BEST}
+    fill(tmp_path, [300, 400], keep=4)
+    fill(tmp_path, [500], keep=1)
+    assert checkpoints(tmp_path) == ["best", "last"]
+
+
+@pytest.mark.parametrize("which", ["50", "100x", "../last", "settings.toml", ""])
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(which, tmp_path):
+    fill(tmp_path, [100, 200], keep=2)
+    with pytest.raises(FileNotFoundError, match="it has: 100, 200, last"):
+        checkpoint_path(tmp_path, which)
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_newest_intact_one(tmp_path):
+    fill(tmp_path, [100, 200, 300], keep=3, best=[100])
+    for name in ("last", "300"):
+        path = checkpoint_path(tmp_path, name)
+        path.write_bytes(path.read_bytes()[:-3])
+    said = []
+    assert rewind(tmp_path, None, said.append) == 200
+    assert len(said) == 1
+    assert "last.safetensors is not a checkpoint of rlmem, or is damaged" in said[0]
+    assert said[0].endswith("200.safetensors, after 200 control steps")
+    assert load_checkpoint(tmp_path / LAST).meta["env_steps"] == 200
+    assert checkpoints(tmp_path) == ["100", "200", "best", "last"]
+
+
+def test_without_history_the_best_is_what_is_left(tmp_path):
+    fill(tmp_path, [100, 200], keep=1, best=[100])
+    (tmp_path / LAST).unlink()
+    said = []
+    assert rewind(tmp_path, None, said.append) == 100
+    assert "there is no last.safetensors; going on from" in said[0]
+
+
+def test_where_nothing_can_be_read_all_damage_is_named(tmp_path):
+    fill(tmp_path, [100], keep=1, best=[100])
+    for name in (LAST, BEST):
+        (tmp_path / name).write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*last\.safetensors is not.*best\.safetensors is not"):
+        rewind(tmp_path, None, print)
+    assert best_evaluation(tmp_path) is None
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        rewind(tmp_path / "nothing", None, print)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(SMALL, tmp_path_factory.mktemp("whole"))
+
+
+def copy_of(folder, to):
+
+    return shutil.copytree(folder, to / "run")
+
+
+def test_a_run_from_a_chosen_checkpoint_ends_as_the_run_itself_bit_for_bit(whole, tmp_path):
+    assert kept_steps(whole) == [512, 768, 1024]
+    folder = copy_of(whole, tmp_path)
+    train(replace(SMALL, steps=512), folder=folder, resume=True, checkpoint="512")
+    assert checkpoints(folder) == ["512", "best", "last"]
+    assert read_progress(folder)["env_steps"].tolist() == [256, 512]
+    assert trained_steps(folder) == 512
+    train(SMALL, folder=folder, resume=True)
+    assert_same_run(whole, folder)
+    for name in checkpoints(whole):
+        one, other = (load_checkpoint(checkpoint_path(run, name)).tensors for run in (whole, folder))
+        for key in one:
+            if "rng" not in key:
+                np.testing.assert_array_equal(one[key], other[key], err_msg=f"{name} {key}")
+
+
+def test_a_run_whose_last_file_is_cut_short_goes_on_from_the_one_before_and_ends_the_same(whole, tmp_path):
+    folder = copy_of(whole, tmp_path)
+    for path in (folder / LAST, checkpoint_path(folder, "1024")):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.warns(UserWarning, match=r"damaged.*going on from .*768.safetensors, after 768 control steps"):
+        train(SMALL, folder=folder, resume=True)
+    assert_same_run(whole, folder)
+
+
+def test_an_evaluation_that_was_written_without_its_checkpoint_is_made_again(whole, tmp_path):
+    folder = copy_of(whole, tmp_path)
+    before = Progress(folder / "progress.csv").rows
+    rewind(folder, "768", print)  # as if the process had been killed between progress.csv and the checkpoint
+    train(SMALL, folder=folder, resume=True)
+    assert [row["env_steps"] for row in Progress(folder / "progress.csv").rows] == [row["env_steps"] for row in before]
+
+
+def test_a_process_killed_while_it_writes_leaves_the_old_file_whole(tmp_path):
+    fill(tmp_path, [100], keep=2, best=[100])
+    code = f"""
+import os, signal
+from pathlib import Path
+from rlmem.runs.tensors_file import save_checkpoint
+from rlmem.runs.checkpoints import save
+class Agent:
+    env_steps = 200
+    def save(self, path, **meta):
+        save_checkpoint(path, {{}}, meta)
+Path.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+save(Path({str(tmp_path)!r}), Agent(), 2, best=True)
+"""
+    process = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert checkpoints(tmp_path) == ["100", "best", "last"]
+    assert rewind(tmp_path, None, pytest.fail) == 100
+
+
+def test_the_best_is_not_given_up_by_going_back(whole, tmp_path):
+    folder = copy_of(whole, tmp_path)
+    path = folder / BEST
+    tensors, meta = load_checkpoint(path)
+
+    save_checkpoint(path, tensors, meta | {"evaluation": meta["evaluation"] | {"memory_score": 0.99}})
+    before = path.read_bytes()
+    train(SMALL, folder=folder, resume=True, checkpoint="512")
+    assert path.read_bytes() == before
+
+
+def test_kept_checkpoints_are_evaluated_and_resumed_from_the_command_line(whole, tmp_path, capsys):
+    folder = copy_of(whole, tmp_path)
+    assert main(["evaluate", str(folder), "--which", "512", "--episodes", "2"]) == 0
+    assert main(["evaluate", str(folder), "--which", "999", "--episodes", "2"]) == 2
+    assert "it has: 512, 768, 1024, best, last" in capsys.readouterr().err
+    assert main(["train", str(folder), "--checkpoint", "512", "--keep", "2"]) == 0
+    assert checkpoints(folder) == ["768", "1024", "best", "last"]
+    (folder / LAST).write_bytes(b"half")
+    assert main(["train", str(folder)]) == 0
+    assert "going on from" in capsys.readouterr().out
+    assert main(["train", "--checkpoint", "512", "--out", str(tmp_path / "new")]) == 2
+    assert "--checkpoint says where to go on" in capsys.readouterr().err
+    env = make_env(SMALL, 1, "disabled")
+    assert load_agent(folder, env, "768").env_steps == 768
+    env.close()

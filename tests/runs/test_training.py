@@ -1,0 +1,172 @@
+"""Training leaves a folder from which a run can be read, evaluated and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rlmem.evaluation.episodes import evaluate
+from rlmem.evaluation.seeds import test_seeds as held_out_seeds
+from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, read_progress, read_settings, write_settings
+from rlmem.runs.tensors_file import load_checkpoint
+from rlmem.runs.training import load_agent, make_agent, make_env, train, trained_steps
+from rlmem.suggest import unknown
+
+SMALL = {
+    "env": "TMaze-v0",
+    "agent": "ppo",
+    "steps": 512,
+    "envs": 4,
+    "eval_every": 256,
+    "eval_episodes": 4,
+    "knobs": {"robot": "planar", "memory_length": (5, 10)},
+    "eval_knobs": {"memory_length": 10},
+    "agent_settings": {"n_steps": 32, "batch_size": 64, "n_epochs": 1},
+}
+
+
+def test_a_run_leaves_its_settings_versions_progress_and_models(tmp_path):
+    settings = RunSettings(**SMALL)
+    folder = train(settings, tmp_path)
+    assert folder == tmp_path / "TMaze-v0" / "ppo" / "0"
+    assert read_settings(folder) == settings
+    progress = read_progress(folder)
+    assert progress["env_steps"].tolist() == [256, 512]
+    assert (np.diff(progress["cpu_seconds"]) > 0).all()
+    assert set(progress) >= {"eval/success_rate", "eval/memory_score", "rollout/ep_rew_mean", "train/loss"}
+    assert trained_steps(folder) == 512
+    assert "[libraries]" in (folder / "versions.toml").read_text()
+    assert list(folder.glob("events.out.tfevents.*"))
+    env = make_env(settings, 4, "disabled")
+    result = evaluate(load_agent(folder, env, BEST), env, held_out_seeds(4))
+    assert env.unwrapped.settings.memory_length == 10
+    env.close()
+    assert len(result.success) == 4
+    assert load_checkpoint(folder / LAST).meta["env"] == "rlmem/TMaze-v0"
+
+
+def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
+    folder = train(RunSettings(**SMALL), tmp_path)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(RunSettings(**SMALL), tmp_path)
+    train(RunSettings(**SMALL | {"steps": 1024}), tmp_path, resume=True)
+    assert trained_steps(folder) == 1024
+    assert read_progress(folder)["env_steps"].tolist() == [256, 512, 768, 1024]
+    assert (np.diff(read_progress(folder)["cpu_seconds"]) > 0).all()
+    moved = folder.rename(tmp_path / "moved")
+    assert train(RunSettings(**SMALL | {"steps": 1280}), folder=moved, resume=True) == moved
+    assert trained_steps(moved) == 1280
+    moved.rename(folder)
+    with pytest.raises(ValueError, match="was trained with knobs"):
+        train(RunSettings(**SMALL | {"knobs": {"robot": "diff_drive"}}), tmp_path, resume=True)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(RunSettings(**SMALL | {"seed": 5}), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("agent", ["ppo", "recurrent_ppo", "recurrent_a2c", "sb3_recurrent_ppo"])
+def test_the_rate_falls_to_nothing_over_a_run_where_that_is_asked_for(agent, tmp_path):
+    own = {"n_steps": 32, "learning_rate": 4e-3, "lr_schedule": "linear"}
+    own |= {"batch_size": 64} if agent == "ppo" else {}
+    folder = train(RunSettings(**SMALL | {"agent": agent, "eval_every": 128, "agent_settings": own}), tmp_path)
+    assert read_progress(folder)["train/learning_rate"] == pytest.approx([3e-3, 2e-3, 1e-3, 0.0])
+
+
+@pytest.mark.parametrize("agent", ["ppo", "frame_stack_ppo", "sb3_recurrent_ppo", "recurrent_ppo", "recurrent_a2c"])
+def test_rewards_are_scaled_where_that_is_asked_for_also_after_a_resume(agent, tmp_path):
+    own = {"n_steps": 32, "norm_reward": True}
+    settings = RunSettings(**SMALL | {"agent": agent, "steps": 512, "agent_settings": own})
+    folder = train(settings, tmp_path)
+    env = make_env(settings, 4, "same_step")
+    resumed = load_agent(folder, env)
+    trained = load_checkpoint(folder / LAST)
+    if "returns.count" in trained.tensors:  # the others read it when they learn
+        assert resumed.returns.count == pytest.approx(512, abs=0.01)
+    resumed.learn(env, 1024, lambda steps, metrics: True)
+    scaled = resumed.model.get_vec_normalize_env()
+    assert scaled.norm_reward
+    assert not scaled.norm_obs
+    assert scaled.ret_rms is resumed.returns
+    assert scaled.ret_rms.count == pytest.approx(1024, abs=0.01)
+    assert 0 < scaled.ret_rms.var < 1  # returns of the task are -1 to 1
+    plain = make_agent(replace(settings, agent_settings={"n_steps": 32}), env)
+    plain.learn(env, 256, lambda steps, metrics: True)
+    assert plain.model.get_vec_normalize_env() is None
+    env.close()
+
+
+def test_training_stops_at_the_wanted_score(tmp_path):
+    folder = train(RunSettings(**SMALL | {"steps": 100_000, "stop_at": -1.0}), tmp_path)
+    assert trained_steps(folder) <= 256 + 4
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "rlmem", "train", "--agent", "ppo", "--env.robot", "planar"]
+    command += ["--steps", "10000000", "--eval-every", "4096", "--eval-episodes", "4", "--out", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    folder = tmp_path / "TMaze-v0" / "ppo" / "0"
+    deadline = time.monotonic() + 120
+    while not (folder / LAST).is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert f"resume with: rlmem train {folder}" in said
+    assert trained_steps(folder) >= 4096
+    assert read_progress(folder)["env_steps"][-1] == trained_steps(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"env": "TMze"}, "unknown environment 'TMze'. Did you mean 'rlmem/TMaze-v0'"),
+        ({"agent": "pppo"}, "unknown agent 'pppo'. Did you mean 'ppo'"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"workers": 9}, "workers must be from 0 to envs = 4, got 9"),
+        ({"knobs": {"memory_lenght": 3}}, "Did you mean 'memory_length'"),
+        ({"agent_settings": {"gama": 0.9}}, "Did you mean 'gamma'"),
+    ],
+)
+def test_bad_settings_are_refused_with_what_would_be_right(change, message):
+    with pytest.raises(ValueError, match=message):
+        RunSettings(**SMALL | change)
+
+
+def test_an_agent_that_does_not_learn_is_not_trained(tmp_path):
+    with pytest.raises(ValueError, match="'expert' does not learn"):
+        train(RunSettings(**SMALL | {"agent": "expert", "agent_settings": {}}), tmp_path)
+
+
+def test_settings_that_were_tampered_with_are_refused(tmp_path):
+    write_settings(tmp_path, RunSettings(**SMALL))
+    path = tmp_path / "settings.toml"
+    text = path.read_text()
+    path.write_text("sted = 1\n" + text)
+    with pytest.raises(ValueError, match=r"unknown setting 'sted'. Did you mean 'seed'"):
+        read_settings(tmp_path)
+    path.write_text("[[[")
+    with pytest.raises(ValueError, match="is not a TOML file"):
+        read_settings(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is not a training run"):
+        read_settings(tmp_path / "nothing")
+
+
+def test_rows_of_progress_survive_new_columns(tmp_path):
+    progress = Progress(tmp_path / "progress.csv")
+    progress.add({"a": 1.0})
+    progress.add({"a": 2.0, "b": 0.25})
+    again = Progress(tmp_path / "progress.csv")
+    again.add({"b": 3.0})
+    assert again.rows == Progress(tmp_path / "progress.csv").rows
+    assert read_progress(tmp_path)["b"].tolist()[1:] == [0.25, 3.0]
+    assert np.isnan(read_progress(tmp_path)["b"][0])
+
+
+def test_a_message_names_the_nearest_name_only_if_it_is_near():
+    assert "Did you mean 'rlmem/TMaze-v0'" in unknown("environment", "tmaze", ["rlmem/TMaze-v0", "rlmem/KeyToDoor-v0"])
+    assert "Did you mean" not in unknown("environment", "Breakout", ["rlmem/TMaze-v0"])
