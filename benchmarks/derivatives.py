@@ -20,7 +20,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.learning.derivatives import Derivative, make_derivative
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS
@@ -164,14 +164,14 @@ def draw(rows: list[Row], path: Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flatten()
     for panel, cell in zip(panels, COMPARED, strict=True):
-        for colour, label in zip(COLOURS, SETTINGS, strict=False):
+        for color, label in zip(COLORS, SETTINGS, strict=False):
             line = [row for row in rows if row.cell == cell and row.derivative == label]
             if not line:
                 continue
             across = [row.parameters for row in line]
-            panel.plot(across, [row.microseconds for row in line], "o-", color=colour, label=label, markersize=4)
+            panel.plot(across, [row.microseconds for row in line], "o-", color=color, label=label, markersize=4)
             scale = line[-1].microseconds / line[-1].multiplications
-            panel.plot(across, [row.multiplications * scale for row in line], ":", color=colour, linewidth=1.2)
+            panel.plot(across, [row.multiplications * scale for row in line], ":", color=color, linewidth=1.2)
         panel.set(xscale="log", yscale="log", title=TITLES[cell])
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.agents.online.rtrl_actor_critic import RTRLActorCritic, RTRLActorCriticSettings
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.learning.derivatives import make_derivative, stale_trace_error
 from rlmem.runs.training import agent_for
 
@@ -152,7 +152,7 @@ def draw(rows: list[Row], path: Path) -> None:
         axes = figure.add_subplot(1, 2, position + 1)
         for number, (name, prefix) in enumerate(kinds):
             values = [scale * getattr(row, prefix + column) for row in rows]
-            axes.plot(lengths, values, "o-", color=COLOURS[number], label=name, markersize=4)
+            axes.plot(lengths, values, "o-", color=COLORS[number], label=name, markersize=4)
         axes.set_xscale("log")
         axes.set_xlabel("memory length [control steps]")
         axes.set_ylabel(label)

@@ -34,13 +34,13 @@ def photograph(
         width: Pixels.
         height: Pixels.
         up: Which way is up in the picture.
-        shadow: Draw shadows. Bullet's shadow map is made around the world's origin: far from it floors turn grey or
+        shadow: Draw shadows. Bullet's shadow map is made around the world's origin: far from it floors turn gray or
             striped.
         field_of_view: From top to bottom, degrees.
         smooth: Draw larger and scale down. Without, a small picture takes less time.
 
     Returns:
-        [height, width, 3] colours.
+        [height, width, 3] colors.
     """
     scale = _OVERSAMPLING if smooth else 1.0
     wide, high = int(width * scale), int(height * scale)
@@ -61,8 +61,8 @@ def photograph(
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,
     )[2]
-    colours = np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3]
+    colors = np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3]
     if not smooth:
-        return colours
-    image = Image.fromarray(colours)
+        return colors
+    image = Image.fromarray(colors)
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -291,7 +291,7 @@ class MemoryTask(ABC, Generic[S]):
 
     @abstractmethod
     def draw(self, index: int) -> None:
-        """Move and colour the bodies of one world so that a camera sees the episode's present state."""
+        """Move and color the bodies of one world so that a camera sees the episode's present state."""
 
     @abstractmethod
     def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:

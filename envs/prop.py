@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet
 
 _PARKED = (0.0, 0.0, -50.0)
 
 
 class Prop:
-    """A body that is only looked at: no collisions, moved and coloured when a picture is taken.
+    """A body that is only looked at: no collisions, moved and colored when a picture is taken.
 
     Args:
         client: Bullet client.
-        shapes: What it is made of; the first shape takes the colour that :meth:`show` is given.
+        shapes: What it is made of; the first shape takes the color that :meth:`show` is given.
     """
 
     def __init__(self, client: int, shapes: Sequence[Part]) -> None:
@@ -25,12 +25,12 @@ class Prop:
         looks = parts.visual(client, shapes)
         self._body = pybullet.createMultiBody(0, -1, looks, _PARKED, physicsClientId=client)
 
-    def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, colour: Colour | None = None) -> None:
+    def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, color: Color | None = None) -> None:
         """Put the body somewhere (m, rad) and paint it."""
         turn = [0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)]
         pybullet.resetBasePositionAndOrientation(self._body, [x, y, z], turn, physicsClientId=self._client)
-        if colour is not None:
-            pybullet.changeVisualShape(self._body, -1, rgbaColor=colour, physicsClientId=self._client)
+        if color is not None:
+            pybullet.changeVisualShape(self._body, -1, rgbaColor=color, physicsClientId=self._client)
 
     def park(self) -> None:
         """Take the body out of the picture."""

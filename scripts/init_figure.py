@@ -1,4 +1,4 @@
-r"""Draw how an LSTM's initialisation decides whether it learns to remember, from ``scripts/length_study.py``.
+r"""Draw how an LSTM's initialization decides whether it learns to remember, from ``scripts/length_study.py``.
 
 python scripts/length_study.py --training range --lengths 100 --robots planar --inits forget chrono torch --steps 300000
 python scripts/length_study.py --agent sb3_recurrent_ppo --training range --lengths 100 --robots planar \
@@ -37,7 +37,7 @@ class Options:
     """
 
     results: Path = Path("benchmarks/results/t_maze_lengths.csv")
-    out: Path = Path("docs/lstm_initialisation.png")
+    out: Path = Path("docs/lstm_initialization.png")
     memory_length: int = 100
     most_steps: int = 310_000
 
@@ -56,12 +56,12 @@ def main(options: Options) -> None:
     figure = Figure(figsize=(8.4, 3.8))
     FigureCanvasAgg(figure)
     success, steps = figure.subplots(1, 2)
-    for number, (agent, (label, colour)) in enumerate(AGENTS.items()):
+    for number, (agent, (label, color)) in enumerate(AGENTS.items()):
         for place, init in enumerate(INITS):
             found = [row for row in rows if row["agent"] == agent and row["init"] == init]
             spread = [place + 0.22 * (number - 0.5) + 0.03 * (index - 2) for index in range(len(found))]
             named = label if place == 0 else None
-            style = {"color": colour, "alpha": 0.85, "s": 34, "label": named}
+            style = {"color": color, "alpha": 0.85, "s": 34, "label": named}
             success.scatter(spread, [float(row["test_success"]) for row in found], **style)
             steps.scatter(spread, [float(row["env_steps"]) / 1000 for row in found], **style)
     success.axhline(0.5, color="0.35", linestyle="--", linewidth=1.2)

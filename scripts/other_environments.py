@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.sb3.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
 from rlmem.envs.wrappers import hide_velocity
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.runs.folder import Progress
 from rlmem.runs.tensors_file import write_atomically
 
@@ -54,12 +54,12 @@ EPISODES = 10
 
 
 class PixelCartPole(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """CartPole seen as single grey images [64, 64, 1], which show positions and no velocities; needs no pygame.
+    """CartPole seen as single gray images [64, 64, 1], which show positions and no velocities; needs no pygame.
 
     The pole is drawn twice as long as it is, so that its angle can be told from so few pixels.
     """
 
-    SIZE, FINER, PER_METRE = 64, 4, 64 / 4.8
+    SIZE, FINER, PER_METER = 64, 4, 64 / 4.8
 
     def __init__(self) -> None:
         super().__init__(gymnasium.make("CartPole-v1"))
@@ -67,7 +67,7 @@ class PixelCartPole(gymnasium.ObservationWrapper[Any, Any, Any]):
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Draw floor, cart and pole four times too large and shrink the picture."""
-        side, scale = self.SIZE * self.FINER, self.PER_METRE * self.FINER
+        side, scale = self.SIZE * self.FINER, self.PER_METER * self.FINER
         image = Image.new("L", (side, side), 0)
         draw = ImageDraw.Draw(image)
         x, floor, angle = side / 2 + float(observation[0]) * scale, side * 0.75, float(observation[2])
@@ -255,13 +255,13 @@ def draw(study: Study, rows: list[dict[str, str]]) -> None:
     figure = Figure(figsize=(14.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     for panel, (name, task) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
-        for colour, agent in zip(COLOURS, AGENTS, strict=False):
+        for color, agent in zip(COLORS, AGENTS, strict=False):
             runs: dict[str, list[list[float]]] = defaultdict(list)
             for row in rows:
                 if (row["task"], row["agent"]) == (name, agent):
                     runs[row["seed"]].append([float(row[key]) for key in ("env_steps", "reward", "cpu_seconds")])
             if runs:
-                _draw_agent(panel, agent, colour, np.array(list(runs.values())))
+                _draw_agent(panel, agent, color, np.array(list(runs.values())))
         if task.best is not None:
             panel.axhline(task.best, color="0.35", linestyle=":", linewidth=1.2, zorder=1)
         panel.set_title(task.title, fontsize=11)
@@ -275,16 +275,16 @@ def draw(study: Study, rows: list[dict[str, str]]) -> None:
     write_atomically(study.figure, lambda temporary: figure.savefig(temporary, dpi=150))
 
 
-def _draw_agent(panel: Axes, agent: str, colour: str, runs: NDArray[np.float64]) -> None:
+def _draw_agent(panel: Axes, agent: str, color: str, runs: NDArray[np.float64]) -> None:
     """Draw runs [seeds, points, (env steps, return, CPU seconds)] of an agent."""
     steps, returns, seconds = runs[0, :, 0], runs[..., 1], runs[:, -1, 2]
     picks = np.random.default_rng(0).integers(0, len(returns), (1_000, len(returns)))
     low, high = np.percentile(returns[picks].mean(axis=1), [2.5, 97.5], axis=0)
     for line in returns:
-        panel.plot(steps, line, color=colour, linewidth=0.7, alpha=0.3)
-    panel.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+        panel.plot(steps, line, color=color, linewidth=0.7, alpha=0.3)
+    panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
     label = f"{agent}: {median(seconds):.0f} CPU s, {len(returns)} seeds"
-    panel.plot(steps, returns.mean(axis=0), color=colour, linewidth=2.0, label=label)
+    panel.plot(steps, returns.mean(axis=0), color=color, linewidth=2.0, label=label)
 
 
 def main(study: Study) -> None:

@@ -24,7 +24,7 @@ from rlmem.benchmark.figures import write_figures
 from rlmem.benchmark.overview import (
     memoryless_when_lesioned,
     overall,
-    plot_generalisation,
+    plot_generalization,
     plot_improvement,
     plot_matrix,
     plot_scores,
@@ -155,12 +155,12 @@ def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
 
 
 def _lengths(rows: Sequence[Row], figures: Path) -> list[str]:
-    if not plot_generalisation(rows, figures / "generalisation.png"):
+    if not plot_generalization(rows, figures / "generalization.png"):
         return []
     said = "## Beyond the lengths of training"
     return [
         said,
-        f"![Memory score against memory length, by agent]({figures.name}/generalisation.png)",
+        f"![Memory score against memory length, by agent]({figures.name}/generalization.png)",
         horizon_tables(rows),
     ]
 

@@ -2,7 +2,7 @@
 
 A trial trains with several run seeds until an evaluation on validation seeds reaches the goal. Its cost is the mean of
 what the runs took, CPU seconds or env steps; a run that does not get there counts two to ten times, fewer the nearer
-it came (penalised average runtime; Hutter et al., "ParamILS", JAIR 36, 2009). The first trials are the agent's defaults
+it came (penalized average runtime; Hutter et al., "ParamILS", JAIR 36, 2009). The first trials are the agent's defaults
 and what its file holds for the task already, as far as it can be chosen here. Trials that are worse than the median
 after a seed are ended. The best few run once more with other seeds, beside the defaults and all that the file holds for
 the task, and the cheapest wins: a search of a few names loses nothing. Test seeds are not used.

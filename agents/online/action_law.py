@@ -44,7 +44,7 @@ class NormalLaw:
 
     def __init__(self, space: spaces.Box, deviation: float) -> None:
         self._space, self._deviation = space, deviation
-        self._centre = (space.high.astype(np.float64) + space.low) / 2
+        self._center = (space.high.astype(np.float64) + space.low) / 2
         self._radius = (space.high.astype(np.float64) - space.low) / 2
         self.size = space.shape[0]
         self.likelihood: Likelihood = Gaussian(variance=deviation**2)
@@ -59,7 +59,7 @@ class NormalLaw:
 
     def to_env(self, action: Tensor) -> NDArray[Any]:
         """Return actions [N, A] within the bounds."""
-        bounded = np.clip(action.numpy(), -1.0, 1.0) * self._radius + self._centre
+        bounded = np.clip(action.numpy(), -1.0, 1.0) * self._radius + self._center
         inside: NDArray[Any] = bounded.astype(self._space.dtype)
         return inside
 

@@ -103,7 +103,7 @@ class Controller(Agent):
         """
         if not isinstance(action, spaces.Box) or len(action.shape) != 1 or not action.is_bounded():
             raise ValueError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
-        self._centre = (action.high.astype(np.float64) + action.low) / 2
+        self._center = (action.high.astype(np.float64) + action.low) / 2
         self._radius = (action.high.astype(np.float64) - action.low) / 2
         return action.shape[0]
 
@@ -229,7 +229,7 @@ class Controller(Agent):
 
     def _act(self, output: Tensor) -> Array:
         """Return the actions [N, A] that outputs [N, A] stand for."""
-        bounded = np.clip(output.numpy(), -1.0, 1.0) * self._radius + self._centre
+        bounded = np.clip(output.numpy(), -1.0, 1.0) * self._radius + self._center
         action: Array = bounded.astype(self.action_space.dtype)
         return action
 

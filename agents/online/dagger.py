@@ -62,7 +62,7 @@ class DAgger(Controller):
             output, ask = self.observe(x, starts)
             label = None
             if ask.any():
-                label = torch.as_tensor((np.asarray(inner.expert_action()) - self._centre) / self._radius)
+                label = torch.as_tensor((np.asarray(inner.expert_action()) - self._center) / self._radius)
                 self.queries += int(ask.sum())
             self.teach(x, starts, label, ask)
             observation, _, terminated, truncated, infos = env.step(self._act(output))

@@ -40,7 +40,7 @@ class EKFControllerSettings(DAggerSettings):
         noise: R, variance of an action about the expert's.
         q: Process noise a control step.
         forgetting: lambda, by which P is divided at each update.
-        clip: Bound of a normalised innovation (Huber), None for none.
+        clip: Bound of a normalized innovation (Huber), None for none.
         groups: "one": one P (GEKF); "node", "gate" or "layer": a block each (NDEKF); "auto": one where P is small
             enough, else by node.
         queries: "uncertain": ask the expert the more often, the larger the action's variance H P H^T is: with a
@@ -139,7 +139,7 @@ class EKFController(DAgger):
         self._nis = report.nis
 
     def metrics(self) -> dict[str, float]:
-        """Return the last innovation's normalised square, and the variance of actions in units of the noise."""
+        """Return the last innovation's normalized square, and the variance of actions in units of the noise."""
         return {"kalman/nis": self._nis, "kalman/variance": self._spread}
 
     def stream_state(self) -> dict[str, Any]:

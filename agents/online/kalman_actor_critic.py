@@ -29,7 +29,7 @@ from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings
 from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee, Trainee
-from rlmem.agents.recurrent.returns import generalised_advantages
+from rlmem.agents.recurrent.returns import generalized_advantages
 from rlmem.learning.derivatives import DERIVATIVES
 from rlmem.learning.kalman import Gaussian, KalmanSettings
 from rlmem.learning.kalman.likelihoods import Innovation
@@ -49,7 +49,7 @@ class KalmanActorCriticSettings(ControllerSettings):
         derivative: Where the rows dy/dtheta come from: "rtrl", "snap1" or "tbptt".
         n_steps: Control steps of each environment in a rollout and an update.
         gamma: Discount a control step.
-        gae_lambda: Of the lambda-returns, and of generalised advantage estimation.
+        gae_lambda: Of the lambda-returns, and of generalized advantage estimation.
         deviation: Standard deviation of actions in training, in units of half their range; not for choices.
         max_kl: Most that a rollout may move the policy, nats.
         p0: Prior variance of an actor's parameter. R is the variance of the actions.
@@ -57,7 +57,7 @@ class KalmanActorCriticSettings(ControllerSettings):
         critic_p0: Prior variance of a critic's parameter.
         critic_noise: R, variance of a lambda-return about the value.
         critic_forgetting: By which the critic's P is divided at each rollout.
-        clip: Bound of a normalised innovation (Huber), None for none.
+        clip: Bound of a normalized innovation (Huber), None for none.
         groups: "one": one P (GEKF); "node", "gate" or "layer": a block each (NDEKF); "auto": one where P is small
             enough, else by node.
         learning_rate: Of Adam.
@@ -164,7 +164,7 @@ class KalmanActorCritic(ActorCriticController):
             self._note(start, infos)
         last = self.critic.peek(_double(observation), torch.as_tensor(start))[:, 0].numpy()
         next_values = np.where(truncated, following, np.concatenate((values[1:], last[None])))
-        advantages, returns = generalised_advantages(
+        advantages, returns = generalized_advantages(
             rewards.astype(np.float32),
             values.astype(np.float32),
             next_values.astype(np.float32),
@@ -177,7 +177,7 @@ class KalmanActorCritic(ActorCriticController):
         return observation, start
 
     def metrics(self) -> dict[str, float]:
-        """Return normalised squared innovations, the divergence of the last move, and the like."""
+        """Return normalized squared innovations, the divergence of the last move, and the like."""
         return self._moved
 
     def stream_state(self) -> dict[str, Any]:

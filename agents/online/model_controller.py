@@ -61,7 +61,7 @@ class ModelControllerSettings(ControllerSettings):
         p0: Prior variance of a controller's parameter.
         noise: R, variance of an error of the cost.
         q: Process noise of the controller at an update.
-        clip: Bound of a normalised innovation of the controller (Huber), None for none.
+        clip: Bound of a normalized innovation of the controller (Huber), None for none.
         groups: "one": one P (GEKF); "node", "gate" or "layer": a block each (NDEKF); "auto": one where P is small
             enough, else by node. For controller and model.
         model_cell: Memory cell of the model.

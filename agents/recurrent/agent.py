@@ -29,7 +29,7 @@ from rlmem.agents.sb3.sb3 import (
 )
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.networks.cells import CELLS
-from rlmem.networks.cells.initialisation import Init
+from rlmem.networks.cells.initialization import Init
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 from rlmem.suggest import unknown
 
@@ -50,7 +50,7 @@ class RecurrentSettings:
         seq_len: Control steps over which gradients flow (truncated BPTT). None: a whole rollout.
         burn_in: Control steps before a sequence over which its state is warmed up.
         gamma: Discount a control step.
-        gae_lambda: Of generalised advantage estimation.
+        gae_lambda: Of generalized advantage estimation.
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are scaled down to this norm.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rlmem.agents.recurrent.policy import RecurrentPolicy
-from rlmem.agents.recurrent.returns import BoolArray, FloatArray, generalised_advantages
+from rlmem.agents.recurrent.returns import BoolArray, FloatArray, generalized_advantages
 from rlmem.agents.recurrent.rollout import (
     IntArray,
     Observations,
@@ -76,7 +76,7 @@ def evaluate_rollout(
     next_values = np.concatenate((rollout.values[1:], last_values[None]))
     for terminal, value in zip(rollout.terminal, pass_over.values[rollout.values.size :], strict=True):
         next_values[terminal.t, terminal.n] = value
-    rollout.advantages, rollout.returns = generalised_advantages(
+    rollout.advantages, rollout.returns = generalized_advantages(
         rollout.rewards,
         rollout.values,
         next_values,

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation with memory.
+"""Proximal policy optimization with memory.
 
 Sources: Schulman, Wolski, Dhariwal, Radford and Klimov, "Proximal Policy Optimization Algorithms", arXiv 1707.06347,
 2017, equation 7; sequences with burn-in from Kapturowski et al., "Recurrent Experience Replay in Distributed

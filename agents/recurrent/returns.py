@@ -1,4 +1,4 @@
-"""Generalised advantage estimation, with terminations and truncations kept apart.
+"""Generalized advantage estimation, with terminations and truncations kept apart.
 
 Source: Schulman, Moritz, Levine, Jordan and Abbeel, "High-Dimensional Continuous Control Using Generalized Advantage
 Estimation", ICLR 2016, equation 16; truncation after Pardo, Tavakoli, Levdik and Kormushev, "Time Limits in
@@ -19,7 +19,7 @@ BoolArray = NDArray[np.bool_]
 
 
 class Returns(NamedTuple):
-    """What :func:`generalised_advantages` returns."""
+    """What :func:`generalized_advantages` returns."""
 
     advantages: FloatArray
     """[T, N] how much better than expected each action turned out."""
@@ -27,7 +27,7 @@ class Returns(NamedTuple):
     """[T, N] the targets of the value function, advantages + values."""
 
 
-def generalised_advantages(
+def generalized_advantages(
     rewards: FloatArray,
     values: FloatArray,
     next_values: FloatArray,

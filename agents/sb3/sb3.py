@@ -45,7 +45,7 @@ class PPOSettings:
         batch_size: Transitions in a minibatch.
         n_epochs: Passes over a rollout.
         gamma: Discount a control step.
-        gae_lambda: Of generalised advantage estimation.
+        gae_lambda: Of generalized advantage estimation.
         clip_range: Of the probability ratio.
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the value loss.
@@ -317,7 +317,7 @@ class FrameStackPPO(SB3Agent):
         """Return the spaces that the model sees: K observations in one, pictures one behind the other."""
         box = self.observation_space
         if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not is_image_space(box)):
-            raise ValueError(f"agent {self.name!r} stacks vectors or pictures [height, width, colours], got {box}")
+            raise ValueError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {box}")
         low, high = (np.concatenate([bound] * self.settings.frames, axis=-1) for bound in (box.low, box.high))
         return spaces.Box(low, high, dtype=box.dtype.type), self.action_space
 

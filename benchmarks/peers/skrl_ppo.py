@@ -1,7 +1,7 @@
 """skrl's PPO_RNN with the network and the settings of the other agents in ``benchmarks/agents.py``.
 
 skrl asks for a model of one's own; this is the LSTM of its examples, which runs a sequence in as many calls as there
-are pieces between the steps at which any of its rows ends. Losses, buffer, optimiser and loop are skrl's.
+are pieces between the steps at which any of its rows ends. Losses, buffer, optimizer and loop are skrl's.
 
 Axes: R rows, T steps of a row, N environments, F features, L layers, H hidden.
 """

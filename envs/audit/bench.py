@@ -65,10 +65,10 @@ class Played:
 
 
 _BLOCK_NAMES = tuple(
-    f"{colour} of block {row}, {column}"
+    f"{color} of block {row}, {column}"
     for row in range(_BLOCKS)
     for column in range(_BLOCKS)
-    for colour in ("red", "green", "blue")
+    for color in ("red", "green", "blue")
 )
 
 
@@ -76,8 +76,8 @@ def as_numbers(observation: NDArray[Any]) -> NDArray[np.float32]:
     """Return observations as policies without a state see them, [N, D]: pictures as the means of 8 x 8 blocks."""
     if observation.ndim == 2:
         return observation
-    n, high, wide, colours = observation.shape
-    blocks = observation.reshape(n, _BLOCKS, high // _BLOCKS, _BLOCKS, wide // _BLOCKS, colours)
+    n, high, wide, colors = observation.shape
+    blocks = observation.reshape(n, _BLOCKS, high // _BLOCKS, _BLOCKS, wide // _BLOCKS, colors)
     means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1) / 255.0
     return means
 

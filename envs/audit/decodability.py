@@ -17,10 +17,10 @@ _BINS = 8
 
 
 def decode(features: Floats, cues: Ints, num_cues: int) -> tuple[int, int]:
-    """Fit regularised least squares on the first half of the episodes, count hits on the second.
+    """Fit regularized least squares on the first half of the episodes, count hits on the second.
 
     Args:
-        features: [E, X]; a column that never changes is dropped, all others are standardised, whatever their scale,
+        features: [E, X]; a column that never changes is dropped, all others are standardized, whatever their scale,
             squared, and cut into bins at quantiles.
         cues: [E] from 0 to K - 1.
         num_cues: K.

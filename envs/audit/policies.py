@@ -19,7 +19,7 @@ _NOISE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """All policies of one shape: ``W x + b + V tanh(U x + c)`` of standardised inputs x.
+    """All policies of one shape: ``W x + b + V tanh(U x + c)`` of standardized inputs x.
 
     Args:
         frames: F; 1 is memoryless.
@@ -47,7 +47,7 @@ class Family:
         return a * (x + 1) + h * (x + 1) + a * h
 
     def features(self, stack: NDArray[np.float32]) -> Floats:
-        """Standardise observations [N, F, D] to inputs [N, X + 1]; the last is 1."""
+        """Standardize observations [N, F, D] to inputs [N, X + 1]; the last is 1."""
         inputs = ((stack - self.mean) / self.scale).reshape(len(stack), -1)
         return np.concatenate((inputs, np.ones((len(stack), 1))), axis=1)
 

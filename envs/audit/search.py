@@ -41,7 +41,7 @@ class SearchSettings:
         episodes: Seeds a generation, each played by every candidate with every cue.
         env_steps: Control steps after which no further generation begins...
         least: ... once there have been so many.
-        sigma: Standard deviation of the first generation, in standardised weights.
+        sigma: Standard deviation of the first generation, in standardized weights.
         elite: Part of the candidates that the next generation is drawn around.
 
     Raises:

@@ -12,16 +12,16 @@ from rlmem.envs.camera import photograph
 from rlmem.envs.corridor.scenery import DARK, GREEN, RED, YELLOW
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet
 
 RAIL_HALF_WIDTH = 0.11
 """m."""
-_GROUND: Colour = (0.60, 0.65, 0.70, 1.0)
-_SHADE: Colour = (0.52, 0.57, 0.62, 1.0)
-_TOP: Colour = (0.86, 0.88, 0.90, 1.0)
-_SIDE: Colour = (0.30, 0.36, 0.46, 1.0)
-_MARK: Colour = (0.66, 0.70, 0.74, 1.0)
+_GROUND: Color = (0.60, 0.65, 0.70, 1.0)
+_SHADE: Color = (0.52, 0.57, 0.62, 1.0)
+_TOP: Color = (0.86, 0.88, 0.90, 1.0)
+_SIDE: Color = (0.30, 0.36, 0.46, 1.0)
+_MARK: Color = (0.66, 0.70, 0.74, 1.0)
 _TICK = 0.2
 """m."""
 _RIM = 0.035
@@ -35,7 +35,7 @@ _EYES = {
 }
 """Axes, camera -> where it is from what it looks at, what it looks at (m), width by height that takes all in."""
 _SEAM = (38, 42, 50)
-"""Colour between two pictures."""
+"""Color between two pictures."""
 
 
 class Table:
@@ -60,7 +60,7 @@ class Table:
         ]
         for prop in self._still:
             prop.show(0.0, 0.0)
-        self._goals = {colour: Prop(client, disc(tolerance, 0.002, colour)) for colour in (YELLOW, GREEN, RED)}
+        self._goals = {color: Prop(client, disc(tolerance, 0.002, color)) for color in (YELLOW, GREEN, RED)}
         self._lamp = Prop(client, [parts.sphere(0.055, DARK)])
         self._post = Prop(client, [parts.cylinder(0.014, 0.24, parts.GRAPHITE)])
         self._lamp_y = depth + 0.10
@@ -72,15 +72,15 @@ class Table:
         Args:
             goal: [A] m.
             go: Whether the light is on.
-            result: Colours the goal: None yellow, true green, false red.
+            result: Colors the goal: None yellow, true green, false red.
         """
-        colour = YELLOW if result is None else GREEN if result else RED
+        color = YELLOW if result is None else GREEN if result else RED
         for own, pad in self._goals.items():
-            if goal is not None and own == colour:
+            if goal is not None and own == color:
                 pad.show(goal[0], goal[1] if len(goal) > 1 else 0.0, 0.002)
             else:
                 pad.park()
-        self._lamp.show(0.0, self._lamp_y, 0.18, colour=GREEN if go else DARK)
+        self._lamp.show(0.0, self._lamp_y, 0.18, color=GREEN if go else DARK)
 
     def frame(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return a picture [height, width, 3] from ``"behind"``, from ``"above"``, or from ``"both"``.
@@ -140,12 +140,12 @@ def _ticks(edge: float, depth: float) -> list[Part]:
     return across[::2] + [parts.box((edge, 0.003, 0.0005), _MARK, (0.0, y, 0.0006)) for y in at[::2]]
 
 
-def disc(radius: float, half_height: float, colour: Colour, z: float = 0.0) -> list[Part]:
+def disc(radius: float, half_height: float, color: Color, z: float = 0.0) -> list[Part]:
     """Return an upright disc of boxes, 24 corners: Bullet shades a flat cylinder like a cone."""
     looks = []
     for number in range(6):
         half = number * math.pi / 12
         size = (radius * math.cos(math.pi / 12), radius * math.sin(math.pi / 12), half_height)
         turn = (0.0, 0.0, math.sin(half), math.cos(half))
-        looks.append(Part(pybullet.GEOM_BOX, size, colour, (0.0, 0.0, z), turn))
+        looks.append(Part(pybullet.GEOM_BOX, size, color, (0.0, 0.0, z), turn))
     return looks

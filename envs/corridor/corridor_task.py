@@ -39,7 +39,7 @@ _BODY_NAMES = (
 _BEHIND_START = 0.45
 """m, from the start to the wall behind it."""
 _SEAM = (38, 42, 50)
-"""Colour between two pictures side by side."""
+"""Color between two pictures side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +230,8 @@ class CorridorTask(MemoryTask[C]):
         if camera == "behind":
             return photograph(client, (x - 1.45, 0.4 * y, 1.25), (x + 0.40, 0.4 * y, 0.05), width, height)
         tall = 2.55 * max(1.0, height / width)
-        centre = x + 0.15
-        return photograph(client, (centre, 0.5 * y, tall), (centre, 0.5 * y, 0.0), width, height, up=(1.0, 0.0, 0.0))
+        center = x + 0.15
+        return photograph(client, (center, 0.5 * y, tall), (center, 0.5 * y, 0.0), width, height, up=(1.0, 0.0, 0.0))
 
     def _build(self, index: int, client: int) -> None:
         scenery.build_walls(client, self._arms, self._longest, visuals=self.visuals)

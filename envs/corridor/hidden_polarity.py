@@ -251,14 +251,14 @@ class _Lane:
 
     def __init__(self, client: int) -> None:
         self._pads = [Prop(client, [parts.box((0.22, 0.22, 0.002), scenery.BLUE)]) for _ in range(2)]
-        self._lamps = [Prop(client, [parts.sphere(0.045, colour)]) for colour in (scenery.GREEN, scenery.RED)]
+        self._lamps = [Prop(client, [parts.sphere(0.045, color)]) for color in (scenery.GREEN, scenery.RED)]
 
     def show(self, robot: tuple[float, float, float], *, flipped: bool, target: int | None, chosen: int | None) -> None:
         for number, pad in enumerate(self._pads):
-            colour = scenery.YELLOW if number == target else scenery.BLUE
+            color = scenery.YELLOW if number == target else scenery.BLUE
             if number == chosen:
-                colour = scenery.GREEN if chosen == target else scenery.RED
-            pad.show(_PAD * (1 - 2 * number), 0.0, 0.002, colour=colour)
+                color = scenery.GREEN if chosen == target else scenery.RED
+            pad.show(_PAD * (1 - 2 * number), 0.0, 0.002, color=color)
         for number, lamp in enumerate(self._lamps):
             if number == int(flipped):
                 lamp.show(robot[0], robot[1], 0.26)

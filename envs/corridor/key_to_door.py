@@ -27,7 +27,7 @@ from rlmem.spec import Ceiling, TaskSpec
 
 DOOR_REWARD = 5.0
 _PROGRESS = 0.5
-"""Paid along the whole way, a part of it for each metre driven for the first time: else chance never meets an apple."""
+"""Paid along the whole way, a part of it for each meter driven for the first time: else chance never meets an apple."""
 _SIDE = 0.20
 """m, from the corridor's middle to keys and apples."""
 _REACH = 0.15
@@ -69,7 +69,7 @@ class KeyToDoorSettings(CorridorSettings):
 
 
 def apples_on_the_way(length: int) -> int:
-    """Return how many apples lie on a way of ``length`` control steps: one for each whole metre."""
+    """Return how many apples lie on a way of ``length`` control steps: one for each whole meter."""
     return int(length * STEP_LENGTH / _APPLE_EVERY + 1e-9)
 
 
@@ -81,7 +81,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     from something else.
 
     **Episode.** A key lies to the left or right ahead; driving within 0.15 m picks it up, and pays nothing. Then the
-    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a whole metre, left or
+    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a whole meter, left or
     right, each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key.
     Truncated after three times the control steps that the way takes, and ``query_steps``.
 
@@ -92,7 +92,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     **Action** (2): throttle and steering in [-1, 1].
 
     **Reward.** 1 an apple, 5 at the door with the key: the score. Beside it 0.5 for the whole way, spread over the
-    metres that are driven for the first time, since chance alone never meets an apple.
+    meters that are driven for the first time, since chance alone never meets an apple.
 
     **Memory.** None: what to do is always in view. Credit length: ``credit_length`` control steps.
 

@@ -11,7 +11,7 @@ from rlmem.envs.corridor.floor_plan import ARM_LENGTH, HALF_WIDTH, arm_direction
 from rlmem.envs.memory_task import Floats
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet
 
 WALL_HEIGHT = 0.22
@@ -20,18 +20,18 @@ _PAD_DISTANCE = 0.80
 _FLOOR_REACH = 12.0
 """m, of floor before and behind the robot: more than a camera sees."""
 _PARKED = (0.0, 0.0, -50.0)
-_WALL: Colour = (0.92, 0.90, 0.85, 1.0)
-_CAP: Colour = (0.36, 0.42, 0.52, 1.0)
-_GROUND: Colour = (0.60, 0.65, 0.70, 1.0)
-_FLOOR: Colour = (0.88, 0.88, 0.86, 1.0)
-_STRIPE: Colour = (0.72, 0.74, 0.76, 1.0)
-_SHADE: Colour = (0.66, 0.68, 0.70, 1.0)
-_LIT: Colour = (1.00, 0.92, 0.22, 1.0)
-DARK: Colour = (0.25, 0.27, 0.31, 1.0)
-YELLOW: Colour = (1.00, 0.80, 0.10, 1.0)
-BLUE: Colour = (0.36, 0.60, 0.95, 1.0)
-GREEN: Colour = (0.20, 0.75, 0.35, 1.0)
-RED: Colour = (0.90, 0.25, 0.22, 1.0)
+_WALL: Color = (0.92, 0.90, 0.85, 1.0)
+_CAP: Color = (0.36, 0.42, 0.52, 1.0)
+_GROUND: Color = (0.60, 0.65, 0.70, 1.0)
+_FLOOR: Color = (0.88, 0.88, 0.86, 1.0)
+_STRIPE: Color = (0.72, 0.74, 0.76, 1.0)
+_SHADE: Color = (0.66, 0.68, 0.70, 1.0)
+_LIT: Color = (1.00, 0.92, 0.22, 1.0)
+DARK: Color = (0.25, 0.27, 0.31, 1.0)
+YELLOW: Color = (1.00, 0.80, 0.10, 1.0)
+BLUE: Color = (0.36, 0.60, 0.95, 1.0)
+GREEN: Color = (0.20, 0.75, 0.35, 1.0)
+RED: Color = (0.90, 0.25, 0.22, 1.0)
 
 
 def build_walls(client: int, arms: int, corridor_length: float, *, visuals: bool) -> None:
@@ -135,7 +135,7 @@ class Lamps:
 
 
 class Pads:
-    """A coloured pad in each arm, and the light at the junction that says go until one is chosen."""
+    """A colored pad in each arm, and the light at the junction that says go until one is chosen."""
 
     def __init__(self, client: int, directions: Floats) -> None:
         self._pads = [Prop(client, [parts.box((0.24, 0.24, 0.002), BLUE)]) for _ in directions]
@@ -144,19 +144,19 @@ class Pads:
 
     def show(self, *, go: bool, chosen: int | None, right: bool) -> None:
         """Show the pads; the chosen one turns green or red."""
-        self._go.show(0.0, 0.0, 0.002, yaw=math.pi / 4, colour=GREEN if go and chosen is None else _STRIPE)
+        self._go.show(0.0, 0.0, 0.002, yaw=math.pi / 4, color=GREEN if go and chosen is None else _STRIPE)
         for number, (pad, (x, y)) in enumerate(zip(self._pads, self._places, strict=True)):
-            pad.show(x, y, 0.002, yaw=math.atan2(y, x), colour=BLUE if number != chosen else (GREEN if right else RED))
+            pad.show(x, y, 0.002, yaw=math.atan2(y, x), color=BLUE if number != chosen else (GREEN if right else RED))
 
 
-def _disc(radius: float, colour: Colour) -> list[Part]:
+def _disc(radius: float, color: Color) -> list[Part]:
     """Return the looks of a flat disc on the floor, of boxes: Bullet shades a flat cylinder like a cone."""
     looks = []
     for number in range(6):
         half = number * math.pi / 12
         size = (radius * math.cos(math.pi / 12), radius * math.sin(math.pi / 12), 0.0005)
         turn = (0.0, 0.0, math.sin(half), math.cos(half))
-        looks.append(Part(pybullet.GEOM_BOX, size, colour, (0.0, 0.0, 0.0), turn))
+        looks.append(Part(pybullet.GEOM_BOX, size, color, (0.0, 0.0, 0.0), turn))
     return looks
 
 

@@ -1,4 +1,4 @@
-"""A lidar that sees colours: the walls of a maze and the pillars in sight, for all environments at once in numpy.
+"""A lidar that sees colors: the walls of a maze and the pillars in sight, for all environments at once in numpy.
 
 Each beam is as wide as the angle to the next. It reads the wall at its middle, unless a pillar stands within the beam
 and nothing hides it; then it reads the (nearest) pillar. A pillar in sight is therefore never missed between rays.
@@ -25,19 +25,19 @@ MAX_RANGE = 4.0
 """m, what a beam reads at most; beyond it is dark."""
 _WIDTH = math.tau / BEAMS
 _REGIONS = 3
-"""A maze has so many regions a side, each with walls of its own colour."""
+"""A maze has so many regions a side, each with walls of its own color."""
 _SHADES = (0.35, 0.50, 0.65)
 _NUDGE = 1e-6
 """m, behind the face of a wall: in the cell that was hit."""
 
 
-def wall_colours(cells: int) -> Floats:
-    """Return [G, G, 3] the colour of each cell's walls: more red along x, more blue along y, in three steps."""
+def wall_colors(cells: int) -> Floats:
+    """Return [G, G, 3] the color of each cell's walls: more red along x, more blue along y, in three steps."""
     region = np.arange(cells) * _REGIONS // cells
     shades = np.array(_SHADES)[region]
-    colours = np.full((cells, cells, 3), _SHADES[1])
-    colours[..., 0], colours[..., 2] = shades[:, None], shades[None, :]
-    return colours
+    colors = np.full((cells, cells, 3), _SHADES[1])
+    colors[..., 0], colors[..., 2] = shades[:, None], shades[None, :]
+    return colors
 
 
 class Lidar:
@@ -46,17 +46,17 @@ class Lidar:
     Args:
         num_envs: N.
         cells: G.
-        colours: [P, 3] of the pillars.
+        colors: [P, 3] of the pillars.
     """
 
-    def __init__(self, num_envs: int, cells: int, colours: Floats) -> None:
-        self._cells, self._colours = cells, colours
+    def __init__(self, num_envs: int, cells: int, colors: Floats) -> None:
+        self._cells, self._colors = cells, colors
         self._walls = np.zeros(num_envs * cells * cells, dtype=np.bool_)
-        self._pillars = np.zeros((num_envs, len(colours), 2))
+        self._pillars = np.zeros((num_envs, len(colors), 2))
         self._first = (np.arange(num_envs) * cells * cells)[:, None, None]
         self._everyone = np.arange(num_envs)
         self._lines = np.arange(1, cells)
-        self._wall_colours = wall_colours(cells).reshape(-1, 3)
+        self._wall_colors = wall_colors(cells).reshape(-1, 3)
 
     def set_maze(self, index: int, walls: Bools, pillars: Floats) -> None:
         """Put one robot into a maze.
@@ -79,7 +79,7 @@ class Lidar:
             yaw: [N] rad.
 
         Returns:
-            [N, B] distances, m, ``MAX_RANGE`` at most; [N, B, 3] colours of what is hit, in [0, 1].
+            [N, B] distances, m, ``MAX_RANGE`` at most; [N, B, 3] colors of what is hit, in [0, 1].
         """
         to_pillar_x, to_pillar_y = self._pillars[:, :, 0] - x[:, None], self._pillars[:, :, 1] - y[:, None]
         away = np.hypot(to_pillar_x, to_pillar_y)
@@ -91,20 +91,20 @@ class Lidar:
         ranges, beyond = wall[:, :BEAMS], wall[:, :BEAMS, None] + _NUDGE
         ahead = np.stack((x, y), axis=-1)[:, None] + beyond * np.stack((ray_x, ray_y), axis=-1)[:, :BEAMS]
         cell = self._cell_of(ahead)
-        colours = self._wall_colours[cell[..., 0] * self._cells + cell[..., 1]]
+        colors = self._wall_colors[cell[..., 0] * self._cells + cell[..., 1]]
         far = ranges > MAX_RANGE
-        colours[far] = 0.0
+        colors[far] = 0.0
         ranges = np.where(far, MAX_RANGE, ranges)
 
         seen = (away < wall[:, BEAMS:]) & (away < MAX_RANGE)
         beam = np.rint((math.pi - (bearing - yaw[:, None])) / _WIDTH).astype(np.int64) % BEAMS
         nearest = np.full(ranges.shape, np.inf)
-        for pillar, colour in enumerate(self._colours):
+        for pillar, color in enumerate(self._colors):
             which = np.flatnonzero(seen[:, pillar] & (away[:, pillar] < nearest[self._everyone, beam[:, pillar]]))
             where = which, beam[which, pillar]
             nearest[where] = ranges[where] = away[which, pillar]
-            colours[where] = colour
-        return ranges, colours
+            colors[where] = color
+        return ranges, colors
 
     def _to_wall(self, x: Floats, y: Floats, ray_x: Floats, ray_y: Floats) -> Floats:
         """Return how far [N, R] rays go before they hit a wall, m.
@@ -130,8 +130,8 @@ class Lidar:
             v: [N, 1, 1] m.
             ray_u: [N, R, 1].
             ray_v: [N, R, 1].
-            stride_u: Between cells that are neighbours along u.
-            stride_v: Between cells that are neighbours along v.
+            stride_u: Between cells that are neighbors along u.
+            stride_v: Between cells that are neighbors along v.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = (self._lines * CELL - u) / ray_u

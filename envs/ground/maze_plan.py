@@ -15,7 +15,7 @@ from rlmem.envs.memory_task import Bools, Floats, Ints
 CELL = 0.6
 """m, side of a cell: a corridor is one cell wide."""
 _LOOPS = 0.15
-"""Probability that a wall between two neighbouring nodes is opened though there is another way."""
+"""Probability that a wall between two neighboring nodes is opened though there is another way."""
 
 Cell = tuple[int, int]
 

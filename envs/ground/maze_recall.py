@@ -1,4 +1,4 @@
-"""Maze recall: find coloured pillars in a maze, and find them again."""
+"""Maze recall: find colored pillars in a maze, and find them again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _REACH = 0.25
 _AHEAD = 0.3
 """m, on the middle of the way, to the place that the expert aims at."""
 
-PILLAR_COLOURS = {
+PILLAR_COLORS = {
     "red": (1.0, 0.0, 0.0),
     "green": (0.0, 1.0, 0.0),
     "blue": (0.0, 0.0, 1.0),
@@ -113,13 +113,13 @@ class MazeRecallSettings(TaskSettings):
 
 
 class MazeRecall(MemoryTask[MazeRecallSettings]):
-    """Coloured pillars stand in a maze; reach the one that is named, again and again.
+    """Colored pillars stand in a maze; reach the one that is named, again and again.
 
     The rule of Memory Maze (Pasukonis, Lillicrap and Hafner, "Evaluating Long-Term Memory in 3D Mazes", ICLR 2023) with
     a wheeled robot and a lidar instead of a camera. Whoever remembers explores once and then takes the shortest ways.
 
     **Episode.** Each has a maze of its own: a tree of corridors one cell (0.6 m) wide, with rooms and loops, and k
-    pillars of different colours, no two in one row or column. The colour of one pillar is named. When the robot comes
+    pillars of different colors, no two in one row or column. The color of one pillar is named. When the robot comes
     within 0.25 m of it, another is named, drawn from the others. Pillars are columns of light: seen, but no obstacle.
     A control step is 0.2 s. The episode is truncated after a number of control steps that belongs to the size, and
     never terminates. Success means that at least k pillars were reached.
@@ -136,11 +136,11 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     Pillars and steps of the last four are Memory Maze's.
 
     **Observation** (87, float32). 0 to 15: ranges of 16 beams, as parts of 4 m, from straight behind over left, ahead
-    (number 8) and right. 16 to 63: the colour (red, green, blue) of what each beam hits; black where it hits nothing
-    within 4 m. Walls are greyish, redder along one axis of the maze and bluer along the other, in three steps each; a
+    (number 8) and right. 16 to 63: the color (red, green, blue) of what each beam hits; black where it hits nothing
+    within 4 m. Walls are grayish, redder along one axis of the maze and bluer along the other, in three steps each; a
     beam is 22.5 degrees wide and reads a pillar that stands in it unhidden. 64 to 79: 1 for each beam that hits the
-    named pillar, else 0; it says no more than the colours do, but to compare them is not what is to be learnt. 80 to
-    82: the colour of the named pillar. 83 and 84: speed and turn rate, as parts of 1 m/s and 4 rad/s. 85 and 86: cosine
+    named pillar, else 0; it says no more than the colors do, but to compare them is not what is to be learnt. 80 to
+    82: the color of the named pillar. 83 and 84: speed and turn rate, as parts of 1 m/s and 4 rad/s. 85 and 86: cosine
     and sine of the direction of the shortest way, from the robot's heading, with ``cue="always"`` only, else 0. Nothing
     says where the robot is.
 
@@ -172,8 +172,8 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         super().__init__(settings, num_envs, visuals=visuals or gui, gui=gui)
         self._size = SIZES[settings.size]
         self._cells, count = self._size.cells + 2, self._size.pillars
-        self.cue_names = tuple(PILLAR_COLOURS)[:count]
-        self._colours = np.array([PILLAR_COLOURS[name] for name in self.cue_names])
+        self.cue_names = tuple(PILLAR_COLORS)[:count]
+        self._colors = np.array([PILLAR_COLORS[name] for name in self.cue_names])
         self.observation_names = _observation_names()
         self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -184,7 +184,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         self.pillars = np.zeros((num_envs, count, 2))
         """[N, P, 2] m, where the pillars stand."""
         self._ways: list[tuple[int, Ints] | None] = [None] * num_envs
-        self._lidar = Lidar(num_envs, self._cells, self._colours)
+        self._lidar = Lidar(num_envs, self._cells, self._colors)
         self._robots: list[Robot] = []
         self._walls: list[NearbyWalls] = []
         self._looks: list[MazeLooks] = []
@@ -256,12 +256,12 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     def observe(self) -> NDArray[np.float32]:
         """Return the observations [N, D]: beams, the pillar that is named, motion, and the way where it is shown."""
         x, y, yaw, speed, turn_rate = self.pose.T
-        ranges, colours = self._lidar(x, y, yaw)
+        ranges, colors = self._lidar(x, y, yaw)
         seen = np.zeros((self.num_envs, len(self.observation_names)))
         seen[:, :BEAMS] = ranges / MAX_RANGE
-        seen[:, BEAMS : 4 * BEAMS] = colours.reshape(self.num_envs, -1)
-        named = self._colours[self.cue]
-        seen[:, 4 * BEAMS : 5 * BEAMS] = (colours == named[:, None]).all(axis=2)
+        seen[:, BEAMS : 4 * BEAMS] = colors.reshape(self.num_envs, -1)
+        named = self._colors[self.cue]
+        seen[:, 4 * BEAMS : 5 * BEAMS] = (colors == named[:, None]).all(axis=2)
         seen[:, -7:-4] = named
         seen[:, -4] = speed / Robot.MAX_SPEED
         seen[:, -3] = turn_rate / Robot.MAX_TURN_RATE
@@ -334,7 +334,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     def _build(self, client: int) -> None:
         self._walls.append(NearbyWalls(client, visuals=self.visuals))
         if self.visuals:
-            self._looks.append(MazeLooks(client, self._cells, self._colours))
+            self._looks.append(MazeLooks(client, self._cells, self._colors))
         self._robots.append(MOBILE_ROBOTS[self.settings.robot](client, PHYSICS, visuals=self.visuals))
 
     def _view(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
@@ -353,7 +353,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
 
 
 def _observation_names() -> tuple[str, ...]:
-    """Name the components: all ranges, all colours, all beams that hit the named pillar, then what is no beam's."""
+    """Name the components: all ranges, all colors, all beams that hit the named pillar, then what is no beam's."""
     beams = [f"{round(float(np.rad2deg(angle)) * 10) / 10:+g} degrees" for angle in BEAM_ANGLES]
     return (
         *(f"range at {beam} (of {MAX_RANGE:g} m)" for beam in beams),

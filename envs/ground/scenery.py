@@ -7,24 +7,24 @@ from itertools import product
 
 import numpy as np
 
-from rlmem.envs.ground.lidar import wall_colours
+from rlmem.envs.ground.lidar import wall_colors
 from rlmem.envs.ground.maze_plan import CELL, Cell
 from rlmem.envs.memory_task import Bools, Floats
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour
+from rlmem.envs.robots.parts import Color
 from rlmem.envs.simulation import pybullet
 
 WALL_HEIGHT = 0.30
 _PARKED_Z = -20.0
 _AROUND = 3
-"""Cells a side of the neighbourhood in which walls are solid: the robot's own, and those beside it."""
+"""Cells a side of the neighborhood in which walls are solid: the robot's own, and those beside it."""
 _LOW = 0.10
 """m, height of walls as they are drawn: the camera looks over them at robot and pillars."""
-_GROUND: Colour = (0.60, 0.65, 0.70, 1.0)
-_FLOOR: Colour = (0.90, 0.90, 0.88, 1.0)
-_TILE: Colour = (0.84, 0.85, 0.85, 1.0)
-_SHADE: Colour = (0.66, 0.68, 0.70, 1.0)
+_GROUND: Color = (0.60, 0.65, 0.70, 1.0)
+_FLOOR: Color = (0.90, 0.90, 0.88, 1.0)
+_TILE: Color = (0.84, 0.85, 0.85, 1.0)
+_SHADE: Color = (0.66, 0.68, 0.70, 1.0)
 
 
 class NearbyWalls:
@@ -83,15 +83,15 @@ class NearbyWalls:
 
 
 class MazeLooks:
-    """What is seen of one maze: floor, walls in the colours of their region, and pillars.
+    """What is seen of one maze: floor, walls in the colors of their region, and pillars.
 
     Args:
         client: Bullet client.
         cells: G.
-        colours: [P, 3] of the pillars.
+        colors: [P, 3] of the pillars.
     """
 
-    def __init__(self, client: int, cells: int, colours: Floats) -> None:
+    def __init__(self, client: int, cells: int, colors: Floats) -> None:
         extent, half = cells * CELL, CELL / 2
         middle = extent / 2
         Prop(client, [parts.box((middle + 14.0, middle + 14.0, 0.01), _GROUND)]).show(middle, middle, -0.024)
@@ -100,17 +100,17 @@ class MazeLooks:
             line = number * CELL
             Prop(client, [parts.box((0.008, middle, 0.001), _TILE)]).show(line, middle)
             Prop(client, [parts.box((middle, 0.008, 0.001), _TILE)]).show(middle, line)
-        painted = wall_colours(cells)
+        painted = wall_colors(cells)
         self._walls = {}
         for cell in product(range(cells), range(cells)):
             red, green, blue = (0.25 + 0.9 * painted[cell]).clip(0.0, 1.0).tolist()
-            cap: Colour = (0.55 * red, 0.58 * green, 0.62 * blue, 1.0)
+            cap: Color = (0.55 * red, 0.58 * green, 0.62 * blue, 1.0)
             block = [
                 parts.box((half, half, _LOW / 2), (red, green, blue, 1.0), (0.0, 0.0, _LOW / 2)),
                 parts.box((half, half, 0.004), cap, (0.0, 0.0, _LOW + 0.004)),
             ]
             self._walls[cell] = Prop(client, block)
-        self._pillars = [_Pillar(client, (*colour, 1.0)) for colour in colours.tolist()]
+        self._pillars = [_Pillar(client, (*color, 1.0)) for color in colors.tolist()]
         self._shadow = Prop(client, [parts.box((0.15, 0.15, 0.0005), _SHADE)])
         self._drawn: Bools | None = None
 
@@ -136,20 +136,20 @@ class MazeLooks:
 
 
 class _Pillar:
-    """A column of light on a plinth; a ring of its colour lies around the one that is wanted."""
+    """A column of light on a plinth; a ring of its color lies around the one that is wanted."""
 
-    def __init__(self, client: int, colour: Colour) -> None:
-        pale: Colour = (0.5 + 0.5 * colour[0], 0.5 + 0.5 * colour[1], 0.5 + 0.5 * colour[2], 1.0)
+    def __init__(self, client: int, color: Color) -> None:
+        pale: Color = (0.5 + 0.5 * color[0], 0.5 + 0.5 * color[1], 0.5 + 0.5 * color[2], 1.0)
         self._column = Prop(
             client,
             [
-                parts.cylinder(0.085, 0.42, colour, (0.0, 0.0, 0.21)),
+                parts.cylinder(0.085, 0.42, color, (0.0, 0.0, 0.21)),
                 parts.cylinder(0.115, 0.03, parts.GRAPHITE, (0.0, 0.0, 0.015)),
                 parts.cylinder(0.10, 0.03, pale, (0.0, 0.0, 0.43)),
             ],
         )
         self._mark = Prop(client, [parts.box((0.26, 0.26, 0.002), pale, (0.0, 0.0, 0.003))])
-        self._star = Prop(client, [parts.sphere(0.07, colour, (0.0, 0.0, 0.55))])
+        self._star = Prop(client, [parts.sphere(0.07, color, (0.0, 0.0, 0.55))])
 
     def show(self, x: float, y: float, *, wanted: bool) -> None:
         self._column.show(x, y)

@@ -46,9 +46,9 @@ _START_NOISE = 0.1
 _EXPERTS = Path(__file__).parent / "experts"
 _TILE = 1.0
 """m, side of a tile of the floor, as it is drawn."""
-_LIGHT: parts.Colour = (0.74, 0.77, 0.80, 1.0)
-_DARK: parts.Colour = (0.62, 0.66, 0.71, 1.0)
-_TORSO: parts.Colour = (0.98, 0.80, 0.25, 1.0)
+_LIGHT: parts.Color = (0.74, 0.77, 0.80, 1.0)
+_DARK: parts.Color = (0.62, 0.66, 0.71, 1.0)
+_TORSO: parts.Color = (0.98, 0.80, 0.25, 1.0)
 
 Half = Literal["position", "velocity"]
 
@@ -87,7 +87,7 @@ class WalkingSettings(TaskSettings):
 
 @dataclass(frozen=True)
 class LinearPolicy:
-    """An expert: actions that are linear in the standardised state."""
+    """An expert: actions that are linear in the standardized state."""
 
     weights: Floats
     """[J, S]"""
@@ -251,15 +251,15 @@ class _Floor:
 
 
 def paint(client: int, body: int) -> None:
-    """Colour a robot: torso yellow, feet graphite, legs orange on one side and cyan on the other."""
+    """Color a robot: torso yellow, feet graphite, legs orange on one side and cyan on the other."""
     for shape in pybullet.getVisualShapeData(body, physicsClientId=client):
         link = shape[1]
         name = "torso" if link < 0 else pybullet.getJointInfo(body, link, physicsClientId=client)[12].decode()
         other = any(word in name for word in ("_left", "left_", "bthigh", "bshin", "bfoot", "aux_2", "aux_4"))
-        colour = _TORSO if "torso" in name else (parts.CYAN if other else parts.ORANGE)
+        color = _TORSO if "torso" in name else (parts.CYAN if other else parts.ORANGE)
         if "foot" in name:
-            colour = parts.GRAPHITE
-        pybullet.changeVisualShape(body, link, rgbaColor=colour, physicsClientId=client)
+            color = parts.GRAPHITE
+        pybullet.changeVisualShape(body, link, rgbaColor=color, physicsClientId=client)
 
 
 def _page(robot: str, seen: Half) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pybullet_data
 from numpy.typing import NDArray
 
-from rlmem.envs.robots.parts import Colour, Vector
+from rlmem.envs.robots.parts import Color, Vector
 from rlmem.envs.simulation import pybullet, quiet
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 _ROD_RADIUS = 0.05
 """m, of a plain arm's rods."""
 _RODS, _BALLS = "0.93 0.93 0.94 1", "0.25 0.26 0.29 1"
-"""Their colour, and that of the balls between them."""
+"""Their color, and that of the balls between them."""
 TIP_RADIUS = 0.012
 """m, of the ball at the end of the hand: all of an arm that collides."""
 
@@ -41,7 +41,7 @@ class ArmModel:
         tip: m, middle of the fingertip in that link's frame.
         rest: [7] rad, a natural posture: elbow up, hand about down. Inverse kinematics stays near it.
         base: m, where the arm stands; on the x axis, at a height of 0.
-        stylus: Colour of a rod from the link's origin to the fingertip, None for none.
+        stylus: Color of a rod from the link's origin to the fingertip, None for none.
     """
 
     path: str
@@ -49,7 +49,7 @@ class ArmModel:
     tip: Vector
     rest: tuple[float, ...]
     base: Vector = (0.0, 0.0, 0.0)
-    stylus: Colour | None = None
+    stylus: Color | None = None
 
     def read(self) -> ET.Element:
         """Return the robot's description."""
@@ -101,12 +101,12 @@ class ArmModel:
         """Return the link with the ball that collides, and the rod that carries it."""
         rod = ""
         if visuals and self.stylus is not None:
-            length, colour = math.dist(self.tip, (0.0, 0.0, 0.0)), " ".join(map(str, self.stylus))
+            length, color = math.dist(self.tip, (0.0, 0.0, 0.0)), " ".join(map(str, self.stylus))
             rod = (
                 f'<visual><origin xyz="0 0 {-length / 2}"/><geometry><cylinder radius="{0.6 * TIP_RADIUS}" '
                 f'length="{length}"/></geometry><material name="rlmem_rod"><color rgba="0.2 0.2 0.22 1"/></material>'
                 f'</visual><visual><geometry><sphere radius="{TIP_RADIUS}"/></geometry>'
-                f'<material name="rlmem_tip"><color rgba="{colour}"/></material></visual>'
+                f'<material name="rlmem_tip"><color rgba="{color}"/></material></visual>'
             )
         return ET.fromstring(  # noqa: S314 - written right here
             f'<link name="rlmem_fingertip"><inertial><mass value="0.01"/><inertia ixx="1e-5" iyy="1e-5" izz="1e-5" '
@@ -135,10 +135,10 @@ def _make_plain(root: ET.Element, hand: str) -> None:
                 link.append(_look(middle, turn, f'<cylinder radius="{_ROD_RADIUS}" length="{length}"/>', _RODS))
 
 
-def _look(xyz: str, rpy: str, geometry: str, colour: str) -> ET.Element:
+def _look(xyz: str, rpy: str, geometry: str, color: str) -> ET.Element:
     return ET.fromstring(  # noqa: S314 - written right here
         f'<visual><origin xyz="{xyz}" rpy="{rpy}"/><geometry>{geometry}</geometry>'
-        f'<material name="rlmem_{colour.replace(" ", "_")}"><color rgba="{colour}"/></material></visual>'
+        f'<material name="rlmem_{color.replace(" ", "_")}"><color rgba="{color}"/></material></visual>'
     )
 
 

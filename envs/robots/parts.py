@@ -8,17 +8,17 @@ from typing import NamedTuple
 from rlmem.envs.simulation import pybullet
 
 Vector = tuple[float, float, float]
-Colour = tuple[float, float, float, float]
+Color = tuple[float, float, float, float]
 
 NO_ROTATION = (0.0, 0.0, 0.0, 1.0)
 LYING = (0.7071067811865476, 0.0, 0.0, 0.7071067811865476)
 """Turns the axis of a cylinder from z to y."""
 
-WHITE: Colour = (0.93, 0.94, 0.96, 1.0)
-GRAPHITE: Colour = (0.13, 0.14, 0.17, 1.0)
-RUBBER: Colour = (0.05, 0.05, 0.06, 1.0)
-CYAN: Colour = (0.10, 0.78, 0.92, 1.0)
-ORANGE: Colour = (0.98, 0.55, 0.12, 1.0)
+WHITE: Color = (0.93, 0.94, 0.96, 1.0)
+GRAPHITE: Color = (0.13, 0.14, 0.17, 1.0)
+RUBBER: Color = (0.05, 0.05, 0.06, 1.0)
+CYAN: Color = (0.10, 0.78, 0.92, 1.0)
+ORANGE: Color = (0.98, 0.55, 0.12, 1.0)
 
 
 MAX_PARTS = 16
@@ -26,30 +26,30 @@ MAX_PARTS = 16
 
 
 class Part(NamedTuple):
-    """One coloured shape."""
+    """One colored shape."""
 
     kind: int
     """``pybullet.GEOM_BOX``, ``GEOM_CYLINDER`` or ``GEOM_SPHERE``."""
     size: Vector
     """Half extents of a box, or (radius, height, 0); m."""
-    colour: Colour
+    color: Color
     position: Vector = (0.0, 0.0, 0.0)
     orientation: tuple[float, float, float, float] = NO_ROTATION
 
 
-def cylinder(radius: float, height: float, colour: Colour, position: Vector = (0.0, 0.0, 0.0)) -> Part:
+def cylinder(radius: float, height: float, color: Color, position: Vector = (0.0, 0.0, 0.0)) -> Part:
     """An upright cylinder; sizes in m."""
-    return Part(pybullet.GEOM_CYLINDER, (radius, height, 0.0), colour, position)
+    return Part(pybullet.GEOM_CYLINDER, (radius, height, 0.0), color, position)
 
 
-def box(half_extents: Vector, colour: Colour, position: Vector = (0.0, 0.0, 0.0)) -> Part:
+def box(half_extents: Vector, color: Color, position: Vector = (0.0, 0.0, 0.0)) -> Part:
     """A box; sizes in m."""
-    return Part(pybullet.GEOM_BOX, half_extents, colour, position)
+    return Part(pybullet.GEOM_BOX, half_extents, color, position)
 
 
-def sphere(radius: float, colour: Colour, position: Vector = (0.0, 0.0, 0.0)) -> Part:
+def sphere(radius: float, color: Color, position: Vector = (0.0, 0.0, 0.0)) -> Part:
     """A ball; sizes in m."""
-    return Part(pybullet.GEOM_SPHERE, (radius, 0.0, 0.0), colour, position)
+    return Part(pybullet.GEOM_SPHERE, (radius, 0.0, 0.0), color, position)
 
 
 def visual(client: int, parts: Sequence[Part]) -> int:
@@ -60,7 +60,7 @@ def visual(client: int, parts: Sequence[Part]) -> int:
             halfExtents=[part.size for part in parts],
             radii=[part.size[0] for part in parts],
             lengths=[part.size[1] for part in parts],
-            rgbaColors=[part.colour for part in parts],
+            rgbaColors=[part.color for part in parts],
             visualFramePositions=[part.position for part in parts],
             visualFrameOrientations=[part.orientation for part in parts],
             physicsClientId=client,
@@ -73,7 +73,7 @@ def nothing(client: int) -> int:
     return visual(client, [sphere(0.001, GRAPHITE, (0.0, 0.0, -60.0))])
 
 
-def mobile_base(accent: Colour) -> list[Part]:
+def mobile_base(accent: Color) -> list[Part]:
     """The upper body that both mobile robots share, its middle at the origin, front along x."""
     return [
         cylinder(0.128, 0.050, WHITE),

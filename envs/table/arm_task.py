@@ -107,7 +107,7 @@ class ArmTask(MemoryTask[C]):
         """Put what is only looked at into one more world."""
 
     def rehome(self, indices: Indices, rise: float = 0.0) -> None:
-        """Start some worlds anew from their snapshots, arms at rest at home, or ``rise`` metres above it."""
+        """Start some worlds anew from their snapshots, arms at rest at home, or ``rise`` meters above it."""
         places = self.home[indices] + (0.0, 0.0, rise)
         postures = self.kinematics.posture(places)
         for index, posture in zip(indices.tolist(), postures.tolist(), strict=True):

@@ -98,4 +98,4 @@ class ChoiceTask(TableTask[C]):
         chosen = int(self.chosen[index])
         answer = scenery.GREEN if chosen == self.wanted()[index] else scenery.RED
         for slot, (mark, (x, y, yaw)) in enumerate(zip(self._marks[index], self.slots.tolist(), strict=True)):
-            mark.show(x, y, 0.001, yaw=yaw, colour=answer if slot == chosen else scenery.RIM)
+            mark.show(x, y, 0.001, yaw=yaw, color=answer if slot == chosen else scenery.RIM)

@@ -1,9 +1,9 @@
 """Touch several cubes, one after the other: what the set memory and the sequence memory share.
 
-M colours, one cube each. Some are shown and taken away; at the query all M cubes stand on a ring around the hand. A
+M colors, one cube each. Some are shown and taken away; at the query all M cubes stand on a ring around the hand. A
 right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it in success.
 
-Axes: N environments, M colours, L items to touch, C cues.
+Axes: N environments, M colors, L items to touch, C cues.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettin
 from rlmem.envs.prop import Prop
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand, foot_of_way
-from rlmem.envs.table.workspace import CENTRE
+from rlmem.envs.table.workspace import CENTER
 
-MOST = len(scenery.COLOURS)
-"""Colours that there are."""
+MOST = len(scenery.COLORS)
+"""Colors that there are."""
 ITEM_STEPS = 3
-"""Control steps for which a colour is shown, where they are shown one by one."""
+"""Control steps for which a color is shown, where they are shown one by one."""
 REACH = 0.14
 """m, the unit of the cubes' places: more than the ring's radius, so that they fill the range of what is seen."""
 _STAGE = 0.70
@@ -40,7 +40,7 @@ class CollectSettings(TableSettings, RecallSettings):
     """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        order: How the cubes stand around the hand: ``"turned"``: always one colour after the other, from a slot that is
+        order: How the cubes stand around the hand: ``"turned"``: always one color after the other, from a slot that is
             drawn; ``"shuffled"``: in any order, which takes longer to learn to read.
         commit_distance: m, from the fingertip to each cube when the query begins. Short on purpose: where right and
             wrong part late, a learner settles on one of them before it has seen the other.
@@ -55,18 +55,18 @@ class CollectSettings(TableSettings, RecallSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("order", self.order, ("turned", "shuffled"))
-        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 S = TypeVar("S", bound=CollectSettings)
 
 
 class Collect(TableTask[S]):
-    """Cubes of several colours are shown; later each of them is to be touched. See the module's text.
+    """Cubes of several colors are shown; later each of them is to be touched. See the module's text.
 
     Args:
-        colours: M, colours that stand on the table at the query.
-        answers: [C, L] the colours that each cue asks for.
+        colors: M, colors that stand on the table at the query.
+        answers: [C, L] the colors that each cue asks for.
     """
 
     def __init__(
@@ -74,23 +74,23 @@ class Collect(TableTask[S]):
         settings: S,
         num_envs: int,
         *,
-        colours: int,
+        colors: int,
         answers: Ints,
         visuals: bool = False,
         gui: bool = False,
     ) -> None:
-        self.answers, self.names = answers, tuple(scenery.COLOURS)[:colours]
-        self.cue_names = tuple(", ".join(self.names[colour] for colour in answer) for answer in answers.tolist())
-        self.slots = around_hand(colours, settings.commit_distance, HALF)
+        self.answers, self.names = answers, tuple(scenery.COLORS)[:colors]
+        self.cue_names = tuple(", ".join(self.names[color] for color in answer) for answer in answers.tolist())
+        self.slots = around_hand(colors, settings.commit_distance, HALF)
         """[M, 3] x, y (m) and yaw (rad) of each slot."""
-        self.slot = np.zeros((num_envs, colours), dtype=np.int64)
-        """[N, M] where the cube of each colour stands."""
+        self.slot = np.zeros((num_envs, colors), dtype=np.int64)
+        """[N, M] where the cube of each color stands."""
         self.wanted = np.zeros((num_envs, answers.shape[1]), dtype=np.int64)
-        """[N, L] the colours to touch, in the order in which they are shown; privileged."""
-        self.taken = np.zeros((num_envs, colours), dtype=np.bool_)
-        """[N, M] whether the cube of each colour was touched, rightly."""
+        """[N, L] the colors to touch, in the order in which they are shown; privileged."""
+        self.taken = np.zeros((num_envs, colors), dtype=np.bool_)
+        """[N, M] whether the cube of each color was touched, rightly."""
         self.wrong = np.full(num_envs, -1)
-        """[N] the colour that was touched wrongly, -1 before."""
+        """[N] the color that was touched wrongly, -1 before."""
         self._props: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
         self._go: list[scenery.GoLight] = []
@@ -99,18 +99,18 @@ class Collect(TableTask[S]):
             settings,
             num_envs,
             signals=(*(f"shown: {name}" for name in self.names), "go light", *axes),
-            targets=colours,
+            targets=colors,
             visuals=visuals,
             gui=gui,
         )
 
     @abstractmethod
     def due(self) -> Bools:
-        """Return which colours would be right to touch now, [N, M]."""
+        """Return which colors would be right to touch now, [N, M]."""
 
     @abstractmethod
     def shown(self) -> Bools:
-        """Return which colours are to be seen while the cue is shown, [N, M]."""
+        """Return which colors are to be seen while the cue is shown, [N, M]."""
 
     @property
     def num_cues(self) -> int:
@@ -135,28 +135,28 @@ class Collect(TableTask[S]):
 
     def ask(self, index: int) -> None:
         """Put the cubes into their slots. See :meth:`TableTask.ask`."""
-        for colour, slot in enumerate(self.slot[index].tolist()):
-            self.targets.stand(index, colour, *self.slots[slot].tolist())
+        for color, slot in enumerate(self.slot[index].tolist()):
+            self.targets.stand(index, color, *self.slots[slot].tolist())
 
     def judge(self, asked: Bools, step: Step) -> None:
         """Take right cubes off the table; a wrong one ends it all, so does the last. See :meth:`TableTask.judge`."""
         distance = self.targets.distance(self.tip)
         self.approach(self._closeness(distance), asked, step)
-        colour = self.touched(asked, distance)
-        answered = colour >= 0
+        color = self.touched(asked, distance)
+        answered = color >= 0
         if not answered.any():
             return
         items, due = self.wanted.shape[1], self.due()
-        right = answered & due[self.everyone, colour]
+        right = answered & due[self.everyone, color]
         wrong = answered & ~right
         # A guess among what stands is right with odds due : others, and so earns nothing on average.
         others = np.maximum((self.targets.standing & ~due).sum(axis=1), 1)
         step.reward[right] += 1.0 / items
         step.reward[wrong] -= (due.sum(axis=1) / others / items)[wrong]
-        self.wrong[wrong] = colour[wrong]
-        self.taken[right, colour[right]] = True
+        self.wrong[wrong] = color[wrong]
+        self.taken[right, color[right]] = True
         for index in np.flatnonzero(right).tolist():
-            self.targets.remove(index, int(colour[index]))
+            self.targets.remove(index, int(color[index]))
         self.armed[right] = True  # What was touched is gone, so that the next touch is another cube's.
         # What is near now is not paid for again: the way to the next cube starts here.
         self.progress[right] = self._closeness(self.targets.distance(self.tip))[right]
@@ -165,7 +165,7 @@ class Collect(TableTask[S]):
         step.terminated[wrong | done] = True
 
     def signals(self) -> Floats:
-        """Return the colours shown, go light and places of the cubes [N, 3 M + 1]."""
+        """Return the colors shown, go light and places of the cubes [N, 3 M + 1]."""
         size = len(self.names)
         out = np.zeros((self.num_envs, 3 * size + 1))
         asked = self.phase == QUERY
@@ -176,7 +176,7 @@ class Collect(TableTask[S]):
                 out[~cued, :size] = self.due()[~cued]
         out[:, size] = asked
         if asked.any():
-            places = (self.slots[self.slot, :2] - CENTRE) / REACH * self.targets.standing[:, :, None]
+            places = (self.slots[self.slot, :2] - CENTER) / REACH * self.targets.standing[:, :, None]
             out[asked, size + 1 :] = places[asked].reshape(-1, 2 * size)
         return out
 
@@ -186,10 +186,10 @@ class Collect(TableTask[S]):
         first = self.taken[rows, self.wanted].argmin(axis=1)
         goal = np.empty((self.num_envs, 3))
         goal[:, :2], goal[:, 2] = self.slots[self.slot[self.everyone, self.wanted[self.everyone, first]], :2], HALF
-        return foot_of_way(self.tip, goal, CENTRE)
+        return foot_of_way(self.tip, goal, CENTER)
 
     def item(self, number: Ints) -> Bools:
-        """Return the colour with this number in the order shown, [N, M]; the last beyond the end.
+        """Return the color with this number in the order shown, [N, M]; the last beyond the end.
 
         Args:
             number: [N], from 0.
@@ -204,31 +204,31 @@ class Collect(TableTask[S]):
             Prop(client, scenery.disc(0.038, scenery.MAT)).show(_STAGE, y, 0.001)
         self._marks.append([Prop(client, scenery.disc(0.040, scenery.RIM)) for _ in self.slots])
         self._go.append(scenery.GoLight(client, *_GO))
-        self._props.append([Prop(client, scenery.SHAPES["cube"](scenery.COLOURS[name])) for name in self.names])
+        self._props.append([Prop(client, scenery.SHAPES["cube"](scenery.COLORS[name])) for name in self.names])
 
     def draw_props(self, index: int) -> None:
         """Show cubes where they stand; those touched lie on the mats. See :meth:`TableTask.draw_props`."""
         asked, cubes, mats = self.phase[index] >= QUERY, self._props[index], self._row()
         for cube in cubes:
             cube.park()
-        colours = scenery.GREEN, scenery.RED, scenery.RIM
+        colors = scenery.GREEN, scenery.RED, scenery.RIM
         seen: list[int] = []
         if asked:
-            seen = [colour for colour in self.wanted[index].tolist() if self.taken[index, colour]]
+            seen = [color for color in self.wanted[index].tolist() if self.taken[index, color]]
         elif self.settings.cue != "never" and self.phase[index] == CUE:
             seen = np.flatnonzero(self.shown()[index]).tolist()
         elif self.settings.cue == "always":
             seen = np.flatnonzero(self.due()[index]).tolist()
-        for colour, y in zip(seen, mats, strict=False):
-            cubes[colour].show(_STAGE, y, HALF + 0.002, yaw=0.3)
+        for color, y in zip(seen, mats, strict=False):
+            cubes[color].show(_STAGE, y, HALF + 0.002, yaw=0.3)
         wrong = int(self.wrong[index])
-        for colour, slot in enumerate(self.slot[index].tolist()):
+        for color, slot in enumerate(self.slot[index].tolist()):
             x, y, yaw = self.slots[slot].tolist()
-            taken = bool(self.taken[index, colour])
+            taken = bool(self.taken[index, color])
             if asked and not taken:
-                cubes[colour].show(x, y, HALF, yaw=yaw)
-            paint = colours[0] if taken else colours[1] if colour == wrong else colours[2]
-            self._marks[index][slot].show(x, y, 0.001, yaw=yaw, colour=paint)
+                cubes[color].show(x, y, HALF, yaw=yaw)
+            paint = colors[0] if taken else colors[1] if color == wrong else colors[2]
+            self._marks[index][slot].show(x, y, 0.001, yaw=yaw, color=paint)
         self._go[index].light(on=asked and wrong < 0 and not self.success[index])
 
     def _closeness(self, distance: Floats) -> Floats:

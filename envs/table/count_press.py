@@ -15,9 +15,9 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTRE, LOW
+from rlmem.envs.table.workspace import CENTER, LOW
 from rlmem.spec import TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)
@@ -55,7 +55,7 @@ class CountPressSettings(TableSettings, RecallSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("max_count", self.max_count, least=2, most=10)
-        check_metres("commit_distance", self.commit_distance, least=0.04, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.04, most=0.10)
 
 
 class CountPress(TableTask[CountPressSettings]):
@@ -109,7 +109,7 @@ class CountPress(TableTask[CountPressSettings]):
         self.said = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether there has been an answer."""
         self.cue_names = tuple(str(count) for count in range(1, settings.max_count + 1))
-        self._done_y = CENTRE[1] + TIP_RADIUS + settings.commit_distance + _HALF[1]
+        self._done_y = CENTER[1] + TIP_RADIUS + settings.commit_distance + _HALF[1]
         self._least_error = 1.0 - 1.0 / settings.max_count
         self._keys: list[tuple[Prop, Prop]] = []
         self._light: list[Prop] = []
@@ -121,12 +121,12 @@ class CountPress(TableTask[CountPressSettings]):
             signals=("flash", f"presses to come (of {settings.max_count})", "go light", "key down"),
             targets=2,
             half=_HALF,
-            home=(*CENTRE, HEIGHT),
+            home=(*CENTER, HEIGHT),
             visuals=visuals,
             gui=gui,
         )
-        self.low = np.array((CENTRE[0] - _ROOM[0], CENTRE[1] - _ROOM[1], LOW[2]))
-        self.high = np.array((CENTRE[0] + _ROOM[0], self._done_y, HEIGHT + _ROOM[2]))
+        self.low = np.array((CENTER[0] - _ROOM[0], CENTER[1] - _ROOM[1], LOW[2]))
+        self.high = np.array((CENTER[0] + _ROOM[0], self._done_y, HEIGHT + _ROOM[2]))
 
     @classmethod
     def spec(cls, settings: CountPressSettings) -> TaskSpec:
@@ -163,8 +163,8 @@ class CountPress(TableTask[CountPressSettings]):
 
     def ask(self, index: int) -> None:
         """Put the keys down. See :meth:`TableTask.ask`."""
-        self.targets.stand(index, _PRESS, *CENTRE)
-        self.targets.stand(index, _DONE, CENTRE[0], self._done_y, z=HEIGHT - _HALF[2])
+        self.targets.stand(index, _PRESS, *CENTER)
+        self.targets.stand(index, _DONE, CENTER[0], self._done_y, z=HEIGHT - _HALF[2])
 
     def judge(self, asked: Bools, step: Step) -> None:
         """Count presses; the key that says done is the answer. See :meth:`TableTask.judge`."""
@@ -200,7 +200,7 @@ class CountPress(TableTask[CountPressSettings]):
 
     def goal(self) -> Floats:
         """Go down and up over the key as often as it takes, then to the other. Reads the number. [N, 3]."""
-        goal = np.tile((*CENTRE, HEIGHT + 0.005), (self.num_envs, 1))
+        goal = np.tile((*CENTER, HEIGHT + 0.005), (self.num_envs, 1))
         goal[self.armed & (self.count <= self.cue), 2] = _HALF[2]
         goal[self.armed & (self.count > self.cue), 1] = self._done_y
         return goal
@@ -215,8 +215,8 @@ class CountPress(TableTask[CountPressSettings]):
             )
         )
         post = parts.box((0.8 * x, 0.8 * y, (HEIGHT - z) / 2), parts.GRAPHITE)
-        Prop(client, [post]).show(CENTRE[0], self._done_y, (HEIGHT - z) / 2)
-        Prop(client, [parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)]).show(*CENTRE, 0.003)
+        Prop(client, [post]).show(CENTER[0], self._done_y, (HEIGHT - z) / 2)
+        Prop(client, [parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)]).show(*CENTER, 0.003)
         pole = parts.cylinder(0.008, 0.10, parts.GRAPHITE, (0.0, 0.0, -0.05))
         self._light.append(Prop(client, [parts.sphere(0.034, scenery.DARK), pole]))
         self._go.append(scenery.GoLight(client))
@@ -228,10 +228,10 @@ class CountPress(TableTask[CountPressSettings]):
         asked, said, down = self.phase[index] >= QUERY, bool(self.said[index]), not self.armed[index]
         right, count = bool(self.success[index]), int(self.count[index])
         held_down = down and not (said and count <= self.cue[index])
-        press.show(*CENTRE, _HALF[2] - (0.008 if held_down else 0.0), colour=scenery.RED)
-        done.show(CENTRE[0], self._done_y, HEIGHT, colour=scenery.GREEN)
+        press.show(*CENTER, _HALF[2] - (0.008 if held_down else 0.0), color=scenery.RED)
+        done.show(CENTER[0], self._done_y, HEIGHT, color=scenery.GREEN)
         lit = self.settings.cue != "never" and bool(self.flashing()[index])
-        self._light[index].show(0.70, 0.22, 0.134, colour=scenery.LIT if lit else scenery.DARK)
+        self._light[index].show(0.70, 0.22, 0.134, color=scenery.LIT if lit else scenery.DARK)
         self._go[index].light(on=asked and not said)
         made = scenery.LIT if not said else scenery.GREEN if right else scenery.RED
         for number, dot in enumerate(self._dots[index]):
@@ -239,5 +239,5 @@ class CountPress(TableTask[CountPressSettings]):
                 0.51 + 0.032 * (number - (self.num_cues - 1) / 2),
                 -0.10,
                 0.001,
-                colour=made if number < count else scenery.DARK,
+                color=made if number < count else scenery.DARK,
             )

@@ -12,8 +12,8 @@ from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
-from rlmem.envs.table.settings import check_metres
-from rlmem.envs.table.workspace import CENTRE, SENSED
+from rlmem.envs.table.settings import check_meters
+from rlmem.envs.table.workspace import CENTER, SENSED
 from rlmem.spec import TaskSpec
 
 
@@ -36,9 +36,9 @@ class DelayedReachSettings(PlaceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_metres("radius", self.radius, least=0.03, most=0.15)
+        check_meters("radius", self.radius, least=0.03, most=0.15)
         self.check_tolerance(least=0.005)
-        check_metres("commit_distance", self.commit_distance, least=0.03, most=0.15)
+        check_meters("commit_distance", self.commit_distance, least=0.03, most=0.15)
 
 
 class DelayedReach(PlaceTask[DelayedReachSettings]):
@@ -82,7 +82,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
             settings,
             num_envs,
             signals=("lit", f"point x (of {SENSED:g} m)", f"point y (of {SENSED:g} m)", "go light"),
-            home=(*CENTRE, self.PRESS_HEIGHT + settings.commit_distance),
+            home=(*CENTER, self.PRESS_HEIGHT + settings.commit_distance),
             visuals=visuals,
             gui=gui,
         )
@@ -111,7 +111,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
         """The first press is the answer. See :meth:`TableTask.judge`."""
         answered = asked & self.pressed()
         if answered.any():
-            self.answer(answered, self.tip[:, :2] - CENTRE, step)
+            self.answer(answered, self.tip[:, :2] - CENTER, step)
 
     def signals(self) -> Floats:
         """Return whether the point is lit, where it is, and the go light [N, 4]."""
@@ -124,7 +124,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
 
     def goal(self) -> Floats:
         """Return the point, from above until the hand is over it. Reads the point. [N, 3]."""
-        place = self.point + CENTRE
+        place = self.point + CENTER
         away = np.hypot(*(place - self.tip[:, :2]).T)
         height = np.where(away < 0.2 * self.settings.tolerance, self.PRESS_HEIGHT - 0.01, self._home[2])
         return np.concatenate((place, height[:, None]), axis=1)

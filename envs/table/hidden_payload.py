@@ -30,14 +30,14 @@ from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_metres
-from rlmem.envs.table.workspace import CENTRE, HIGH, HOME, LOW, STRIDE
+from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.workspace import CENTER, HIGH, HOME, LOW, STRIDE
 from rlmem.spec import TaskSpec
 
 _RISE = 0.085
 """m above home, where the hand holds the payload when the probe begins."""
-_PROBE_LOW = np.array([CENTRE[0] - 0.05, CENTRE[1] - 0.05, 0.06])
-_PROBE_HIGH = np.array([CENTRE[0] + 0.05, CENTRE[1] + 0.05, 0.34])
+_PROBE_LOW = np.array([CENTER[0] - 0.05, CENTER[1] - 0.05, 0.06])
+_PROBE_HIGH = np.array([CENTER[0] + 0.05, CENTER[1] + 0.05, 0.34])
 """[3] m, the box that the hand is told to stay in while it holds the payload; it can swing out of it."""
 _TORQUE = 13.0
 """N m of the strongest joint while the arm holds the payload. At full torque the mass would hardly be felt."""
@@ -94,11 +94,11 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
                 f"lightest must be at least {_SPREAD * self.spacing:.3g} kg for {self.classes} classes up to "
                 f"{self.heaviest} kg, so that no mass is negative, got {self.lightest}"
             )
-        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
     @property
     def spacing(self) -> float:
-        """How far the middles of neighbouring classes lie apart, kg."""
+        """How far the middles of neighboring classes lie apart, kg."""
         return (self.heaviest - self.lightest) / (self.classes - 1)
 
 
@@ -285,7 +285,7 @@ _BRASS = (0.85, 0.64, 0.25, 1.0)
 def _can() -> list[Part]:
     """Return the looks of the can, its middle at the origin: whatever is in it, it looks the same."""
     lid = (0.0, 0.0, _CAN / 2 - 0.004)
-    band = parts.cylinder(0.0335, 0.016, scenery.COLOURS["cyan"])
+    band = parts.cylinder(0.0335, 0.016, scenery.COLORS["cyan"])
     return [parts.cylinder(0.033, _CAN, parts.WHITE), band, parts.cylinder(0.035, 0.006, parts.GRAPHITE, lid)]
 
 

@@ -14,9 +14,9 @@ from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTRE, HOME, SENSED
+from rlmem.envs.table.workspace import CENTER, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 WIDTH = 0.14
@@ -53,7 +53,7 @@ class InterceptSettings(TableSettings, RecallSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_metres("tolerance", self.tolerance, least=0.005, most=0.05)
+        check_meters("tolerance", self.tolerance, least=0.005, most=0.05)
 
 
 class Intercept(TableTask[InterceptSettings]):
@@ -115,7 +115,7 @@ class Intercept(TableTask[InterceptSettings]):
             settings, num_envs, signals=("ball seen", *place, "go light"), home=HOME, visuals=visuals, gui=gui
         )
         self.low, self.high = self.low.copy(), self.high.copy()
-        self.low[0], self.high[0] = CENTRE[0] - self.WAITING[0], CENTRE[0] + self.WAITING[0]
+        self.low[0], self.high[0] = CENTER[0] - self.WAITING[0], CENTER[0] + self.WAITING[0]
 
     @classmethod
     def spec(cls, settings: InterceptSettings) -> TaskSpec:
@@ -178,7 +178,7 @@ class Intercept(TableTask[InterceptSettings]):
         out = asked & (self.clock >= self.query_steps)
         if out.any():
             chance = self.settings.tolerance / _SPREAD
-            error = np.abs(self.tip[:, 1] - CENTRE[1] - self.exits)
+            error = np.abs(self.tip[:, 1] - CENTER[1] - self.exits)
             right = out & (error <= self.settings.tolerance)
             step.reward[out] += _NEAR * np.maximum(1.0 - 2.0 * error[out] / _SPREAD, -1.0)
             step.reward[out] += np.where(right, 1.0, -chance / (1.0 - chance))[out]
@@ -209,7 +209,7 @@ class Intercept(TableTask[InterceptSettings]):
         Prop(client, board).show(middle, 0.0, 0.054)
         for side in (-0.155, 0.155):
             Prop(client, [parts.box((half, 0.005, 0.025), parts.GRAPHITE)]).show(middle, side, 0.025)
-        self._balls.append(Prop(client, [parts.sphere(_BALL, scenery.COLOURS["orange"])]))
+        self._balls.append(Prop(client, [parts.sphere(_BALL, scenery.COLORS["orange"])]))
         self._marks.append(Prop(client, [parts.box((0.020, self.settings.tolerance, 0.001), scenery.RIM)]))
         self._go.append(scenery.GoLight(client, 0.64, -0.215))
 
@@ -221,7 +221,7 @@ class Intercept(TableTask[InterceptSettings]):
         if over:
             y, near = float(self.exits[index]), _FAR_EDGE - WIDTH
             ball.show(near - _BALL, y, _BALL)
-            mark.show(near - 0.030, y, 0.002, colour=scenery.GREEN if self.success[index] else scenery.RED)
+            mark.show(near - 0.030, y, 0.002, color=scenery.GREEN if self.success[index] else scenery.RED)
         elif self.phase[index] == CUE and self.settings.cue != "never":
             x, y = self.ball[index].tolist()
             ball.show(_FAR_EDGE + x, y, _BALL)

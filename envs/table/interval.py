@@ -10,7 +10,7 @@ from rlmem.envs.memory_task import MAX_LENGTH, check_whole
 from rlmem.envs.table.settings import TableSettings
 
 MOST_TONES = 4
-"""As many as the bell has colours."""
+"""As many as the bell has colors."""
 TONE_STEPS, SILENCES = 3, 8
 """Control steps of the tone, and how many lengths the silence before it has: 0 to 7 steps."""
 

@@ -18,7 +18,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.settings import TableSettings
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTRE
+from rlmem.envs.table.workspace import CENTER
 
 _NEAR = 0.5
 """Reward for an answer exactly at the point; in proportion to the distance, and 0 on average for who answers in the
@@ -117,7 +117,7 @@ class PlaceTask(TableTask[P]):
 
     def build_props(self, client: int) -> None:
         """Put disc, point and go light into one more world."""
-        Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTRE, self.HEIGHTS[0])
+        Prop(client, scenery.disc(self.settings.radius, scenery.MAT)).show(*CENTER, self.HEIGHTS[0])
         self._rims.append(Prop(client, scenery.disc(self.settings.tolerance, scenery.RIM)))
         self._points.append(Prop(client, scenery.disc(0.012, scenery.LIT, 0.002)))
         self._go.append(scenery.GoLight(client))
@@ -129,9 +129,9 @@ class PlaceTask(TableTask[P]):
         point.park()
         rim.park()
         if answered or self.lit()[index]:
-            x, y = (self.point[index] + CENTRE).tolist()
+            x, y = (self.point[index] + CENTER).tolist()
             right = self.error[index] <= self.settings.tolerance
-            colour = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
-            point.show(x, y, self.HEIGHTS[2], colour=scenery.LIT)
-            rim.show(x, y, self.HEIGHTS[1], colour=colour)
+            color = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
+            point.show(x, y, self.HEIGHTS[2], color=scenery.LIT)
+            rim.show(x, y, self.HEIGHTS[1], color=color)
         self._go[index].light(on=self.phase[index] >= QUERY and not answered)

@@ -15,8 +15,8 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
-from rlmem.envs.table.settings import check_metres
-from rlmem.envs.table.workspace import CENTRE, SENSED
+from rlmem.envs.table.settings import check_meters
+from rlmem.envs.table.workspace import CENTER, SENSED
 from rlmem.spec import TaskSpec
 
 _HALF, _WALL, _HEIGHT = 0.030, 0.007, 0.018
@@ -54,9 +54,9 @@ class PlaceBackSettings(PlaceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_metres("radius", self.radius, least=0.05, most=0.13)
+        check_meters("radius", self.radius, least=0.05, most=0.13)
         self.check_tolerance(least=0.015)
-        check_metres("commit_distance", self.commit_distance, least=0.04, most=0.15)
+        check_meters("commit_distance", self.commit_distance, least=0.04, most=0.15)
 
 
 class PlaceBack(PlaceTask[PlaceBackSettings]):
@@ -113,7 +113,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
             settings,
             num_envs,
             signals=("mark there", *things[:2], "go light", *things[2:]),
-            home=(*CENTRE, _LOW),
+            home=(*CENTER, _LOW),
             visuals=visuals,
             gui=gui,
         )
@@ -140,7 +140,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
         super().deal(index, rng, cue)
         self.cue_steps[index] = _STILL + _PUSH
         if self.settings.guard == "none" and self.settings.cue != "never":
-            self.home[index, :2] = self.point[index] + CENTRE
+            self.home[index, :2] = self.point[index] + CENTER
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes; a free hand has the cube from the start. See :meth:`MemoryTask.begin`."""
@@ -171,7 +171,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
         for index in np.flatnonzero(free).tolist():
             client = self.worlds[index].client
             place, _ = pybullet.getBasePositionAndOrientation(self._cubes[index], physicsClientId=client)
-            self.cube[index] = place[0] - CENTRE[0], place[1] - CENTRE[1]
+            self.cube[index] = place[0] - CENTER[0], place[1] - CENTER[1]
 
     def judge(self, asked: Bools, step: Step) -> None:
         """Letting go is the answer. See :meth:`TableTask.judge`."""
@@ -203,7 +203,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
     def build_bodies(self, index: int, client: int) -> None:
         """Put the cube into one more world: four walls. See :meth:`TableTask.build_bodies`."""
         across, along = (_WALL, _HALF, _HEIGHT), (_HALF - 2 * _WALL, _WALL, _HEIGHT)
-        out, orange = _HALF - _WALL, scenery.COLOURS["orange"]
+        out, orange = _HALF - _WALL, scenery.COLORS["orange"]
         walls = [parts.box(across, orange, (side * out, 0.0, 0.0)) for side in (-1, 1)]
         walls += [parts.box(along, orange, (0.0, side * out, 0.0)) for side in (-1, 1)]
         shape = pybullet.createCollisionShapeArray(
@@ -221,7 +221,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
         if phase == CUE and self.settings.guard != "none":
             part = min(max((self.clock[index] - _STILL + 1) / _PUSH, 0.0), 1.0)
             place = self.home[index].copy()
-            place[:2] += (1.0 - part) * (self.point[index] + CENTRE - place[:2])
+            place[:2] += (1.0 - part) * (self.point[index] + CENTER - place[:2])
             self._arms[index].place(self.kinematics.posture(place[None])[0].tolist())
             self._put(index, place[0], place[1])
         elif phase == DELAY and self.locked:
@@ -232,7 +232,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
         """Put the cube somewhere (m), at rest; around the fingertip's home if nowhere else."""
         where = [float(self.home[index, 0]), float(self.home[index, 1]), _HEIGHT]
         if x is None or y is None:
-            self.cube[index] = self.home[index, :2] - CENTRE
+            self.cube[index] = self.home[index, :2] - CENTER
         else:
             where[:2] = [float(x), float(y)]
         body, client = self._cubes[index], self.worlds[index].client

@@ -15,7 +15,7 @@ from rlmem.envs.recall import recall_spec
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.spec import TaskSpec
 
 Feature = Literal["color", "shape", "both"]
@@ -46,11 +46,11 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
         super().__post_init__()
         check_choice("k", self.k, (3, 5, 9))
         check_choice("feature", self.feature, ("color", "shape", "both"))
-        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
-    """A coloured cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
+    """A colored cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
 
     The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) on a ceiling
     that is proven.
@@ -58,11 +58,11 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     **Episode.** For 3 control steps (20 a second) a cube stands at the edge of the table: the cue. It is taken away for
     ``memory_length`` control steps. Then the go light comes on and k cubes, one of each kind, stand in shuffled slots
     on a ring around the hand. The first that the fingertip touches is the answer, and the episode terminates. It is
-    truncated when no answer comes within ``query_steps``. Objects differ in ``feature``: colour, shape, or both, where
-    some share the colour and some the shape of the one shown.
+    truncated when no answer comes within ``query_steps``. Objects differ in ``feature``: color, shape, or both, where
+    some share the color and some the shape of the one shown.
 
-    **Observation** ((k + 1) F + 4, float32), an object's kind being F components, 1 where it has the colour or shape
-    and 0 elsewhere: k colours, k shapes, or for ``"both"`` those colours and shapes that occur. Indices 0 to F - 1:
+    **Observation** ((k + 1) F + 4, float32), an object's kind being F components, 1 where it has the color or shape
+    and 0 elsewhere: k colors, k shapes, or for ``"both"`` those colors and shapes that occur. Indices 0 to F - 1:
     kind of the object shown; F: go light; from F + 1: kind of the object in slot 0, in slot 1, ... counter-clockwise
     from the slot ahead, 0 until the query; the last three: place of the fingertip, from the middle of the workspace
     at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their
@@ -81,7 +81,7 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses
     nothing of itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With
     ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write
-    down a colour as a place of the hand.
+    down a color as a place of the hand.
     """
 
     Settings: ClassVar[type[RememberColorSettings]] = RememberColorSettings
@@ -92,7 +92,7 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     ) -> None:
         k = settings.k
         self.looks = _looks(k, settings.feature)
-        """Colour and shape of each kind."""
+        """Color and shape of each kind."""
         self._kinds, kind_names = _features(self.looks, settings.feature)
         self.cue_names = tuple(" ".join(look) for look in self.looks)
         self.order = np.zeros((num_envs, k), dtype=np.int64)
@@ -159,9 +159,7 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
         Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
         super().build_props(client)
         self._go.append(scenery.GoLight(client))
-        self._shown.append(
-            [Prop(client, scenery.SHAPES[shape](scenery.COLOURS[colour])) for colour, shape in self.looks]
-        )
+        self._shown.append([Prop(client, scenery.SHAPES[shape](scenery.COLORS[color])) for color, shape in self.looks])
 
     def draw_props(self, index: int) -> None:
         """Show objects where they stand. See :meth:`TableTask.draw_props`."""
@@ -178,14 +176,14 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
 
 
 def _looks(k: int, feature: Feature) -> list[tuple[str, str]]:
-    """Return colour and shape of k kinds; for both, on a grid, so that each is shared by others where k allows."""
-    colours, shapes = list(scenery.COLOURS), list(scenery.SHAPES)
+    """Return color and shape of k kinds; for both, on a grid, so that each is shared by others where k allows."""
+    colors, shapes = list(scenery.COLORS), list(scenery.SHAPES)
     if feature == "color":
-        return [(colours[kind], shapes[0]) for kind in range(k)]
+        return [(colors[kind], shapes[0]) for kind in range(k)]
     if feature == "shape":
-        return [(colours[2], shapes[kind]) for kind in range(k)]
+        return [(colors[2], shapes[kind]) for kind in range(k)]
     across = math.ceil(math.sqrt(k))
-    return [(colours[kind // across], shapes[kind % across]) for kind in range(k)]
+    return [(colors[kind // across], shapes[kind % across]) for kind in range(k)]
 
 
 def _features(looks: list[tuple[str, str]], feature: Feature) -> tuple[Floats, list[str]]:

@@ -20,8 +20,8 @@ class RememberSequenceSettings(CollectSettings):
     """The knobs of the sequence memory. See also :class:`rlmem.envs.table.collect.CollectSettings`.
 
     Args:
-        n: Colours in the sequence, at most 5 and fewer than m.
-        m: Colours that stand on the table at the query, at most 9.
+        n: Colors in the sequence, at most 5 and fewer than m.
+        m: Colors that stand on the table at the query, at most 9.
 
     Raises:
         ValueError: If a knob has a value that it cannot have.
@@ -37,19 +37,19 @@ class RememberSequenceSettings(CollectSettings):
 
 
 class RememberSequence(Collect[RememberSequenceSettings]):
-    """n coloured cubes are shown one after the other; later touch them among m, in the same order.
+    """n colored cubes are shown one after the other; later touch them among m, in the same order.
 
-    **Episode.** n of m colours are shown, each for 3 control steps (20 a second), none twice: the cue. Then nothing for
-    ``memory_length`` control steps. Then the go light comes on and m cubes, one of each colour, stand on a ring around
+    **Episode.** n of m colors are shown, each for 3 control steps (20 a second), none twice: the cue. Then nothing for
+    ``memory_length`` control steps. Then the go light comes on and m cubes, one of each color, stand on a ring around
     the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. The fingertip's
     touch takes the cube off the table whose turn it is; another terminates the episode, and so does the last of the
     sequence, with success. It is truncated when that takes longer than ``query_steps``.
 
-    **Observation** (3 m + 4, float32). Indices 0 to m - 1: 1 where the colour is shown; m: go light; from m + 1: x
-    (ahead) and y (left) of the cube of each colour, from the middle of the workspace, as parts of 0.14 m, 0 and 0 while
+    **Observation** (3 m + 4, float32). Indices 0 to m - 1: 1 where the color is shown; m: go light; from m + 1: x
+    (ahead) and y (left) of the cube of each color, from the middle of the workspace, as parts of 0.14 m, 0 and 0 while
     it is not on the table; the last three: place of the fingertip, from that middle at a height of 0.10 m, as parts of
     0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm
-    senses nothing of itself until the go light. With ``cue="always"`` the colour whose turn it is goes on being shown.
+    senses nothing of itself until the go light. With ``cue="always"`` the color whose turn it is goes on being shown.
 
     **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
     1.5 rad/s.
@@ -63,11 +63,11 @@ class RememberSequence(Collect[RememberSequenceSettings]):
 
     **Ceilings.** Without memory 1 / P(m, n): what is learnt at the query is only that all touches so far were right, so
     that whoever does not remember succeeds with one sequence for each way in which the cubes may stand, and the
-    sequence shown is uniform and independent of that. Who remembers which colours were shown but not their order
-    succeeds once in n!; who remembers one colour and its place in the sequence, once in P(m - 1, n - 1). Oracle 1. With
+    sequence shown is uniform and independent of that. Who remembers which colors were shown but not their order
+    succeeds once in n!; who remembers one color and its place in the sequence, once in P(m - 1, n - 1). Oracle 1. With
     ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself, and starts the query from its
     home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with
-    ``guard="none"`` throughout, within 5 cm of its home: enough to write down the colour shown last as a height of the
+    ``guard="none"`` throughout, within 5 cm of its home: enough to write down the color shown last as a height of the
     hand.
     """
 
@@ -78,7 +78,7 @@ class RememberSequence(Collect[RememberSequenceSettings]):
         self, settings: RememberSequenceSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
         answers = np.array(list(permutations(range(settings.m), settings.n)))
-        super().__init__(settings, num_envs, colours=settings.m, answers=answers, visuals=visuals, gui=gui)
+        super().__init__(settings, num_envs, colors=settings.m, answers=answers, visuals=visuals, gui=gui)
 
     @classmethod
     def spec(cls, settings: RememberSequenceSettings) -> TaskSpec:
@@ -98,7 +98,7 @@ class RememberSequence(Collect[RememberSequenceSettings]):
             never="no sequence is shown: nothing to remember",
             partial={
                 "the set, not the order": Ceiling(1 / math.factorial(n), f"{n}! orders of the set, uniform"),
-                "one colour and its place": Ceiling(
+                "one color and its place": Ceiling(
                     1 / math.perm(m - 1, n - 1), f"the others are {n - 1} of {m - 1} in order, uniform"
                 ),
             },
@@ -110,9 +110,9 @@ class RememberSequence(Collect[RememberSequenceSettings]):
         self.cue_steps[index] = ITEM_STEPS * self.settings.n
 
     def due(self) -> Bools:
-        """Return the colour whose turn it is. See :meth:`Collect.due`."""
+        """Return the color whose turn it is. See :meth:`Collect.due`."""
         return self.item(self.count)
 
     def shown(self) -> Bools:
-        """Return the colour that is shown now. See :meth:`Collect.shown`."""
+        """Return the color that is shown now. See :meth:`Collect.shown`."""
         return self.item(self.clock // ITEM_STEPS)

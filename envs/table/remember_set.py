@@ -20,7 +20,7 @@ class RememberSetSettings(CollectSettings):
     """The knobs of the set memory. See also :class:`rlmem.envs.table.collect.CollectSettings`.
 
     Args:
-        n: Colours to remember, of 2 n + 1.
+        n: Colors to remember, of 2 n + 1.
         presentation: ``"together"``: all are shown at once; ``"one_by_one"``: one after the other, in random order.
 
     Raises:
@@ -37,19 +37,19 @@ class RememberSetSettings(CollectSettings):
 
 
 class RememberSet(Collect[RememberSetSettings]):
-    """n coloured cubes are shown and taken away; later touch all of them among 2 n + 1, in any order.
+    """n colored cubes are shown and taken away; later touch all of them among 2 n + 1, in any order.
 
     A test of capacity: the bits to be held at once grow with n while the horizon stays as it is.
 
-    **Episode.** n of 2 n + 1 colours are shown: the cue, all together for 3 control steps (20 a second), or with
+    **Episode.** n of 2 n + 1 colors are shown: the cue, all together for 3 control steps (20 a second), or with
     ``presentation="one_by_one"`` one after the other in random order, 3 control steps each. They are taken away for
-    ``memory_length`` control steps. Then the go light comes on and 2 n + 1 cubes, one of each colour, stand on a ring
+    ``memory_length`` control steps. Then the go light comes on and 2 n + 1 cubes, one of each color, stand on a ring
     around the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. The
-    fingertip's touch takes a cube of the set off the table; one of another colour terminates the episode, and so does
+    fingertip's touch takes a cube of the set off the table; one of another color terminates the episode, and so does
     the last of the set, with success. It is truncated when that takes longer than ``query_steps``.
 
-    **Observation** (3 M + 4 for M = 2 n + 1 colours, float32). Indices 0 to M - 1: 1 where the colour is shown; M: go
-    light; from M + 1: x (ahead) and y (left) of the cube of each colour, from the middle of the workspace, as parts of
+    **Observation** (3 M + 4 for M = 2 n + 1 colors, float32). Indices 0 to M - 1: 1 where the color is shown; M: go
+    light; from M + 1: x (ahead) and y (left) of the cube of each color, from the middle of the workspace, as parts of
     0.14 m, 0 and 0 while it is not on the table; the last three: place of the fingertip, from that middle at a height
     of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With
     ``guard="delay"`` the arm senses nothing of itself until the go light.
@@ -57,7 +57,7 @@ class RememberSet(Collect[RememberSetSettings]):
     **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
     1.5 rad/s.
 
-    **Reward.** +1 / n for each cube of the set; for one of another colour -r / (n (n + 1)) with r of the set still to
+    **Reward.** +1 / n for each cube of the set; for one of another color -r / (n (n + 1)) with r of the set still to
     be touched, so that guessing earns 0 at each touch; -0.01 a control step of the query; and up to 0.1 for coming
     near any cube, anew after each right touch. None of it depends on the cue before a touch.
 
@@ -66,7 +66,7 @@ class RememberSet(Collect[RememberSetSettings]):
 
     **Ceilings.** Without memory 1 / C(2 n + 1, n): what is learnt at the query is only that all touches so far were
     right, so that whoever does not remember succeeds with one set for each way in which the cubes may stand, and the
-    set shown is uniform and independent of that. Who remembers one of the n colours finds the others with probability 1
+    set shown is uniform and independent of that. Who remembers one of the n colors finds the others with probability 1
     / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself,
     and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is
     free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write down a set as a height
@@ -79,9 +79,9 @@ class RememberSet(Collect[RememberSetSettings]):
     def __init__(
         self, settings: RememberSetSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
-        colours = 2 * settings.n + 1
-        answers = np.array(list(combinations(range(colours), settings.n)))
-        super().__init__(settings, num_envs, colours=colours, answers=answers, visuals=visuals, gui=gui)
+        colors = 2 * settings.n + 1
+        answers = np.array(list(combinations(range(colors), settings.n)))
+        super().__init__(settings, num_envs, colors=colors, answers=answers, visuals=visuals, gui=gui)
 
     @classmethod
     def spec(cls, settings: RememberSetSettings) -> TaskSpec:
@@ -99,7 +99,7 @@ class RememberSet(Collect[RememberSetSettings]):
             always="the set is still shown at the query",
             oracle="remember the set, touch its members",
             never="no set is shown: nothing to remember",
-            partial={"one colour": Ceiling(one, f"the others are {n - 1} of {2 * n}, uniform")},
+            partial={"one color": Ceiling(one, f"the others are {n - 1} of {2 * n}, uniform")},
         )
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:

@@ -18,7 +18,7 @@ class RememberShapeSettings(RememberColorSettings):
 class RememberShape(RememberColor):
     """An object is shown and taken away; later k of other shapes stand around the hand: touch its like.
 
-    ``RememberColor-v0`` with ``feature="shape"``; ``feature="both"`` tells kinds apart by colour and shape together.
+    ``RememberColor-v0`` with ``feature="shape"``; ``feature="both"`` tells kinds apart by color and shape together.
 
     **Episode, observation, action, reward.** As in ``RememberColor-v0``. All objects feel alike to the hand: their
     shapes are seen, and do not change what is touched.

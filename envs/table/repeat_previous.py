@@ -12,9 +12,9 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, Rec
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part, Vector
+from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand
 from rlmem.spec import TaskSpec
@@ -57,7 +57,7 @@ class RepeatPreviousSettings(TableSettings, RecallSettings):
         super().__post_init__()
         check_whole("k", self.k, least=1, most=100)
         check_whole("presses", self.presses, least=1, most=1_000)
-        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class RepeatPrevious(TableTask[RepeatPreviousSettings]):
@@ -213,15 +213,15 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         done = int(pressed.sum())
         last = int(self.answers[index, done - 1]) if (done and self.phase[index] != QUERY) or pressed.all() else -1
         for pad, (x, y, yaw) in enumerate(self.slots.tolist()):
-            hue = scenery.COLOURS[_HUES[pad]]
+            hue = scenery.COLORS[_HUES[pad]]
             dim = (hue[0] * _DIM, hue[1] * _DIM, hue[2] * _DIM, 1.0)
-            self._pads[index][pad].show(x, y, yaw=yaw, colour=hue if pad == lit else dim)
+            self._pads[index][pad].show(x, y, yaw=yaw, color=hue if pad == lit else dim)
             answer = scenery.GREEN if hits[done - 1] else scenery.RED
-            colour = scenery.LIT if pad == lit else answer if pad == last else scenery.RIM
-            self._marks[index][pad].show(x, y, 0.001, yaw=yaw, colour=colour)
+            color = scenery.LIT if pad == lit else answer if pad == last else scenery.RIM
+            self._marks[index][pad].show(x, y, 0.001, yaw=yaw, color=color)
         for press, prop in enumerate(self._tally[index]):
-            colour = scenery.MAT if not pressed[press] else scenery.GREEN if hits[press] else scenery.RED
-            prop.show(_GO[0], 0.22 - 0.022 * press, 0.001, colour=colour)
+            color = scenery.MAT if not pressed[press] else scenery.GREEN if hits[press] else scenery.RED
+            prop.show(_GO[0], 0.22 - 0.022 * press, 0.001, color=color)
         self._go[index].light(on=self.phase[index] >= QUERY and not pressed.all())
 
     def _hits(self) -> Bools:
@@ -253,7 +253,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
 
 def _pad() -> list[Part]:
     """Return the looks of a pad: a button on a socket."""
-    top: Colour = scenery.RIM
+    top: Color = scenery.RIM
     return [
         parts.box((0.019, 0.019, 0.006), top, (0.0, 0.0, 0.034)),
         parts.box((0.025, 0.025, 0.014), parts.GRAPHITE, (0.0, 0.0, 0.014)),

@@ -13,7 +13,7 @@ from rlmem.envs.camera import photograph
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part
+from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet, quiet
 
 TABLE_HEIGHT = 0.625
@@ -21,7 +21,7 @@ TABLE_HEIGHT = 0.625
 _TABLE_X = 0.42
 """m, of its middle."""
 
-COLOURS: dict[str, Colour] = {
+COLORS: dict[str, Color] = {
     "red": (0.90, 0.16, 0.18, 1.0),
     "green": (0.15, 0.70, 0.28, 1.0),
     "blue": (0.14, 0.38, 0.95, 1.0),
@@ -32,16 +32,16 @@ COLOURS: dict[str, Colour] = {
     "pink": (0.98, 0.52, 0.72, 1.0),
     "white": (0.95, 0.95, 0.95, 1.0),
 }
-"""Nine colours that are easy to tell apart."""
-DARK: Colour = (0.22, 0.24, 0.28, 1.0)
-GREEN: Colour = (0.20, 0.85, 0.40, 1.0)
-RED: Colour = (0.92, 0.22, 0.20, 1.0)
-LIT: Colour = (1.00, 0.93, 0.30, 1.0)
-MAT: Colour = (0.30, 0.33, 0.38, 1.0)
-RIM: Colour = (0.78, 0.80, 0.83, 1.0)
+"""Nine colors that are easy to tell apart."""
+DARK: Color = (0.22, 0.24, 0.28, 1.0)
+GREEN: Color = (0.20, 0.85, 0.40, 1.0)
+RED: Color = (0.92, 0.22, 0.20, 1.0)
+LIT: Color = (1.00, 0.93, 0.30, 1.0)
+MAT: Color = (0.30, 0.33, 0.38, 1.0)
+RIM: Color = (0.78, 0.80, 0.83, 1.0)
 
 _SEAM = (38, 42, 50)
-"""Colour between two pictures side by side."""
+"""Color between two pictures side by side."""
 
 HALF = 0.025
 """m, half the edge of a cube; every shape fits into it."""
@@ -71,53 +71,53 @@ def build_table_top(client: int, *, visuals: bool) -> None:
     pybullet.changeDynamics(body, -1, lateralFriction=0.6, physicsClientId=client)
 
 
-def _cube(colour: Colour) -> list[Part]:
-    return [parts.box((HALF, HALF, HALF), colour)]
+def _cube(color: Color) -> list[Part]:
+    return [parts.box((HALF, HALF, HALF), color)]
 
 
-def _ball(colour: Colour) -> list[Part]:
-    return [parts.sphere(HALF, colour)]
+def _ball(color: Color) -> list[Part]:
+    return [parts.sphere(HALF, color)]
 
 
-def _can(colour: Colour) -> list[Part]:
-    return [parts.cylinder(0.9 * HALF, 2 * HALF, colour)]
+def _can(color: Color) -> list[Part]:
+    return [parts.cylinder(0.9 * HALF, 2 * HALF, color)]
 
 
-def _cross(colour: Colour) -> list[Part]:
+def _cross(color: Color) -> list[Part]:
     a, b = HALF, 0.36 * HALF
-    return [parts.box((a, b, b), colour), parts.box((b, a, b), colour), parts.box((b, b, a), colour)]
+    return [parts.box((a, b, b), color), parts.box((b, a, b), color), parts.box((b, b, a), color)]
 
 
-def _steps(colour: Colour) -> list[Part]:
+def _steps(color: Color) -> list[Part]:
     third = HALF / 3
-    return [parts.box((HALF * (1 - 0.33 * i),) * 2 + (third,), colour, (0, 0, (2 * i - 2) * third)) for i in range(3)]
+    return [parts.box((HALF * (1 - 0.33 * i),) * 2 + (third,), color, (0, 0, (2 * i - 2) * third)) for i in range(3)]
 
 
-def _slab(colour: Colour) -> list[Part]:
-    return [parts.box((HALF, HALF, 0.3 * HALF), colour, (0, 0, -0.7 * HALF))]
+def _slab(color: Color) -> list[Part]:
+    return [parts.box((HALF, HALF, 0.3 * HALF), color, (0, 0, -0.7 * HALF))]
 
 
-def _pillar(colour: Colour) -> list[Part]:
-    return [parts.box((0.4 * HALF, 0.4 * HALF, HALF), colour)]
+def _pillar(color: Color) -> list[Part]:
+    return [parts.box((0.4 * HALF, 0.4 * HALF, HALF), color)]
 
 
-def _arch(colour: Colour) -> list[Part]:
+def _arch(color: Color) -> list[Part]:
     leg = (0.3 * HALF, HALF, 0.7 * HALF)
     return [
-        parts.box(leg, colour, (0.7 * HALF, 0, -0.3 * HALF)),
-        parts.box(leg, colour, (-0.7 * HALF, 0, -0.3 * HALF)),
-        parts.box((HALF, HALF, 0.3 * HALF), colour, (0, 0, 0.7 * HALF)),
+        parts.box(leg, color, (0.7 * HALF, 0, -0.3 * HALF)),
+        parts.box(leg, color, (-0.7 * HALF, 0, -0.3 * HALF)),
+        parts.box((HALF, HALF, 0.3 * HALF), color, (0, 0, 0.7 * HALF)),
     ]
 
 
-def _mushroom(colour: Colour) -> list[Part]:
+def _mushroom(color: Color) -> list[Part]:
     return [
-        parts.cylinder(0.4 * HALF, 1.2 * HALF, colour, (0, 0, -0.4 * HALF)),
-        parts.cylinder(HALF, 0.8 * HALF, colour, (0, 0, 0.6 * HALF)),
+        parts.cylinder(0.4 * HALF, 1.2 * HALF, color, (0, 0, -0.4 * HALF)),
+        parts.cylinder(HALF, 0.8 * HALF, color, (0, 0, 0.6 * HALF)),
     ]
 
 
-SHAPES: dict[str, Callable[[Colour], list[Part]]] = {
+SHAPES: dict[str, Callable[[Color], list[Part]]] = {
     "cube": _cube,
     "ball": _ball,
     "can": _can,
@@ -128,16 +128,16 @@ SHAPES: dict[str, Callable[[Colour], list[Part]]] = {
     "arch": _arch,
     "mushroom": _mushroom,
 }
-"""Nine shapes in the space of a cube, each from its colour."""
+"""Nine shapes in the space of a cube, each from its color."""
 
 
-def disc(radius: float, colour: Colour, height: float = 0.001) -> list[Part]:
+def disc(radius: float, color: Color, height: float = 0.001) -> list[Part]:
     """Return the looks of a flat disc, of boxes: Bullet shades a flat cylinder like a cone."""
     looks = []
     for number in range(8):
         half = number * math.pi / 16
         size = (radius * math.cos(math.pi / 16), radius * math.sin(math.pi / 16), height)
-        looks.append(Part(pybullet.GEOM_BOX, size, colour, (0.0, 0.0, 0.0), (0.0, 0.0, math.sin(half), math.cos(half))))
+        looks.append(Part(pybullet.GEOM_BOX, size, color, (0.0, 0.0, 0.0), (0.0, 0.0, math.sin(half), math.cos(half))))
     return looks
 
 
@@ -157,7 +157,7 @@ class GoLight(Prop):
 
     def light(self, *, on: bool) -> None:
         """Let it be seen, on or off."""
-        self.show(*self._place, colour=GREEN if on else DARK)
+        self.show(*self._place, color=GREEN if on else DARK)
 
 
 def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The knobs of every task on a table, and the check of those in metres."""
+"""The knobs of every task on a table, and the check of those in meters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rlmem.envs.memory_task import TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import ARMS
 
 
-def check_metres(knob: str, value: float, *, least: float, most: float) -> None:
+def check_meters(knob: str, value: float, *, least: float, most: float) -> None:
     """Raise a ValueError unless a knob is a length within bounds, m."""
     if not least <= value <= most:
-        raise ValueError(f"{knob} must be from {_metres(least)} to {_metres(most)} m, got {value}")
+        raise ValueError(f"{knob} must be from {_meters(least)} to {_meters(most)} m, got {value}")
 
 
-def _metres(length: float) -> str:
-    """Return a length to the centimetre, or finer where it is."""
+def _meters(length: float) -> str:
+    """Return a length to the centimeter, or finer where it is."""
     return max(f"{length:.2f}", f"{length:g}", key=len)
 
 

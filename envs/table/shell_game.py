@@ -14,10 +14,10 @@ from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.parts import Colour, Part, Vector
+from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
-from rlmem.envs.table.settings import TableSettings, check_metres
+from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.spec import Ceiling, TaskSpec
 
 BALL_STEPS = 3
@@ -32,10 +32,10 @@ _AWAY: Vector = (0.36, 0.0, 0.26)
 """m, where the hand is drawn while the cups move."""
 _GO = (0.70, -0.17)
 """m, place of the go light."""
-_CLAY: Colour = (0.80, 0.36, 0.20, 1.0)
-_BAND: Colour = (0.96, 0.88, 0.72, 1.0)
+_CLAY: Color = (0.80, 0.36, 0.20, 1.0)
+_BAND: Color = (0.96, 0.88, 0.72, 1.0)
 _BALL_RADIUS = 0.016
-_BALL: Colour = (0.98, 0.86, 0.18, 1.0)
+_BALL: Color = (0.98, 0.86, 0.18, 1.0)
 
 
 def as_swaps(value: Any) -> tuple[int, int]:
@@ -77,7 +77,7 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
         low, high = as_swaps(self.swaps)
         object.__setattr__(self, "swaps", (low, high) if isinstance(self.swaps, (tuple, list)) else low)
         check_whole("swap_steps", self.swap_steps, least=1, most=100)
-        check_metres("commit_distance", self.commit_distance, least=0.05, most=0.10)
+        check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
 class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):

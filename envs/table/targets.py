@@ -17,7 +17,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
-from rlmem.envs.table.workspace import CENTRE
+from rlmem.envs.table.workspace import CENTER
 
 FAR = 9.0
 """m, the distance of a target that is not there."""
@@ -129,7 +129,7 @@ def around_hand(count: int, way: float, half: float) -> Floats:
         half: m, half the width of a box.
     """
     places = ring(count, way + half + TIP_RADIUS)
-    places[:, :2] += CENTRE
+    places[:, :2] += CENTER
     return places
 
 
@@ -157,7 +157,7 @@ def foot_of_way(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Float
 def newly_touched(distance: Floats, armed: Bools, release: float) -> Ints:
     """Return which box each fingertip begins to touch, [N], -1 for none.
 
-    A touch counts once: the hand must go ``release`` metres away from all boxes before the next counts.
+    A touch counts once: the hand must go ``release`` meters away from all boxes before the next counts.
 
     Args:
         distance: [N, K] from :meth:`Targets.distance`.

@@ -15,7 +15,7 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.interval import SILENCES, TONE_STEPS, TimedPressSettings, chance, without_tone
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTRE, MAX_JOINT_SPEED, PHYSICS, STRIDE
+from rlmem.envs.table.workspace import CENTER, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
 
 RISE = 0.020
@@ -29,8 +29,8 @@ _DOWN = 0.5
 _NEAR = 0.5
 """Reward for a press at the right moment beside that for success; in proportion to the error, never less
 than 0."""
-_TONES = (scenery.COLOURS["cyan"], scenery.COLOURS["orange"], scenery.COLOURS["purple"], scenery.COLOURS["yellow"])
-"""Colours of the bell, one a tone."""
+_TONES = (scenery.COLORS["cyan"], scenery.COLORS["orange"], scenery.COLORS["purple"], scenery.COLORS["yellow"])
+"""Colors of the bell, one a tone."""
 _BAR = (0.66, 0.22, 0.008)
 """m, place ahead, half length and half width of the bar that shows the time to who looks on."""
 
@@ -97,7 +97,7 @@ class TimedPress(TableTask[TimedPressSettings]):
             settings,
             num_envs,
             signals=(*(f"tone {tone}" for tone in range(settings.tones)), f"time to come (of {self.due[-1]} steps)"),
-            home=(*CENTRE, self.PRESS_HEIGHT + RISE),
+            home=(*CENTER, self.PRESS_HEIGHT + RISE),
             visuals=visuals,
             gui=gui,
         )
@@ -231,7 +231,7 @@ class TimedPress(TableTask[TimedPressSettings]):
         """Put button, bell and the bar of time into one more world."""
         x, half, width = _BAR
         socket = [parts.cylinder(0.062, 0.010, parts.GRAPHITE)]
-        Prop(client, socket).show(*CENTRE, 0.005)
+        Prop(client, socket).show(*CENTER, 0.005)
         top = self.PRESS_HEIGHT - TIP_RADIUS
         self._buttons.append(Prop(client, [parts.cylinder(0.050, top, scenery.RED)]))
         bell = [parts.sphere(0.034, scenery.DARK), parts.cylinder(0.044, 0.012, parts.GRAPHITE, (0.0, 0.0, -0.006))]
@@ -252,17 +252,17 @@ class TimedPress(TableTask[TimedPressSettings]):
         tone, phase, answered = int(self.cue[index]), self.phase[index], self.answered_at[index] >= 0
         top = self.PRESS_HEIGHT - TIP_RADIUS
         sunk = 0.006 if answered else 0.0
-        self._buttons[index].show(*CENTRE, top / 2 - sunk, colour=scenery.RED)
+        self._buttons[index].show(*CENTER, top / 2 - sunk, color=scenery.RED)
         sounding = self.settings.cue != "never" and bool(self.sounding()[index])
-        self._bells[index].show(0.62, 0.20, 0.014, colour=_TONES[tone] if sounding else scenery.DARK)
+        self._bells[index].show(0.62, 0.20, 0.014, color=_TONES[tone] if sounding else scenery.DARK)
         elapsed = 0.0 if phase == CUE else float(self.answered_at[index] if answered else self.elapsed[index])
 
         def place(steps: float) -> float:
             return half - 2 * half * min(steps / self._end, 1.0)
 
         self._windows[index].show(x, place(float(self.due[tone])), 0.002)
-        colour = scenery.RIM if not answered else scenery.LIT if self.success[index] else scenery.RED
-        self._markers[index].show(x, place(elapsed), 0.005, colour=colour)
+        color = scenery.RIM if not answered else scenery.LIT if self.success[index] else scenery.RED
+        self._markers[index].show(x, place(elapsed), 0.005, color=color)
 
     def _presses(self, actions: Floats) -> Bools:
         """Return [N] whether an action would send the hand down at more than half speed."""

@@ -16,7 +16,7 @@ from rlmem.figures.style import Curve, plot_curves, plot_heat_map, plot_profiles
 from rlmem.registry import task_class
 
 _MOST = 16
-"""Lines in a figure: eight colours in two styles."""
+"""Lines in a figure: eight colors in two styles."""
 
 
 def write_figures(

@@ -29,7 +29,7 @@ class LengthMap(NamedTuple):
 def length_maps(rows: Sequence[Mapping[str, str]]) -> list[LengthMap]:
     """Return the maps that the rows make: more than half of the places measured, at two lengths or more each way.
 
-    Only tests at the longest lengths of a run's training count; other tests say how lengths generalise.
+    Only tests at the longest lengths of a run's training count; other tests say how lengths generalize.
 
     Args:
         rows: Of the table.

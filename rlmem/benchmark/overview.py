@@ -1,4 +1,4 @@
-"""Agents of a benchmark side by side over all their tests: scores, who improves on whom, how lengths generalise.
+"""Agents of a benchmark side by side over all their tests: scores, who improves on whom, how lengths generalize.
 
 It holds for a table that is not finished too: what is there is shown, and agents are compared where both were run.
 
@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 
 from rlmem.benchmark.summary import Row, complete_agents, horizon_groups, memory_scores, runs_of, score_interval
 from rlmem.evaluation.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.figures.style import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
 
 _AGENTS_A_ROW = 4
@@ -95,9 +95,9 @@ def plot_matrix(rows: Sequence[Row], path: Path) -> None:
     for row, column in np.ndindex(values.shape):
         value = values[row, column]
         if np.isfinite(value):
-            colour = "black" if value > 0.6 else "white"
+            color = "black" if value > 0.6 else "white"
             said = f"{value:.2f}".replace("-0.00", "0.00")
-            axes.annotate(said, (column, row), ha="center", va="center", fontsize=8, color=colour)
+            axes.annotate(said, (column, row), ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(range(len(tests)), [_short(test) for test in tests], rotation=40, ha="right", fontsize=8)
     axes.set_yticks(range(len(agents)), agents, fontsize=9)
     axes.spines[:].set_visible(False)
@@ -105,7 +105,7 @@ def plot_matrix(rows: Sequence[Row], path: Path) -> None:
     save(figure, path)
 
 
-def plot_generalisation(rows: Sequence[Row], path: Path) -> bool:
+def plot_generalization(rows: Sequence[Row], path: Path) -> bool:
     """Draw memory score against the memory length it was tested at, a panel for each agent, a line for each task.
 
     Returns:
@@ -140,7 +140,7 @@ def plot_generalisation(rows: Sequence[Row], path: Path) -> bool:
     figure.supxlabel("memory length in the test (control steps)", fontsize=10)
     figure.supylabel("memory score (0: without memory, 1: oracle)", fontsize=10)
     handles = [
-        Line2D([], [], color=COLOURS[n % len(COLOURS)], marker=MARKERS[n % len(MARKERS)], label=_short(task))
+        Line2D([], [], color=COLORS[n % len(COLORS)], marker=MARKERS[n % len(MARKERS)], label=_short(task))
         for n, task in enumerate(groups)
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, title="trained on")
@@ -170,8 +170,8 @@ def _forest(values: Mapping[str, Estimate], name: str, x: str) -> Axes:
     FigureCanvasAgg(figure)
     axes: Axes = figure.subplots()
     for place, one in enumerate(values.values()):
-        axes.plot([one.low, one.high], [place, place], color=COLOURS[0], linewidth=2.4, alpha=0.55)
-        axes.plot([one.value], [place], "o", color=COLOURS[0], markersize=6)
+        axes.plot([one.low, one.high], [place, place], color=COLORS[0], linewidth=2.4, alpha=0.55)
+        axes.plot([one.value], [place], "o", color=COLORS[0], markersize=6)
         axes.annotate(
             f"{one.value:.2f}",
             (1.0, place),

@@ -35,7 +35,7 @@ STARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "min_gru": ("min_gru", {}),
     "elstm": ("elstm", {}),
 }
-"""Name -> cell and how it starts; "-torch" is torch's own initialisation."""
+"""Name -> cell and how it starts; "-torch" is torch's own initialization."""
 
 
 @dataclass(frozen=True, kw_only=True)

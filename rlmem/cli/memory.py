@@ -105,9 +105,9 @@ def _lines(report: MemoryReport) -> list[str]:
         lengths = [point.knob for point in report.horizon.points]
         at = [length_in_words(estimate, lengths) for estimate in (report.horizon.l50, report.horizon.l90)]
         lines.append(f"how far back    L50 {at[0]}, L90 {at[1]} control steps of memory")
-    if len(report.generalisation) > 1:
-        scores = ", ".join(f"{factor} x {score:.2f}" for factor, score in report.generalisation.items())
-        lines.append(f"generalisation  memory score at multiples of {report.trained_length} steps: {scores}")
+    if len(report.generalization) > 1:
+        scores = ", ".join(f"{factor} x {score:.2f}" for factor, score in report.generalization.items())
+        lines.append(f"generalization  memory score at multiples of {report.trained_length} steps: {scores}")
     if report.capacity is not None:
         bits = report.capacity.recalled
         lines.append(

@@ -115,7 +115,7 @@ def horizon_curve(
     return HorizonCurve(points=points, l50=l50, l90=l90)
 
 
-def length_generalisation(
+def length_generalization(
     policy: Policy,
     env: str | EnvMaker,
     trained: int,

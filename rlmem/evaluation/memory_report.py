@@ -25,7 +25,7 @@ from rlmem.spec import TaskSpec
 LESIONS = (Lesion(kind="zero"), Lesion(kind="swap"), Lesion(kind="freeze", phase="cue"))
 """What is done to every agent."""
 FACTORS = (1, 2, 5, 10)
-"""Multiples of the longest memory length of training at which generalisation is read off."""
+"""Multiples of the longest memory length of training at which generalization is read off."""
 _LONGEST = LENGTHS[-1]
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class MemoryReport:
         return f"it remembers: above {ceiling}, and not above it once its hidden state is zeroed, swapped or frozen"
 
     @property
-    def generalisation(self) -> dict[int, float]:
+    def generalization(self) -> dict[int, float]:
         """Multiple of the longest trained memory length -> memory score, where it was measured."""
         if self.horizon is None or self.trained_length is None:
             return {}
@@ -96,8 +96,8 @@ class MemoryReport:
             part = getattr(self, name)
             if part is not None:
                 found[name] = part.as_dict()
-        if self.generalisation:
-            found["generalisation"] = {str(factor): score for factor, score in self.generalisation.items()}
+        if self.generalization:
+            found["generalization"] = {str(factor): score for factor, score in self.generalization.items()}
         if self.gradient is not None:
             found["gradient"] = {"lags": self.gradient.lags, "norms": self.gradient.norms.tolist()}
         if self.capacity is not None:

@@ -1,6 +1,6 @@
 """A linear probe: how well the cue can be read from the hidden state, as time goes on.
 
-Multinomial logistic regression on the standardised state, fitted and judged for each moment by cross-validation over
+Multinomial logistic regression on the standardized state, fitted and judged for each moment by cross-validation over
 episodes. The state is read with a precision of 1 %: without noise in what is seen, a difference of 1e-12 could be read
 long after it is of any use. Source: Alain and Bengio, "Understanding intermediate layers using linear classifier
 probes", ICLR Workshop 2017. A probe shows what the state holds, not what the agent uses: that is for

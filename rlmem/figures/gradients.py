@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.figures.video import checked_path, replacing
 
 _FLOOR, _CEILING = 1e-20, 1e3
@@ -29,7 +29,7 @@ class Reach(NamedTuple):
 
 
 def draw_reach(reaches: Sequence[Reach], path: str | Path, *, title: str = "") -> None:
-    """Draw gradients against lags, one line a cell, labelled where the line ends.
+    """Draw gradients against lags, one line a cell, labeled where the line ends.
 
     Args:
         reaches: What to draw.
@@ -48,8 +48,8 @@ def draw_reach(reaches: Sequence[Reach], path: str | Path, *, title: str = "") -
     panel = figure.subplots()
     for number, reach in enumerate(reaches):
         values = np.where(reach.norms > 0, reach.norms, np.nan)
-        style = ("-", "--")[number // len(COLOURS) % 2]
-        panel.plot(reach.lags, values, style, color=COLOURS[number % len(COLOURS)], marker=".", label=reach.label)
+        style = ("-", "--")[number // len(COLORS) % 2]
+        panel.plot(reach.lags, values, style, color=COLORS[number % len(COLORS)], marker=".", label=reach.label)
     panel.axhspan(_FLOOR, _LOST, color="0.9", zorder=0)
     panel.text(1.05, _LOST / 4, "below single precision: cannot be learnt", fontsize=8.5, color="0.35", va="top")
     panel.set(xscale="log", yscale="log", ylim=(_FLOOR, _CEILING), xlabel="lag T - t (steps)")

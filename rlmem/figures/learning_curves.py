@@ -22,10 +22,10 @@ Run = Mapping[str, ArrayLike]
 """Column -> values [P]."""
 Floats = NDArray[np.float64]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart (yellow, too pale for lines, darkened)."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
+"""Okabe and Ito's colors, which color-blind readers can tell apart (yellow, too pale for lines, darkened)."""
 STYLES = ("-", "--", ":")
-"""Beyond eight lines, colours come again with another style."""
+"""Beyond eight lines, colors come again with another style."""
 
 LABELS = {
     "env_steps": "environment steps",
@@ -36,7 +36,7 @@ LABELS = {
     "reward": "return",
     "memory_score": "memory score",
 }
-"""Column -> label of its axis; other columns are labelled by their names."""
+"""Column -> label of its axis; other columns are labeled by their names."""
 _FRACTIONS = ("success", "memory_score")
 _POINTS = 300
 
@@ -128,21 +128,21 @@ def _line(label: str, run: Run, x: str, y: str) -> tuple[Floats, Floats]:
 
 def _draw(panel: Axes, label: str, lines: list[tuple[Floats, Floats]], number: int, band: str) -> None:
     """Draw the runs of one label."""
-    colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
+    color, style = COLORS[number % len(COLORS)], STYLES[number // len(COLORS) % len(STYLES)]
     if len(lines) == 1:
         across, up = lines[0]
-        panel.plot(across, up, style, color=colour, label=label, linewidth=2.0, marker="o" if len(up) == 1 else None)
+        panel.plot(across, up, style, color=color, label=label, linewidth=2.0, marker="o" if len(up) == 1 else None)
         return
     for across, up in lines:
-        panel.plot(across, up, color=colour, linewidth=0.7, alpha=0.35)
+        panel.plot(across, up, color=color, linewidth=0.7, alpha=0.35)
     start, end = max(across[0] for across, _ in lines), min(across[-1] for across, _ in lines)
     if start > end:
         raise ValueError(f"the runs of {label!r} have no part of the x axis in common: no mean can be drawn")
     grid = np.linspace(start, end, _POINTS)
     values = np.stack([np.interp(grid, across, up) for across, up in lines])
     low, high = _interval(values) if band == "interval" else (values.min(axis=0), values.max(axis=0))
-    panel.fill_between(grid, low, high, color=colour, alpha=0.18, linewidth=0)
-    panel.plot(grid, values.mean(axis=0), style, color=colour, label=label, linewidth=2.0)
+    panel.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
+    panel.plot(grid, values.mean(axis=0), style, color=color, label=label, linewidth=2.0)
 
 
 def _interval(values: Floats) -> tuple[Floats, Floats]:

@@ -18,10 +18,10 @@ from rlmem.evaluation.gradient import GradientLag
 from rlmem.evaluation.horizon import HorizonCurve, length_in_words
 from rlmem.evaluation.memory_report import MemoryReport
 from rlmem.evaluation.probe import CueProbe
-from rlmem.figures.learning_curves import COLOURS
+from rlmem.figures.learning_curves import COLORS
 from rlmem.figures.style import Curve, ceilings, draw_curve, length_axis, level_line, plain, save
 
-BLUE, ORANGE, GREEN = COLOURS[:3]
+BLUE, ORANGE, GREEN = COLORS[:3]
 _PHASES = {"search": "#EFEFEF", "cue": "#FBE7C6", "delay": "#E8F1F8", "query": "#DDF0E4", "wait": "#F3E6DA"}
 
 
@@ -66,9 +66,9 @@ def draw_lesions(axes: Axes, report: MemoryReport) -> None:
     if report.noise is not None:
         bars.append(("noise in mid-delay", report.noise.disturbed, GREEN))
     axes.set_ylim(-0.5, len(bars) - 0.05)  # room for the names of the ceilings
-    for place, (_, result, colour) in enumerate(bars):
+    for place, (_, result, color) in enumerate(bars):
         low, high = result.interval
-        axes.barh(place, result.value, 0.62, color=colour, alpha=0.85)
+        axes.barh(place, result.value, 0.62, color=color, alpha=0.85)
         axes.plot([low, high], [place, place], color="0.15", linewidth=1.4)
         axes.annotate(
             f"{result.value:.2f}", (0, place), xytext=(5, 0), textcoords="offset points", va="center", color="white"

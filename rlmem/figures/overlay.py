@@ -12,9 +12,9 @@ from matplotlib import get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int, int]
+Color = tuple[int, int, int, int]
 
-PHASE_COLOURS: dict[str, Colour] = {
+PHASE_COLORS: dict[str, Color] = {
     "search": (204, 121, 167, 255),
     "cue": (240, 200, 40, 255),
     "delay": (86, 180, 233, 255),
@@ -22,17 +22,17 @@ PHASE_COLOURS: dict[str, Colour] = {
     "wait": (213, 160, 110, 255),
     "over": (150, 155, 165, 255),
 }
-"""Chip of each phase (Okabe and Ito's colours, some brightened for a dark ground)."""
+"""Chip of each phase (Okabe and Ito's colors, some brightened for a dark ground)."""
 
-_BAND: Colour = (16, 19, 26, 190)
-_TEXT: Colour = (244, 246, 250, 255)
-_DIM: Colour = (168, 177, 191, 255)
-_DARK: Colour = (16, 19, 26, 255)
-_TRACK: Colour = (70, 77, 90, 255)
-_BAR: Colour = (86, 180, 233, 255)
-_BELIEF: Colour = (230, 159, 0, 255)
-_SUCCESS: Colour = (0, 158, 115, 240)
-_FAILURE: Colour = (213, 94, 0, 240)
+_BAND: Color = (16, 19, 26, 190)
+_TEXT: Color = (244, 246, 250, 255)
+_DIM: Color = (168, 177, 191, 255)
+_DARK: Color = (16, 19, 26, 255)
+_TRACK: Color = (70, 77, 90, 255)
+_BAR: Color = (86, 180, 233, 255)
+_BELIEF: Color = (230, 159, 0, 255)
+_SUCCESS: Color = (0, 158, 115, 240)
+_FAILURE: Color = (213, 94, 0, 240)
 _SMOOTH = 2
 """The overlay is drawn so many times larger, for smooth edges."""
 
@@ -44,7 +44,7 @@ class Overlay:
     Args:
         title: Such as the task.
         subtitle: Such as the agent.
-        phase: Such as ``"delay"``; see :data:`PHASE_COLOURS`.
+        phase: Such as ``"delay"``; see :data:`PHASE_COLORS`.
         step: Control steps since the episode began.
         reward: Return so far.
         speed: How time runs in the video, such as ``"x10"``.
@@ -72,11 +72,11 @@ def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8
     """Write an overlay on a picture, which stays as it was.
 
     Args:
-        image: [H, W, 3] colours. Text is readable from 480 x 270 on.
+        image: [H, W, 3] colors. Text is readable from 480 x 270 on.
         overlay: What to write.
 
     Returns:
-        [H, W, 3] colours.
+        [H, W, 3] colors.
 
     Raises:
         ValueError: If the picture has another shape or type.
@@ -105,12 +105,12 @@ class _Pen:
         self.layer = Image.new("RGBA", (width * _SMOOTH, height * _SMOOTH), (0, 0, 0, 0))
         self._draw = ImageDraw.Draw(self.layer)
 
-    def box(self, x: float, y: float, width: float, height: float, colour: Colour, radius: float = 0.0) -> None:
+    def box(self, x: float, y: float, width: float, height: float, color: Color, radius: float = 0.0) -> None:
         """Fill a box."""
         if width * _SMOOTH < 1 or height * _SMOOTH < 1:
             return
         corners = [x * _SMOOTH, y * _SMOOTH, (x + width) * _SMOOTH - 1, (y + height) * _SMOOTH - 1]
-        self._draw.rounded_rectangle(corners, radius * _SMOOTH, fill=colour)
+        self._draw.rounded_rectangle(corners, radius * _SMOOTH, fill=color)
 
     def measure(self, text: str, *, bold: bool = False, scale: float = 1.0) -> float:
         """Return how wide a text is."""
@@ -121,7 +121,7 @@ class _Pen:
         x: float,
         middle: float,
         text: str,
-        colour: Colour = _TEXT,
+        color: Color = _TEXT,
         *,
         bold: bool = False,
         scale: float = 1.0,
@@ -133,7 +133,7 @@ class _Pen:
                 text = text[:-1]
             text = text.rstrip() + "…" if text else ""
         place = (x * _SMOOTH, middle * _SMOOTH)
-        self._draw.text(place, text, fill=colour, font=self._font(bold, scale), anchor="lm")
+        self._draw.text(place, text, fill=color, font=self._font(bold, scale), anchor="lm")
         return x + self.measure(text, bold=bold, scale=scale)
 
     def _font(self, bold: bool, scale: float) -> ImageFont.FreeTypeFont:
@@ -165,15 +165,15 @@ def _draw_top(pen: _Pen, overlay: Overlay) -> None:
         right -= slot + 14 * u
     if overlay.speed:
         slot = pen.measure(overlay.speed, bold=True)
-        pen.text(right - slot, middle, overlay.speed, PHASE_COLOURS["cue"], bold=True)
+        pen.text(right - slot, middle, overlay.speed, PHASE_COLORS["cue"], bold=True)
         right -= slot + 14 * u
 
     x = edge
     if overlay.phase:
         name = overlay.phase.upper()
-        slot = max(pen.measure(p.upper(), bold=True, scale=0.85) for p in (*PHASE_COLOURS, name)) + 16 * u
-        colour = PHASE_COLOURS.get(overlay.phase, PHASE_COLOURS["over"])
-        pen.box(x, middle - pen.size * 0.75, slot, pen.size * 1.5, colour, pen.size * 0.75)
+        slot = max(pen.measure(p.upper(), bold=True, scale=0.85) for p in (*PHASE_COLORS, name)) + 16 * u
+        color = PHASE_COLORS.get(overlay.phase, PHASE_COLORS["over"])
+        pen.box(x, middle - pen.size * 0.75, slot, pen.size * 1.5, color, pen.size * 0.75)
         inset = (slot - pen.measure(name, bold=True, scale=0.85)) / 2
         pen.text(x + inset, middle, name, _DARK, bold=True, scale=0.85)
         x += slot + 10 * u
@@ -199,10 +199,10 @@ def _draw_bottom(pen: _Pen, overlay: Overlay) -> None:
     right = pen.width - edge
     if overlay.belief:
         right = _draw_belief(pen, overlay.belief, right, rows) - 22 * u
-    labelled = [(label, text) for label, text in (("cue", overlay.cue), ("agent", overlay.note)) if text]
-    indent = max((pen.measure(label) for label, _ in labelled), default=0.0) + 8 * u
-    places = rows if len(labelled) == 2 else (top + tall / 2,)
-    for (label, text), middle in zip(labelled, places, strict=False):
+    labeled = [(label, text) for label, text in (("cue", overlay.cue), ("agent", overlay.note)) if text]
+    indent = max((pen.measure(label) for label, _ in labeled), default=0.0) + 8 * u
+    places = rows if len(labeled) == 2 else (top + tall / 2,)
+    for (label, text), middle in zip(labeled, places, strict=False):
         pen.text(left, middle, label, _DIM, room=right - left)
         pen.text(left + indent, middle, text, bold=label == "cue", room=right - left - indent)
 

@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike
 
 from rlmem.evaluation.capacity import HeatMap
 from rlmem.evaluation.statistics import Profile
-from rlmem.figures.learning_curves import COLOURS, STYLES
+from rlmem.figures.learning_curves import COLORS, STYLES
 from rlmem.figures.video import checked_path, replacing
 from rlmem.spec import TaskSpec
 
 MARKERS = "osD^vPX*"
-"""Of the lines of a figure, which so differ in more than colour."""
+"""Of the lines of a figure, which so differ in more than color."""
 
 
 class Curve(NamedTuple):
@@ -78,8 +78,8 @@ def plot_heat_map(found: HeatMap, path: str | Path, *, x: str, y: str, title: st
     for row, column in np.ndindex(found.values.shape):
         value = found.values[row, column]
         if np.isfinite(value):
-            colour = "black" if value > 0.6 else "white"
-            axes.annotate(f"{value:.2f}", (column, row), ha="center", va="center", fontsize=9, color=colour)
+            color = "black" if value > 0.6 else "white"
+            axes.annotate(f"{value:.2f}", (column, row), ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(len(found.x)), [f"{value:,.0f}" for value in found.x])
     axes.set_yticks(range(len(found.y)), [f"{value:,.0f}" for value in found.y])
     axes.set_xlabel(x)
@@ -90,11 +90,11 @@ def plot_heat_map(found: HeatMap, path: str | Path, *, x: str, y: str, title: st
 
 
 def draw_curve(axes: Axes, curve: Curve, number: int, label: str, marker: str | None = None) -> None:
-    """Draw a line with its band in the colour of its number; beyond eight, colours come again with another style."""
-    colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
+    """Draw a line with its band in the color of its number; beyond eight, colors come again with another style."""
+    color, style = COLORS[number % len(COLORS)], STYLES[number // len(COLORS) % len(STYLES)]
     sign = MARKERS[number % len(MARKERS)] if marker is None else marker
-    axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(curve.x, curve.y, style, color=colour, linewidth=2.0, marker=sign, markersize=4.5, label=label or None)
+    axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
+    axes.plot(curve.x, curve.y, style, color=color, linewidth=2.0, marker=sign, markersize=4.5, label=label or None)
 
 
 def ceilings(axes: Axes, spec: TaskSpec | None, *, vertical: bool = False) -> None:

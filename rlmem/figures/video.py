@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Picture = NDArray[np.uint8]
-"""[H, W, 3] colours."""
+"""[H, W, 3] colors."""
 
 VIDEO_ENDINGS = (".mp4", ".gif")
 _PALETTE_SAMPLES = 24
@@ -139,7 +139,7 @@ class VideoWriter:
         height, width, _ = self._shape
         pictures = [Image.frombuffer("RGB", (width, height), zlib.decompress(packed)) for packed, _ in self._spread()]
         small = (max(1, width * _PALETTE_HEIGHT // height), _PALETTE_HEIGHT)
-        # Nearest neighbour: mixed colours would waste entries of the palette.
+        # Nearest neighbor: mixed colors would waste entries of the palette.
         tiles = [np.asarray(picture.resize(small, Image.Resampling.NEAREST)) for picture in pictures]
         palette = Image.fromarray(np.concatenate(tiles)).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
         frames = (

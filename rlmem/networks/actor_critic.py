@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rlmem.networks.cell import torch_linear
 from rlmem.networks.cells import CELLS, Stack
-from rlmem.networks.cells.initialisation import Init, check_init
+from rlmem.networks.cells.initialization import Init, check_init
 from rlmem.networks.heads import Categorical, Gaussian
 from rlmem.networks.mlp import MLP
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, mlp
@@ -44,7 +44,7 @@ class NetworkSettings:
     memory_length: float = 100.0
     """Steps over which the untrained cells should remember: the length of the task's gap."""
     init: Init = "forget"
-    """How gated cells start, see :data:`rlmem.networks.cells.initialisation.Init`."""
+    """How gated cells start, see :data:`rlmem.networks.cells.initialization.Init`."""
     actor_layers: tuple[int, ...] = (64, 64)
     """Sizes of the layers between the actor's trunk and the action."""
     critic_layers: tuple[int, ...] = (64, 64)

@@ -56,18 +56,18 @@ def benchmark_page(folder: Path) -> Page:
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     rows.sort(key=lambda row: agents.index(row["agent"]))
     page = sections_of(summary(rows, f"Benchmark {folder.resolve().name}"))
-    colours = {agent: number for number, agent in enumerate(agents)}
+    colors = {agent: number for number, agent in enumerate(agents)}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     sections = []
     for section in page.sections:
         charts: list[Chart] = []
         if section.title in tasks:
             mine = [row for row in rows if row["task"] == section.title]
-            charts = [*_forests(mine, colours), *_learning(folder, mine, colours)]
+            charts = [*_forests(mine, colors), *_learning(folder, mine, colors)]
         elif section.title == "All tasks together":
-            charts = _profiles(rows, colours)
+            charts = _profiles(rows, colors)
         elif section.title == "How far back":
-            charts = _horizons(rows, colours)
+            charts = _horizons(rows, colors)
         sections.append(Section(title=section.title, text=section.text, tables=section.tables, charts=charts))
     sections[-1:-1] = _maps(rows)  # before what is said about the numbers
     missing = []
@@ -75,12 +75,12 @@ def benchmark_page(folder: Path) -> Page:
         missing.append("performance profiles: they need two agents, both tested on two tasks or lengths")
     if not any(section.title == "How far back" for section in sections):
         missing.append("horizon curves: no task was tested at three memory lengths")
-    counts = [("tasks", len(tasks)), ("agents", len(colours)), ("runs", len({row["cell"] for row in rows}))]
+    counts = [("tasks", len(tasks)), ("agents", len(colors)), ("runs", len({row["cell"] for row in rows}))]
     facts = [*((name, str(count)) for name, count in counts), ("benchmark", str(folder))]
     return Page(title=page.title, subtitle=page.subtitle, facts=facts, sections=sections, missing=missing)
 
 
-def _forests(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+def _forests(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     """Return a chart for each test of a task: agents with their intervals, and with the state zeroed."""
     charts = []
     for test in dict.fromkeys(row["test"] for row in rows):
@@ -89,11 +89,11 @@ def _forests(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
         for agent in dict.fromkeys(row["agent"] for row in here):
             runs = [row for row in here if row["agent"] == agent]
             found = run_interval(runs, "value")
-            lines.append(_mark(agent, found.value, found.low, found.high, colours[agent]))
+            lines.append(_mark(agent, found.value, found.low, found.high, colors[agent]))
             lesioned = runs_of(runs, "lesioned")
             if lesioned:
                 low, high = (float(np.mean(runs_of(runs, name))) for name in ("lesioned_low", "lesioned_high"))
-                lines.append(_mark(agent + _ZEROED, float(np.mean(lesioned)), low, high, colours[agent]))
+                lines.append(_mark(agent + _ZEROED, float(np.mean(lesioned)), low, high, colors[agent]))
         charts.append(
             Chart(
                 title=f"Tested at {test}" if test else "Tested as trained",
@@ -111,17 +111,17 @@ def _forests(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
     return charts
 
 
-def _mark(label: str, value: float, low: float, high: float, colour: int) -> Line:
-    return Line(label=label, x=[value], y=[None], low=[low], high=[high], colour=colour)
+def _mark(label: str, value: float, low: float, high: float, color: int) -> Line:
+    return Line(label=label, x=[value], y=[None], low=[low], high=[high], color=color)
 
 
-def _profiles(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+def _profiles(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     scores, thresholds = memory_scores(rows), np.linspace(-0.2, 1.0, 61)
     lines = []
     for agent in complete_agents(scores):
         found = performance_profile(scores[agent], thresholds)
         parts = [part.tolist() for part in (found.thresholds, found.fraction, found.low, found.high)]
-        lines.append(Line(label=agent, x=parts[0], y=parts[1], low=parts[2], high=parts[3], colour=colours[agent]))
+        lines.append(Line(label=agent, x=parts[0], y=parts[1], low=parts[2], high=parts[3], color=colors[agent]))
     chart = Chart(
         title="Performance profiles",
         x="memory score (0: without memory, 1: oracle)",
@@ -133,7 +133,7 @@ def _profiles(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
     return [chart] if lines else []
 
 
-def _horizons(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+def _horizons(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     charts = []
     for task, agents in horizon_groups(rows).items():
         lines = []
@@ -141,7 +141,7 @@ def _horizons(rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
             values = [run_interval(found, "value") for found in lengths.values()]
             y, low, high = (list(part) for part in zip(*values, strict=True))
             x = [float(length) for length in lengths]
-            lines.append(Line(label=agent, x=x, y=y, low=low, high=high, colour=colours[agent]))
+            lines.append(Line(label=agent, x=x, y=y, low=low, high=high, color=colors[agent]))
         spec = _spec(next(row for row in rows if row["task"] == task))
         charts.append(
             Chart(
@@ -187,7 +187,7 @@ class _Curve(NamedTuple):
     y: list[float]
 
 
-def _learning(folder: Path, rows: Sequence[Row], colours: Mapping[str, int]) -> list[Chart]:
+def _learning(folder: Path, rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     """Return learning curves of a task against control steps and CPU seconds, where its runs are still there."""
     spec, charts = _spec(rows[0]), []
     for column, words in AXES.items():
@@ -197,11 +197,9 @@ def _learning(folder: Path, rows: Sequence[Row], colours: Mapping[str, int]) -> 
                 Path(row["env"].rpartition("/")[2], row["name"], row["cell"]) for row in rows if row["agent"] == agent
             )
             curves = [curve for cell in cells if (curve := _curve(folder / "runs" / cell, column)) is not None]
-            lines += [
-                Line(label=agent, x=one.x, y=one.y, colour=colours[agent], faint=len(curves) > 1) for one in curves
-            ]
+            lines += [Line(label=agent, x=one.x, y=one.y, color=colors[agent], faint=len(curves) > 1) for one in curves]
             if len(curves) > 1:
-                lines.append(_mean(agent, curves, colours[agent]))
+                lines.append(_mean(agent, curves, colors[agent]))
         if lines:
             charts.append(
                 Chart(
@@ -229,7 +227,7 @@ def _curve(run: Path, column: str) -> _Curve | None:
     return _Curve([float(x) for x, _ in points], [float(y) for _, y in points]) if points else None
 
 
-def _mean(agent: str, curves: Sequence[_Curve], colour: int) -> Line:
+def _mean(agent: str, curves: Sequence[_Curve], color: int) -> Line:
     start, end = max(curve.x[0] for curve in curves), max(curve.x[-1] for curve in curves)
     grid = np.linspace(start, end, _POINTS) if end > start else np.array([start])
     values = np.stack([np.interp(grid, curve.x, curve.y) for curve in curves])
@@ -240,7 +238,7 @@ def _mean(agent: str, curves: Sequence[_Curve], colour: int) -> Line:
         y=values.mean(axis=0).tolist(),
         low=low.tolist(),
         high=high.tolist(),
-        colour=colour,
+        color=color,
     )
 
 

@@ -46,8 +46,8 @@ class Line:
     y: Sequence[Number]
     low: Sequence[Number] = ()
     high: Sequence[Number] = ()
-    colour: int = 0
-    """Number in the list of colours."""
+    color: int = 0
+    """Number in the list of colors."""
     faint: bool = False
     """Whether it stands behind another and has no name of its own, such as one run behind the mean."""
 

@@ -40,7 +40,7 @@ def _lesions(found: Values, spec: TaskSpec, source: str) -> Section:
             y=[None],
             low=[row["low"]],
             high=[row["high"]],
-            colour=0 if name.startswith("intact") else 1,
+            color=0 if name.startswith("intact") else 1,
         )
         for name, row in rows
     ]
@@ -97,8 +97,8 @@ def _horizon(found: Values, spec: TaskSpec) -> Section | None:
         f"L50 {curve['l50_in_words']}, L90 {curve['l90_in_words']}: control steps of memory at which the memory score "
         "has fallen to 0.5 and to 0.9."
     ]
-    if found.get("generalisation"):
-        said = ", ".join(f"{factor} x {_two(score)}" for factor, score in found["generalisation"].items())
+    if found.get("generalization"):
+        said = ", ".join(f"{factor} x {_two(score)}" for factor, score in found["generalization"].items())
         text.append(f"Memory score at multiples of the longest length in training: {said}.")
     chart = Chart(
         title="Success over memory length",
@@ -126,7 +126,7 @@ def _inside(found: Values) -> Section | None:
         for number, phase in enumerate(phases):
             mine = [point for point in points if point["phase"] == phase]
             x, y, low, high = ([point[name] for point in mine] for name in ("step", "accuracy", "low", "high"))
-            lines.append(Line(label=phase, x=x, y=y, low=low, high=high, colour=number))
+            lines.append(Line(label=phase, x=x, y=y, low=low, high=high, color=number))
         charts.append(
             Chart(
                 title="Linear probe: the cue, read from the hidden state",

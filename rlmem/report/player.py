@@ -36,7 +36,7 @@ class _Units(NamedTuple):
     order: NDArray[np.int64]
     """[U] their numbers among all."""
     scale: NDArray[np.float64]
-    """[U] the largest value of their array in the first intact episode: full colour."""
+    """[U] the largest value of their array in the first intact episode: full color."""
 
 
 class Recorder:

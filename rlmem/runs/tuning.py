@@ -1,4 +1,4 @@
-"""What tuning chooses from, and what a choice costs: the parts of ``scripts/tune.py`` that need no optimiser."""
+"""What tuning chooses from, and what a choice costs: the parts of ``scripts/tune.py`` that need no optimizer."""
 
 from __future__ import annotations
 

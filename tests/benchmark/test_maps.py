@@ -1,4 +1,4 @@
-"""Maps of memory length and credit length are made of agents trained and tested at both, and read without colours."""
+"""Maps of memory length and credit length are made of agents trained and tested at both, and read without colors."""
 
 import pytest
 from tables import invent

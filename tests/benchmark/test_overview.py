@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tables import invent
 
-from rlmem.benchmark.overview import memoryless_when_lesioned, overall, plot_generalisation, plot_matrix, solved
+from rlmem.benchmark.overview import memoryless_when_lesioned, overall, plot_generalization, plot_matrix, solved
 from rlmem.benchmark.suite import suite_from
 from rlmem.benchmark.summary import score_interval
 from rlmem.benchmark.table import merge_tables, read_rows, write_rows
@@ -99,9 +99,9 @@ def test_tables_are_merged_run_by_run_and_the_last_wins(rows, tmp_path):
 def test_figures_are_drawn_where_there_is_something_to_draw(rows, tmp_path):
     plot_matrix(rows, tmp_path / "matrix.png")
     assert (tmp_path / "matrix.png").stat().st_size > 5_000
-    assert plot_generalisation(rows, tmp_path / "generalisation.png")
+    assert plot_generalization(rows, tmp_path / "generalization.png")
     one_length = [row for row in rows if row["memory_length"] in ("0", "50")]
-    assert not plot_generalisation(one_length, tmp_path / "none.png")
+    assert not plot_generalization(one_length, tmp_path / "none.png")
 
 
 @pytest.mark.parametrize("runs", [1, 5, len(CELLS)])
@@ -116,7 +116,7 @@ def test_the_page_of_results_is_right_for_a_table_that_is_not_finished(page, tmp
     assert text.count("Tested as trained") == (runs > 4)
     assert "| **expert** " in text
     pictures = [part.partition(")")[0] for part in text.split("](results/")[1:]]
-    assert {"matrix.png", "generalisation.png"} <= set(pictures)
+    assert {"matrix.png", "generalization.png"} <= set(pictures)
     assert ("improvement.png" in pictures) == (runs > 1)
     assert all((tmp_path / "results" / name).is_file() for name in pictures)
     assert "## Which cells learn it" in text

@@ -121,6 +121,6 @@ def test_a_window_needs_a_screen(capsys, monkeypatch):
     assert "no screen" in capsys.readouterr().err
 
 
-def test_a_task_in_the_place_of_a_run_is_recognised(capsys):
+def test_a_task_in_the_place_of_a_run_is_recognized(capsys):
     assert main(["render", "FlashedGoal"]) == 2
     assert "FlashedGoal is a task and not a training run: write --env FlashedGoal" in capsys.readouterr().err

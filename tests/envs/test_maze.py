@@ -12,7 +12,7 @@ from rlmem.envs.audit.bench import Bench
 from rlmem.envs.ground.exploiters import maze_recall
 from rlmem.envs.ground.lidar import BEAM_ANGLES, BEAMS, MAX_RANGE, Lidar
 from rlmem.envs.ground.maze_plan import CELL, Maze, draw_maze, middle_of, step_along, steps_to
-from rlmem.envs.ground.maze_recall import PILLAR_COLOURS, SIZES, MazeRecall
+from rlmem.envs.ground.maze_recall import PILLAR_COLORS, SIZES, MazeRecall
 from rlmem.envs.ground.scenery import near_cell
 from rlmem.envs.memory_task import Bools, Floats
 
@@ -94,8 +94,8 @@ class TestLidar:
     def test_a_pillar_in_sight_is_read_by_the_beam_that_it_stands_in(self, bearing: float) -> None:
         angle = math.radians(bearing)
         place = (5.5 * CELL + 1.5 * math.cos(angle), 5.5 * CELL + 1.5 * math.sin(angle))
-        ranges, colours = self.room(place)
-        red = np.flatnonzero((colours[0] == [1.0, 0.0, 0.0]).all(axis=1))
+        ranges, colors = self.room(place)
+        red = np.flatnonzero((colors[0] == [1.0, 0.0, 0.0]).all(axis=1))
         assert len(red) == 1
         apart = math.remainder(float(BEAM_ANGLES[red[0]]) - angle, math.tau)
         assert abs(apart) <= math.pi / BEAMS + 1e-9
@@ -108,8 +108,8 @@ class TestLidar:
         lidar = Lidar(1, 11, np.array([[1.0, 0.0, 0.0]]))
         lidar.set_maze(0, walls, np.array([[8.5 * CELL, 5.5 * CELL]]))
         middle = np.array([4.5 * CELL]), np.array([5.5 * CELL])
-        _, colours = lidar(*middle, np.zeros(1))
-        assert not (colours == [1.0, 0.0, 0.0]).all(axis=2).any()
+        _, colors = lidar(*middle, np.zeros(1))
+        assert not (colors == [1.0, 0.0, 0.0]).all(axis=2).any()
 
 
 class TestMazeRecall:
@@ -137,17 +137,17 @@ class TestMazeRecall:
         assert paid == task.score[0] > 0
         task.close()
 
-    def test_the_named_colour_is_shown_and_the_way_only_where_it_should(self) -> None:
+    def test_the_named_color_is_shown_and_the_way_only_where_it_should(self) -> None:
         for cue in ("flash", "always"):
             task = MazeRecall(MazeRecall.make_settings({"size": "5x5", "cue": cue}), 2)
             task.reset(seeds=[0, 1])
             seen = task.observe()
             for index in range(2):
-                assert tuple(seen[index, 80:83]) == PILLAR_COLOURS[task.cue_names[task.cue[index]]]
+                assert tuple(seen[index, 80:83]) == PILLAR_COLORS[task.cue_names[task.cue[index]]]
             assert (np.hypot(*seen[:, -2:].T) > 0.99).all() == (cue == "always")
             task.close()
 
-    def test_beams_tell_of_the_named_pillar_what_the_colours_do(self) -> None:
+    def test_beams_tell_of_the_named_pillar_what_the_colors_do(self) -> None:
         task = MazeRecall(MazeRecall.make_settings({"size": "5x5"}), 4)
         task.reset(seeds=range(4))
         moments = []
@@ -156,8 +156,8 @@ class TestMazeRecall:
             moments.append(task.observe())
         task.close()
         seen = np.concatenate(moments)
-        colours = seen[:, 16:64].reshape(-1, 16, 3)
-        named = (colours == seen[:, None, 80:83]).all(axis=2)
+        colors = seen[:, 16:64].reshape(-1, 16, 3)
+        named = (colors == seen[:, None, 80:83]).all(axis=2)
         assert named.any(axis=1).mean() > 0.1
         np.testing.assert_array_equal(seen[:, 64:80], named)
 

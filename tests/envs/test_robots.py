@@ -100,7 +100,7 @@ def test_both_robots_mean_the_same_by_a_twist(build: Build) -> None:
 
 
 def test_stands_still_with_no_throttle(name: str, build: Build) -> None:
-    """Within a millimetre a second: wheels that are held by friction creep."""
+    """Within a millimeter a second: wheels that are held by friction creep."""
     end = drive(*build(name), 0.0, 0.0, 400, yaw=0.7)[-1]
     assert math.hypot(end.x, end.y) < 0.02
     assert end.yaw == pytest.approx(0.7, abs=0.002)

@@ -190,7 +190,7 @@ class TestRememberColor:
         for k in (3, 5, 9):
             task = RememberColor(RememberColorSettings(k=k, feature="both"))  # type: ignore[arg-type]
             assert len(set(task.looks)) == k
-            assert len({colour for colour, _ in task.looks}) < k
+            assert len({color for color, _ in task.looks}) < k
             assert len({shape for _, shape in task.looks}) < k
             task.close()
 
@@ -202,8 +202,8 @@ class TestRememberColor:
         episode = play(env, 4, expert_action)
         first = episode.observations[episode.where(Phase.QUERY)[0]]
         lit = {name for name, value in zip(names, first.tolist(), strict=True) if value == 1.0}
-        colours = [task.looks[kind][0] for kind in task.order[0]]
-        assert lit == {"go light", *(f"slot {slot}: {colour}" for slot, colour in enumerate(colours))}
+        colors = [task.looks[kind][0] for kind in task.order[0]]
+        assert lit == {"go light", *(f"slot {slot}: {color}" for slot, color in enumerate(colors))}
         assert not episode.observations[episode.where(Phase.DELAY)[0]].any(), "nothing is seen in the delay"
 
     def test_slots_are_shuffled_independently_of_the_cue(self) -> None:

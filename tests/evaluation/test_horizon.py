@@ -12,7 +12,7 @@ from rlmem.evaluation.horizon import (
     episode_scores,
     horizon_curve,
     length_at,
-    length_generalisation,
+    length_generalization,
     length_in_words,
     sweep,
 )
@@ -63,8 +63,8 @@ def test_scores_of_episodes_have_the_evaluations_memory_score_as_mean():
             assert episode_scores(point.result).mean() == pytest.approx(point.result.memory_score)
 
 
-def test_generalisation_is_measured_at_multiples_of_the_length_of_training():
-    found = length_generalisation(Remembers(lasts=20), "TMaze-v0", 5, knobs=KNOBS, seeds=range(30))
+def test_generalization_is_measured_at_multiples_of_the_length_of_training():
+    found = length_generalization(Remembers(lasts=20), "TMaze-v0", 5, knobs=KNOBS, seeds=range(30))
     assert list(found) == [1, 2, 5, 10]
     assert found[1].value == found[2].value == 1.0
     assert found[10].value < 0.8

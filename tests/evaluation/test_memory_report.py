@@ -27,7 +27,7 @@ def test_an_agent_that_remembers_is_said_to(report):
     assert report.verdict.startswith("it remembers")
     assert [test.lesion.kind for test in report.lesions] == ["zero", "swap", "freeze"]
     assert report.probe.at("query").accuracy == 1.0
-    assert report.generalisation == {1: 1.0, 2: 1.0}
+    assert report.generalization == {1: 1.0, 2: 1.0}
     assert report.capacity.recalled.value == 1.0
     assert report.noise.disturbed.value < 0.8
     assert report.gradient is None

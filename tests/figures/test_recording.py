@@ -34,7 +34,7 @@ FULL = Overlay(
 
 
 class Corridor(gymnasium.Env):
-    """A cue for two steps, a delay, a query of two; the picture's grey is the step."""
+    """A cue for two steps, a delay, a query of two; the picture's gray is the step."""
 
     observation_space = spaces.Box(0, 1, (1,))
     action_space = spaces.Box(-2, 2, (2,))
@@ -157,7 +157,7 @@ def test_long_words_are_cut_and_odd_numbers_drawn():
     assert draw_overlay(picture(480, 270), overlay).shape == (270, 480, 3)
 
 
-def test_an_overlay_wants_a_colour_picture():
+def test_an_overlay_wants_a_color_picture():
     with pytest.raises(ValueError, match=r"\[height, width, 3\] of uint8"):
         draw_overlay(np.zeros((4, 4, 3)), FULL)
 
@@ -179,12 +179,12 @@ def test_an_mp4_is_h264_in_yuv420p_of_even_size_with_all_frames(tmp_path):
     assert [round(float(frame.mean()), -1) for frame in frames[::5]] == [0, 100, 200]
 
 
-def test_a_gif_keeps_times_and_colours(tmp_path):
+def test_a_gif_keeps_times_and_colors(tmp_path):
     path = tmp_path / "clip.GIF"
-    colours = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
+    colors = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
     with VideoWriter(path, 30) as video:
-        for colour in colours:
-            video.add(np.full((40, 60, 3), colour, dtype=np.uint8), repeat=10)
+        for color in colors:
+            video.add(np.full((40, 60, 3), color, dtype=np.uint8), repeat=10)
     seen, total = [], 0
     with Image.open(path) as gif:
         for index in range(gif.n_frames):
@@ -192,7 +192,7 @@ def test_a_gif_keeps_times_and_colours(tmp_path):
             total += gif.info["duration"]
             seen.append(gif.convert("RGB").getpixel((30, 20)))
     assert total == 1000
-    assert np.abs(np.array(seen, dtype=int) - colours).max() < 8
+    assert np.abs(np.array(seen, dtype=int) - colors).max() < 8
 
 
 @pytest.mark.parametrize("ending", ["mp4", "gif"])

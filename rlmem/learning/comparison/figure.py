@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.figures.learning_curves import COLOURS, Floats
+from rlmem.figures.learning_curves import COLORS, Floats
 from rlmem.figures.video import checked_path, replacing
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import make_problem
@@ -49,7 +49,7 @@ def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
                 if runs:
                     across, up = _median(runs, column)
                     label = METHODS[method].title
-                    panel.plot(across, up, color=COLOURS[number % len(COLOURS)], label=label, linewidth=1.7)
+                    panel.plot(across, up, color=COLORS[number % len(COLORS)], label=label, linewidth=1.7)
         for panel, label in zip(pair, ("sequences", "CPU time (s)"), strict=True):
             panel.axhline(made.bar, color="0.4", linestyle="--", linewidth=1.0)
             panel.set(xscale="log", xlabel=label)

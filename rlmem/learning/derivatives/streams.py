@@ -1,4 +1,4 @@
-"""Vector-Jacobian products of the last output of a window, stream by stream, by vectorised automatic differentiation.
+"""Vector-Jacobian products of the last output of a window, stream by stream, by vectorized automatic differentiation.
 
 Axes: L steps of the window, N streams, D input, Q outputs, P parameters, V vectors.
 """

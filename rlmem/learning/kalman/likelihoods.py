@@ -20,7 +20,7 @@ from torch import Tensor
 FLOOR = 1e-2
 """Least Fisher information, and least probability of a class where it makes R."""
 _BOUND = 9.0
-"""A squared normalised error counts up to 3^2 where R is estimated; that takes 0.5 % off R."""
+"""A squared normalized error counts up to 3^2 where R is estimated; that takes 0.5 % off R."""
 _UNSEEN = 1e6
 """Times R is the noise of what is not seen."""
 

@@ -38,7 +38,7 @@ class Report(NamedTuple):
     """What an update saw."""
 
     nis: float
-    """Normalised innovation squared, |L^-1 e|^2 / M before the bound: about 1 where model and R are right. Not a number
+    """Normalized innovation squared, |L^-1 e|^2 / M before the bound: about 1 where model and R are right. Not a number
     where no row counted."""
     log_det: float
     """Of S."""

@@ -19,7 +19,7 @@ class KalmanSettings:
         q: Variance that an update adds to each parameter (of scale 1): process noise, for drifting targets. Only in
             covariance form.
         forgetting: lambda, by which P is divided at each update; 1 forgets nothing.
-        clip: Bound of the normalised innovations, in standard deviations (Huber's function); None does not bound.
+        clip: Bound of the normalized innovations, in standard deviations (Huber's function); None does not bound.
         form: "covariance" or "square_root".
         trace_cap: Forgetting and process noise stop where they would take the trace of a group's P above so many times
             that of the prior, so that P does not wind up where nothing excites it.

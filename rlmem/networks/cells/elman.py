@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialisation import uniform
+from rlmem.networks.cells.initialization import uniform
 from rlmem.networks.numpy_function import Array, Back, emptied, fits_arrays, flat, on_arrays, product
 from rlmem.networks.numpy_steps import NumpyStep, elman_step
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialisation import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
+from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
 from rlmem.networks.cells.linear_scan import scan_back
 from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, elstm_step
@@ -40,7 +40,7 @@ class ELSTM(Cell[ELSTMState]):
         input_size: D, at least 1.
         hidden_size: H, at least 1.
         memory_length: Steps over which the untrained cell should remember, at least 2.
-        init: How the gates start, see :data:`rlmem.networks.cells.initialisation.Init`.
+        init: How the gates start, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Unfolded, Vjp, write_grad
-from rlmem.networks.cells.initialisation import Init, check_init, forget_bias, uniform
+from rlmem.networks.cells.initialization import Init, check_init, forget_bias, uniform
 from rlmem.networks.numpy_steps import NumpyStep, lstm_step
 
 _SHUT = -1e4
@@ -49,7 +49,7 @@ class LSTM(Cell[LSTMState]):
         input_size: D, at least 1.
         hidden_size: H, at least 1.
         memory_length: Steps over which the untrained cell should remember, at least 2.
-        init: How the gates start, see :data:`rlmem.networks.cells.initialisation.Init`.
+        init: How the gates start, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.

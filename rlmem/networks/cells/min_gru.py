@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialisation import Init, check_init, let_listen, long_forget_bias, unit_drive
+from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, unit_drive
 from rlmem.networks.cells.linear_scan import blanked, linear_scan, scan, scan_back
 from rlmem.networks.numpy_function import Array, Back, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, min_gru_step, sigmoid
@@ -39,7 +39,7 @@ class MinGRU(Cell[MinGRUState]):
         input_size: D, at least 1.
         hidden_size: H, at least 1.
         memory_length: Steps over which the untrained cell should remember, at least 2.
-        init: How the gate starts, see :data:`rlmem.networks.cells.initialisation.Init`.
+        init: How the gate starts, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.

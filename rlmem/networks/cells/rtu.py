@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialisation import slow_phases, time_constants
+from rlmem.networks.cells.initialization import slow_phases, time_constants
 from rlmem.networks.cells.linear_scan import blanked, linear_scan
 from rlmem.networks.numpy_steps import NumpyStep, rtu_step
 

@@ -21,7 +21,7 @@ class Stack(Cell[tuple[Tensor, ...]]):
         layers: At least one cell, each taking as input the output of the one before.
 
     Raises:
-        ValueError: If there is no layer, or two neighbours do not fit.
+        ValueError: If there is no layer, or two neighbors do not fit.
     """
 
     def __init__(self, layers: Sequence[AnyCell]) -> None:

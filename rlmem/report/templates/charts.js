@@ -2,9 +2,9 @@
 /* Charts as SVG, drawn at the width there is, and again when it changes. */
 document.documentElement.classList.add("js");
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const COLOURS = 8;
+const COLORS = 8;
 
-function colour(number) { return `var(--c${number % COLOURS})`; }
+function color(number) { return `var(--c${number % COLORS})`; }
 
 function svg(name, attributes, parent, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -105,7 +105,7 @@ function drawLines(chart, plot, width) {
   svg("text", { x: 0, y: 12 }, root, chart.y);
   drawLevels(root, chart.levels, y, box, false);
   for (const line of chart.lines) {
-    const paint = colour(line.colour), dash = line.colour >= COLOURS ? "7 4" : "none";
+    const paint = color(line.color), dash = line.color >= COLORS ? "7 4" : "none";
     if (line.low.length) {
       const band = line.x.map((at, i) => [at, line.low[i], line.high[i]]);
       for (const piece of pieces(band)) {
@@ -138,7 +138,7 @@ function hover(chart, plot, root, x, y, box) {
       const i = one.x.indexOf(nearest);
       if (i < 0 || one.y[i] === null) continue;
       const band = one.low.length && one.low[i] !== null ? ` (${short(one.low[i])} to ${short(one.high[i])})` : "";
-      html("div", {}, tip, `${one.label} ${short(one.y[i])}${band}`).style.color = colour(one.colour);
+      html("div", {}, tip, `${one.label} ${short(one.y[i])}${band}`).style.color = color(one.color);
     }
     const room = plot.clientWidth - tip.offsetWidth;
     tip.style.left = `${Math.max(0, Math.min(room, x(nearest) + 12))}px`;
@@ -164,7 +164,7 @@ function drawForest(chart, plot, width) {
   svg("text", { x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, root, chart.x);
   drawLevels(root, chart.levels, x, box, true);
   chart.lines.forEach((line, i) => {
-    const middle = top + row * (i + (wide ? 0.5 : 0.72)), paint = colour(line.colour), value = line.x[0];
+    const middle = top + row * (i + (wide ? 0.5 : 0.72)), paint = color(line.color), value = line.x[0];
     svg("text", { class: wide ? "name" : "name halo", x: wide ? 0 : box.left, y: wide ? middle + 4 : middle - 13 }, root, line.label);
     if (value === null) return;
     const hollow = line.label.endsWith(", state zeroed");
@@ -186,8 +186,8 @@ function drawChart(figure) {
     const legend = html("ul", { class: "legend" }, plot);
     for (const line of named) {
       const item = html("li", {}, legend);
-      const swatch = html("i", line.colour >= COLOURS ? { class: "dashed" } : {}, item);
-      swatch.style.setProperty("--paint", colour(line.colour));
+      const swatch = html("i", line.color >= COLORS ? { class: "dashed" } : {}, item);
+      swatch.style.setProperty("--paint", color(line.color));
       item.append(line.label);
     }
   }

@@ -83,7 +83,7 @@ function drawParts(track, episode, rows, low, high, labels) {
   const parts = Math.max(...rows.map((row) => row ? row.length : 0), 0);
   pen.lineWidth = 1.8;
   for (let part = 0; part < parts; part++) {
-    pen.strokeStyle = style(`--c${part % COLOURS}`);
+    pen.strokeStyle = style(`--c${part % COLORS}`);
     pen.beginPath();
     let open = false;
     rows.forEach((row, frame) => {
@@ -177,7 +177,7 @@ class PaneView {
   }
 }
 
-/* Write names with their values, in the colours of their lines; the largest four where there are many. */
+/* Write names with their values, in the colors of their lines; the largest four where there are many. */
 function tell(track, names, values, say) {
   if (!values) { track.now.textContent = ""; return; }
   const order = values.map((_, i) => i).filter((i) => values[i] !== null);
@@ -185,7 +185,7 @@ function tell(track, names, values, say) {
   track.now.replaceChildren();
   shown.forEach((i, place) => {
     if (place) track.now.append("   ");
-    html("b", {}, track.now, `${names[i].replace(/ \(.*/, "")} ${say(values[i])}`).style.color = colour(i);
+    html("b", {}, track.now, `${names[i].replace(/ \(.*/, "")} ${say(values[i])}`).style.color = color(i);
   });
 }
 

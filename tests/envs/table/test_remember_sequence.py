@@ -52,7 +52,7 @@ def test_the_expert_touches_sequences_of_any_length(n: int, m: int, order: str, 
         assert play(env, seed, expert_action).info["is_success"]
 
 
-def test_colours_are_shown_one_by_one_in_their_order_and_none_twice(make: Make) -> None:
+def test_colors_are_shown_one_by_one_in_their_order_and_none_twice(make: Make) -> None:
     env = make(SEQUENCE, n=3, m=5)
     task = made(env)
     for seed in range(10):
@@ -64,7 +64,7 @@ def test_colours_are_shown_one_by_one_in_their_order_and_none_twice(make: Make) 
         assert not episode.observations[episode.where(Phase.DELAY)[0]].any(), "nothing is seen in the delay"
 
 
-def test_where_the_cue_is_always_shown_it_is_the_next_colour(make: Make) -> None:
+def test_where_the_cue_is_always_shown_it_is_the_next_color(make: Make) -> None:
     env = make(SEQUENCE, cue="always")
     task = made(env)
     episode = play(env, 3, expert_action)
@@ -73,7 +73,7 @@ def test_where_the_cue_is_always_shown_it_is_the_next_colour(make: Make) -> None
     assert order == task.wanted[0].tolist()
 
 
-def test_only_the_colour_whose_turn_it_is_counts(make: Make) -> None:
+def test_only_the_color_whose_turn_it_is_counts(make: Make) -> None:
     env = make(SEQUENCE, n=3, m=4)
     sequences = made(env).answers.tolist()
     cue = sequences.index([2, 0, 3])
@@ -123,7 +123,7 @@ class TestExploiters:
         return int(played.success.sum())
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
-    def test_a_free_hand_remembers_the_last_colour_for_its_policy(self, robot: Any) -> None:
+    def test_a_free_hand_remembers_the_last_color_for_its_policy(self, robot: Any) -> None:
         for frames, guard in ((1, "none"), (4, "cue")):
             assert self.reached(frames, guard=guard, robot=robot) > stats.binom.ppf(0.999, 96, 1 / 24)
 

@@ -28,13 +28,13 @@ def made(env: MemoryEnv) -> RememberSet:
     return task
 
 
-def touch(env: MemoryEnv, colours: list[int]) -> tuple[list[float], bool, bool]:
+def touch(env: MemoryEnv, colors: list[int]) -> tuple[list[float], bool, bool]:
     """Touch cubes in an order, as the expert would if they were the cue; return rewards, whether it ended, success."""
     task = made(env)
     rewards: list[float] = []
-    for colour in colours:
-        place = np.array([*task.slots[task.slot[0, colour], :2], 0.025])
-        while task.targets.standing[0, colour]:
+    for color in colors:
+        place = np.array([*task.slots[task.slot[0, color], :2], 0.025])
+        while task.targets.standing[0, color]:
             way = foot_of_way(task.tip, place[None], (0.51, 0.0))[0] - task.tip[0]
             _, reward, ended, _, info = env.step(way / max(0.03, np.abs(way).max()))
             rewards.append(reward)
@@ -65,7 +65,7 @@ def test_cubes_stand_in_one_order_from_any_slot_or_in_any_order(make: Make) -> N
         for seed in range(60):
             task.reset(seeds=[seed])
             ways[order].add(tuple(task.slot[0].tolist()))
-    assert ways["turned"] == {tuple((first + colour) % 5 for colour in range(5)) for first in range(5)}
+    assert ways["turned"] == {tuple((first + color) % 5 for color in range(5)) for first in range(5)}
     assert len(ways["shuffled"]) > 30
 
 
@@ -85,7 +85,7 @@ def test_what_is_seen_is_what_is_shown_and_what_stands_there(make: Make) -> None
     np.testing.assert_array_equal(last.any(axis=1), members == 0.0)
 
 
-def test_colours_can_be_shown_one_by_one_in_an_order_that_tells_nothing(make: Make) -> None:
+def test_colors_can_be_shown_one_by_one_in_an_order_that_tells_nothing(make: Make) -> None:
     env = make(SET, n=3, presentation="one_by_one")
     first = []
     for seed in range(60):
@@ -140,7 +140,7 @@ def test_the_ceiling_counts_sets(n: int) -> None:
     spec = RememberSet.spec(RememberSetSettings(n=n))
     assert spec.memoryless.value == pytest.approx(1 / math.comb(2 * n + 1, n))
     assert 2.0**-spec.n_bits == pytest.approx(spec.memoryless.value)
-    assert spec.partial["one colour"].value == pytest.approx(1 / math.comb(2 * n, n - 1))
+    assert spec.partial["one color"].value == pytest.approx(1 / math.comb(2 * n, n - 1))
 
 
 @pytest.mark.parametrize("count", [5, 7, 9])

@@ -56,7 +56,7 @@ class TestCueModes:
         assert_same(first, second, range(until_the_answer(first, second)))
 
     @pytest.mark.parametrize("t_maze", T_MAZES)
-    def test_colours_and_places_do_not_tell_the_cue_where_it_is_always_shown_either(
+    def test_colors_and_places_do_not_tell_the_cue_where_it_is_always_shown_either(
         self, t_maze: str, make: Make
     ) -> None:
         """With ``cue="always"`` two cues differ in their lamps and in nothing else."""

@@ -55,7 +55,7 @@ def test_bernoulli_on_logistic_regression_approaches_the_map(streams: int) -> No
         best = optimum(lambda theta, k=count: (np.logaddexp(0, X[:k] @ theta) - y[:k] * (X[:k] @ theta)).sum(), p)
         theta, P = fit(Bernoulli(), rows[:count], targets[:count], streams)
         gaps.append(distance(theta, P, best))
-    # each datum is linearised where theta then was: what that costs fades with their number
+    # each datum is linearized where theta then was: what that costs fades with their number
     assert gaps[1] < 0.75
     assert gaps[1] < gaps[0]
     assert (theta - truth).norm() < 0.2
@@ -82,7 +82,7 @@ def test_categorical_on_softmax_regression_approaches_the_map(streams: int) -> N
         best = optimum(lambda theta, k=count: loss(theta, k), p)
         theta, P = fit(Categorical(), rows[:count], targets[:count], streams)
         gaps.append(distance(theta, P, best))
-    # each datum is linearised where theta then was: what that costs fades with their number
+    # each datum is linearized where theta then was: what that costs fades with their number
     assert gaps[1] < 0.75
     assert gaps[1] < gaps[0]
     # the direction that no contrast sees stays at the prior
