@@ -34,7 +34,7 @@ class ControllerSettings:
     """Hyperparameters that recurrent controllers have in common.
 
     Args:
-        cell: Memory cell: rtu, lru, min_gru, elstm, lstm, gru, elman or memoryless.
+        cell: Name of a memory cell, see :data:`rlmem.networks.cells.CELLS`.
         hidden_size: Units of the cell.
         memory_length: Control steps that cells should remember before training. None: the task's longest.
 

@@ -50,7 +50,7 @@ class NumpyActor:
         if seen["type"] != "Box" or meta["extractor"]["class"] != "FlattenExtractor" or seen["dtype"] == "uint8":
             raise ValueError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
         if network["cell"] not in ARRAY_CELLS:
-            raise ValueError(f"cell must be one of {sorted(ARRAY_CELLS)}, got {network['cell']!r}")
+            raise ValueError(f"cell {network['cell']!r} cannot act without PyTorch: numpy_steps.py has no step for it")
         self._shape = tuple(int(size) for size in seen["shape"])
         self._bounds: tuple[FloatArray, FloatArray] | None = None
         self._choices: list[int] = []

@@ -8,7 +8,7 @@ Axes: N environments (free), D input, H hidden, P outputs of the action head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import rlmem
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.cells import Stack
 from rlmem.networks.heads import Gaussian
 from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.runs.tensors_file import write_atomically
 
 OPSET = 17
@@ -45,7 +45,7 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
 
     Raises:
         ImportError: If onnx or onnxruntime is not installed.
-        ValueError: If the observations are images or a Dict, or the cell is not one of ours.
+        ValueError: If the observations are images or a Dict, or the cell does not declare its nodes.
         RuntimeError: If the graph and the policy differ; nothing is written then.
     """
     try:
@@ -58,150 +58,13 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
         raise ValueError(
             f"only policies that see vectors of numbers can be exported, this one sees {policy.observation_space}"
         )
-    if policy.network.settings.cell not in _CELLS:
-        raise ValueError(f"cell must be one of {sorted(_CELLS)}, got {policy.network.settings.cell!r}")
     data = _build(onnx, policy, value=value)
     onnx.checker.check_model(data, full_check=True)
     _compare(onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), policy, value=value)
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
-class _Graph:
-    """Nodes and constants as they are added."""
-
-    def __init__(self, onnx: Any) -> None:
-        self.onnx, self.nodes, self.constants = onnx, [], []  # type: Any, list[Any], list[Any]
-
-    def constant(self, array: Any, dtype: type[np.generic] = np.float32) -> str:
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
-        output = name or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def linear(self, x: str, weight: Any, bias: Any = None) -> str:
-        biases = [] if bias is None else [self.constant(bias)]
-        return self.add("Gemm", x, self.constant(weight), *biases, transB=1)
-
-    def join(self, *parts: str) -> str:
-        return self.add("Concat", *parts, axis=1)
-
-    def split(self, x: str, sizes: Sequence[int]) -> list[str]:
-        names = [f"part_{len(self.nodes)}_{i}" for i in range(len(sizes))]
-        lengths = self.constant(sizes, np.int64)
-        self.nodes.append(self.onnx.helper.make_node("Split", [x, lengths], names, axis=1))
-        return names
-
-    def mix(self, gate: str, kept: str, fresh: str) -> str:
-        """Return fresh + gate (kept - fresh)."""
-        return self.add("Add", fresh, self.add("Mul", gate, self.add("Sub", kept, fresh)))
-
-
-Weights = dict[str, Any]
-_Step = Callable[[_Graph, Weights, str, list[str]], tuple[str, list[str]]]
-"""From input [N, D] and state to output [N, H] and next state, all by name."""
-
-
-def _lstm(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    size = w["hidden_weight"].shape[1]
-    product = g.linear(g.join(x, state[0]), np.hstack((w["input_weight"], w["hidden_weight"])), w["bias"])
-    gates = g.split(product, [size] * 4)
-    write, keep, read = (g.add("Sigmoid", gates[i]) for i in (0, 1, 3))
-    cell = g.add("Add", g.add("Mul", keep, state[1]), g.add("Mul", write, g.add("Tanh", gates[2])))
-    hidden = g.add("Mul", read, g.add("Tanh", cell))
-    return hidden, [hidden, cell]
-
-
-def _gru(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    size = w["hidden_weight"].shape[1]
-    now = g.split(g.linear(x, w["input_weight"], w["bias"]), [size] * 3)
-    bias = np.concatenate((np.zeros(2 * size), w["candidate_bias"]))
-    past = g.split(g.linear(state[0], w["hidden_weight"], bias), [size] * 3)
-    reset, keep = (g.add("Sigmoid", g.add("Add", now[i], past[i])) for i in range(2))
-    fresh = g.add("Tanh", g.add("Add", now[2], g.add("Mul", reset, past[2])))
-    hidden = g.mix(keep, state[0], fresh)
-    return hidden, [hidden]
-
-
-def _elman(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    weight = np.hstack((w["input_weight"], w["hidden_weight"]))
-    hidden = g.add("Tanh", g.linear(g.join(x, state[0]), weight, w["bias"]))
-    return hidden, [hidden]
-
-
-def _elstm(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    forget, candidate, output = g.split(g.linear(x, w["input_weight"], w["bias"]), [len(w["forget_weight"])] * 3)
-    (cell,) = state
-
-    def plus(drive: str, name: str) -> str:
-        return g.add("Add", drive, g.add("Mul", cell, g.constant(w[name])))
-
-    gate, fresh = g.add("Sigmoid", plus(forget, "forget_weight")), g.add("Tanh", plus(candidate, "candidate_weight"))
-    after = g.mix(gate, cell, fresh)
-    read = g.add("Sigmoid", g.add("Add", output, g.linear(after, w["output_weight"])))
-    return g.add("Mul", read, after), [after]
-
-
-def _min_gru(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    gate, fresh = g.split(g.linear(x, w["linear.weight"], w["linear.bias"]), [len(w["linear.bias"]) // 2] * 2)
-    hidden = g.mix(g.add("Sigmoid", gate), fresh, state[0])
-    return hidden, [hidden]
-
-
-def _memoryless(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    return g.add("Tanh", g.linear(x, w["linear.weight"], w["linear.bias"])), state
-
-
-def _turn(g: _Graph, w: Weights, x: str, state: list[str], gain: Any) -> list[str]:
-    """Return the next real and imaginary parts of a diagonal recurrence."""
-    decay, angle = np.exp(-np.exp(w["log_decay"])), np.exp(w["log_angle"])
-    cosine, sine = g.constant(decay * np.cos(angle)), g.constant(decay * np.sin(angle))
-    drive = g.split(g.linear(x, w["input_weight"] * np.tile(gain, 2)[:, None]), [len(gain)] * 2)
-    real = g.add("Sub", g.add("Mul", state[0], cosine), g.add("Mul", state[1], sine))
-    imaginary = g.add("Add", g.add("Mul", state[1], cosine), g.add("Mul", state[0], sine))
-    return [g.add("Add", part, new) for part, new in zip((real, imaginary), drive, strict=True)]
-
-
-def _rtu(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    after = _turn(g, w, x, state, np.sqrt(-np.expm1(-2.0 * np.exp(w["log_decay"]))))
-    return g.add("Tanh", g.join(*after)), after
-
-
-def _lru(g: _Graph, w: Weights, x: str, state: list[str]) -> tuple[str, list[str]]:
-    after = _turn(g, w, x, state, np.exp(w["log_gain"]))
-    return g.linear(g.join(*after, x), np.hstack((w["output_weight"], w["skip_weight"]))), after
-
-
-_CELLS: dict[str, _Step] = {
-    "memoryless": _memoryless,
-    "elman": _elman,
-    "gru": _gru,
-    "lstm": _lstm,
-    "rtu": _rtu,
-    "lru": _lru,
-    "min_gru": _min_gru,
-    "elstm": _elstm,
-}
-"""By the names of :data:`rlmem.networks.cells.CELLS`."""
-
-
-def _arrays(module: nn.Module) -> Weights:
-    return {name: parameter.detach().cpu().numpy() for name, parameter in module.named_parameters()}
-
-
-def _trunk(g: _Graph, cell: str, trunk: Stack, x: str, state: list[str]) -> tuple[str, list[str]]:
-    after: list[str] = []
-    for layer in trunk.layers:
-        width = len(layer.initial_state(0))  # type: ignore[operator]
-        x, new = _CELLS[cell](g, _arrays(layer), x, state[:width])
-        state, after = state[width:], after + new
-    return x, after
-
-
-def _net(g: _Graph, network: nn.Sequential, x: str) -> str:
+def _net(g: OnnxGraph, network: nn.Sequential, x: str) -> str:
     for module in network:
         if isinstance(module, nn.Linear):
             x = g.linear(x, module.weight.detach().cpu().numpy(), module.bias.detach().cpu().numpy())
@@ -222,18 +85,18 @@ def _fresh(policy: RecurrentPolicy, *, value: bool) -> ArrayState:
 
 def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool) -> bytes:
     network, space = policy.network, policy.action_space
-    g = _Graph(onnx)
+    g = OnnxGraph(onnx)
     fresh = _fresh(policy, value=value)
     start = g.add("Unsqueeze", "episode_start", g.constant([1], np.int64))
     state = [g.add("Where", start, g.constant(part), f"state_{i}") for i, part in enumerate(fresh)]
     features = g.add("Flatten", "observation", axis=1)
     width = len(network.actor.initial_state(0))
-    hidden, after = _trunk(g, network.settings.cell, network.actor, features, state[:width])
+    hidden, after = network.actor.onnx_step(g, features, state[:width])
     _action(g, policy, _net(g, network.actor_net, hidden))
     outputs = [("action", "INT64" if network.head.action_dtype is np.int64 else "FLOAT", list(space.shape or ()))]
     if value:
         if not network.settings.shared:
-            hidden, more = _trunk(g, network.settings.cell, network.critic, features, state[width:])
+            hidden, more = network.critic.onnx_step(g, features, state[width:])
             after = after + more
         g.add("Squeeze", _net(g, network.critic_net, hidden), g.constant([1], np.int64), name="value")
         outputs.append(("value", "FLOAT", []))
@@ -257,7 +120,7 @@ def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool) -> bytes:
     return data
 
 
-def _action(g: _Graph, policy: RecurrentPolicy, outputs: str) -> None:
+def _action(g: OnnxGraph, policy: RecurrentPolicy, outputs: str) -> None:
     """Add the likeliest action in the form of the action space."""
     space = policy.action_space
     if isinstance(space, spaces.Box):

@@ -8,20 +8,28 @@ Axes: T time, N environments, D input, H hidden.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, MakeLinear, NumpyStep, Weights, numpy_linear
+from rlmem.networks.onnx_graph import OnnxGraph
+
+if TYPE_CHECKING:
+    from rlmem.networks.units import AnyUnits
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
 Vjp = Callable[[Tensor], Tensor]
 """A vector-Jacobian product: from the gradient of the output to that of the input. Writes (does not add) the gradients
 of the parameters into their ``grad``."""
+
+
+Gates = Mapping[str, tuple[str, ...]]
+"""Parameter -> the gate of each of its blocks of rows, one block a gate with as many rows as there are units."""
 
 
 class Unfolded(NamedTuple, Generic[State]):
@@ -36,8 +44,9 @@ class Unfolded(NamedTuple, Generic[State]):
 class Cell(nn.Module, Generic[State]):
     """One step of memory: ``output, state = cell(x, state)``; nothing is remembered in the module.
 
-    A new cell writes ``initial_state`` and ``forward``; ``scan``, ``with_vjp`` and ``numpy_step`` are there to be made
-    faster.
+    A new cell writes :meth:`initial_state` and :meth:`forward`, and can then be trained by every algorithm. What else
+    it may declare: :meth:`scan` and :meth:`numpy_step`, to be faster; :meth:`units`, for fast RTRL and for SnAp-1;
+    :meth:`onnx_step`, to be exported; :attr:`gates`, to name the groups of a Kalman filter decoupled by gate.
 
     Args:
         input_size: D, at least 1.
@@ -47,6 +56,11 @@ class Cell(nn.Module, Generic[State]):
     Raises:
         ValueError: If a size is less than 1 or ``memory_length`` less than 2.
     """
+
+    gates: ClassVar[Gates] = {}
+    """A parameter that is not named here is a gate of its own."""
+    output_parameters: ClassVar[frozenset[str]] = frozenset()
+    """Parameters of a linear layer above the units: for a Kalman filter decoupled by node its rows are other nodes."""
 
     def __init__(self, input_size: int, hidden_size: int, *, memory_length: float = 100.0) -> None:
         super().__init__()
@@ -147,10 +161,36 @@ class Cell(nn.Module, Generic[State]):
 
         return step
 
-    def _array_step(self, make: Callable[[Weights, MakeLinear], NumpyStep]) -> NumpyStep:
-        """Return a numpy step with copies of the weights, and PyTorch's matrix products."""
-        weights = {name: parameter.detach().cpu().numpy().copy() for name, parameter in self.named_parameters()}
-        return make(weights, torch_linear)
+    def units(self) -> AnyUnits | None:
+        """Return the local derivatives of its units, for fast RTRL and SnAp-1.
+
+        None, as here: RTRL differentiates :meth:`forward` automatically, and SnAp-1 refuses the cell.
+        """
+        return None
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step to an ONNX graph.
+
+        Args:
+            graph: What they are added to.
+            x: Name of the input [N, D].
+            state: Names of the parts of the state before.
+
+        Returns:
+            Names of the output [N, H] and of the parts of the state after.
+
+        Raises:
+            ValueError: If the cell does not declare its nodes.
+        """
+        raise ValueError(f"{type(self).__name__} cannot be exported to ONNX: its class does not define onnx_step")
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return copies of the parameters by name."""
+        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self.named_parameters()}
+
+    def array_step(self, make: Callable[[Weights, MakeLinear], NumpyStep]) -> NumpyStep:
+        """Return a numpy step with copies of the weights, and PyTorch's matrix products where they are faster."""
+        return make(self.arrays(), torch_linear)
 
 
 _SMALL = 200_000

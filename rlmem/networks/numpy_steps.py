@@ -202,7 +202,8 @@ ARRAY_CELLS: dict[str, ArrayCell] = {
     "min_gru": ArrayCell(min_gru_step, lambda size: (size,)),
     "elstm": ArrayCell(elstm_step, lambda size: (size,)),
 }
-"""By the names of :data:`rlmem.networks.cells.CELLS`."""
+"""The cells that can act without PyTorch, by their names in :data:`rlmem.networks.cells.CELLS`. They are listed here,
+and not in the cells' own files, because those import PyTorch."""
 
 
 def stack_step(steps: Sequence[NumpyStep], widths: Sequence[int]) -> NumpyStep:

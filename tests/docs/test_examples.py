@@ -1,9 +1,13 @@
 """The examples run and show what they say."""
 
 import importlib.util
+import re
 from pathlib import Path
 
+from rlmem.networks.cells import CELLS
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGE = EXAMPLES.parent / "docs" / "extend" / "add_a_cell.md"
 
 
 def load(name):
@@ -35,6 +39,19 @@ def test_a_cart_pole_without_velocities_falls_when_the_memory_of_positions_is_fr
 
 def test_recurrent_ppo_balances_a_pole_without_seeing_velocities():
     assert load("hidden_velocity").main() > 200
+
+
+def test_a_cell_of_ones_own_trains_at_once(monkeypatch):
+    monkeypatch.setitem(CELLS, "leaky", None)  # taken back afterwards
+    assert load("own_cell").main(steps=2_048, passes=3) < 0.3
+
+
+def test_the_code_on_the_page_about_cells_is_that_of_the_example():
+    example = (EXAMPLES / "own_cell.py").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        assert block.strip() in example
 
 
 def test_every_example_is_listed():

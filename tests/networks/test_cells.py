@@ -234,7 +234,7 @@ def test_complex_diagonal_cells_are_sums_over_powers_of_their_eigenvalues(cell: 
     xs = torch.randn(T, 1, D)
     with torch.no_grad():
         eigenvalues = cell.eigenvalues().numpy()
-        drive = cell._drive(xs)[:, 0].numpy()
+        drive = cell.drive(xs)[:, 0].numpy()
         K = len(eigenvalues)
         drive = drive[:, :K] + 1j * drive[:, K:]
         states = np.array([sum(eigenvalues ** (t - k) * drive[k] for k in range(t + 1)) for t in range(T)])

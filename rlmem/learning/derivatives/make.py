@@ -13,35 +13,18 @@ from typing import Any, Literal
 
 from rlmem.learning.derivatives.base import Derivative
 from rlmem.learning.derivatives.bptt import BPTT
-from rlmem.learning.derivatives.complex_units import LRUUnits, RTUUnits
 from rlmem.learning.derivatives.dense_traces import DenseTraces
-from rlmem.learning.derivatives.diagonal_units import ELSTMUnits, MemorylessUnits, MinGRUUnits
 from rlmem.learning.derivatives.generic import GenericRTRL
 from rlmem.learning.derivatives.layer_traces import LayerTraces
 from rlmem.learning.derivatives.readout import NetworkDerivative
-from rlmem.learning.derivatives.recurrent_units import ElmanUnits, GRUUnits, LSTMUnits
 from rlmem.learning.derivatives.stack_traces import StackTraces
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative
 from rlmem.learning.derivatives.unit_traces import UnitTraces
-from rlmem.learning.derivatives.units import AnyUnits
 from rlmem.learning.network import Network
 from rlmem.networks.cell import AnyCell
-from rlmem.networks.cells import ELSTM, GRU, LRU, LSTM, RTU, Elman, Memoryless, MinGRU, Stack
+from rlmem.networks.cells import Stack
+from rlmem.networks.units import AnyUnits
 from rlmem.suggest import unknown
-
-UNITS: dict[type[AnyCell], type[AnyUnits]] = {
-    Memoryless: MemorylessUnits,
-    Elman: ElmanUnits,
-    GRU: GRUUnits,
-    LSTM: LSTMUnits,
-    RTU: RTUUnits,
-    LRU: LRUUnits,
-    MinGRU: MinGRUUnits,
-    ELSTM: ELSTMUnits,
-}
-"""Cell -> the same as units. A cell that is not here has ``rtrl`` by the generic path, and no ``snap1``."""
-_JOINED = (ElmanUnits, GRUUnits, LSTMUnits)
-"""Units with weights between them."""
 
 
 def make_derivative(name: str, of: Network | AnyCell, **settings: Any) -> Derivative:
@@ -74,10 +57,10 @@ def rtrl(of: Network | AnyCell, *, path: Literal["auto", "generic"] = "auto") ->
     if path not in ("auto", "generic"):
         raise ValueError(f"path must be 'auto' or 'generic', got {path!r}")
     cell = of.cell if isinstance(of, Network) else of
-    layers = _layers(cell)
-    if path == "generic" or any(type(layer) not in UNITS for layer in layers):
+    units = [layer.units() for layer in _layers(cell)]
+    if path == "generic" or None in units:
         return _with_readout(of, GenericRTRL(cell))
-    traces = [_exact(UNITS[type(layer)](layer)) for layer in layers]
+    traces = [_exact(known) for known in units if known is not None]
     return _with_readout(of, traces[0] if len(traces) == 1 else StackTraces(traces))
 
 
@@ -87,12 +70,12 @@ def snap1(of: Network | AnyCell) -> Derivative:
     Raises:
         ValueError: If the units of a cell are not known.
     """
-    layers = _layers(of.cell if isinstance(of, Network) else of)
-    for layer in layers:
-        if type(layer) not in UNITS:
-            known = ", ".join(cell.__name__ for cell in UNITS)
-            raise ValueError(f"snap1 needs to know the units of a cell: {known}, not {type(layer).__name__}; use rtrl")
-    traces = [UnitTraces(UNITS[type(layer)](layer), "snap1") for layer in layers]
+    traces = []
+    for layer in _layers(of.cell if isinstance(of, Network) else of):
+        units = layer.units()
+        if units is None:
+            raise ValueError(f"snap1 needs a cell that defines units(), and {type(layer).__name__} does not: use rtrl")
+        traces.append(UnitTraces(units, "snap1"))
     return _with_readout(of, traces[0] if len(traces) == 1 else LayerTraces(traces))
 
 
@@ -112,7 +95,7 @@ DERIVATIVES: dict[str, Callable[..., Derivative]] = {"bptt": bptt, "tbptt": tbpt
 
 
 def _exact(units: AnyUnits) -> UnitDerivative:
-    return DenseTraces(units, "rtrl") if isinstance(units, _JOINED) else UnitTraces(units, "rtrl")
+    return DenseTraces(units, "rtrl") if units.joined else UnitTraces(units, "rtrl")
 
 
 def _layers(cell: AnyCell) -> list[AnyCell]:

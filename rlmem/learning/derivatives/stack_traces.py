@@ -21,7 +21,7 @@ from rlmem.learning.derivatives.base import Carry, Derivative, Step, Tensors
 from rlmem.learning.derivatives.layer_traces import Joint
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative, past_state
-from rlmem.learning.derivatives.units import UnitStep
+from rlmem.networks.units import UnitStep
 
 
 class StackTraces(Derivative):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rlmem.learning.derivatives.base import Carry, Derivative, Step, Tensors, check_step
 from rlmem.learning.derivatives.memory import Recycler
-from rlmem.learning.derivatives.units import AnyUnits, Read, UnitStep
 from rlmem.networks.cell import choose
+from rlmem.networks.units import AnyUnits, Read, UnitStep
 
 
 class UnitDerivative(Derivative):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rlmem.learning.derivatives.base import Carry, Tensors
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative
-from rlmem.learning.derivatives.units import UnitStep
+from rlmem.networks.units import UnitStep
 
 
 class UnitTraces(UnitDerivative):

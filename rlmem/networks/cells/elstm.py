@@ -9,18 +9,21 @@ Axes: T time, N environments, D input, H hidden.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Unfolded
+from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
 from rlmem.networks.cells.linear_scan import scan_back
 from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, elstm_step
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Direct, Read, Units, UnitStep, by_unit, gate_columns, outer, with_one
 
 
 class ELSTMState(NamedTuple):
@@ -45,6 +48,13 @@ class ELSTM(Cell[ELSTMState]):
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.
     """
+
+    gates: ClassVar[Gates] = {
+        **dict.fromkeys(("input_weight", "bias"), ("forget", "candidate", "output")),
+        "forget_weight": ("forget",),
+        "candidate_weight": ("candidate",),
+        "output_weight": ("output",),
+    }
 
     def __init__(
         self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
@@ -71,7 +81,7 @@ class ELSTM(Cell[ELSTMState]):
 
     def forward(self, x: Tensor, state: ELSTMState) -> tuple[Tensor, ELSTMState]:
         """Map one input [N, D] and a state to one output [N, H] and the next state."""
-        forget, candidate, output = nn.functional.linear(x, self.input_weight, self.bias).chunk(3, -1)
+        forget, candidate, output = linear(x, self.input_weight, self.bias).chunk(3, -1)
         cell = self._keep(forget, candidate, state.cell)
         return self._read(output, cell), ELSTMState(cell)
 
@@ -79,7 +89,7 @@ class ELSTM(Cell[ELSTMState]):
         """Run over a sequence; all matrix products are outside the loop, and its backward pass is written by hand."""
         if not fits_arrays(xs):
             return super().scan(xs, blank, state)
-        products = nn.functional.linear(xs, self.input_weight, self.bias)
+        products = linear(xs, self.input_weight, self.bias)
         drive, output = products[..., : 2 * self.hidden_size], products[..., 2 * self.hidden_size :]
         run = partial(_scan, None if blank is None else blank.numpy())
         cells = on_arrays(run, drive, self.forget_weight, self.candidate_weight, state.cell)
@@ -87,14 +97,28 @@ class ELSTM(Cell[ELSTMState]):
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(elstm_step)
+        return self.array_step(elstm_step)
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        w = self.arrays()
+        drives = graph.split(graph.linear(x, w["input_weight"], w["bias"]), [self.hidden_size] * 3)
+        past = [graph.add("Mul", state[0], graph.constant(w[name])) for name in ("forget_weight", "candidate_weight")]
+        gate = graph.add("Sigmoid", graph.add("Add", drives[0], past[0]))
+        after = graph.mix(gate, state[0], graph.add("Tanh", graph.add("Add", drives[1], past[1])))
+        read = graph.add("Sigmoid", graph.add("Add", drives[2], graph.linear(after, w["output_weight"])))
+        return graph.add("Mul", read, after), [after]
+
+    def units(self) -> ELSTMUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return ELSTMUnits(self)
 
     def _keep(self, forget: Tensor, candidate: Tensor, cell: Tensor) -> Tensor:
         gate = torch.sigmoid(torch.addcmul(forget, self.forget_weight, cell))
         return torch.lerp(torch.tanh(torch.addcmul(candidate, self.candidate_weight, cell)), cell, gate)
 
     def _read(self, output: Tensor, cell: Tensor) -> Tensor:
-        return torch.sigmoid(output + nn.functional.linear(cell, self.output_weight)) * cell
+        return torch.sigmoid(output + linear(cell, self.output_weight)) * cell
 
 
 def _scan(
@@ -137,3 +161,50 @@ def _scan(
         return np.concatenate((by_forget, by_candidate), -1), *by_weights, by_cell[0] * arriving[0]
 
     return states[1:], back
+
+
+class ELSTMUnits(Units[ELSTM]):
+    """c' = z + f (c - z) with gates of the unit's own past; output sigmoid(O x + b + W c') c'."""
+
+    n_parts = 1
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        (cell,) = state
+        weights = self.cell
+        forget_weight, candidate_weight = weights.forget_weight, weights.candidate_weight
+        forget, fresh, output = linear(x, weights.input_weight, weights.bias).chunk(3, -1)
+        forget = torch.sigmoid(torch.addcmul(forget, forget_weight, cell))
+        fresh = torch.tanh(torch.addcmul(fresh, candidate_weight, cell))
+        away, write = cell - fresh, 1.0 - forget
+        by_forget = away * forget * write
+        by_fresh = write * (1.0 - fresh * fresh)
+        drive = torch.stack((by_forget, by_fresh), -1)
+        immediate = torch.cat((outer(drive, with_one(x)), drive * cell.unsqueeze(-1)), -1)
+        keep = torch.addcmul(torch.addcmul(forget, by_forget, forget_weight), by_fresh, candidate_weight)
+        after = torch.addcmul(fresh, forget, away)
+        gate = torch.sigmoid(output + linear(after, weights.output_weight))
+        return UnitStep(gate * after, (after,), ((keep,),), (), (drive,), (immediate,), (x, after, gate))
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, H] back through the output gate, which sees all units."""
+        x, cell, gate = tape
+        units, weight = self.cell.hidden_size, self.cell.output_weight.detach()
+        left = by_output * (cell * gate * (1.0 - gate)).unsqueeze(1)
+        into_input = self.cell.input_weight.detach()[2 * units :]
+        direct = (Direct(left, x, into_input), Direct(left, None, None), Direct(left, cell, None))
+        return Read((torch.matmul(left, weight) + by_output * gate.unsqueeze(1),), direct)
+
+    def input_weight(self) -> Tensor:
+        """Return the weights of the input [K, 2, D] of forget gate and candidate."""
+        units = self.cell.hidden_size
+        return by_unit(self.cell.input_weight[: 2 * units], units)
+
+    def _columns(self) -> Tensor:
+        units, index = self.cell.hidden_size, self.index
+        driven = gate_columns(units, index["input_weight"][: 2 * units], index["bias"][: 2 * units])
+        return torch.cat((driven, index["forget_weight"][:, None], index["candidate_weight"][:, None]), -1)
+
+    def _direct(self) -> tuple[Tensor, ...]:
+        gate = 2 * self.cell.hidden_size
+        return self.index["input_weight"][gate:], self.index["bias"][gate:], self.index["output_weight"]

@@ -9,17 +9,20 @@ Axes: T time, N environments, D input, H hidden.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Unfolded
+from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
 from rlmem.networks.numpy_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
 from rlmem.networks.numpy_steps import NumpyStep, gru_step
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one
 
 
 class GRUState(NamedTuple):
@@ -44,6 +47,11 @@ class GRU(Cell[GRUState]):
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.
     """
+
+    gates: ClassVar[Gates] = {
+        **dict.fromkeys(("input_weight", "hidden_weight", "bias"), ("reset", "update", "candidate")),
+        "candidate_bias": ("candidate",),
+    }
 
     def __init__(
         self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
@@ -70,9 +78,9 @@ class GRU(Cell[GRUState]):
 
     def forward(self, x: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
         """Map one input [N, D] and a state to one output [N, H] and the next state."""
-        drive = nn.functional.linear(x, self.input_weight, self.bias)
+        drive = linear(x, self.input_weight, self.bias)
         reset, keep, candidate = drive.chunk(3, -1)
-        past_reset, past_keep, past = nn.functional.linear(state.hidden, self.hidden_weight).chunk(3, -1)
+        past_reset, past_keep, past = linear(state.hidden, self.hidden_weight).chunk(3, -1)
         fresh = torch.tanh(candidate + torch.sigmoid(reset + past_reset) * (past + self.candidate_bias))
         hidden = torch.lerp(fresh, state.hidden, torch.sigmoid(keep + past_keep))
         return hidden, GRUState(hidden)
@@ -81,14 +89,30 @@ class GRU(Cell[GRUState]):
         """Run over a sequence with a backward pass written by hand."""
         if not fits_arrays(xs):
             return super().scan(xs, blank, state)
-        drive = nn.functional.linear(xs, self.input_weight, self.bias)
+        drive = linear(xs, self.input_weight, self.bias)
         run = partial(_scan, None if blank is None else blank.numpy())
         hidden = on_arrays(run, drive, self.hidden_weight, self.candidate_bias, state.hidden)
         return Unfolded(hidden, GRUState(hidden[-1]))
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(gru_step)
+        return self.array_step(gru_step)
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        w = self.arrays()
+        sizes = [self.hidden_size] * 3
+        now = graph.split(graph.linear(x, w["input_weight"], w["bias"]), sizes)
+        bias = np.concatenate((np.zeros(2 * self.hidden_size), w["candidate_bias"]))
+        past = graph.split(graph.linear(state[0], w["hidden_weight"], bias), sizes)
+        reset, keep = (graph.add("Sigmoid", graph.add("Add", now[i], past[i])) for i in range(2))
+        fresh = graph.add("Tanh", graph.add("Add", now[2], graph.add("Mul", reset, past[2])))
+        hidden = graph.mix(keep, state[0], fresh)
+        return hidden, [hidden]
+
+    def units(self) -> GRUUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return GRUUnits(self)
 
 
 def _scan(
@@ -154,3 +178,41 @@ def _scan(
         return by_drive, by_weight, by_product[..., 2 * size :].sum((0, 1)), carried
 
     return states[1:], back
+
+
+class GRUUnits(Units[GRU]):
+    """h' = n + k (h - n), n = tanh(W x + b + r (U h + b'))."""
+
+    n_parts = 1
+    joined = True
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        (hidden,) = state
+        weights = self.cell
+        reset, keep, candidate = linear(x, weights.input_weight, weights.bias).chunk(3, -1)
+        past_reset, past_keep, past = linear(hidden, weights.hidden_weight).chunk(3, -1)
+        past = past + weights.candidate_bias
+        reset, keep = torch.sigmoid(reset + past_reset), torch.sigmoid(keep + past_keep)
+        fresh = torch.tanh(candidate + reset * past)
+        away = hidden - fresh
+        by_candidate = (1.0 - keep) * (1.0 - fresh * fresh)
+        by_keep = away * keep * (1.0 - keep)
+        by_past = by_candidate * reset
+        by_reset = by_past * past * (1.0 - reset)
+        drive = torch.stack((by_reset, by_keep, by_candidate), -1)
+        through = torch.stack((by_reset, by_keep, by_past), -1)
+        after = torch.addcmul(fresh, keep, away)
+        immediate = torch.cat((outer(drive, with_one(x)), outer(through, hidden), by_past.unsqueeze(-1)), -1)
+        return UnitStep(after, (after,), ((keep,),), (through,), (drive,), (immediate,), ())
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, K] back: the output is the state."""
+        return Read((by_output,), ())
+
+    def _columns(self) -> Tensor:
+        index, units = self.index, self.cell.hidden_size
+        driven = gate_columns(units, index["input_weight"], index["bias"])
+        return torch.cat(
+            (driven, gate_columns(units, index["hidden_weight"]), index["candidate_bias"].unsqueeze(-1)), -1
+        )

@@ -8,27 +8,20 @@ Axes: T time, N environments, D input, H hidden (complex units and outputs).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialization import slow_phases, time_constants
-from rlmem.networks.cells.linear_scan import blanked, linear_scan
+from rlmem.networks.cell import Gates
+from rlmem.networks.cells.complex_cell import ComplexCell, ComplexUnits
 from rlmem.networks.numpy_steps import NumpyStep, lru_step
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Direct, Read, UnitStep
 
 
-class LRUState(NamedTuple):
-    """The state of a linear recurrent unit."""
-
-    real: Tensor
-    """[N, H] the real parts."""
-    imaginary: Tensor
-    """[N, H] the imaginary parts."""
-
-
-class LRU(Cell[LRUState]):
+class LRU(ComplexCell):
     """c' = lambda c + gamma B x, output Re(C c') + D x, with lambda = exp(-exp(log_decay) + i exp(log_angle)).
 
     Args:
@@ -40,51 +33,68 @@ class LRU(Cell[LRUState]):
         ValueError: If a size or ``memory_length`` is out of range.
     """
 
+    gates: ClassVar[Gates] = {
+        **ComplexCell.gates,
+        "log_gain": ("gain",),
+        "output_weight": ("output",),
+        "skip_weight": ("output",),
+    }
+    output_parameters = frozenset(("output_weight", "skip_weight"))
+
     def __init__(self, input_size: int, hidden_size: int, *, memory_length: float = 100.0) -> None:
         super().__init__(input_size, hidden_size, memory_length=memory_length)
-        scales = time_constants(hidden_size, memory_length)
-        self.log_decay = nn.Parameter(-scales.log())
-        self.log_angle = nn.Parameter(slow_phases(scales).log())
+        scales = self.make_eigenvalues(hidden_size)
         # gamma = sqrt(1 - |lambda|^2) at the start, free afterwards
         self.log_gain = nn.Parameter(0.5 * torch.log(-torch.expm1(-2.0 / scales)))
         self.input_weight = nn.Parameter(torch.randn(2 * hidden_size, input_size) * (2 * input_size) ** -0.5)
         self.output_weight = nn.Parameter(torch.randn(hidden_size, 2 * hidden_size) * hidden_size**-0.5)
         self.skip_weight = nn.Parameter(torch.randn(hidden_size, input_size) * input_size**-0.5)
 
-    def initial_state(self, num_envs: int) -> LRUState:
-        """Return zeros [N, H]."""
-        zeros = self.log_decay.new_zeros(num_envs, self.hidden_size)
-        return LRUState(zeros, zeros)
+    def gain(self) -> Tensor:
+        """Return gamma [K]."""
+        return torch.exp(self.log_gain)
 
-    def eigenvalues(self) -> Tensor:
-        """Return lambda, complex [H], within the unit circle."""
-        return torch.polar(torch.exp(-torch.exp(self.log_decay)), torch.exp(self.log_angle))
-
-    def forward(self, x: Tensor, state: LRUState) -> tuple[Tensor, LRUState]:
-        """Map one input [N, D] and a state to one output [N, H] and the next state."""
-        decay, angle = torch.exp(-torch.exp(self.log_decay)), torch.exp(self.log_angle)
-        cosine, sine = decay * torch.cos(angle), decay * torch.sin(angle)
-        drive_real, drive_imaginary = self._drive(x).chunk(2, -1)
-        real = cosine * state.real - sine * state.imaginary + drive_real
-        imaginary = cosine * state.imaginary + sine * state.real + drive_imaginary
-        return self._read(x, real, imaginary), LRUState(real, imaginary)
-
-    def scan(self, xs: Tensor, blank: Tensor | None, state: LRUState) -> Unfolded[LRUState]:
-        """Run over a sequence as one linear scan."""
-        drive = torch.complex(*blanked(self._drive(xs), blank).chunk(2, -1))
-        decay = blanked(self.eigenvalues().expand_as(drive), blank)
-        states = linear_scan(decay, drive, torch.complex(state.real, state.imaginary))
-        return Unfolded(self._read(xs, states.real, states.imag), LRUState(states[-1].real, states[-1].imag))
+    def read(self, x: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
+        """Return Re(C c) + D x, [..., H]."""
+        # Re(C c) = C_re c_re - C_im c_im, with the sign kept in the second half of the weights
+        return linear(torch.cat((real, imaginary), -1), self.output_weight) + linear(x, self.skip_weight)
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(lru_step)
+        return self.array_step(lru_step)
 
-    def _drive(self, x: Tensor) -> Tensor:
-        gain = torch.exp(self.log_gain)
-        return nn.functional.linear(x, self.input_weight * torch.cat((gain, gain)).unsqueeze(-1))
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        after = self.onnx_state(graph, x, state)
+        weight = torch.cat((self.output_weight, self.skip_weight), 1).detach().cpu().numpy()
+        return graph.linear(graph.join(*after, x), weight), after
 
-    def _read(self, x: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
-        # Re(C c) = C_re c_re - C_im c_im, with the sign kept in the second half of the weights
-        states = torch.cat((real, imaginary), -1)
-        return nn.functional.linear(states, self.output_weight) + nn.functional.linear(x, self.skip_weight)
+    def units(self) -> LRUUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return LRUUnits(self)
+
+
+class LRUUnits(ComplexUnits[LRU]):
+    """Gain a parameter of its own, output Re(C c') + D x."""
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        turn = self.turn(state)
+        gain = torch.exp(self.cell.log_gain)
+        real_drive, imaginary_drive = linear(x, self.cell.input_weight).chunk(2, -1)
+        by_gain = gain * real_drive, gain * imaginary_drive
+        after = turn.real + by_gain[0], turn.imaginary + by_gain[1]
+        joined = torch.cat(after, -1)
+        output = linear(joined, self.cell.output_weight) + linear(x, self.cell.skip_weight)
+        immediate = self.immediate(x, gain, turn.by_decay, turn.by_angle, by_gain)
+        return UnitStep(output, after, turn.keep, (), self.by_drive(gain, len(x)), immediate, (x, joined))
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, H] back through the linear output."""
+        x, joined = tape
+        by_state = torch.matmul(by_output, self.cell.output_weight.detach()).chunk(2, -1)
+        into_input = self.cell.skip_weight.detach()
+        return Read(by_state, (Direct(by_output, joined, None), Direct(by_output, x, into_input)))
+
+    def _direct(self) -> tuple[Tensor, ...]:
+        return self.index["output_weight"], self.index["skip_weight"]

@@ -10,14 +10,18 @@ Axes: T time, N environments, D input, H hidden.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Unfolded, Vjp, write_grad
+from rlmem.networks.cell import Cell, Gates, Unfolded, Vjp, write_grad
 from rlmem.networks.cells.initialization import Init, check_init, forget_bias, uniform
 from rlmem.networks.numpy_steps import NumpyStep, lstm_step
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one
 
 _SHUT = -1e4
 """Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
@@ -55,6 +59,10 @@ class LSTM(Cell[LSTMState]):
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.
     """
 
+    gates: ClassVar[Gates] = dict.fromkeys(
+        ("input_weight", "hidden_weight", "bias"), ("input", "forget", "candidate", "output")
+    )
+
     def __init__(
         self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
     ) -> None:
@@ -81,8 +89,8 @@ class LSTM(Cell[LSTMState]):
 
     def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """Map one input [N, D] and a state to one output [N, H] and the next state."""
-        gates = nn.functional.linear(x, self.input_weight, self.bias)
-        gates = gates + nn.functional.linear(state.hidden, self.hidden_weight)
+        gates = linear(x, self.input_weight, self.bias)
+        gates = gates + linear(state.hidden, self.hidden_weight)
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
         cell = forget_gate.sigmoid() * state.cell + input_gate.sigmoid() * candidate.tanh()
         hidden = output_gate.sigmoid() * cell.tanh()
@@ -141,4 +149,65 @@ class LSTM(Cell[LSTMState]):
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(lstm_step)
+        return self.array_step(lstm_step)
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        w = self.arrays()
+        product = graph.linear(graph.join(x, state[0]), np.hstack((w["input_weight"], w["hidden_weight"])), w["bias"])
+        gates = graph.split(product, [self.hidden_size] * 4)
+        write, keep, read = (graph.add("Sigmoid", gates[i]) for i in (0, 1, 3))
+        written = graph.add("Mul", write, graph.add("Tanh", gates[2]))
+        cell = graph.add("Add", graph.add("Mul", keep, state[1]), written)
+        hidden = graph.add("Mul", read, graph.add("Tanh", cell))
+        return hidden, [hidden, cell]
+
+    def units(self) -> LSTMUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return LSTMUnits(self)
+
+
+class LSTMUnits(Units[LSTM]):
+    """c' = f c + i g, h' = o tanh(c'); part 0 is h, part 1 is c."""
+
+    n_parts = 2
+    joined = True
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        hidden, cell = state
+        weights = self.cell
+        gates = linear(x, weights.input_weight, weights.bias) + linear(hidden, weights.hidden_weight)
+        write, forget, candidate, output = gates.chunk(4, -1)
+        write, forget, output = torch.sigmoid(write), torch.sigmoid(forget), torch.sigmoid(output)
+        candidate = torch.tanh(candidate)
+        after = forget * cell + write * candidate
+        squashed = torch.tanh(after)
+        to_hidden = output * (1.0 - squashed * squashed)
+        by_write = candidate * write * (1.0 - write)
+        by_forget = cell * forget * (1.0 - forget)
+        by_candidate = write * (1.0 - candidate * candidate)
+        by_output = squashed * output * (1.0 - output)
+        cell_drive = torch.stack((by_write, by_forget, by_candidate, torch.zeros_like(write)), -1)
+        hidden_drive = to_hidden.unsqueeze(-1) * cell_drive
+        hidden_drive[..., 3] = by_output
+        inputs = with_one(x, hidden)
+        drive = (hidden_drive, cell_drive)
+        hidden = output * squashed
+        return UnitStep(
+            hidden,
+            (hidden, after),
+            ((None, to_hidden * forget), (None, forget)),
+            drive,
+            drive,
+            (outer(hidden_drive, inputs), outer(cell_drive, inputs)),
+            (),
+        )
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, K] back: the output is part 0 of the state."""
+        return Read((by_output, None), ())
+
+    def _columns(self) -> Tensor:
+        index = self.index
+        return gate_columns(self.cell.hidden_size, index["input_weight"], index["hidden_weight"], index["bias"])

@@ -8,18 +8,20 @@ Axes: T time, N environments, D input, H hidden.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rlmem.networks.cell import Cell, Unfolded
+from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, unit_drive
 from rlmem.networks.cells.linear_scan import blanked, linear_scan, scan, scan_back
 from rlmem.networks.numpy_function import Array, Back, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, min_gru_step, sigmoid
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Read, Units, UnitStep, by_unit, gate_columns, outer, with_one
 
 
 class MinGRUState(NamedTuple):
@@ -44,6 +46,8 @@ class MinGRU(Cell[MinGRUState]):
     Raises:
         ValueError: If a size, ``memory_length`` or ``init`` is out of range.
     """
+
+    gates: ClassVar[Gates] = dict.fromkeys(("linear.weight", "linear.bias"), ("update", "candidate"))
 
     def __init__(
         self, input_size: int, hidden_size: int, *, memory_length: float = 100.0, init: Init = "forget"
@@ -85,7 +89,19 @@ class MinGRU(Cell[MinGRUState]):
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(min_gru_step)
+        return self.array_step(min_gru_step)
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        w = self.arrays()
+        drive = graph.linear(x, w["linear.weight"], w["linear.bias"])
+        gate, candidate = graph.split(drive, [self.hidden_size] * 2)
+        hidden = graph.mix(graph.add("Sigmoid", gate), candidate, state[0])
+        return hidden, [hidden]
+
+    def units(self) -> MinGRUUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return MinGRUUnits(self)
 
 
 def _scan(blank: NDArray[np.bool_] | None, drive: Array, start: Array) -> tuple[Array, Back]:
@@ -110,3 +126,30 @@ def _scan(blank: NDArray[np.bool_] | None, drive: Array, start: Array) -> tuple[
         return by_drive, keep[0] * arriving[0]
 
     return states, back
+
+
+class MinGRUUnits(Units[MinGRU]):
+    """h' = h + z (c - h), z = sigmoid(W_z x + b_z), c = W_h x + b_h."""
+
+    n_parts = 1
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        (hidden,) = state
+        gate, candidate = self.cell.linear(x).chunk(2, -1)
+        gate, away = torch.sigmoid(gate), candidate - hidden
+        keep = 1.0 - gate
+        drive = torch.stack((away * gate * keep, gate), -1)
+        after = torch.addcmul(hidden, gate, away)
+        return UnitStep(after, (after,), ((keep,),), (), (drive,), (outer(drive, with_one(x)),), ())
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, K] back: the output is the state."""
+        return Read((by_output,), ())
+
+    def input_weight(self) -> Tensor:
+        """Return the weights of the input [K, 2, D]."""
+        return by_unit(self.cell.linear.weight, self.cell.hidden_size)
+
+    def _columns(self) -> Tensor:
+        return gate_columns(self.cell.hidden_size, self.index["linear.weight"], self.index["linear.bias"])

@@ -9,27 +9,17 @@ Axes: T time, N environments, D input, H hidden, K = H / 2 complex units.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Unfolded
-from rlmem.networks.cells.initialization import slow_phases, time_constants
-from rlmem.networks.cells.linear_scan import blanked, linear_scan
+from rlmem.networks.cells.complex_cell import ComplexCell, ComplexUnits
 from rlmem.networks.numpy_steps import NumpyStep, rtu_step
+from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.units import Read, UnitStep
 
 
-class RTUState(NamedTuple):
-    """The state of recurrent trace units."""
-
-    real: Tensor
-    """[N, K] the real parts."""
-    imaginary: Tensor
-    """[N, K] the imaginary parts."""
-
-
-class RTU(Cell[RTUState]):
+class RTU(ComplexCell):
     """lambda = r exp(i angle), c' = lambda c + sqrt(1 - r^2) W x, output tanh of real and imaginary parts.
 
     With r = exp(-exp(log_decay)) in (0, 1) and angle = exp(log_angle).
@@ -47,47 +37,52 @@ class RTU(Cell[RTUState]):
         super().__init__(input_size, hidden_size, memory_length=memory_length)
         if hidden_size % 2:
             raise ValueError(f"hidden_size must be even (real and imaginary parts), got {hidden_size}")
-        scales = time_constants(hidden_size // 2, memory_length)
-        self.log_decay = nn.Parameter(-scales.log())
-        self.log_angle = nn.Parameter(slow_phases(scales).log())
+        self.make_eigenvalues(hidden_size // 2)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
         nn.init.normal_(self.input_weight, std=input_size**-0.5)
 
-    def initial_state(self, num_envs: int) -> RTUState:
-        """Return zeros [N, K]."""
-        zeros = self.log_decay.new_zeros(num_envs, self.hidden_size // 2)
-        return RTUState(zeros, zeros)
+    def gain(self) -> Tensor:
+        """Return sqrt(1 - r^2) [K], exact also for r near 1."""
+        return torch.sqrt(-torch.expm1(-2.0 * torch.exp(self.log_decay)))
 
-    def eigenvalues(self) -> Tensor:
-        """Return lambda, complex [K], within the unit circle."""
-        return torch.polar(torch.exp(-torch.exp(self.log_decay)), torch.exp(self.log_angle))
-
-    def forward(self, x: Tensor, state: RTUState) -> tuple[Tensor, RTUState]:
-        """Map one input [N, D] and a state to one output [N, H] and the next state."""
-        decay = torch.exp(-torch.exp(self.log_decay))
-        angle = torch.exp(self.log_angle)
-        cosine, sine = decay * torch.cos(angle), decay * torch.sin(angle)
-        drive_real, drive_imaginary = self._drive(x).chunk(2, -1)
-        real = cosine * state.real - sine * state.imaginary + drive_real
-        imaginary = cosine * state.imaginary + sine * state.real + drive_imaginary
-        return torch.tanh(torch.cat((real, imaginary), -1)), RTUState(real, imaginary)
-
-    def scan(self, xs: Tensor, blank: Tensor | None, state: RTUState) -> Unfolded[RTUState]:
-        """Run over a sequence as one linear scan."""
-        drive = torch.complex(*blanked(self._drive(xs), blank).chunk(2, -1))
-        decay = blanked(self.eigenvalues().expand_as(drive), blank)
-        states = linear_scan(decay, drive, torch.complex(state.real, state.imaginary))
-        output = torch.tanh(torch.cat((states.real, states.imag), -1))
-        return Unfolded(output, RTUState(states[-1].real, states[-1].imag))
+    def read(self, x: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
+        """Return tanh of both parts, [..., H]."""
+        return torch.tanh(torch.cat((real, imaginary), -1))
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
-        return self._array_step(rtu_step)
+        return self.array_step(rtu_step)
 
-    def _drive(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x, self._scaled_weight())
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step. See :meth:`Cell.onnx_step`."""
+        after = self.onnx_state(graph, x, state)
+        return graph.add("Tanh", graph.join(*after)), after
 
-    def _scaled_weight(self) -> Tensor:
-        # sqrt(1 - r^2), exact also for r near 1
-        gain = torch.sqrt(-torch.expm1(-2.0 * torch.exp(self.log_decay)))
-        return self.input_weight * torch.cat((gain, gain)).unsqueeze(-1)
+    def units(self) -> RTUUnits:
+        """Return the local derivatives of its units. See :meth:`Cell.units`."""
+        return RTUUnits(self)
+
+
+class RTUUnits(ComplexUnits[RTU]):
+    """Gain sqrt(1 - |lambda|^2), output tanh of real and imaginary parts."""
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> UnitStep:
+        """Take one input [N, D]."""
+        turn = self.turn(state)
+        square = torch.exp(-2.0 * turn.modulus)
+        gain = torch.sqrt(-torch.expm1(-2.0 * turn.modulus))
+        slope = turn.modulus * square / gain  # of the gain, by log_decay
+        real_drive, imaginary_drive = linear(x, self.cell.input_weight).chunk(2, -1)
+        by_decay = (
+            torch.addcmul(turn.by_decay[0], slope, real_drive),
+            torch.addcmul(turn.by_decay[1], slope, imaginary_drive),
+        )
+        after = torch.addcmul(turn.real, gain, real_drive), torch.addcmul(turn.imaginary, gain, imaginary_drive)
+        output = torch.tanh(torch.cat(after, -1))
+        immediate = self.immediate(x, gain, by_decay, turn.by_angle)
+        tape = (1.0 - output * output,)
+        return UnitStep(output, after, turn.keep, (), self.by_drive(gain, len(x)), immediate, tape)
+
+    def read(self, tape: tuple[Tensor, ...], by_output: Tensor) -> Read:
+        """Take vectors [N, V, H] back through tanh."""
+        return Read((by_output * tape[0].unsqueeze(1)).chunk(2, -1), ())

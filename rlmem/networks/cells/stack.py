@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rlmem.networks.cell import AnyCell, Cell, Unfolded, Vjp, rebuild
 from rlmem.networks.numpy_steps import NumpyStep, stack_step
+from rlmem.networks.onnx_graph import OnnxGraph
 
 
 class Stack(Cell[tuple[Tensor, ...]]):
@@ -74,6 +75,14 @@ class Stack(Cell[tuple[Tensor, ...]]):
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays through all layers."""
         return stack_step([layer.numpy_step() for layer in self._cells], self._widths)
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step of each layer in turn. See :meth:`Cell.onnx_step`."""
+        after: list[str] = []
+        for layer, width in zip(self._cells, self._widths, strict=True):
+            x, new = layer.onnx_step(graph, x, state[:width])
+            state, after = state[width:], after + new
+        return x, after
 
     def _split(self, state: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
         parts, at = [], 0

