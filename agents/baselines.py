@@ -53,7 +53,7 @@ class Expert(Agent):
         """Say whose expert is asked.
 
         Raises:
-            ValueError: If the environment has no expert.
+            UserError: If the environment has no expert.
         """
         if not hasattr(env.unwrapped, "expert_action"):
             raise ValueError(f"agent 'expert' needs an environment with an expert_action method, {env} has none")

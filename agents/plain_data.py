@@ -18,7 +18,7 @@ def pack_tree(value: Any, name: str, tensors: dict[str, Any]) -> Any:
     these.
 
     Raises:
-        ValueError: If there is something else.
+        UserError: If there is something else.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -42,7 +42,7 @@ def unpack_tree(value: Any, tensors: dict[str, NDArray[Any]]) -> Any:
     """Undo :func:`pack_tree`; tensors come back as arrays.
 
     Raises:
-        ValueError: If ``value`` does not come from :func:`pack_tree`.
+        UserError: If ``value`` does not come from :func:`pack_tree`.
     """
     if not isinstance(value, (dict, list)):
         return value
@@ -76,7 +76,7 @@ def unpack_schedule(name: str, value: Any) -> Any:
     """Undo :func:`pack_schedule`.
 
     Raises:
-        ValueError: If the schedule was a function of the user's own, or ``value`` is damaged.
+        UserError: If the schedule was a function of the user's own, or ``value`` is damaged.
     """
     if isinstance(value, (int, float)):
         return float(value)
@@ -91,7 +91,7 @@ def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
     """Return a space as JSON.
 
     Raises:
-        ValueError: If it is not Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these.
+        UserError: If it is not Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these.
     """
     if isinstance(space, spaces.Dict):
         return {"type": "Dict", "spaces": {key: pack_space(part) for key, part in space.spaces.items()}}
@@ -117,7 +117,7 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
     """Undo :func:`pack_space`.
 
     Raises:
-        ValueError: If ``value`` does not describe a space.
+        UserError: If ``value`` does not describe a space.
     """
     kind = value["type"]
     if kind == "Dict":

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
 
@@ -54,26 +55,26 @@ PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])
 
 
 def check_choice(knob: str, value: object, choices: Sequence[object]) -> None:
-    """Raise a ValueError unless a knob has one of its values."""
+    """Raise UserError unless a knob has one of its values."""
     if value not in choices:
-        raise ValueError(f"{knob} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise UserError(f"{knob} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
 def check_whole(knob: str, value: object, *, least: int, most: int) -> None:
-    """Raise a ValueError unless a knob is a whole number within bounds."""
+    """Raise UserError unless a knob is a whole number within bounds."""
     if not _is_whole(value) or not least <= value <= most:  # type: ignore[operator]
-        raise ValueError(f"{knob} must be a whole number from {least} to {most}, got {value!r}")
+        raise UserError(f"{knob} must be a whole number from {least} to {most}, got {value!r}")
 
 
 def as_length(knob: str, value: Any) -> int | tuple[int, int]:
     """Check a number of control steps, or a range (low, high) of them, and return it as int or tuple.
 
     Raises:
-        ValueError: If it is neither, or out of bounds.
+        UserError: If it is neither, or out of bounds.
     """
     ends = list(value) if isinstance(value, (tuple, list)) else [value, value]
     if len(ends) != 2 or not all(map(_is_whole, ends)) or not 1 <= ends[0] <= ends[1] <= MAX_LENGTH:
-        raise ValueError(
+        raise UserError(
             f"{knob} must be a whole number of control steps from 1 to {MAX_LENGTH}, "
             f"or a range (low, high) of them, got {value!r}"
         )
@@ -100,7 +101,7 @@ class TaskSettings:
             ``"never"``: not shown, the blind floor.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     guard: Guard = "delay"
@@ -120,7 +121,7 @@ class RecallSettings(TaskSettings):
             episode draws log-uniformly.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     memory_length: int | tuple[int, int] = 20
@@ -191,7 +192,7 @@ class MemoryTask(ABC, Generic[S]):
         gui: Show the (single) world in Bullet's window.
 
     Raises:
-        ValueError: If ``num_envs`` is less than 1.
+        UserError: If ``num_envs`` is less than 1.
     """
 
     Settings: ClassVar[type[Any]]
@@ -213,7 +214,7 @@ class MemoryTask(ABC, Generic[S]):
 
     def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+            raise UserError(f"num_envs must be at least 1, got {num_envs}")
         self.settings, self.num_envs, self.visuals, self.gui = settings, num_envs, visuals, gui
         self.rngs = [np.random.default_rng() for _ in range(num_envs)]
         self.origins = [Origin(dict(rng.bit_generator.state), None) for rng in self.rngs]
@@ -234,12 +235,12 @@ class MemoryTask(ABC, Generic[S]):
         """Check knobs and return them as the task's settings.
 
         Raises:
-            ValueError: If the task has no such knob, or a knob has a value that it cannot have.
+            UserError: If the task has no such knob, or a knob has a value that it cannot have.
         """
         names = [field.name for field in fields(cls.Settings)]
         for name in knobs:
             if name not in names:
-                raise ValueError(unknown(f"knob of {cls.__name__}", name, names))
+                raise UserError(unknown(f"knob of {cls.__name__}", name, names))
         settings: S = cls.Settings(**knobs)
         return settings
 

@@ -31,7 +31,7 @@ class PixelSettings(TaskSettings):
             robot and what is around it, black where ``"state"`` tells nothing but the time.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     observation: Literal["state", "pixels"] = "state"

@@ -14,6 +14,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from rlmem.errors import UserError
+
 
 @contextlib.contextmanager
 def quiet(descriptor: int = 1) -> Iterator[None]:
@@ -48,7 +50,7 @@ class Physics:
         solver_iterations: Iterations of the constraint solver in a physics step.
 
     Raises:
-        ValueError: If a value is less than 1.
+        UserError: If a value is less than 1.
     """
 
     control_hz: float = 20.0
@@ -57,7 +59,7 @@ class Physics:
 
     def __post_init__(self) -> None:
         if min(self.control_hz, self.substeps, self.solver_iterations) < 1:
-            raise ValueError(f"control_hz, substeps and solver_iterations must be at least 1, got {self}")
+            raise UserError(f"control_hz, substeps and solver_iterations must be at least 1, got {self}")
 
 
 def has_screen() -> bool:

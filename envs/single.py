@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rlmem.envs.memory_task import PHASE_NAMES, Floats, MemoryTask
 from rlmem.envs.simulation import has_screen
+from rlmem.errors import UserError
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
@@ -30,7 +31,7 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
         **knobs: The task's knobs, see its documentation.
 
     Raises:
-        ValueError: If a knob is unknown or has a value that it cannot have.
+        UserError: If a knob is unknown or has a value that it cannot have.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 20}  # noqa: RUF012 - Gymnasium's attribute
@@ -46,7 +47,7 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
     ) -> None:
         EzPickle.__init__(self, task, render_mode, camera, width, height, **knobs)
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
+            raise UserError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
         cls: type[MemoryTask[Any]] = load_object(task)
         settings = cls.make_settings(knobs)
         self.task_spec: TaskSpec = cls.spec(settings)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, MemoryTask, check_actions
 from rlmem.envs.workers import Workers
+from rlmem.errors import UserError
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
@@ -81,7 +82,7 @@ def make_vector(
         **knobs: The task's knobs, see its documentation.
 
     Raises:
-        ValueError: If a knob is unknown or has a value that it cannot have.
+        UserError: If a knob is unknown or has a value that it cannot have.
     """
     return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
 
@@ -103,11 +104,11 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         self._backend: Backend | None = None
         mode = _autoreset_mode(autoreset_mode)
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode of a vector environment must be None or 'rgb_array', got {render_mode!r}")
+            raise UserError(f"render_mode of a vector environment must be None or 'rgb_array', got {render_mode!r}")
         if not 0 <= workers <= num_envs:
-            raise ValueError(f"workers must be from 0 to num_envs = {num_envs}, got {workers}")
+            raise UserError(f"workers must be from 0 to num_envs = {num_envs}, got {workers}")
         if workers and render_mode:
-            raise ValueError("workers do not render: use workers=0 with render_mode='rgb_array'")
+            raise UserError("workers do not render: use workers=0 with render_mode='rgb_array'")
         cls: type[MemoryTask[Any]] = load_object(task)
         self.settings = cls.make_settings(knobs)
         self.task_spec: TaskSpec = cls.spec(self.settings)
@@ -244,5 +245,5 @@ def _autoreset_mode(mode: Mode) -> AutoresetMode:
     if isinstance(mode, AutoresetMode):
         return mode
     if mode not in names:
-        raise ValueError(f"autoreset_mode must be one of {', '.join(map(repr, names))}, got {mode!r}")
+        raise UserError(f"autoreset_mode must be one of {', '.join(map(repr, names))}, got {mode!r}")
     return names[mode]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import Bools, Floats, Ints
+from rlmem.errors import UserError
 
 _STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CLOSE = range(6)
 
@@ -142,7 +143,7 @@ class Workers:
             except (EOFError, OSError) as error:
                 raise RuntimeError(f"worker {number} has died; make the environment anew") from error
         for number, (failure, _) in zip(numbers, replies, strict=True):
-            if isinstance(failure, ValueError):
+            if isinstance(failure, UserError):
                 raise failure
             if failure is not None:
                 raise RuntimeError(f"worker {number} failed:\n{failure}")
@@ -200,7 +201,7 @@ def _work(pipe: Connection, make_batch: Callable[[int], Batch], size: int, share
                 if batch is None:
                     batch = make_batch(size)
                 answer = _answer(batch, kind, message, shared)
-            except ValueError as error:
+            except UserError as error:
                 pipe.send((error, None))
             except Exception:  # noqa: BLE001 - whatever fails is told to the parent
                 pipe.send((traceback.format_exc(), None))

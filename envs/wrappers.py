@@ -23,6 +23,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from rlmem.envs.memory_task import check_choice, check_whole
+from rlmem.errors import UserError
 from rlmem.suggest import unknown
 
 HIDDEN_VELOCITY: dict[str, tuple[int, ...]] = {
@@ -50,7 +51,7 @@ class MaskObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         mode: ``"drop"``: hidden components are left out, and the space has fewer; ``"zero"``: they are 0.
 
     Raises:
-        ValueError: If a component is unknown, none is left, or the observation is neither vector nor dictionary.
+        UserError: If a component is unknown, none is left, or the observation is neither vector nor dictionary.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class MaskObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         mode: Literal["drop", "zero"] = "drop",
     ) -> None:
         if (keep is None) == (hide is None):
-            raise ValueError(f"give either keep or hide, got keep={keep!r} and hide={hide!r}")
+            raise UserError(f"give either keep or hide, got keep={keep!r} and hide={hide!r}")
         check_choice("mode", mode, ("drop", "zero"))
         listed = _as_tuple("keep" if hide is None else "hide", keep if hide is None else hide)
         RecordConstructorArgs.__init__(
@@ -80,7 +81,7 @@ class MaskObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         self._kept = [c for c in components if (c in chosen) == (hide is None)]
         self._hidden = [c for c in components if c not in self._kept]
         if not self._kept:
-            raise ValueError(f"nothing of the observation is left: keep at least one of its {len(components)} parts")
+            raise UserError(f"nothing of the observation is left: keep at least one of its {len(components)} parts")
         self.observation_space = self._masked_space(space)
 
     def observation(self, observation: Any) -> Any:
@@ -113,11 +114,11 @@ def hide_velocity(env: Env, mode: Literal["drop", "zero"] = "drop") -> MaskObser
     """Hide the velocities of a classic task (:data:`HIDDEN_VELOCITY`), which must then be inferred from the past.
 
     Raises:
-        ValueError: If the environment is none of them.
+        UserError: If the environment is none of them.
     """
     env_id = "" if env.spec is None else env.spec.id
     if env_id not in HIDDEN_VELOCITY:
-        raise ValueError(
+        raise UserError(
             unknown("environment for hide_velocity", env_id, HIDDEN_VELOCITY)
             + "; for others use MaskObservation(env, hide=...)"
         )
@@ -134,7 +135,7 @@ class DelayObservation(gymnasium.wrappers.DelayObservation):
         steps: Control steps, 0 or more.
 
     Raises:
-        ValueError: If ``steps`` is not such a number.
+        UserError: If ``steps`` is not such a number.
     """
 
     def __init__(self, env: Env, steps: int) -> None:
@@ -187,12 +188,12 @@ class DropObservation(_RandomObservation):
             does).
 
     Raises:
-        ValueError: If an argument has a value that it cannot have, or the observation has no zero.
+        UserError: If an argument has a value that it cannot have, or the observation has no zero.
     """
 
     def __init__(self, env: Env, probability: float, mode: Literal["zero", "hold"] = "zero") -> None:
         if not 0.0 <= probability <= 1.0:
-            raise ValueError(f"probability must be from 0 to 1, got {probability!r}")
+            raise UserError(f"probability must be from 0 to 1, got {probability!r}")
         check_choice("mode", mode, ("zero", "hold"))
         RecordConstructorArgs.__init__(self, probability=float(probability), mode=mode)
         super().__init__(env)
@@ -224,7 +225,7 @@ class NoisyObservation(_RandomObservation):
         sigma: Standard deviation, in the units of the observation: a number, or one a component.
 
     Raises:
-        ValueError: If sigma is negative or has another shape, or the observation is none of floats.
+        UserError: If sigma is negative or has another shape, or the observation is none of floats.
     """
 
     def __init__(self, env: Env, sigma: float | Sequence[float]) -> None:
@@ -233,9 +234,9 @@ class NoisyObservation(_RandomObservation):
         super().__init__(env)
         space = env.observation_space
         if not isinstance(space, spaces.Box) or not np.issubdtype(_dtype(space), np.floating):
-            raise ValueError(f"NoisyObservation needs a Box observation of floats, got {space}")
+            raise UserError(f"NoisyObservation needs a Box observation of floats, got {space}")
         if spread.shape not in ((), space.shape) or not np.isfinite(spread).all() or (spread < 0).any():
-            raise ValueError(f"sigma must be a number of at least 0, or {space.shape} of them, got {sigma!r}")
+            raise UserError(f"sigma must be a number of at least 0, or {space.shape} of them, got {sigma!r}")
         self._sigma = spread
         self.observation_space = spaces.Box(-np.inf, np.inf, space.shape, _dtype(space))
 
@@ -253,14 +254,14 @@ class AppendPreviousAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruc
             Discrete, MultiDiscrete or MultiBinary.
 
     Raises:
-        ValueError: If observation or action is none of these.
+        UserError: If observation or action is none of these.
     """
 
     def __init__(self, env: Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         if not isinstance(env.action_space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
-            raise ValueError(
+            raise UserError(
                 "AppendPreviousAction needs actions that are Box, Discrete, MultiDiscrete or MultiBinary, "
                 f"got {env.action_space}"
             )
@@ -291,7 +292,7 @@ class AppendPreviousReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruc
         env: With a vector observation [D], or a dictionary, which gets the key ``"previous_reward"``.
 
     Raises:
-        ValueError: If the observation is neither.
+        UserError: If the observation is neither.
     """
 
     def __init__(self, env: Env) -> None:
@@ -316,7 +317,7 @@ class AppendPreviousReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruc
 
 def _as_tuple(knob: str, components: Any) -> tuple[int | str, ...]:
     if isinstance(components, (str, bytes)) or not isinstance(components, Iterable):
-        raise ValueError(f"{knob} must be a list of indices or names, got {components!r}")
+        raise UserError(f"{knob} must be a list of indices or names, got {components!r}")
     return tuple(c if isinstance(c, str) else int(c) for c in components)
 
 
@@ -328,19 +329,19 @@ def _component_names(env: Env, count: int) -> tuple[str, ...]:
 
 def _known_key(name: int | str, keys: list[str]) -> str:
     if name not in keys:
-        raise ValueError(unknown("key of the observation", str(name), keys))
+        raise UserError(unknown("key of the observation", str(name), keys))
     return str(name)
 
 
 def _known_index(component: int | str, count: int, names: tuple[str, ...]) -> int:
     if isinstance(component, str):
         if not names:
-            raise ValueError(f"this observation has indices 0 to {count - 1} and no names, got {component!r}")
+            raise UserError(f"this observation has indices 0 to {count - 1} and no names, got {component!r}")
         if component not in names:
-            raise ValueError(unknown("component of the observation", component, names))
+            raise UserError(unknown("component of the observation", component, names))
         return names.index(component)
     if not -count <= component < count:
-        raise ValueError(f"index of the observation must be from 0 to {count - 1}, got {component}")
+        raise UserError(f"index of the observation must be from 0 to {count - 1}, got {component}")
     return component % count
 
 
@@ -350,7 +351,7 @@ def _dtype(space: spaces.Box) -> Any:
 
 def _vector_space(space: spaces.Space[Any], wrapper: type) -> spaces.Box:
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-        raise ValueError(
+        raise UserError(
             f"{wrapper.__name__} needs a vector or a dictionary as observation, got {space}; "
             "gymnasium.wrappers.FlattenObservation makes a vector of it"
         )
@@ -363,7 +364,7 @@ def _with_zero(space: spaces.Space[Any], wrapper: type) -> spaces.Space[Any]:
         return spaces.Box(np.minimum(space.low, 0), np.maximum(space.high, 0), dtype=_dtype(space))
     if isinstance(space, spaces.Dict):
         return spaces.Dict({key: _with_zero(part, wrapper) for key, part in space.spaces.items()})
-    raise ValueError(f"{wrapper.__name__} can zero Box observations and dictionaries of them only, got {space}")
+    raise UserError(f"{wrapper.__name__} can zero Box observations and dictionaries of them only, got {space}")
 
 
 def _zeros_like(observation: Any) -> Any:
@@ -376,7 +377,7 @@ def _appended(space: spaces.Space[Any], extra: spaces.Box, key: str, wrapper: ty
     """Return an observation space with one more part at its end."""
     if isinstance(space, spaces.Dict):
         if key in space.spaces:
-            raise ValueError(f"the observation already has {key!r}")
+            raise UserError(f"the observation already has {key!r}")
         return spaces.Dict({**space.spaces, key: extra})
     box = _vector_space(space, wrapper)
     dtype = _dtype(box) if np.issubdtype(_dtype(box), np.floating) else np.float32

@@ -3,6 +3,7 @@
 Importing the package registers its environments with Gymnasium: ``gymnasium.make("rlmem/TMaze-v0")``.
 """
 
+from rlmem.errors import UserError as UserError
 from rlmem.registry import register_tasks
 
 __version__ = "0.1.0"

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 
+from rlmem.errors import UserError
 from rlmem.suggest import unknown
 
 NAMESPACE = "rlmem"
@@ -76,13 +77,13 @@ def canonical_id(name: str) -> str:
     """Complete and check a task's name: ``TMaze-v0``, ``rlmem/TMaze-v0`` and ``TMaze`` name the same task.
 
     Raises:
-        ValueError: If no task has the name; the message names the nearest.
+        UserError: If no task has the name; the message names the nearest.
     """
     short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
     if short not in TASKS and f"{short}-v0" in TASKS:
         short = f"{short}-v0"
     if short not in TASKS:
-        raise ValueError(unknown("environment", name, (f"{NAMESPACE}/{task}" for task in TASKS)))
+        raise UserError(unknown("environment", name, (f"{NAMESPACE}/{task}" for task in TASKS)))
     return f"{NAMESPACE}/{short}"
 
 
@@ -96,7 +97,7 @@ def task_class(env_id: str) -> Any:
     """Return the task's class, a :class:`rlmem.envs.memory_task.MemoryTask`.
 
     Raises:
-        ValueError: If no task has the id.
+        UserError: If no task has the id.
     """
     return load_object(TASKS[canonical_id(env_id).removeprefix(f"{NAMESPACE}/")])
 
@@ -105,9 +106,9 @@ def agent_class(name: str) -> Any:
     """Return an agent's class, a :class:`rlmem.agents.base.Agent`.
 
     Raises:
-        ValueError: If no agent has the name; the message names the nearest.
+        UserError: If no agent has the name; the message names the nearest.
     """
     key = name.replace("-", "_")
     if key not in AGENTS:
-        raise ValueError(unknown("agent", name, AGENTS))
+        raise UserError(unknown("agent", name, AGENTS))
     return load_object(AGENTS[key])

@@ -29,6 +29,7 @@ import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rlmem.cli.options import parse
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE
 from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.toml import read_toml
@@ -80,7 +81,7 @@ def start(path: Path, problem: Problem, before: Tuned | None = None) -> optuna.S
         before: Settings to try at first, beside the defaults.
 
     Raises:
-        ValueError: If the study that lies there has other conditions.
+        UserError: If the study that lies there has other conditions.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -94,7 +95,7 @@ def start(path: Path, problem: Problem, before: Tuned | None = None) -> optuna.S
     known = study.user_attrs.get("conditions", conditions)
     for name, value in conditions.items():
         if known[name] != value:
-            raise ValueError(
+            raise UserError(
                 f"the study in {path} was begun with {name} {known[name]}, and this asks for {value}: "
                 "go on with the same, or name another --storage"
             )

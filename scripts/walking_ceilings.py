@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import tyro
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate, make_test_env
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.runs.folder import BEST, Progress, RunSettings
@@ -57,7 +58,7 @@ class Study:
     def __post_init__(self) -> None:
         for robot in self.robots:
             if robot not in ROBOTS:
-                raise ValueError(f"robots must be among {', '.join(ROBOTS)}, got {robot!r}")
+                raise UserError(f"robots must be among {', '.join(ROBOTS)}, got {robot!r}")
 
 
 class Run(NamedTuple):

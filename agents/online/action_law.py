@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.kalman import Categorical, Gaussian, Likelihood
 
 
@@ -95,10 +96,10 @@ def make_law(space: spaces.Space[Any], deviation: float) -> ActionLaw:
     """Return the law of actions in a space.
 
     Raises:
-        ValueError: If the space is neither a bounded vector nor a choice among two or more.
+        UserError: If the space is neither a bounded vector nor a choice among two or more.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded():
         return NormalLaw(space, deviation)
     if isinstance(space, spaces.Discrete) and space.n >= 2:
         return ChoiceLaw(space)
-    raise ValueError(f"actions must be bounded vectors or one of two or more choices, got {space}")
+    raise UserError(f"actions must be bounded vectors or one of two or more choices, got {space}")

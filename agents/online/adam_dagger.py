@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Array
 from rlmem.agents.online.dagger import DAgger, DAggerSettings
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
 
 
@@ -38,7 +39,7 @@ class AdamDAggerSettings(DAggerSettings):
         n_updates: Steps of Adam each time.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     learning_rate: float = 3e-3
@@ -53,10 +54,10 @@ class AdamDAggerSettings(DAggerSettings):
         super().__post_init__()
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("replay_episodes", "batch_episodes", "update_every", "n_updates"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Episode(NamedTuple):

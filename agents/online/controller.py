@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows, memory_to_learn
 from rlmem.agents.plain_data import pack_tree, unpack_tree
+from rlmem.errors import UserError
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
@@ -39,7 +40,7 @@ class ControllerSettings:
         memory_length: Control steps that cells should remember before training. None: the task's longest.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     cell: str = "rtu"
@@ -48,11 +49,11 @@ class ControllerSettings:
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
-            raise ValueError(unknown("cell", self.cell, CELLS))
+            raise UserError(unknown("cell", self.cell, CELLS))
         if self.hidden_size < 1:
-            raise ValueError(f"hidden_size must be at least 1, got {self.hidden_size}")
+            raise UserError(f"hidden_size must be at least 1, got {self.hidden_size}")
         if self.memory_length is not None and self.memory_length < 3:
-            raise ValueError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
 
 
 class Controller(Agent):
@@ -68,7 +69,7 @@ class Controller(Agent):
         seed: For the weights.
 
     Raises:
-        ValueError: If a space is of another kind.
+        UserError: If a space is of another kind.
     """
 
     resumes_exactly = True
@@ -77,7 +78,7 @@ class Controller(Agent):
         super().__init__(*args, **kwargs)
         box = self.observation_space
         if not isinstance(box, spaces.Box) or len(box.shape) != 1:
-            raise ValueError(f"agent {self.name!r} needs vector observations, got {box}")
+            raise UserError(f"agent {self.name!r} needs vector observations, got {box}")
         outputs = self.outputs_of(self.action_space)
         with seeded(self.seed):
             self.network = self.make_network(box.shape[0], outputs)
@@ -99,10 +100,10 @@ class Controller(Agent):
         """Return Q for an action space.
 
         Raises:
-            ValueError: If it is none that this agent can act in.
+            UserError: If it is none that this agent can act in.
         """
         if not isinstance(action, spaces.Box) or len(action.shape) != 1 or not action.is_bounded():
-            raise ValueError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
+            raise UserError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
         self._center = (action.high.astype(np.float64) + action.low) / 2
         self._radius = (action.high.astype(np.float64) - action.low) / 2
         return action.shape[0]
@@ -138,10 +139,10 @@ class Controller(Agent):
         """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
 
         Raises:
-            ValueError: If the environment does not reset in the same step, or lacks what this agent learns from.
+            UserError: If the environment does not reset in the same step, or lacks what this agent learns from.
         """
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
-            raise ValueError(f"agent {self.name!r} needs an environment with autoreset_mode='same_step'")
+            raise UserError(f"agent {self.name!r} needs an environment with autoreset_mode='same_step'")
         inner: Any = env.unwrapped
         observation, start = self._enter(env)
         looking = True

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Array, Observer
 from rlmem.agents.online.controller import Controller, ControllerSettings
+from rlmem.errors import UserError
 from rlmem.learning.kalman import Censored
 
 
@@ -48,10 +49,10 @@ class DAgger(Controller):
         """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
 
         Raises:
-            ValueError: If the environment has no expert, or does not reset in the same step.
+            UserError: If the environment has no expert, or does not reset in the same step.
         """
         if not hasattr(env.unwrapped, "expert_action"):
-            raise ValueError(f"agent {self.name!r} learns from an expert, and {env} has no expert_action method")
+            raise UserError(f"agent {self.name!r} learns from an expert, and {env} has no expert_action method")
         super().learn(env, steps, observer)
 
     def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:

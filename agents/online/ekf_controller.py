@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from rlmem.agents.online.dagger import DAgger, DAggerSettings
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES, Carry, make_derivative
 from rlmem.learning.kalman import Censored, KalmanSettings, KalmanState, Projection
 from rlmem.learning.updates import Groups, make_filter
@@ -49,7 +50,7 @@ class EKFControllerSettings(DAggerSettings):
             filter, of a model that cannot be exact, from never being told.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     derivative: str = "rtrl"
@@ -65,14 +66,14 @@ class EKFControllerSettings(DAggerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.derivative not in DERIVATIVES:
-            raise ValueError(unknown("derivative", self.derivative, DERIVATIVES))
+            raise UserError(unknown("derivative", self.derivative, DERIVATIVES))
         if self.groups not in get_args(Groups):
-            raise ValueError(unknown("groups", self.groups, get_args(Groups)))
+            raise UserError(unknown("groups", self.groups, get_args(Groups)))
         if self.queries not in get_args(Queries):
-            raise ValueError(unknown("queries", self.queries, get_args(Queries)))
+            raise UserError(unknown("queries", self.queries, get_args(Queries)))
         for name in ("noise", "ask_above"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
         _ = self.kalman
 
     @property

@@ -30,6 +30,7 @@ from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings
 from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee, Trainee
 from rlmem.agents.recurrent.returns import generalized_advantages
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES
 from rlmem.learning.kalman import Gaussian, KalmanSettings
 from rlmem.learning.kalman.likelihoods import Innovation
@@ -64,7 +65,7 @@ class KalmanActorCriticSettings(ControllerSettings):
         max_grad_norm: Of Adam: gradients are scaled down to this norm.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     hidden_size: int = 16
@@ -89,17 +90,17 @@ class KalmanActorCriticSettings(ControllerSettings):
         super().__post_init__()
         for name, known in (("update", get_args(By)), ("derivative", DERIVATIVES), ("groups", get_args(Groups))):
             if getattr(self, name) not in known:
-                raise ValueError(unknown(name, getattr(self, name), known))
+                raise UserError(unknown(name, getattr(self, name), known))
         if self.n_steps < 1:
-            raise ValueError(f"n_steps must be at least 1, got {self.n_steps}")
+            raise UserError(f"n_steps must be at least 1, got {self.n_steps}")
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         for name in ("deviation", "critic_noise"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
         if not self.max_kl > 0:
-            raise ValueError(f"max_kl must be above 0 nats (inf for no bound), got {self.max_kl}")
+            raise UserError(f"max_kl must be above 0 nats (inf for no bound), got {self.max_kl}")
         _ = self.actor_filter, self.critic_filter, self.gradient
 
     @property

@@ -30,6 +30,7 @@ from rlmem.agents.base import Array
 from rlmem.agents.online.controller import Controller, ControllerSettings, seeded
 from rlmem.agents.online.forward_model import ForwardModel
 from rlmem.agents.online.imagined_loop import ImaginedLoop, Tracking
+from rlmem.errors import UserError
 from rlmem.learning.kalman import KalmanSettings, KalmanState
 from rlmem.learning.network import Network
 from rlmem.learning.updates import Groups, make_filter
@@ -72,7 +73,7 @@ class ModelControllerSettings(ControllerSettings):
         change: By how much an observation changes in a control step, about.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     hidden_size: int = 16
@@ -101,25 +102,25 @@ class ModelControllerSettings(ControllerSettings):
         for name in ("controlled", "reference"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.controlled or len(self.controlled) != len(self.reference):
-            raise ValueError(
+            raise UserError(
                 "controlled and reference must be as many observations, at least one, "
                 f"got {self.controlled} and {self.reference}"
             )
         if self.model_cell not in CELLS:
-            raise ValueError(unknown("model_cell", self.model_cell, CELLS))
+            raise UserError(unknown("model_cell", self.model_cell, CELLS))
         if self.groups not in get_args(Groups):
-            raise ValueError(unknown("groups", self.groups, get_args(Groups)))
+            raise UserError(unknown("groups", self.groups, get_args(Groups)))
         for name, least in (("explore_steps", 0), ("horizon", 1), ("plan_every", 1), ("model_hidden_size", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.model_memory_length < 3:
-            raise ValueError(f"model_memory_length must be at least 3 control steps, got {self.model_memory_length}")
+            raise UserError(f"model_memory_length must be at least 3 control steps, got {self.model_memory_length}")
         for name in ("noise", "model_noise", "change"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
         for name in ("effort", "exploration"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number, at least 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number, at least 0, got {getattr(self, name)}")
         _ = self.controller_filter, self.model_filter
 
     @property
@@ -146,7 +147,7 @@ class ModelController(Controller):
         size = self.network.input_size
         named = [*settings.controlled, *settings.reference, *([] if settings.active is None else [settings.active])]
         if not all(0 <= index < size for index in named):
-            raise ValueError(
+            raise UserError(
                 f"controlled, reference and active must be numbers of observations from 0 to {size - 1}, got "
                 f"{settings.controlled}, {settings.reference} and {settings.active}"
             )

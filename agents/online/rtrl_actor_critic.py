@@ -33,6 +33,7 @@ from torch import Tensor
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
 from rlmem.learning.kalman import choose
 from rlmem.learning.kalman.likelihoods import Innovation
@@ -66,7 +67,7 @@ class RTRLActorCriticSettings(ControllerSettings):
             small enough, else by node.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     derivative: str = "rtrl"
@@ -83,15 +84,15 @@ class RTRLActorCriticSettings(ControllerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.derivative not in _DERIVATIVES:
-            raise ValueError(unknown("derivative", self.derivative, _DERIVATIVES))
+            raise UserError(unknown("derivative", self.derivative, _DERIVATIVES))
         if self.groups not in get_args(Groups):
-            raise ValueError(unknown("groups", self.groups, get_args(Groups)))
+            raise UserError(unknown("groups", self.groups, get_args(Groups)))
         for name in ("gamma", "trace_decay"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         for name in ("learning_rate", "critic_rate", "deviation", "max_kl"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
         _ = self.fisher
 
     @property

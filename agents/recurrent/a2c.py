@@ -17,6 +17,7 @@ from rlmem.agents.recurrent.minibatch import Minibatch
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.settings import RolloutSettings
+from rlmem.errors import UserError
 
 Self = TypeVar("Self", bound="RecurrentA2C")
 
@@ -50,7 +51,7 @@ class RecurrentA2C(RecurrentOnPolicy):
         memory_length: Steps over which the untrained cells should remember; None for 100.
 
     Raises:
-        ValueError: If a hyperparameter is out of range.
+        UserError: If a hyperparameter is out of range.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class RecurrentA2C(RecurrentOnPolicy):
         memory_length: float | None = None,
     ) -> None:
         if not rms_prop_eps > 0:
-            raise ValueError(f"rms_prop_eps must be positive, got {rms_prop_eps}")
+            raise UserError(f"rms_prop_eps must be positive, got {rms_prop_eps}")
         self.rms_prop_eps, self.use_rms_prop = rms_prop_eps, use_rms_prop
         self.normalize_advantage = normalize_advantage
         super().__init__(

@@ -28,6 +28,7 @@ from rlmem.agents.sb3.sb3 import (
     policy_name,
 )
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.errors import UserError
 from rlmem.networks.cells import CELLS
 from rlmem.networks.cells.initialization import Init
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
@@ -65,7 +66,7 @@ class RecurrentSettings:
         norm_reward: While training, divide rewards by the running deviation of the discounted return.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     learning_rate: float = 1e-3
@@ -90,12 +91,12 @@ class RecurrentSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "net_arch", tuple(self.net_arch))
         if self.cell not in CELLS:
-            raise ValueError(unknown("cell", self.cell, CELLS))
+            raise UserError(unknown("cell", self.cell, CELLS))
         check_ppo(asdict(self))
         if any(size < 1 for size in self.net_arch):
-            raise ValueError(f"every size in net_arch must be at least 1, got {self.net_arch}")
+            raise UserError(f"every size in net_arch must be at least 1, got {self.net_arch}")
         if self.memory_length is not None and self.memory_length < 3:
-            raise ValueError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +214,7 @@ class RecurrentAgent(Agent):
         check_fit(path, meta, self.observation_space, self.action_space)
         try:
             self.model = self.algorithm.load(path)
-        except ValueError as error:
+        except UserError as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r}: {error}") from error
         self._loaded, self.env_steps = path, int(meta["env_steps"])
 

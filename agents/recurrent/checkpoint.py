@@ -26,6 +26,7 @@ from rlmem.agents.plain_data import (
     unpack_space,
     unpack_tree,
 )
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def save(agent: RecurrentOnPolicy, path: str | Path, extra: Mapping[str, Any] | 
         extra: More JSON values for the header.
 
     Raises:
-        ValueError: If an argument of the agent cannot be written as plain data.
+        UserError: If an argument of the agent cannot be written as plain data.
     """
     tensors: dict[str, Any] = {f"policy/{name}": value for name, value in agent.policy.state_dict().items()}
     for name, value in agent.policy.optimizer.state.get(agent.policy.flat.flat, {}).items():
@@ -118,30 +119,28 @@ def load(
             your own, and in ``policy_kwargs`` for a features extractor of your own.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not one of ours, is damaged, or does not fit ``env``.
+        UserError: If there is no such file, or if the file is not one of ours, is damaged, or does not fit ``env``.
     """
     path = _with_suffix(path)
     checkpoint = load_checkpoint(path)
     try:
         return _build(kind, checkpoint, env, device, force_reset, dict(arguments or {}))
     except _DAMAGE as error:
-        raise ValueError(f"{path} does not hold a complete {kind.__name__}: {error!r}") from error
+        raise UserError(f"{path} does not hold a complete {kind.__name__}: {error!r}") from error
 
 
 def load_weights(agent: RecurrentOnPolicy, path: str | Path) -> None:
     """Give an agent the weights and the optimizer's state in a file, and nothing else.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not one of ours, is damaged, or does not fit the agent.
+        UserError: If there is no such file, or if the file is not one of ours, is damaged, or does not fit the agent.
     """
     path = _with_suffix(path)
     checkpoint = load_checkpoint(path)
     try:
         _set_weights(agent, checkpoint)
     except _DAMAGE as error:
-        raise ValueError(f"the weights in {path} do not fit this agent: {error}") from error
+        raise UserError(f"the weights in {path} do not fit this agent: {error}") from error
 
 
 def _set_weights(agent: RecurrentOnPolicy, checkpoint: Checkpoint) -> None:
@@ -162,7 +161,7 @@ def _build(
 ) -> Agent:
     meta = checkpoint.meta
     if meta["agent"] != kind.__name__:
-        raise ValueError(f"the file holds a {meta['agent']!r}, not a {kind.__name__}: load it with that class")
+        raise UserError(f"the file holds a {meta['agent']!r}, not a {kind.__name__}: load it with that class")
     observation_space, action_space = unpack_space(meta["observation_space"]), unpack_space(meta["action_space"])
     _check_sizes(meta, checkpoint)
     arguments = {
@@ -195,7 +194,7 @@ def _fitting(name: str, value: torch.Tensor, parameters: torch.Tensor) -> torch.
     if name == "step" and value.numel() == 1:
         return value.reshape(()).to(parameters.device)
     if value.shape != parameters.shape:
-        raise ValueError(f"the optimizer's {name} has shape {tuple(value.shape)}, which does not fit the network")
+        raise UserError(f"the optimizer's {name} has shape {tuple(value.shape)}, which does not fit the network")
     return value.to(parameters.device)
 
 
@@ -223,16 +222,16 @@ def _check_sizes(meta: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     network = meta["network"]
     for size in (network["hidden_size"], *network["actor_layers"], *network["critic_layers"]):
         if not 1 <= size <= largest:
-            raise ValueError(f"the file describes a layer of {size}, but holds no tensor longer than {largest}")
+            raise UserError(f"the file describes a layer of {size}, but holds no tensor longer than {largest}")
     if not 1 <= network["n_layers"] <= len(checkpoint.tensors):
-        raise ValueError(f"the file describes {network['n_layers']} layers, but holds fewer tensors")
+        raise UserError(f"the file describes {network['n_layers']} layers, but holds fewer tensors")
 
 
 def _extractor(saved: Mapping[str, Any], replaced: Mapping[str, Any]) -> dict[str, Any]:
     """Return the policy arguments of the features extractor."""
     known = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
     if saved["class"] not in known and "features_extractor_class" not in replaced.get("policy_kwargs", {}):
-        raise ValueError(
+        raise UserError(
             f"the agent has a features extractor of its own, {saved['class']!r}, and a file holds no code: "
             "pass policy_kwargs={'features_extractor_class': ...}"
         )

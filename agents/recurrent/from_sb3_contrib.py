@@ -8,6 +8,7 @@ import torch
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.errors import UserError
 
 
 def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
@@ -21,7 +22,7 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
         arguments: Constructor arguments that replace those of ``model``, such as ``env``.
 
     Raises:
-        ValueError: If ``model`` has a critic without memory, gSDE, LSTM arguments of its own, or separate features
+        UserError: If ``model`` has a critic without memory, gSDE, LSTM arguments of its own, or separate features
             extractors with weights.
     """
     policy = model.policy
@@ -52,13 +53,13 @@ _ARGUMENTS = (
 
 def _check(policy: Any) -> None:
     if policy.lstm_critic is None and not policy.shared_lstm:
-        raise ValueError("a critic without memory (enable_critic_lstm=False, shared_lstm=False) cannot be taken over")
+        raise UserError("a critic without memory (enable_critic_lstm=False, shared_lstm=False) cannot be taken over")
     if policy.use_sde or policy.squash_output:
-        raise ValueError("a policy with gSDE or squashed actions cannot be taken over")
+        raise UserError("a policy with gSDE or squashed actions cannot be taken over")
     if policy.lstm_kwargs:
-        raise ValueError(f"an LSTM with arguments of its own cannot be taken over, got {policy.lstm_kwargs}")
+        raise UserError(f"an LSTM with arguments of its own cannot be taken over, got {policy.lstm_kwargs}")
     if not policy.share_features_extractor and policy.features_extractor_class is not FlattenExtractor:
-        raise ValueError("two features extractors cannot be taken over: train with share_features_extractor=True")
+        raise UserError("two features extractors cannot be taken over: train with share_features_extractor=True")
 
 
 def _translate(policy: Any) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import ARRAY_CELLS, ArrayState, FloatArray, mlp, numpy_linear, restart, stack_step
 from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
 
@@ -24,7 +25,7 @@ class NumpyActor:
         seed: Seed of sampled actions; None for another one each time.
 
     Raises:
-        ValueError: If the agent sees something else than vectors of numbers.
+        UserError: If the agent sees something else than vectors of numbers.
         CheckpointError: If the file is not one of a recurrent agent, or damaged.
     """
 
@@ -40,17 +41,17 @@ class NumpyActor:
         """Read an agent from a file.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is not one of a recurrent agent, is damaged, or the agent sees images or a Dict.
+            UserError: If there is no such file, or if the file is not one of a recurrent agent, is damaged, or the
+                agent sees images or a Dict.
         """
         return cls(load_checkpoint(path), seed=seed)
 
     def _build(self, meta: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         network, seen, self._space = meta["network"], meta["observation_space"], meta["action_space"]
         if seen["type"] != "Box" or meta["extractor"]["class"] != "FlattenExtractor" or seen["dtype"] == "uint8":
-            raise ValueError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
+            raise UserError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
         if network["cell"] not in ARRAY_CELLS:
-            raise ValueError(f"cell {network['cell']!r} cannot act without PyTorch: numpy_steps.py has no step for it")
+            raise UserError(f"cell {network['cell']!r} cannot act without PyTorch: numpy_steps.py has no step for it")
         self._shape = tuple(int(size) for size in seen["shape"])
         self._bounds: tuple[FloatArray, FloatArray] | None = None
         self._choices: list[int] = []
@@ -100,12 +101,12 @@ class NumpyActor:
             deterministic: The likeliest action, not a sample.
 
         Raises:
-            ValueError: If the observation has another shape than the agent was trained with.
+            UserError: If the observation has another shape than the agent was trained with.
         """
         observations = np.asarray(observation, np.float32)
         single = observations.shape == self._shape
         if not single and observations.shape[1:] != self._shape:
-            raise ValueError(
+            raise UserError(
                 f"observations must have shape {self._shape} or (N, *{self._shape}), got {observations.shape}"
             )
         features = observations.reshape(1 if single else len(observations), -1)
@@ -141,7 +142,7 @@ def _choices(space: Mapping[str, Any]) -> list[int]:
         return [int(n) for n in space["nvec"]]
     if space["type"] == "MultiBinary":
         return [2] * int(space["n"])
-    raise ValueError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
+    raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
 def _shaped(bound: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -30,6 +30,7 @@ from rlmem.agents.recurrent.minibatch import Minibatch, lay_out_minibatch
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
 from rlmem.agents.recurrent.rollout import IntArray, Rollout
 from rlmem.agents.recurrent.settings import RolloutSettings, network_settings
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import Gaussian
 from rlmem.networks.numpy_steps import ArrayState, restart
@@ -257,10 +258,10 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
             include: Must be None.
 
         Raises:
-            ValueError: If ``path`` is not a path, or something is to be excluded or included.
+            UserError: If ``path`` is not a path, or something is to be excluded or included.
         """
         if isinstance(path, BufferedIOBase) or exclude or include:
-            raise ValueError("a recurrent agent is saved to a path and as a whole: exclude and include must be None")
+            raise UserError("a recurrent agent is saved to a path and as a whole: exclude and include must be None")
         recurrent_checkpoint.save(self, path)
 
     @classmethod
@@ -286,11 +287,10 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
             kwargs: Constructor arguments that replace those in the file.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is not one of ours, is damaged, or does not fit ``env``.
+            UserError: If there is no such file, or if the file is not one of ours, is damaged, or does not fit ``env``.
         """
         if isinstance(path, BufferedIOBase) or custom_objects or print_system_info:
-            raise ValueError("a recurrent agent is loaded from a path, without custom_objects and print_system_info")
+            raise UserError("a recurrent agent is loaded from a path, without custom_objects and print_system_info")
         return recurrent_checkpoint.load(cls, path, env, device=device, force_reset=force_reset, arguments=kwargs)
 
     def set_parameters(
@@ -302,7 +302,7 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         """Take weights and optimizer from a dictionary as of :meth:`get_parameters`, or from a file of ours.
 
         Raises:
-            ValueError: If the file or the dictionary does not fit.
+            UserError: If the file or the dictionary does not fit.
         """
         if isinstance(load_path_or_dict, dict):
             super().set_parameters(load_path_or_dict, exact_match, device)

@@ -20,6 +20,7 @@ from torch import nn
 import rlmem
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import Gaussian
 from rlmem.networks.numpy_steps import ArrayState, restart
@@ -45,7 +46,7 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
 
     Raises:
         ImportError: If onnx or onnxruntime is not installed.
-        ValueError: If the observations are images or a Dict, or the cell does not declare its nodes.
+        UserError: If the observations are images or a Dict, or the cell does not declare its nodes.
         RuntimeError: If the graph and the policy differ; nothing is written then.
     """
     try:
@@ -55,7 +56,7 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
         raise ImportError("an ONNX file needs onnx and onnxruntime: pip install 'rlmem[onnx]'") from error
     policy = model.policy
     if not policy.plain_observations:
-        raise ValueError(
+        raise UserError(
             f"only policies that see vectors of numbers can be exported, this one sees {policy.observation_space}"
         )
     data = _build(onnx, policy, value=value)

@@ -21,6 +21,7 @@ from torch import Tensor
 from rlmem.agents.recurrent.adam import FlatParameters
 from rlmem.agents.recurrent.deduplicate import distinct
 from rlmem.agents.recurrent.rollout import Observations, map_observations
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state
 from rlmem.networks.heads import Actions, Categorical, Gaussian
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
@@ -218,4 +219,4 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> Gaussian | Cat
         return Categorical(space.nvec.tolist())
     if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int):
         return Categorical([2] * space.n)
-    raise ValueError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")
+    raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")

@@ -20,6 +20,7 @@ from rlmem.agents.recurrent.minibatch import Minibatch, to_array
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.settings import RolloutSettings
+from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import FloatArray
 
 Self = TypeVar("Self", bound="RecurrentPPO")
@@ -66,7 +67,7 @@ class RecurrentPPO(RecurrentOnPolicy):
         memory_length: Steps over which the untrained cells should remember; None for 100.
 
     Raises:
-        ValueError: If a hyperparameter is out of range.
+        UserError: If a hyperparameter is out of range.
     """
 
     def __init__(
@@ -100,10 +101,10 @@ class RecurrentPPO(RecurrentOnPolicy):
         memory_length: float | None = None,
     ) -> None:
         if n_epochs < 1:
-            raise ValueError(f"n_epochs must be at least 1, got {n_epochs}")
+            raise UserError(f"n_epochs must be at least 1, got {n_epochs}")
         for name, number in (("clip_range", clip_range), ("clip_range_vf", clip_range_vf), ("target_kl", target_kl)):
             if isinstance(number, (int, float)) and not number > 0:
-                raise ValueError(f"{name} must be positive, got {number}")
+                raise UserError(f"{name} must be positive, got {number}")
         self.batch_size, self.n_epochs, self.normalize_advantage = batch_size, n_epochs, normalize_advantage
         self.clip_range = FloatSchedule(clip_range)
         self.clip_range_vf = None if clip_range_vf is None else FloatSchedule(clip_range_vf)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
+
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
@@ -54,7 +56,7 @@ def generalized_advantages(
     """
     for name, number in (("gamma", gamma), ("gae_lambda", gae_lambda)):
         if not 0.0 <= number <= 1.0:
-            raise ValueError(f"{name} must be in [0, 1], got {number}")
+            raise UserError(f"{name} must be in [0, 1], got {number}")
     shapes = {array.shape for array in (rewards, values, next_values, terminated, truncated)}
     if len(shapes) != 1:
         raise ValueError(f"all arrays must have one shape [T, N], got {sorted(shapes)}")

@@ -8,6 +8,7 @@ from typing import Any
 from gymnasium import spaces
 from torch import nn
 
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ACTIVATIONS, NetworkSettings
 from rlmem.suggest import unknown
 
@@ -17,7 +18,7 @@ class RolloutSettings:
     """How much is collected, and how it is cut.
 
     Raises:
-        ValueError: If a field is out of range; the message shows the value and what would be right.
+        UserError: If a field is out of range; the message shows the value and what would be right.
     """
 
     n_steps: int
@@ -37,29 +38,29 @@ class RolloutSettings:
     def __post_init__(self) -> None:
         for name, number in (("n_steps", self.n_steps), ("batch_size", self.batch_size)):
             if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
+                raise UserError(f"{name} must be at least 1, got {number}")
         for name, value in (("gamma", self.gamma), ("gae_lambda", self.gae_lambda)):
             if not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} must be in [0, 1], got {value}")
+                raise UserError(f"{name} must be in [0, 1], got {value}")
         for name, value in (("ent_coef", self.ent_coef), ("vf_coef", self.vf_coef)):
             if not 0.0 <= value < float("inf"):
-                raise ValueError(f"{name} must be finite and not negative, got {value}")
+                raise UserError(f"{name} must be finite and not negative, got {value}")
         if not self.max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm must be positive, got {self.max_grad_norm}")
+            raise UserError(f"max_grad_norm must be positive, got {self.max_grad_norm}")
         length = self.row_length
         if length < 1 or self.n_steps % length:
-            raise ValueError(
+            raise UserError(
                 f"seq_len must divide n_steps={self.n_steps}, got {length}; "
                 f"nearest that do: {_near(self.n_steps, length)}"
             )
         if self.batch_size % length:
             below, above = max(1, self.batch_size // length) * length, -(-self.batch_size // length) * length
-            raise ValueError(
+            raise UserError(
                 f"batch_size must be a multiple of the row length {length}, got {self.batch_size}; "
                 f"nearest: {' or '.join(str(size) for size in sorted({below, above}))}"
             )
         if not 0 <= self.burn_in <= length:
-            raise ValueError(f"burn_in must be 0 to the row length {length}, got {self.burn_in}")
+            raise UserError(f"burn_in must be 0 to the row length {length}, got {self.burn_in}")
 
     @property
     def row_length(self) -> int:
@@ -89,13 +90,13 @@ def network_settings(
     ``n_lstm_layers``, ``shared_lstm`` and ``enable_critic_lstm``.
 
     Raises:
-        ValueError: If a name is unknown or a value out of range.
+        UserError: If a name is unknown or a value out of range.
     """
     given = {_ALIASES.get(key, key): value for key, value in policy_kwargs.items()}
     extractor = {key: given.pop(key) for key in _EXTRACTOR if key in given}
     shared = bool(given.pop("shared_lstm", given.get("shared", False)))
     if given.pop("enable_critic_lstm", not shared) is shared:
-        raise ValueError(
+        raise UserError(
             "the critic has either its own trunk (enable_critic_lstm=True, shared_lstm=False) or the actor's "
             f"(enable_critic_lstm=False, shared_lstm=True), got shared_lstm={shared}"
         )
@@ -115,7 +116,7 @@ def network_settings(
     known = {field.name for field in fields(NetworkSettings)} | set(_EXTRACTOR)
     for key in given:
         if key not in known:
-            raise ValueError(unknown("policy argument", key, known))
+            raise UserError(unknown("policy argument", key, known))
     return NetworkSettings(**given), extractor
 
 
@@ -123,4 +124,4 @@ def _activation_name(function: type[nn.Module] | str) -> str:
     for name, module in ACTIVATIONS.items():
         if function in (name, module):
             return name
-    raise ValueError(f"activation_fn must be one of {sorted(ACTIVATIONS)}, got {function!r}")
+    raise UserError(f"activation_fn must be one of {sorted(ACTIVATIONS)}, got {function!r}")

@@ -27,6 +27,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 from rlmem.agents.base import Agent, Array, Observer, as_rows
 from rlmem.agents.sb3.reward_scale import STATISTICS, scale_rewards
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import CheckpointError
 
 NUM_ENVS = 16
@@ -54,7 +55,7 @@ class PPOSettings:
         norm_reward: While training, divide rewards by the running deviation of the discounted return.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     learning_rate: float = 1e-3
@@ -89,20 +90,20 @@ _FRACTIONS = ("gamma", "gae_lambda")
 
 
 def check_ppo(values: Mapping[str, Any]) -> None:
-    """Raise a ValueError that names the first hyperparameter out of bounds; None stands for a default."""
+    """Raise UserError that names the first hyperparameter out of bounds; None stands for a default."""
     if values["lr_schedule"] not in get_args(RateSchedule):
-        raise ValueError(f"lr_schedule must be 'constant' or 'linear', got {values['lr_schedule']!r}")
+        raise UserError(f"lr_schedule must be 'constant' or 'linear', got {values['lr_schedule']!r}")
     for name, value in values.items():
         if value is None:
             continue
         if name in _AT_LEAST_ONE and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
         if name in _POSITIVE and not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value!r}")
+            raise UserError(f"{name} must be above 0, got {value!r}")
         if name in _NOT_NEGATIVE and not value >= 0:
-            raise ValueError(f"{name} must be at least 0, got {value!r}")
+            raise UserError(f"{name} must be at least 0, got {value!r}")
         if name in _FRACTIONS and not 0 <= value <= 1:
-            raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+            raise UserError(f"{name} must be from 0 to 1, got {value!r}")
 
 
 class SpacesOnly(VecEnv):
@@ -317,7 +318,7 @@ class FrameStackPPO(SB3Agent):
         """Return the spaces that the model sees: K observations in one, pictures one behind the other."""
         box = self.observation_space
         if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not is_image_space(box)):
-            raise ValueError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {box}")
+            raise UserError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {box}")
         low, high = (np.concatenate([bound] * self.settings.frames, axis=-1) for bound in (box.low, box.high))
         return spaces.Box(low, high, dtype=box.dtype.type), self.action_space
 

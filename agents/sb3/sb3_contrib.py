@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rlmem.agents.base import Array, as_rows, memory_to_learn
 from rlmem.agents.sb3.sb3 import PPOSettings, SB3Agent, policy_name, ppo_arguments
+from rlmem.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,11 @@ class RecurrentPPOSettings(PPOSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lstm_init not in ("forget", "chrono", "torch"):
-            raise ValueError(f"lstm_init must be one of 'forget', 'chrono', 'torch', got {self.lstm_init!r}")
+            raise UserError(f"lstm_init must be one of 'forget', 'chrono', 'torch', got {self.lstm_init!r}")
         if self.memory_length is not None and self.memory_length < 3:
-            raise ValueError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
         if self.lstm_hidden_size < 1:
-            raise ValueError(f"lstm_hidden_size must be at least 1, got {self.lstm_hidden_size}")
+            raise UserError(f"lstm_hidden_size must be at least 1, got {self.lstm_hidden_size}")
 
 
 class WholeSequencePolicy(RecurrentActorCriticPolicy):

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from rlmem.agents.base import Array
+from rlmem.errors import UserError
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -27,12 +28,12 @@ class GymnasiumVecEnv(VecEnv):
         env: The vector environment.
 
     Raises:
-        ValueError: If the environment does not reset in the same step.
+        UserError: If the environment does not reset in the same step.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
-            raise ValueError(
+            raise UserError(
                 "stable-baselines3 needs autoreset_mode='same_step', "
                 f"this environment has {env.metadata.get('autoreset_mode')}"
             )

@@ -19,6 +19,7 @@ from rlmem.envs.audit.decodability import check_decodability
 from rlmem.envs.audit.properties import PROPERTIES, check_property
 from rlmem.envs.audit.search import SearchSettings
 from rlmem.envs.memory_task import Floats, Ints, Phase
+from rlmem.errors import UserError
 from rlmem.registry import canonical_id, task_class
 from rlmem.spec import TaskSpec
 
@@ -39,7 +40,7 @@ class Budget:
         opponents: What is searched among; empty for none.
 
     Raises:
-        ValueError: If a value is out of range.
+        UserError: If a value is out of range.
     """
 
     num_envs: int = 32
@@ -51,9 +52,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.num_envs < 4:
-            raise ValueError(f"num_envs must be at least 4, got {self.num_envs}")
+            raise UserError(f"num_envs must be at least 4, got {self.num_envs}")
         if self.exact < 1 or self.probe < 8 or self.test < 2:
-            raise ValueError(f"exact must be at least 1, probe 8 and test 2, got {self}")
+            raise UserError(f"exact must be at least 1, probe 8 and test 2, got {self}")
 
 
 THOROUGH = Budget()
@@ -94,10 +95,10 @@ def audit(
         The certificate.
 
     Raises:
-        ValueError: If the task or a knob does not exist, or a knob has a value that it cannot have.
+        UserError: If the task or a knob does not exist, or a knob has a value that it cannot have.
     """
     if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+        raise UserError(f"seed must be at least 0, got {seed}")
     name, cls, seeds = canonical_id(env_id), task_class(env_id), Seeds.of(seed)
     settings = cls.make_settings(knobs)
     spec: TaskSpec = cls.spec(settings)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rlmem.envs.audit.bench import Act, Bench, Played
 from rlmem.envs.audit.policies import Family, imitate
 from rlmem.envs.memory_task import Floats, Ints
+from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
 _KEEP_MEAN, _KEEP_SPREAD = 0.2, 0.5
@@ -45,7 +46,7 @@ class SearchSettings:
         elite: Part of the candidates that the next generation is drawn around.
 
     Raises:
-        ValueError: If a value is out of range.
+        UserError: If a value is out of range.
     """
 
     candidates: int = 32
@@ -58,11 +59,11 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.candidates < 4 or self.candidates % 2:
-            raise ValueError(f"candidates must be even and at least 4, got {self.candidates}")
+            raise UserError(f"candidates must be even and at least 4, got {self.candidates}")
         if min(self.generations, self.episodes, self.env_steps, self.least) < 1:
-            raise ValueError(f"generations, episodes, env_steps and least must be at least 1, got {self}")
+            raise UserError(f"generations, episodes, env_steps and least must be at least 1, got {self}")
         if self.sigma <= 0.0 or not 0.0 < self.elite <= 0.5:
-            raise ValueError(f"sigma must be positive and elite in (0, 0.5], got {self.sigma} and {self.elite}")
+            raise UserError(f"sigma must be positive and elite in (0, 0.5], got {self.sigma} and {self.elite}")
 
 
 @dataclass(frozen=True)

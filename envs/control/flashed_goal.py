@@ -62,7 +62,7 @@ class FlashedGoalSettings(RecallSettings):
         query_steps: Control steps from the go light until the puck is judged, at least 40.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     axes: Literal[1, 2] = 1

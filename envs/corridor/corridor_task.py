@@ -52,7 +52,7 @@ class CorridorSettings(TaskSettings):
         query_steps: Control steps that the robot has to answer in.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     robot: Literal["diff_drive", "planar"] = "diff_drive"

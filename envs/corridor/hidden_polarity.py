@@ -26,6 +26,7 @@ from rlmem.envs.memory_task import (
 )
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
+from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
 
 _STEP_COST = 0.01
@@ -50,7 +51,7 @@ class HiddenPolaritySettings(CorridorSettings, RecallSettings):
         commit_distance: m, ahead or back, that counts as the answer.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     guard: Literal["delay", "none"] = "delay"
@@ -62,7 +63,7 @@ class HiddenPolaritySettings(CorridorSettings, RecallSettings):
         super().__post_init__()
         check_whole("probe_steps", self.probe_steps, least=2, most=1_000)
         if not 0.05 <= self.commit_distance <= 1.0:
-            raise ValueError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
+            raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
 class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):

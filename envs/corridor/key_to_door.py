@@ -53,7 +53,7 @@ class KeyToDoorSettings(CorridorSettings):
             each episode draws log-uniformly.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     credit_length: int | tuple[int, int] = 60

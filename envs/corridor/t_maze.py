@@ -26,6 +26,7 @@ from rlmem.envs.memory_task import (
     draw_length,
 )
 from rlmem.envs.pixels import PixelSettings, PixelTask
+from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
 
 CUE_STEPS = 3
@@ -49,7 +50,7 @@ class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
             where right and wrong part late, a learner settles on one of them before it has seen the other.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     arms: int = 2
@@ -59,7 +60,7 @@ class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
         super().__post_init__()
         check_choice("arms", self.arms, (2, 3, 4))
         if not 0.05 <= self.commit_distance <= 1.0:
-            raise ValueError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
+            raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
 class TMaze(PixelTask, CorridorTask[TMazeSettings]):

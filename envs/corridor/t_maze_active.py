@@ -23,6 +23,7 @@ from rlmem.envs.memory_task import (
     draw_length,
     length_range,
 )
+from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
 
@@ -38,7 +39,7 @@ class TMazeActiveSettings(TMazeSettings):
             draws log-uniformly. 1: paid as it is given.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     look_distance: float = 0.2
@@ -49,7 +50,7 @@ class TMazeActiveSettings(TMazeSettings):
         super().__post_init__()
         check_whole("search_steps", self.search_steps, least=5, most=1_000)
         if not 0.05 <= self.look_distance <= 5.0:
-            raise ValueError(f"look_distance must be from 0.05 to 5.0 m, got {self.look_distance}")
+            raise UserError(f"look_distance must be from 0.05 to 5.0 m, got {self.look_distance}")
         object.__setattr__(self, "credit_length", as_length("credit_length", self.credit_length))
 
     @property

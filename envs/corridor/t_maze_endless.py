@@ -20,7 +20,7 @@ class TMazeEndlessSettings(TMazeSettings):
         corridors: N, corridors after which the episode ends in success.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     corridors: int = 10

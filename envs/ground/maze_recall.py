@@ -96,7 +96,7 @@ class MazeRecallSettings(TaskSettings):
             by friction.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     guard: Literal["none"] = "none"

@@ -71,7 +71,7 @@ class WalkingSettings(TaskSettings):
         observation: ``"partial"``: a half of the state is hidden; ``"full"``: nothing is, so that no memory is needed.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     guard: Literal["none"] = "none"

@@ -46,7 +46,7 @@ class CollectSettings(TableSettings, RecallSettings):
             wrong part late, a learner settles on one of them before it has seen the other.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     order: Literal["turned", "shuffled"] = "turned"

@@ -46,7 +46,7 @@ class CountPressSettings(TableSettings, RecallSettings):
         commit_distance: m, from the fingertip to the key that says done when the query begins.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     max_count: int = 4

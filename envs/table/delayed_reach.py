@@ -27,7 +27,7 @@ class DelayedReachSettings(PlaceSettings):
         commit_distance: m, that the hand comes down to press.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     radius: float = 0.14

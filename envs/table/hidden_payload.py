@@ -32,6 +32,7 @@ from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.workspace import CENTER, HIGH, HOME, LOW, STRIDE
+from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
 _RISE = 0.085
@@ -67,7 +68,7 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
         commit_distance: m, from the fingertip to each weight when the query begins.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     guard: Literal["delay", "none"] = "delay"
@@ -85,12 +86,12 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
         check_whole("classes", self.classes, least=2, most=6)
         check_whole("probe_steps", self.probe_steps, least=2, most=1_000)
         if not 0.1 <= self.lightest < self.heaviest <= _MOST:
-            raise ValueError(
+            raise UserError(
                 f"lightest and heaviest must be masses in kg with 0.1 <= lightest < heaviest <= {_MOST:g}, "
                 f"got {self.lightest} and {self.heaviest}"
             )
         if self.lightest < _SPREAD * self.spacing:
-            raise ValueError(
+            raise UserError(
                 f"lightest must be at least {_SPREAD * self.spacing:.3g} kg for {self.classes} classes up to "
                 f"{self.heaviest} kg, so that no mass is negative, got {self.lightest}"
             )

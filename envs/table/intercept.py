@@ -45,7 +45,7 @@ class InterceptSettings(TableSettings, RecallSettings):
         query_steps: Control steps from the go light until the ball comes out, at least 10.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     tolerance: float = 0.02

@@ -27,7 +27,7 @@ class TimedPressSettings(TableSettings):
             interval is longer, until the episode is truncated.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     interval: int = 20

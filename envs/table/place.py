@@ -19,6 +19,7 @@ from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.settings import TableSettings
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTER
+from rlmem.errors import UserError
 
 _NEAR = 0.5
 """Reward for an answer exactly at the point; in proportion to the distance, and 0 on average for who answers in the
@@ -45,9 +46,9 @@ class PlaceSettings(TableSettings, RecallSettings):
         return (self.tolerance / self.radius) ** 2
 
     def check_tolerance(self, *, least: float) -> None:
-        """Raise a ValueError unless the tolerance is at least so large, m, and less than the radius."""
+        """Raise UserError unless the tolerance is at least so large, m, and less than the radius."""
         if not least <= self.tolerance < self.radius:
-            raise ValueError(f"tolerance must be at least {least} m and less than the radius, got {self.tolerance}")
+            raise UserError(f"tolerance must be at least {least} m and less than the radius, got {self.tolerance}")
 
 
 P = TypeVar("P", bound=PlaceSettings)

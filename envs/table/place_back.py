@@ -45,7 +45,7 @@ class PlaceBackSettings(PlaceSettings):
         commit_distance: m, that the hand goes up to let go.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     radius: float = 0.12

@@ -35,7 +35,7 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
             wrong part late, a learner settles on one of them before it has seen the other.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     k: Literal[3, 5, 9] = 3

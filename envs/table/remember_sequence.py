@@ -24,7 +24,7 @@ class RememberSequenceSettings(CollectSettings):
         m: Colors that stand on the table at the query, at most 9.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     n: int = 2

@@ -24,7 +24,7 @@ class RememberSetSettings(CollectSettings):
         presentation: ``"together"``: all are shown at once; ``"one_by_one"``: one after the other, in random order.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     n: int = 2

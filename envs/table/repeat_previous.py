@@ -45,7 +45,7 @@ class RepeatPreviousSettings(TableSettings, RecallSettings):
             part late, a learner settles on one of them before it has seen the other.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     memory_length: int | tuple[int, int] = 5

@@ -7,12 +7,13 @@ from typing import Literal
 
 from rlmem.envs.memory_task import TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import ARMS
+from rlmem.errors import UserError
 
 
 def check_meters(knob: str, value: float, *, least: float, most: float) -> None:
-    """Raise a ValueError unless a knob is a length within bounds, m."""
+    """Raise UserError unless a knob is a length within bounds, m."""
     if not least <= value <= most:
-        raise ValueError(f"{knob} must be from {_meters(least)} to {_meters(most)} m, got {value}")
+        raise UserError(f"{knob} must be from {_meters(least)} to {_meters(most)} m, got {value}")
 
 
 def _meters(length: float) -> str:
@@ -30,7 +31,7 @@ class TableSettings(TaskSettings):
         query_steps: Control steps that the robot has to answer in.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     robot: Literal["panda", "kuka"] = "panda"

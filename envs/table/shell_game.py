@@ -18,6 +18,7 @@ from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
 
 BALL_STEPS = 3
@@ -42,12 +43,12 @@ def as_swaps(value: Any) -> tuple[int, int]:
     """Return the least and the most of a number of swaps, or of a range (low, high) of them.
 
     Raises:
-        ValueError: If it is neither, or out of bounds.
+        UserError: If it is neither, or out of bounds.
     """
     ends = list(value) if isinstance(value, (tuple, list)) else [value, value]
     whole = all(isinstance(end, (int, np.integer)) and not isinstance(end, bool) for end in ends)
     if len(ends) != 2 or not whole or not 0 <= ends[0] <= ends[1] <= 100:
-        raise ValueError(f"swaps must be a whole number from 0 to 100, or a range (low, high) of them, got {value!r}")
+        raise UserError(f"swaps must be a whole number from 0 to 100, or a range (low, high) of them, got {value!r}")
     return int(ends[0]), int(ends[1])
 
 
@@ -63,7 +64,7 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
             wrong part late, a learner settles on one of them before it has seen the other.
 
     Raises:
-        ValueError: If a knob has a value that it cannot have.
+        UserError: If a knob has a value that it cannot have.
     """
 
     k: int = 4

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import rlmem
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Evaluation, evaluate_on, make_test_env
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.own_agent import load_policy
@@ -122,7 +123,7 @@ def run_cell(cell: Cell, out: Path, report: Report = int) -> list[Row]:
         report: Told the control steps trained so far.
 
     Raises:
-        ValueError: If the agent does not fit the task.
+        UserError: If the agent does not fit the task.
     """
     started, folder = time.monotonic(), out / cell.folder
     cost: Row = {"env_steps": 0, "cpu_seconds": ""}
@@ -177,7 +178,7 @@ def _is_of(cell: Cell, folder: Path) -> bool:
     """Return whether the training in a folder has these settings; it may be older than a default."""
     try:
         return _json(asdict(read_settings(folder))) == _json(asdict(cell.settings))
-    except (FileNotFoundError, ValueError):
+    except UserError:
         return False
 
 
@@ -254,7 +255,7 @@ def _lesioned(agent: Any, env: Any, seeds: range, intact: Evaluation) -> Evaluat
         return None
     try:
         return lesion_test(agent, env, Lesion(), seeds=seeds, intact=intact).lesioned
-    except ValueError:
+    except UserError:
         return None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from rlmem.benchmark.cell import Cell, Row, run_cell
 from rlmem.benchmark.local import Outcome, Run, Running
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import write_atomically
 
 _KEPT = ("settings.toml", "versions.toml", "progress.csv", "best.safetensors", "last.safetensors")
@@ -32,7 +33,7 @@ class RayCluster:
         address: ``"auto"``, ``"ray://host:10001"`` or ``"host:6379"``; ``"local"`` starts Ray on this machine.
 
     Raises:
-        ValueError: On entering, if Ray is not installed, or there is no cluster.
+        UserError: On entering, if Ray is not installed, or there is no cluster.
     """
 
     def __init__(self, address: str) -> None:
@@ -44,14 +45,14 @@ class RayCluster:
         try:
             ray: Any = import_module("ray")
         except ImportError as error:
-            raise ValueError("--ray needs Ray: pip install 'rlmem[ray]'") from error
+            raise UserError("--ray needs Ray: pip install 'rlmem[ray]'") from error
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         _check_answers(self._address)
         try:
             arguments: dict[str, Any] = {"include_dashboard": False} if local else {"address": self._address}
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ValueError(f"there is no Ray cluster at {self._address!r}: {error}") from error
+            raise UserError(f"there is no Ray cluster at {self._address!r}: {error}") from error
         self._ray = ray
         self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
         return self
@@ -90,14 +91,14 @@ class RayCluster:
 
 
 def _check_answers(address: str) -> None:
-    """Raise a ValueError unless something answers at ``host:port``, since Ray itself tries for minutes."""
+    """Raise UserError unless something answers at ``host:port``, since Ray itself tries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
     except OSError as error:
-        raise ValueError(f"there is no Ray cluster at {address!r}: {error}") from error
+        raise UserError(f"there is no Ray cluster at {address!r}: {error}") from error
 
 
 def _remote_cell(cell: Cell) -> tuple[list[Row], dict[str, bytes]]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rlmem.benchmark.summary import Row, complete_agents, horizon_groups, memory_scores, runs_of, score_interval
+from rlmem.errors import UserError
 from rlmem.evaluation.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
 from rlmem.figures.learning_curves import COLORS
 from rlmem.figures.style import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
@@ -165,7 +166,7 @@ def solved(rows: Sequence[Row], score: float = 0.9) -> bool:
 def _forest(values: Mapping[str, Estimate], name: str, x: str) -> Axes:
     """Draw a mark with an interval for each label, the first on top."""
     if not values:
-        raise ValueError(f"there is nothing to draw in {name}")
+        raise UserError(f"there is nothing to draw in {name}")
     figure = Figure(figsize=(7.2, 1.3 + 0.36 * len(values)), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Axes = figure.subplots()

@@ -52,7 +52,7 @@ def run_benchmark(
         progress: Told about once a second how far it is.
 
     Raises:
-        ValueError: If another benchmark is running in the folder, or there is no Ray cluster.
+        UserError: If another benchmark is running in the folder, or there is no Ray cluster.
     """
     with ResultsTable(out) as table:
         cells = suite.cells()

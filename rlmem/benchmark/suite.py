@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.benchmark.cell import Cell
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.folder import RunSettings
@@ -58,7 +59,7 @@ class SuiteTask:
         agents: Labels of the agents that run on it; empty: all.
 
     Raises:
-        ValueError: If the task or a knob does not exist, a knob cannot have a value, or a number is less than 1.
+        UserError: If the task or a knob does not exist, a knob cannot have a value, or a number is less than 1.
     """
 
     env: str
@@ -74,12 +75,12 @@ class SuiteTask:
         for name in ("steps", "eval_every", "episodes"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} of a task must be at least 1, got {value}")
+                raise UserError(f"{name} of a task must be at least 1, got {value}")
         object.__setattr__(self, "env", canonical_id(self.env))
         for part in ("grid", "test"):
             for knob, values in getattr(self, part).items():
                 if not isinstance(values, list) or not values:
-                    raise ValueError(f"{part} must give a list of values for {knob}, got {values!r}")
+                    raise UserError(f"{part} must give a list of values for {knob}, got {values!r}")
         for training in self.trainings():
             for test in ({}, *self.tests(training)):
                 task_class(self.env).make_settings(training | test)
@@ -111,7 +112,7 @@ class SuiteAgent:
         envs: Environments side by side in training, instead of the suite's.
 
     Raises:
-        ValueError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
+        UserError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
     """
 
     agent: str = ""
@@ -127,13 +128,13 @@ class SuiteAgent:
         for name in ("steps", "seeds", "envs"):
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise ValueError(f"{name} of an agent must be at least 1, got {number}")
+                raise UserError(f"{name} of an agent must be at least 1, got {number}")
         if bool(self.agent) == bool(self.policy):
-            raise ValueError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
+            raise UserError("each [[agent]] names an agent of this package, agent = ..., or policy = 'module:name'")
         if self.policy and not all(self.policy.rpartition(":")):
-            raise ValueError(f"policy must be 'module:name' or 'path/to/file.py:name', got {self.policy!r}")
+            raise UserError(f"policy must be 'module:name' or 'path/to/file.py:name', got {self.policy!r}")
         if self.policy and (self.settings or self.tuned):
-            raise ValueError(f"policy {self.policy!r} has no settings here: it is tested as it is")
+            raise UserError(f"policy {self.policy!r} has no settings here: it is tested as it is")
         if self.agent:
             object.__setattr__(self, "agent", self.agent.replace("-", "_"))
             settings = agent_class(self.agent).Settings
@@ -162,7 +163,7 @@ class Suite:
         agent: The agents.
 
     Raises:
-        ValueError: If a value is out of bounds, there is no task or agent, or two agents have the same label.
+        UserError: If a value is out of bounds, there is no task or agent, or two agents have the same label.
     """
 
     name: str
@@ -181,19 +182,19 @@ class Suite:
     def __post_init__(self) -> None:
         for name in ("steps", "seeds", "episodes", "envs", "eval_every", "eval_episodes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError(f"name must be a word of letters, digits, - and _, got {self.name!r}")
+            raise UserError(f"name must be a word of letters, digits, - and _, got {self.name!r}")
         if not self.task or not self.agent:
-            raise ValueError("a suite needs at least one [[task]] and one [[agent]]")
+            raise UserError("a suite needs at least one [[task]] and one [[agent]]")
         labels = [agent.label for agent in self.agent]
         for label in labels:
             if labels.count(label) > 1:
-                raise ValueError(f"two agents have the label {label!r}: give each its own")
+                raise UserError(f"two agents have the label {label!r}: give each its own")
         for task in self.task:
             for label in task.agents:
                 if label not in labels:
-                    raise ValueError(unknown(f"agent of task {task.env}", label, labels))
+                    raise UserError(unknown(f"agent of task {task.env}", label, labels))
 
     def cells(self) -> list[Cell]:
         """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
@@ -258,9 +259,8 @@ def read_suite(name: str) -> Suite:
         name: Of a preset, or the path of a TOML file.
 
     Raises:
-        ValueError: If there is no such preset, or the file has a mistake; the message says where and what would be
-            right.
-        FileNotFoundError: If there is no such file.
+        UserError: If there is no such preset, or the file has a mistake; the message says where and what would be
+            right, or if there is no such file.
     """
     if name in presets():
         path = presets()[name]
@@ -268,18 +268,18 @@ def read_suite(name: str) -> Suite:
         path = Path(name)
     else:
         file = f"{name}.toml" if Path(f"{name}.toml").is_file() else "a file of your own that ends in .toml"
-        raise ValueError(unknown("suite", name, presets()) + f"; or name {file}")
+        raise UserError(unknown("suite", name, presets()) + f"; or name {file}")
     try:
         return suite_from(read_toml(path))
-    except ValueError as error:
-        raise ValueError(f"{error}" if str(path) in str(error) else f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{error}" if str(path) in str(error) else f"{path}: {error}") from error
 
 
 def suite_from(values: Mapping[str, Any]) -> Suite:
     """Make a suite from what a TOML file says.
 
     Raises:
-        ValueError: If there is a mistake.
+        UserError: If there is a mistake.
     """
     tasks = [_part(SuiteTask, task, "a [[task]]") for task in _tables(values, "task")]
     agents = [_part(SuiteAgent, agent, "an [[agent]]") for agent in _tables(values, "agent")]
@@ -298,7 +298,7 @@ def _part(cls: type[Any], values: Mapping[str, Any], what: str) -> Any:
     needed = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
     for name in needed:
         if name not in values:
-            raise ValueError(f"{what} must have {name} = ...")
+            raise UserError(f"{what} must have {name} = ...")
     check_fields(cls, values, f"key of {what}")
     return cls(**values)
 
@@ -306,7 +306,7 @@ def _part(cls: type[Any], values: Mapping[str, Any], what: str) -> Any:
 def _tables(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     found = values.get(name, [])
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise ValueError(f"each {name} is a table of its own: write [[{name}]]")
+        raise UserError(f"each {name} is a table of its own: write [[{name}]]")
     return found
 
 

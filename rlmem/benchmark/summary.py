@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.evaluation.horizon import length_at, length_in_words
 from rlmem.evaluation.statistics import Estimate, interquartile_interval, probability_of_improvement
 
@@ -41,10 +42,10 @@ def summary(rows: Sequence[Row], title: str) -> str:
         title: Of the page.
 
     Raises:
-        ValueError: If there are no rows.
+        UserError: If there are no rows.
     """
     if not rows:
-        raise ValueError("the table has no rows yet")
+        raise UserError("the table has no rows yet")
     parts = [f"# {title}", _legend()]
     tests = list(dict.fromkeys(Test(row["task"], row["test"]) for row in rows))
     for task in dict.fromkeys(test.task for test in tests):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import write_atomically
 
 RESULTS = "results.csv"
@@ -22,7 +23,7 @@ class ResultsTable:
         folder: Of the benchmark; the table is ``results.csv`` in it.
 
     Raises:
-        ValueError: On entering, if another benchmark holds the lock, or nothing can be written there.
+        UserError: On entering, if another benchmark holds the lock, or nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,12 +37,12 @@ class ResultsTable:
             where.mkdir(parents=True, exist_ok=True)
             self._lock = (where / _LOCK).open("w")
         except OSError as error:
-            raise ValueError(f"cannot write into {where}: {error.strerror}; choose another --out") from error
+            raise UserError(f"cannot write into {where}: {error.strerror}; choose another --out") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
         except OSError as error:
             self._lock.close()
-            raise ValueError(f"another benchmark is running in {where}: wait, or choose another --out") from error
+            raise UserError(f"another benchmark is running in {where}: wait, or choose another --out") from error
         self.rows = read_rows(self.path)
         return self
 
@@ -63,7 +64,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table, none if there is no such file.
 
     Raises:
-        ValueError: If the file is not the table of a benchmark.
+        UserError: If the file is not the table of a benchmark.
     """
     if not path.is_file():
         return []
@@ -71,10 +72,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not the table of a benchmark: {error}") from error
+        raise UserError(f"{path} is not the table of a benchmark: {error}") from error
     for row in rows:
         if "cell" not in row:
-            raise ValueError(f"{path} is not the table of a benchmark: it has no column 'cell'")
+            raise UserError(f"{path} is not the table of a benchmark: it has no column 'cell'")
     return rows
 
 
@@ -95,7 +96,7 @@ def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:
     """Return the rows of several tables; of a run that is in several, those of the last.
 
     Raises:
-        ValueError: If a file is not the table of a benchmark.
+        UserError: If a file is not the table of a benchmark.
     """
     found: dict[str, list[dict[str, str]]] = {}
     for path in paths:

@@ -21,6 +21,7 @@ from rlmem.benchmark.runner import Done, Status, not_in, other_versions, run_ben
 from rlmem.benchmark.suite import Suite, presets, read_suite
 from rlmem.benchmark.summary import summary
 from rlmem.benchmark.table import RESULTS, read_rows
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import write_atomically
 
 _SAY_EVERY = 60.0
@@ -54,14 +55,14 @@ def run(argv: Sequence[str]) -> int:
         Benchmark, args=arguments, prog="rlmem benchmark", description=_description(), use_underscores=False
     )
     if name is None:
-        raise ValueError(
+        raise UserError(
             f"name a suite: {', '.join(presets())}, or a TOML file of your own, as in rlmem benchmark quick"
         )
     suite = read_suite(name)
     out = options.out or Path("benchmark") / suite.name
     processes = (os.cpu_count() or 1) if options.processes is None else options.processes
     if processes < 1:
-        raise ValueError(f"processes must be at least 1, got {processes}")
+        raise UserError(f"processes must be at least 1, got {processes}")
     if options.list:
         return _list(suite, out)
     if options.table:
@@ -90,12 +91,12 @@ def _end(suite: Suite, name: str, out: Path, done: Done) -> int:
 def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) -> int:
     """Print the summary, and write it and the figures."""
     if not rows:
-        raise ValueError(f"there are no results in {out} yet: run `rlmem benchmark {name}` first")
+        raise UserError(f"there are no results in {out} yet: run `rlmem benchmark {name}` first")
     cells = suite.cells()
     order = [cell.key for cell in cells]
     mine = sorted((row for row in rows if row["cell"] in order), key=lambda row: order.index(row["cell"]))
     if not mine:
-        raise ValueError(f"{out / RESULTS} holds {len(rows)} rows, none of them of this suite as it is now")
+        raise UserError(f"{out / RESULTS} holds {len(rows)} rows, none of them of this suite as it is now")
     text = summary(mine, f"Benchmark {suite.name}")
     write_atomically(out / "summary.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
     figures = write_figures(mine, out)

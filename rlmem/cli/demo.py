@@ -130,7 +130,7 @@ def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) 
             process.terminate()
     for agent, process in processes.items():
         if process.wait() != 0:
-            raise ValueError(f"training {agent} failed:\n{(out / f'{agent}.log').read_text()[-2000:]}")
+            raise RuntimeError(f"training {agent} failed:\n{(out / f'{agent}.log').read_text()[-2000:]}")
 
 
 def _clear(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rlmem.cli.options import Parsed, parse
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Evaluation, evaluate, make_test_env
 from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
 from rlmem.evaluation.own_agent import load_policy
@@ -86,7 +87,7 @@ def acting_agent(parsed: Parsed, argv: Sequence[str]) -> tuple[str, Any]:
     """Return the name of what a command line wants to see act, and the agent.
 
     Raises:
-        ValueError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
+        UserError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
     """
     options = parsed.verb
     env = make_test_env(parsed.env, 1, parsed.knobs)
@@ -94,7 +95,7 @@ def acting_agent(parsed: Parsed, argv: Sequence[str]) -> tuple[str, Any]:
         if options.policy is None:
             return parsed.agent or "", chosen_agent(parsed, env, options.which)
         if parsed.run is not None or any(word.split("=")[0] == "--agent" for word in argv):
-            raise ValueError("--policy names the agent: leave out the run and --agent")
+            raise UserError("--policy names the agent: leave out the run and --agent")
         return options.policy, load_policy(options.policy, env)
     finally:
         env.close()
@@ -104,13 +105,13 @@ def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:
     """Return the agent that a command line names, with its weights, for an environment, single or vector.
 
     Raises:
-        ValueError: If a learning agent is named without a run.
+        UserError: If a learning agent is named without a run.
     """
     if parsed.run is not None:
         return load_agent(parsed.run, env, which)
     cls = agent_class(parsed.agent or "")
     if cls.learns:
-        raise ValueError(
+        raise UserError(
             f"agent {parsed.agent!r} must be trained first: name the folder of its run, runs/ENV/AGENT/SEED"
         )
     return agent_for(cls, cls.Settings(**parsed.agent_settings), env)
@@ -120,10 +121,10 @@ def _lesion(options: Evaluate) -> Lesion | None:
     """Return the lesion that is asked for."""
     if options.lesion is None:
         if options.lesion_phase is not None or options.lesion_step is not None:
-            raise ValueError("--lesion-phase and --lesion-step say when: say what too, with --lesion zero|freeze|swap")
+            raise UserError("--lesion-phase and --lesion-step say when: say what too, with --lesion zero|freeze|swap")
         return None
     if options.lesion_phase is not None and options.lesion_step is not None:
-        raise ValueError("a lesion is made in a phase or at a control step: leave one of the two out")
+        raise UserError("a lesion is made in a phase or at a control step: leave one of the two out")
     phase = options.lesion_phase or ("cue" if options.lesion == "freeze" else "query")
     return Lesion(kind=options.lesion, phase=phase, step=options.lesion_step)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import tyro
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import make_test_env
 from rlmem.evaluation.gradient import lags_up_to, trained_cell
 from rlmem.evaluation.gradient_lag import gradient_vs_lag
@@ -63,14 +64,14 @@ class Gradients:
     out: Path = Path("gradients.png")
 
     def check(self) -> None:
-        """Raise a ValueError unless all values are within bounds and the picture can be written."""
+        """Raise UserError unless all values are within bounds and the picture can be written."""
         checked_path(self.out, (".png",))
         for name in self.cells:
             if name not in STARTS:
-                raise ValueError(unknown("cell", name, STARTS))
+                raise UserError(unknown("cell", name, STARTS))
         for field, least in (("max_lag", 1), ("hidden_size", 2), ("input_size", 1), ("seeds", 1)):
             if getattr(self, field) < least:
-                raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
+                raise UserError(f"{field} must be at least {least}, got {getattr(self, field)}")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -112,8 +113,7 @@ def of_run(folder: Path, lags: Sequence[int]) -> list[Reach]:
     """Return the reach of a run's actor before and after training.
 
     Raises:
-        FileNotFoundError: If there is no such run.
-        ValueError: If its agent has no memory cells.
+        UserError: If there is no such run, or if its agent has no memory cells.
     """
     settings = read_settings(folder)
     env: gymnasium.vector.VectorEnv[Any, Any, Any] = make_test_env(settings.env, 1, settings.knobs)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from rlmem.errors import UserError
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
 from rlmem.spec import TaskSpec
 
@@ -24,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
         console.print("usage: rlmem list [ENV]\n\nAll tasks and agents; with ENV, one task in full.", markup=False)
         return 0
     if len(names) != len(argv) or len(names) > 1:
-        raise ValueError(f"list takes the id of one task at most, got {' '.join(argv)}")
+        raise UserError(f"list takes the id of one task at most, got {' '.join(argv)}")
     if names:
         _describe(console, canonical_id(names[0]))
         return 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from rlmem import __version__
+from rlmem.errors import UserError
 from rlmem.suggest import unknown
 
 VERBS = {
@@ -24,8 +25,6 @@ VERBS = {
     "demo": "train a recurrent and a memoryless agent and compare them, in minutes",
 }
 
-_EXPECTED = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb.
@@ -34,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0; 1 where a task failed its audit; 2 where the arguments are wrong; 130 after Ctrl-C.
+        The exit status: 0; 1 where a task failed its audit; 2 where the user made a mistake; 130 after Ctrl-C. Any
+        exception but a :class:`rlmem.UserError` is a fault of the program and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0)
     try:
         if verb not in VERBS:
-            raise ValueError(unknown("verb", verb, VERBS))
+            raise UserError(unknown("verb", verb, VERBS))
         status: int = import_module(f"rlmem.cli.{verb}").run(arguments)
-    except _EXPECTED as error:
+    except UserError as error:
         print(f"rlmem {verb}: {error}" if verb in VERBS else f"rlmem: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

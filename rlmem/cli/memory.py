@@ -15,6 +15,7 @@ from rich.table import Table
 
 from rlmem.cli.evaluate import acting_agent
 from rlmem.cli.options import Parsed, parse
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Evaluation
 from rlmem.evaluation.horizon import length_in_words
 from rlmem.evaluation.memory_report import MemoryReport, measure_memory
@@ -50,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Memory, argv, name="memory", agent="expert", run=True)
     options: Memory = parsed.verb
     if parsed.run is None and options.policy is None and not any(word.split("=")[0] == "--agent" for word in argv):
-        raise ValueError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
+        raise UserError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
     seeds = test_seeds(options.episodes)
     name, agent = acting_agent(parsed, argv)
     out = options.out or ((parsed.run or Path()) / "memory")

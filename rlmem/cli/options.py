@@ -15,6 +15,7 @@ from typing import Any
 
 import tyro
 
+from rlmem.errors import UserError
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
 from rlmem.runs.folder import RunSettings, read_settings
 from rlmem.runs.tuned import Tuned, tuned_settings
@@ -67,8 +68,8 @@ def parse(
         prog: What the verb is an argument of, for the help.
 
     Raises:
-        ValueError: If the task, agent or run is unknown or a knob has a value that it cannot have.
-        FileNotFoundError: If the first argument is no run.
+        UserError: If the task, agent or run is unknown or a knob has a value that it cannot have, or if the first
+            argument is no run.
         SystemExit: If an option is unknown, after a message, or help was asked for.
     """
     rest, chosen = _extract(argv, ("env", "agent") if agent is not None else ("env",))
@@ -78,7 +79,7 @@ def parse(
         if run:
             folder = Path(first)
             if not folder.exists() and _is_task(first):
-                raise ValueError(f"{first} is a task and not a training run: write --env {first}")
+                raise UserError(f"{first} is a task and not a training run: write --env {first}")
             loaded = read_settings(folder)
         else:
             chosen.setdefault("env", first)
@@ -89,7 +90,7 @@ def parse(
         agent_name = chosen.get("agent", loaded.agent if loaded else agent).replace("-", "_")
         agent_class(agent_name)
     if folder is not None and loaded is not None and (env, agent_name) != (loaded.env, loaded.agent):
-        raise ValueError(f"{folder} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
+        raise UserError(f"{folder} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
 
     knobs = task_class(env).Settings
     omit: Any = tyro.conf.OmitArgPrefixes
@@ -135,7 +136,7 @@ def _extract(argv: Sequence[str], names: Sequence[str]) -> tuple[list[str], dict
     """Take ``--name value`` and ``--name=value`` out of a command line.
 
     Raises:
-        ValueError: If a value is missing.
+        UserError: If a value is missing.
     """
     rest, found, arguments = [], {}, list(argv)
     while arguments:
@@ -144,7 +145,7 @@ def _extract(argv: Sequence[str], names: Sequence[str]) -> tuple[list[str], dict
         if key.removeprefix("--") in names and key.startswith("--"):
             if not equals:
                 if not arguments or arguments[0].startswith("-"):
-                    raise ValueError(f"{key} needs a name, as in {key} {'TMaze-v0' if key == '--env' else 'ppo'}")
+                    raise UserError(f"{key} needs a name, as in {key} {'TMaze-v0' if key == '--env' else 'ppo'}")
                 value = arguments.pop(0)
             found[key.removeprefix("--")] = value
         else:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.cli.options import parse
+from rlmem.errors import UserError
 
 Keys = frozenset[str]
 
@@ -52,11 +53,11 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Play, argv, name="play", positional_env=True)
     options: Play = parsed.verb
     if options.episodes < 0 or options.seed < 0 or not 0 < options.strength <= 1:
-        raise ValueError("episodes and seed must be at least 0, and strength above 0 and at most 1")
+        raise UserError("episodes and seed must be at least 0, and strength above 0 and at most 1")
     from rlmem.envs.simulation import has_screen  # not for --help, which needs no simulator
 
     if not has_screen():
-        raise ValueError(
+        raise UserError(
             "play opens a window and there is no screen here (DISPLAY is not set): "
             f"`rlmem render --agent expert --env {parsed.env}` makes a video instead"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from rlmem.cli.evaluate import chosen_agent
 from rlmem.cli.options import parse
+from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.figures.recording import record
 
@@ -49,9 +50,9 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Render, argv, name="render", agent="expert", run=True)
     options: Render = parsed.verb
     if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ValueError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
+        raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
     if options.episodes < 1 or options.seed < 0 or min(options.width, options.height) < 64:
-        raise ValueError("episodes must be at least 1, seed at least 0, width and height at least 64 pixels")
+        raise UserError("episodes must be at least 1, seed at least 0, width and height at least 64 pixels")
     env = gymnasium.make(
         parsed.env,
         render_mode="human" if options.human else "rgb_array",

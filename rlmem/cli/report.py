@@ -11,6 +11,7 @@ import tyro
 
 from rlmem.benchmark.table import RESULTS
 from rlmem.cli.options import parse
+from rlmem.errors import UserError
 from rlmem.report.benchmark import benchmark_page
 from rlmem.report.content import Page
 from rlmem.report.page import write_page
@@ -51,7 +52,7 @@ class BenchmarkReport:
 def run(argv: Sequence[str]) -> int:
     """Gather, write, and say where the page is."""
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
-        raise ValueError("a report of what? Name first the folder of a run, runs/ENV/AGENT/SEED, or of a benchmark")
+        raise UserError("a report of what? Name first the folder of a run, runs/ENV/AGENT/SEED, or of a benchmark")
     folder = Path(argv[0])
     if (folder / RESULTS).is_file():
         benchmark: BenchmarkReport = tyro.cli(BenchmarkReport, args=argv[1:], prog="rlmem report BENCHMARK")
@@ -59,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
         return _write(benchmark_page(folder), out)
     if not argv[0].startswith("-") and not (folder / "settings.toml").is_file():
         what = "has neither settings.toml nor results.csv" if folder.is_dir() else "is no folder"
-        raise FileNotFoundError(f"{folder} is neither a training run nor a benchmark: it {what}")
+        raise UserError(f"{folder} is neither a training run nor a benchmark: it {what}")
     parsed = parse(Report, argv, name="report", agent="expert", run=True)
     options: Report = parsed.verb
     assert parsed.run is not None
@@ -81,10 +82,10 @@ def checked_out(path: Path) -> Path:
     """Return a path that a page can be written to.
 
     Raises:
-        ValueError: If it is not the name of an HTML file.
+        UserError: If it is not the name of an HTML file.
     """
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"a report is a page of HTML: --out must end in .html, got {str(path)!r}")
+        raise UserError(f"a report is a page of HTML: --out must end in .html, got {str(path)!r}")
     return path
 
 

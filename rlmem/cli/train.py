@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rlmem.cli.options import Parsed, parse
+from rlmem.errors import UserError
 from rlmem.registry import task_class
 from rlmem.runs.folder import RunSettings
 from rlmem.runs.training import Stopped, train
@@ -69,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     folder = settings.folder(options.out) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
-        raise ValueError("--checkpoint says where to go on with a run: name its folder, or add --resume")
+        raise UserError("--checkpoint says where to go on with a run: name its folder, or add --resume")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     if parsed.run is None:
         print(_where_from(parsed))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, clopper_pearson, evaluate_on
 from rlmem.evaluation.horizon import sweep
 from rlmem.evaluation.statistics import Estimate
@@ -51,11 +52,11 @@ def capacity(result: Evaluation) -> Capacity:
     """Return the bits that an evaluation shows to be remembered.
 
     Raises:
-        ValueError: If the task is not one of success with bits to remember.
+        UserError: If the task is not one of success with bits to remember.
     """
     spec = result.spec
     if spec is None or spec.metric != "success" or not spec.n_bits > 0:
-        raise ValueError("capacity in bits is measured where a task counts success and asks for bits to be remembered")
+        raise UserError("capacity in bits is measured where a task counts success and asks for bits to be remembered")
     low, high = result.interval
     bits = [bits_recalled(rate, spec.n_bits) for rate in (result.value, low, high)]
     return Capacity(spec.n_bits, Estimate(*bits))
@@ -95,11 +96,11 @@ def rewriting(result: Evaluation) -> Rewriting:
     An agent that remembers the first cue for good is right at first and at chance later.
 
     Raises:
-        ValueError: If the score of the task does not count corridors.
+        UserError: If the score of the task does not count corridors.
     """
     spec = result.spec
     if spec is None or spec.memory != "rewriting":
-        raise ValueError("rewriting is measured on tasks that ask for it, such as TMazeEndless-v0")
+        raise UserError("rewriting is measured on tasks that ask for it, such as TMazeEndless-v0")
     passed = result.score.astype(np.int64)
     number = int(spec.oracle.value)
     came = np.array([(passed >= corridor).sum() for corridor in range(number)])
@@ -128,11 +129,11 @@ def heat_map(measured: Iterable[tuple[float, float, float]]) -> HeatMap:
     """Lay out (x, y, value) on a grid; the mean where several have the same place.
 
     Raises:
-        ValueError: If there is nothing.
+        UserError: If there is nothing.
     """
     listed = list(measured)
     if not listed:
-        raise ValueError("there is nothing to lay out")
+        raise UserError("there is nothing to lay out")
     x, y = (sorted({point[axis] for point in listed}) for axis in (0, 1))
     values = np.full((len(y), len(x)), np.nan)
     for row, column in np.ndindex(values.shape):
@@ -167,7 +168,7 @@ def memory_credit_map(
         num_envs: Environments side by side.
 
     Raises:
-        ValueError: If there are no lengths, or the task has no such knobs or no memory score.
+        UserError: If there are no lengths, or the task has no such knobs or no memory score.
     """
     points = []
     for memory, credit in product(memory_lengths, credit_lengths):
@@ -175,6 +176,6 @@ def memory_credit_map(
         chosen = {**(knobs or {}), "memory_length": memory, "credit_length": credit}
         result = evaluate_on(acting, env, knobs=chosen, seeds=seeds, num_envs=num_envs)
         if not math.isfinite(result.memory_score):
-            raise ValueError(f"the task has no memory score at memory length {memory} and credit length {credit}")
+            raise UserError(f"the task has no memory score at memory length {memory} and credit length {credit}")
         points.append((float(memory), float(credit), result.memory_score))
     return heat_map(points)

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from scipy import stats
 
+from rlmem.errors import UserError
 from rlmem.evaluation.intervention import Clock, Intervention, Moment, hidden_cues
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import canonical_id
@@ -142,12 +143,12 @@ def evaluate_on(
         intervention: See :func:`evaluate`.
 
     Raises:
-        ValueError: If task or knobs do not exist, or there are no seeds.
+        UserError: If task or knobs do not exist, or there are no seeds.
     """
     listed = test_seeds(200) if seeds is None else seeds
     if isinstance(env, VectorEnv):
         if knobs:
-            raise ValueError(f"this environment is made already: knobs come too late, got {dict(knobs)}")
+            raise UserError(f"this environment is made already: knobs come too late, got {dict(knobs)}")
         return evaluate(policy, env, listed, deterministic=deterministic, intervention=intervention)
     made = make_test_env(env, max(1, min(num_envs, len(listed))), knobs)
     try:
@@ -182,12 +183,12 @@ def evaluate(
             policy acts on what it returns.
 
     Raises:
-        ValueError: If the environment resets itself, or there are no seeds.
+        UserError: If the environment resets itself, or there are no seeds.
     """
     if env.metadata.get("autoreset_mode") is not AutoresetMode.DISABLED:
-        raise ValueError("evaluation gives each episode its seed: make the environment with autoreset_mode='disabled'")
+        raise UserError("evaluation gives each episode its seed: make the environment with autoreset_mode='disabled'")
     if not len(seeds):
-        raise ValueError("there must be at least one episode")
+        raise UserError("there must be at least one episode")
     if hasattr(policy, "bind"):
         policy.bind(env)
     started, n, episodes = time.process_time(), env.num_envs, len(seeds)

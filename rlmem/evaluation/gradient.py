@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rlmem.errors import UserError
 from rlmem.evaluation.gradient_lag import gradient_vs_lag
 from rlmem.evaluation.intervention import Moment
 from rlmem.networks.cell import AnyCell
@@ -55,11 +56,11 @@ class ObservationRecorder:
         """Return observations [T, N, D], those before the query and its first, of the episodes of the commonest length.
 
         Raises:
-            ValueError: If no episode came to the query.
+            UserError: If no episode came to the query.
         """
         seen = [np.stack(self._seen[episode]) for episode in sorted(self._done)]
         if not seen:
-            raise ValueError(f"no episode came to a phase {self._until!r}")
+            raise UserError(f"no episode came to a phase {self._until!r}")
         lengths, counts = np.unique([len(one) for one in seen], return_counts=True)
         length = int(lengths[counts == counts.max()].max())
         return np.stack([one for one in seen if len(one) == length], axis=1)
@@ -80,11 +81,11 @@ def trained_gradient(policy: Any, observations: NDArray[Any], lags: Sequence[int
         lags: Control steps; None: 0, 1, 2, 5, 10, ... as far as the episodes go.
 
     Raises:
-        ValueError: If the agent is none of these, or does not see plain vectors.
+        UserError: If the agent is none of these, or does not see plain vectors.
     """
     cell, inputs = trained_cell(policy), np.asarray(observations, dtype=np.float64)
     if inputs.ndim != 3 or inputs.shape[2] != cell.input_size:
-        raise ValueError(
+        raise UserError(
             f"gradients are measured where the cell sees the observation as it is: {cell.input_size} numbers, got "
             f"observations of shape {inputs.shape[2:]}"
         )
@@ -98,7 +99,7 @@ def trained_cell(policy: Any) -> AnyCell:
     """Return the actor's memory cells of an agent, as one cell.
 
     Raises:
-        ValueError: If it has none that are known.
+        UserError: If it has none that are known.
     """
     model = getattr(policy, "model", policy)
     actor_critic = getattr(model, "policy", model)
@@ -110,7 +111,7 @@ def trained_cell(policy: Any) -> AnyCell:
     lstm = getattr(actor_critic, "lstm_actor", None)
     if isinstance(lstm, nn.LSTM):
         return _from_torch(lstm)
-    raise ValueError(f"{type(policy).__name__} has no memory cells that are known here: no gradient is measured")
+    raise UserError(f"{type(policy).__name__} has no memory cells that are known here: no gradient is measured")
 
 
 @torch.no_grad()

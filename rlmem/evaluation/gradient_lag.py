@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.networks.cell import AnyCell, rebuild
 
 
@@ -45,7 +46,7 @@ def gradient_vs_lag(
         ValueError: If there is no lag, one is negative, the inputs do not fit, or the cell has no state.
     """
     if not lags or min(lags) < 0:
-        raise ValueError(f"lags must be at least one number of steps, each at least 0, got {list(lags)}")
+        raise UserError(f"lags must be at least one number of steps, each at least 0, got {list(lags)}")
     cell = copy.deepcopy(cell).double()
     generator = torch.Generator().manual_seed(seed)
     if inputs is None:
@@ -59,7 +60,7 @@ def gradient_vs_lag(
     projection = torch.randn(n_sequences, cell.hidden_size, dtype=torch.float64, generator=generator)
     state = rebuild(cell.initial_state(0), (part.clone().requires_grad_() for part in cell.initial_state(n_sequences)))
     if not state:
-        raise ValueError(f"{type(cell).__name__} has no state, so no gradient reaches back at all")
+        raise UserError(f"{type(cell).__name__} has no state, so no gradient reaches back at all")
     states = []
     for x in xs:
         states.append(state)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, evaluate_on, make_test_env
 from rlmem.evaluation.statistics import Estimate
 
@@ -51,7 +52,7 @@ def sweep(
         num_envs: Environments side by side.
 
     Raises:
-        ValueError: If the task has no such knob, or it cannot have such a value.
+        UserError: If the task has no such knob, or it cannot have such a value.
     """
     points = []
     for value in values:
@@ -103,14 +104,14 @@ def horizon_curve(
         knob: Name of the knob that is the length.
 
     Raises:
-        ValueError: If lengths do not rise, or the task has no memory score at these knobs.
+        UserError: If lengths do not rise, or the task has no memory score at these knobs.
     """
     if not lengths or list(lengths) != sorted(set(lengths)):
-        raise ValueError(f"lengths must rise, got {list(lengths)}")
+        raise UserError(f"lengths must rise, got {list(lengths)}")
     points = sweep(policy, env, knob, lengths, knobs=knobs, seeds=seeds, num_envs=num_envs)
     scores = np.stack([episode_scores(point.result) for point in points])
     if np.isnan(scores).any():
-        raise ValueError("this task has no memory score at these knobs: it is not harder without memory than with it")
+        raise UserError("this task has no memory score at these knobs: it is not harder without memory than with it")
     l50, l90 = (length_at(lengths, scores, level) for level in (0.5, 0.9))
     return HorizonCurve(points=points, l50=l50, l90=l90)
 

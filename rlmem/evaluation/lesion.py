@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Env, Evaluation, Policy, clopper_pearson, evaluate_on
 from rlmem.evaluation.lesioning import KINDS, Donor, DonorRecorder, Kind, Lesion, Lesioned
 
@@ -82,7 +83,7 @@ def lesion_test(
         deterministic: Take the mode of the policy, not a draw.
 
     Raises:
-        ValueError: If the agent hands on no state, or the lesion never acted.
+        UserError: If the agent hands on no state, or the lesion never acted.
     """
     lesion = lesion or Lesion()
     arguments: dict[str, Any] = {"knobs": knobs, "seeds": seeds, "num_envs": num_envs, "deterministic": deterministic}
@@ -91,13 +92,13 @@ def lesion_test(
         intact = evaluate_on(policy, env, **arguments, intervention=recorder)
         donors = recorder.donors
     if not donors and lesion.kind == "swap":
-        raise ValueError(_never(lesion, set()))
+        raise UserError(_never(lesion, set()))
     lesioning = Lesioned(lesion, donors)
     lesioned = evaluate_on(policy, env, **arguments, intervention=lesioning)
     if not lesioning.acted:
-        raise ValueError(_never(lesion, lesioning.phases))
+        raise UserError(_never(lesion, lesioning.phases))
     if lesioning.stateless:
-        raise ValueError("the agent hands on no state from one step to the next")
+        raise UserError("the agent hands on no state from one step to the next")
     known = lesioning.same_cue if intact.metric == "success" else {}
     same = {flag: [episode for episode, equal in known.items() if equal is flag] for flag in (True, False)}
     return LesionTest(

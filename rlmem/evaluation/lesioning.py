@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.evaluation.intervention import Bools, Moment
 from rlmem.evaluation.state import Array, join_state, split_state
 
@@ -31,7 +32,7 @@ class Lesion:
         step: Control step of the episode, instead of a phase, at least 1; frozen from there to the end.
 
     Raises:
-        ValueError: If the kind is unknown or the step is less than 1.
+        UserError: If the kind is unknown or the step is less than 1.
     """
 
     kind: Kind = "zero"
@@ -40,9 +41,9 @@ class Lesion:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"a lesion must be one of {', '.join(KINDS)}, got {self.kind!r}")
+            raise UserError(f"a lesion must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.step is not None and self.step < 1:
-            raise ValueError(f"step must be at least 1, since nothing is remembered before, got {self.step}")
+            raise UserError(f"step must be at least 1, since nothing is remembered before, got {self.step}")
 
     @property
     def when(self) -> str:
@@ -116,13 +117,13 @@ class Lesioned:
         seed: Of the choice of donors.
 
     Raises:
-        ValueError: If there are too few donors.
+        UserError: If there are too few donors.
     """
 
     def __init__(self, lesion: Lesion, donors: Mapping[tuple[int, int], Donor] | None = None, *, seed: int = 0) -> None:
         self._lesion, self._donors, self._seed = lesion, dict(donors or {}), seed
         if lesion.kind == "swap" and len({episode for episode, _ in self._donors}) < 2:
-            raise ValueError(f"swapping {lesion.when} needs two episodes at least that come there")
+            raise UserError(f"swapping {lesion.when} needs two episodes at least that come there")
         self._times = _Occurrences()
         self._held: list[Array] = []
         self._frozen: Bools = np.zeros(0, dtype=np.bool_)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from rlmem.errors import UserError
 from rlmem.evaluation.capacity import Capacity, Rewriting, capacity, rewriting
 from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, evaluate_on, make_test_env
 from rlmem.evaluation.gradient import GradientLag, ObservationRecorder, trained_gradient
@@ -133,7 +134,7 @@ def measure_memory(
         report: Called with a word for what is being measured.
 
     Raises:
-        ValueError: If task or knobs do not exist, or there are no seeds.
+        UserError: If task or knobs do not exist, or there are no seeds.
     """
     listed = test_seeds(200) if seeds is None else seeds
     missing: dict[str, str] = {}
@@ -142,7 +143,7 @@ def measure_memory(
         report(what)
         try:
             return measure()
-        except ValueError as error:
+        except UserError as error:
             missing[what] = str(error)
             return None
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Env, Evaluation, Policy, evaluate_on
 from rlmem.evaluation.intervention import Moment
 
@@ -25,7 +26,7 @@ class Burst:
         phase: Which, as ``infos["phase"]`` names it.
 
     Raises:
-        ValueError: If ``steps`` is less than 1 or ``sigma`` is negative.
+        UserError: If ``steps`` is less than 1 or ``sigma`` is negative.
     """
 
     steps: int = 5
@@ -34,9 +35,9 @@ class Burst:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ValueError(f"a burst must last at least 1 control step, got {self.steps}")
+            raise UserError(f"a burst must last at least 1 control step, got {self.steps}")
         if not self.sigma >= 0:
-            raise ValueError(f"sigma must be at least 0, got {self.sigma}")
+            raise UserError(f"sigma must be at least 0, got {self.sigma}")
 
 
 class PhaseLengths:
@@ -96,7 +97,7 @@ def noise_test(
         deterministic: Take the mode of the policy, not a draw.
 
     Raises:
-        ValueError: If the phase never came, or observations are not numbers to which noise can be added.
+        UserError: If the phase never came, or observations are not numbers to which noise can be added.
     """
     burst = burst or Burst()
     arguments: dict[str, Any] = {"knobs": knobs, "seeds": seeds, "num_envs": num_envs, "deterministic": deterministic}
@@ -104,7 +105,7 @@ def noise_test(
         lengths = PhaseLengths(burst.phase)
         intact = evaluate_on(policy, env, **arguments, intervention=lengths)
     if not lengths.length:
-        raise ValueError(f"no episode came to a phase {burst.phase!r}: no noise was added")
+        raise UserError(f"no episode came to a phase {burst.phase!r}: no noise was added")
     return NoiseTest(burst, intact, evaluate_on(policy, env, **arguments, intervention=_Noise(burst, lengths)))
 
 
@@ -130,7 +131,7 @@ class _Noise:
             return {key: self._add(part, moment, rows) for key, part in observation.items()}
         noisy = np.array(observation)
         if noisy.dtype.kind != "f":
-            raise ValueError(f"noise is added to observations of real numbers, got {noisy.dtype}")
+            raise UserError(f"noise is added to observations of real numbers, got {noisy.dtype}")
         for row in rows:
             rng = np.random.default_rng([int(moment.episode[row]), int(moment.step[row])])
             noisy[row] += self._burst.sigma * rng.standard_normal(noisy[row].shape)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Policy
 
 
@@ -111,30 +112,30 @@ def load_policy(name: str, env: Any) -> Policy:
         env: A vector environment of the task.
 
     Raises:
-        ValueError: If there is no such module or name, or it is no agent.
+        UserError: If there is no such module or name, or it is no agent.
     """
     where, _, attribute = name.rpartition(":")
     if not where or not attribute:
-        raise ValueError(f"--policy wants module:function or path/to/file.py:function, got {name!r}")
+        raise UserError(f"--policy wants module:function or path/to/file.py:function, got {name!r}")
     found = _module(where)
     for part in attribute.split("."):
         if not hasattr(found, part):
             known = ", ".join(sorted(key for key in vars(found) if not key.startswith("_"))) or "nothing"
-            raise ValueError(f"{where} has no {attribute!r}; it has: {known}")
+            raise UserError(f"{where} has no {attribute!r}; it has: {known}")
         found = getattr(found, part)
     if _makes_agents(found):
         found = found(env) if _takes_env(found) else found()
     try:
         return as_policy(found)
     except TypeError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
 
 
 def _module(where: str) -> Any:
     if where.endswith(".py"):
         path = Path(where).resolve()
         if not path.is_file():
-            raise ValueError(f"there is no file {where!r}")
+            raise UserError(f"there is no file {where!r}")
         _search(path.parent)
         spec = util.spec_from_file_location(f"_own_{path.stem}", path)
         assert spec is not None
@@ -147,7 +148,7 @@ def _module(where: str) -> Any:
         return import_module(where)
     except ModuleNotFoundError as error:
         if error.name is not None and (where == error.name or where.startswith(f"{error.name}.")):
-            raise ValueError(f"there is no module {where!r} here or installed") from error
+            raise UserError(f"there is no module {where!r} here or installed") from error
         raise
 
 

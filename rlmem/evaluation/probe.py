@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Env, Policy, clopper_pearson, evaluate_on
 from rlmem.evaluation.intervention import Moment
 from rlmem.evaluation.state import state_features
@@ -185,7 +186,7 @@ def probe_cue(
         num_envs: Environments side by side.
 
     Raises:
-        ValueError: If there is no state or no cue to read, or too few episodes.
+        UserError: If there is no state or no cue to read, or too few episodes.
     """
     recorder = StateRecorder()
     evaluate_on(policy, env, knobs=knobs, seeds=seeds, num_envs=num_envs, intervention=recorder)
@@ -196,21 +197,21 @@ def probe_states(recorder: StateRecorder) -> CueProbe:
     """Fit probes to what was recorded, and judge them by cross-validation over episodes.
 
     Raises:
-        ValueError: If there is no state or no cue to read, or too few episodes.
+        UserError: If there is no state or no cue to read, or too few episodes.
     """
     if not recorder.knows_cue:
-        raise ValueError("the environment does not say what its cue is (an attribute cue would)")
+        raise UserError("the environment does not say what its cue is (an attribute cue would)")
     if not any(len(features) for found in recorder.samples.values() for _, _, features in found.values()):
-        raise ValueError("the agent hands on no state from one step to the next")
+        raise UserError("the agent hands on no state from one step to the next")
     points, probes, chance, most = [], {}, 0.0, 0
     for (phase, since), found in recorder.samples.items():
         samples = [found[episode] for episode in sorted(found)]
         cues, features = np.array([cue for _, cue, _ in samples]), _read(np.stack([row for _, _, row in samples]))
         if cues.ndim != 1:
-            raise ValueError(f"the probe reads cues that are one of a few, got arrays of shape {cues.shape[1:]}")
+            raise UserError(f"the probe reads cues that are one of a few, got arrays of shape {cues.shape[1:]}")
         counts = np.unique(cues, return_counts=True)[1]
         if len(counts) > _MOST_CLASSES or (len(samples) >= _FEWEST and len(counts) > len(samples) // 2):
-            raise ValueError(f"the probe reads cues that are one of a few, got {len(counts)} different ones")
+            raise UserError(f"the probe reads cues that are one of a few, got {len(counts)} different ones")
         if len(samples) < _FEWEST or len(counts) < 2 or counts.min() < _FOLDS:
             continue
         right = _cross_validated(features, cues)
@@ -221,7 +222,7 @@ def probe_states(recorder: StateRecorder) -> CueProbe:
         if len(samples) > most:
             most, chance = len(samples), float(counts.max() / counts.sum())
     if not points:
-        raise ValueError(f"a probe needs at least {_FEWEST} episodes, and {_FOLDS} of each cue")
+        raise UserError(f"a probe needs at least {_FEWEST} episodes, and {_FOLDS} of each cue")
     return CueProbe(points=sorted(points, key=lambda point: point.step), probes=probes, chance=chance)
 
 

@@ -5,6 +5,8 @@ Training seeds of run ``s`` start at ``s * 100_000``; runs are numbered below 10
 
 from __future__ import annotations
 
+from rlmem.errors import UserError
+
 _TRAINING_STRIDE = 100_000
 MAX_RUN_SEED = 9_999
 _VALIDATION = 1_000_000_000
@@ -16,10 +18,10 @@ def training_seed(run_seed: int) -> int:
     """Return the seed of the first training environment of a run.
 
     Raises:
-        ValueError: If the run's seed is out of range.
+        UserError: If the run's seed is out of range.
     """
     if not 0 <= run_seed <= MAX_RUN_SEED:
-        raise ValueError(f"seed must be from 0 to {MAX_RUN_SEED}, got {run_seed}")
+        raise UserError(f"seed must be from 0 to {MAX_RUN_SEED}, got {run_seed}")
     return run_seed * _TRAINING_STRIDE
 
 
@@ -31,5 +33,5 @@ def validation_seeds(episodes: int) -> range:
 def test_seeds(episodes: int) -> range:
     """Return seeds for reported results; nothing is chosen by them."""
     if not 1 <= episodes <= _LAST - _TEST:
-        raise ValueError(f"episodes must be at least 1, got {episodes}")
+        raise UserError(f"episodes must be at least 1, got {episodes}")
     return range(_TEST, _TEST + episodes)

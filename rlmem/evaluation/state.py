@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
+
 Array = NDArray[Any]
 
 
@@ -21,7 +23,7 @@ def split_state(state: Any, num_envs: int) -> list[Array]:
     """Return copies of a state's arrays [N, ...], environments first.
 
     Raises:
-        ValueError: If a part is no array, or has no axis of N environments.
+        UserError: If a part is no array, or has no axis of N environments.
     """
     if state is None:
         return []
@@ -67,7 +69,7 @@ def _join(like: Any, num_envs: int, arrays: list[Array]) -> tuple[Any, list[Arra
 def _as_array(part: Any) -> Array:
     array = part.detach().cpu().numpy() if hasattr(part, "detach") else np.asarray(part)
     if array.dtype.kind not in "biufc":
-        raise ValueError(
+        raise UserError(
             f"the agent's state must be numbers: arrays or tensors, or tuples of them, got {type(part).__name__}"
         )
     return array
@@ -75,7 +77,7 @@ def _as_array(part: Any) -> Array:
 
 def _env_axis(array: Array, num_envs: int) -> int:
     if num_envs not in array.shape:
-        raise ValueError(
+        raise UserError(
             f"each array of the agent's state must have an axis of {num_envs} environments, got shape {array.shape}"
         )
     return array.shape.index(num_envs)

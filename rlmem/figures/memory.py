@@ -34,7 +34,7 @@ def plot_memory(report: MemoryReport, path: str | Path, *, title: str = "") -> N
         title: Above the picture.
 
     Raises:
-        ValueError: If the file has another ending.
+        UserError: If the file has another ending.
         FileNotFoundError: If the folder does not exist.
     """
     panels: list[Callable[[Axes], None]] = [lambda axes: draw_lesions(axes, report)]

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.figures.overlay import Overlay, draw_overlay
 from rlmem.figures.video import VideoWriter
 
@@ -97,13 +98,13 @@ def record(
         What happened, an episode each.
 
     Raises:
-        ValueError: If the environment gives no pictures, or an argument has a value that it cannot have.
+        UserError: If the environment gives no pictures, or an argument has a value that it cannot have.
         FileNotFoundError: If the folder does not exist.
     """
     if env.render_mode != "rgb_array":
-        raise ValueError(f'make the environment with render_mode="rgb_array" to record it, got {env.render_mode!r}')
+        raise UserError(f'make the environment with render_mode="rgb_array" to record it, got {env.render_mode!r}')
     if episodes < 1 or max_steps < 1 or (stride is not None and stride < 1):
-        raise ValueError(f"episodes, max_steps, stride must be at least 1, got {episodes}, {max_steps}, {stride}")
+        raise UserError(f"episodes, max_steps, stride must be at least 1, got {episodes}, {max_steps}, {stride}")
     listed = _seeds(seeds, episodes)
     if title is None:
         title = "" if env.spec is None else env.spec.id.rpartition("/")[2]

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rlmem.errors import UserError
+
 Picture = NDArray[np.uint8]
 """[H, W, 3] colors."""
 
@@ -31,16 +33,14 @@ def checked_path(path: str | Path, endings: Sequence[str]) -> Path:
     """Return a path that a file can be written to.
 
     Raises:
-        ValueError: If it has another ending.
+        UserError: If it has another ending.
         FileNotFoundError: If its folder does not exist.
     """
     checked = Path(path)
     if checked.suffix.lower() not in endings:
-        raise ValueError(f"the file must end in {' or '.join(endings)}, got {str(path)!r}")
+        raise UserError(f"the file must end in {' or '.join(endings)}, got {str(path)!r}")
     if not checked.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {str(checked.parent)!r} to write {checked.name!r} to: make it first"
-        )
+        raise UserError(f"there is no folder {str(checked.parent)!r} to write {checked.name!r} to: make it first")
     return checked
 
 
@@ -66,14 +66,14 @@ class VideoWriter:
         fps: Frames a second, from 1 to 50 (GIF shows no more).
 
     Raises:
-        ValueError: If the ending or the rate is wrong.
+        UserError: If the ending or the rate is wrong.
         FileNotFoundError: If the folder does not exist.
     """
 
     def __init__(self, path: str | Path, fps: float = 20.0) -> None:
         self.path = checked_path(path, VIDEO_ENDINGS)
         if not 1.0 <= fps <= 50.0:
-            raise ValueError(f"fps must be from 1 to 50, got {fps!r}")
+            raise UserError(f"fps must be from 1 to 50, got {fps!r}")
         self.fps, self.frames = float(fps), 0
         self._shape: tuple[int, ...] | None = None
         self._stream: Generator[None, Picture, None] | None = None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative, make_derivative
 from rlmem.learning.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanSettings, Likelihood
 from rlmem.learning.network import Network
@@ -198,14 +199,14 @@ def make_learner(
         derivative_settings: Such as the ``window`` of "tbptt".
 
     Raises:
-        ValueError: If there is no such name, or a setting is out of range.
+        UserError: If there is no such name, or a setting is out of range.
     """
     if cell not in CELLS:
-        raise ValueError(unknown("cell", cell, CELLS))
+        raise UserError(unknown("cell", cell, CELLS))
     if update not in UPDATES:
-        raise ValueError(unknown("update", update, UPDATES))
+        raise UserError(unknown("update", update, UPDATES))
     if likelihood not in LIKELIHOODS:
-        raise ValueError(unknown("likelihood", likelihood, LIKELIHOODS))
+        raise UserError(unknown("likelihood", likelihood, LIKELIHOODS))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(CELLS[cell](input_size, hidden_size, memory_length=memory_length), output_size).double()
@@ -214,12 +215,12 @@ def make_learner(
     way = make_derivative(derivative, network, **derivative_settings)
     if update in ("gekf", "ndekf"):
         if online is False:
-            raise ValueError(f"{update} updates at every step: leave online out")
+            raise UserError(f"{update} updates at every step: leave online out")
         groups = KalmanUpdateSettings(groups="one" if update == "gekf" else "node", filter=kalman or KalmanSettings())
         return Learner(network, way, KalmanUpdate(network, law, groups))
     plain = gradient or GradientSettings(optimizer=update)  # type: ignore[arg-type]
     if plain.optimizer != update:
-        raise ValueError(f"update is {update!r} and gradient.optimizer {plain.optimizer!r}: give the same")
+        raise UserError(f"update is {update!r} and gradient.optimizer {plain.optimizer!r}: give the same")
     each = derivative in ("rtrl", "snap1") if online is None else online
     return Learner(network, way, GradientUpdate(network, law, plain, online=each))
 

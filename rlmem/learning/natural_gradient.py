@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.kalman.layout import Layout
 
 
@@ -37,7 +38,7 @@ class FisherSettings:
         every: Steps between two inversions.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     damping: float = 0.1
@@ -47,11 +48,11 @@ class FisherSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.damping < math.inf:
-            raise ValueError(f"damping must be a finite number above 0, got {self.damping}")
+            raise UserError(f"damping must be a finite number above 0, got {self.damping}")
         if self.every < 1 or self.warm_up < 0:
-            raise ValueError(f"every must be at least 1 and warm_up at least 0, got {self.every} and {self.warm_up}")
+            raise UserError(f"every must be at least 1 and warm_up at least 0, got {self.every} and {self.warm_up}")
         if self.horizon < max(self.warm_up, self.every):
-            raise ValueError(
+            raise UserError(
                 f"horizon must be at least warm_up and every ({max(self.warm_up, self.every)} steps), "
                 f"got {self.horizon}"
             )
@@ -79,7 +80,7 @@ class Fisher:
         settings: See :class:`FisherSettings`.
 
     Raises:
-        ValueError: If the groups are not a partition.
+        UserError: If the groups are not a partition.
     """
 
     def __init__(self, p: int, groups: Iterable[Tensor] | None = None, settings: FisherSettings | None = None) -> None:

@@ -83,7 +83,7 @@ class Network(nn.Module):
                 ``"gate"``: those of one gate of a layer; ``"layer"``. Each output of the readout is a node.
 
         Raises:
-            ValueError: If ``by`` is something else.
+            UserError: If ``by`` is something else.
         """
         nodes = [f"readout.output {i}" for i in range(self.output_size)]
         linear = [Block("readout", nodes, ["readout"] * len(nodes), self.readout.in_features)]

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.networks.cell import AnyCell
 from rlmem.networks.cells import Stack
 
@@ -66,10 +67,10 @@ def group(blocks: list[Block], by: str) -> dict[str, Tensor]:
         by: One of :data:`Grouping`.
 
     Raises:
-        ValueError: If ``by`` is none of them.
+        UserError: If ``by`` is none of them.
     """
     if by not in get_args(Grouping):
-        raise ValueError(f"parameters are grouped by one of {get_args(Grouping)}, got {by!r}")
+        raise UserError(f"parameters are grouped by one of {get_args(Grouping)}, got {by!r}")
     groups: dict[str, list[Tensor]] = {}
     at = 0
     for block in blocks:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative
 from rlmem.learning.kalman import KalmanFilter, KalmanSettings, Likelihood, choose, plan
 from rlmem.learning.network import Network
@@ -74,7 +75,7 @@ class GradientSettings:
         max_grad_norm: Gradients are scaled down to this norm.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     optimizer: Optimizer = "adam"
@@ -83,10 +84,10 @@ class GradientSettings:
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):
-            raise ValueError(unknown("optimizer", self.optimizer, get_args(Optimizer)))
+            raise UserError(unknown("optimizer", self.optimizer, get_args(Optimizer)))
         for name in ("learning_rate", "max_grad_norm"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+                raise UserError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
 
 
 class GradientUpdate(Update):
@@ -157,7 +158,7 @@ class KalmanUpdateSettings:
         filter: Of the filter itself.
 
     Raises:
-        ValueError: If a value is out of bounds.
+        UserError: If a value is out of bounds.
     """
 
     groups: Groups = "auto"
@@ -165,7 +166,7 @@ class KalmanUpdateSettings:
 
     def __post_init__(self) -> None:
         if self.groups not in get_args(Groups):
-            raise ValueError(unknown("groups", self.groups, get_args(Groups)))
+            raise UserError(unknown("groups", self.groups, get_args(Groups)))
 
 
 class KalmanUpdate(Update):
@@ -178,7 +179,7 @@ class KalmanUpdate(Update):
 
     Raises:
         ValueError: If the network is not in float64.
-        MemoryError: If P does not fit.
+        UserError: If P does not fit.
     """
 
     online = True

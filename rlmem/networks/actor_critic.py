@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from rlmem.errors import UserError
 from rlmem.networks.cell import torch_linear
 from rlmem.networks.cells import CELLS, Stack
 from rlmem.networks.cells.initialization import Init, check_init
@@ -30,7 +31,7 @@ class NetworkSettings:
     """The shape of a recurrent actor-critic.
 
     Raises:
-        ValueError: If a field is out of range; the message shows the value and what would be right.
+        UserError: If a field is out of range; the message shows the value and what would be right.
     """
 
     cell: str = "lstm"
@@ -57,16 +58,16 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         for name, known, value in (("cell", CELLS, self.cell), ("activation", ACTIVATIONS, self.activation)):
             if value not in known:
-                raise ValueError(unknown(name, value, known))
+                raise UserError(unknown(name, value, known))
         check_init(self.init)
         for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
             if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
+                raise UserError(f"{name} must be at least 1, got {number}")
         if not 2 <= self.memory_length < float("inf"):
-            raise ValueError(f"memory_length must be a finite number of steps, at least 2, got {self.memory_length}")
+            raise UserError(f"memory_length must be a finite number of steps, at least 2, got {self.memory_length}")
         for name, sizes in (("actor_layers", self.actor_layers), ("critic_layers", self.critic_layers)):
             if any(size < 1 for size in sizes):
-                raise ValueError(f"every size in {name} must be at least 1, got {sizes}")
+                raise UserError(f"every size in {name} must be at least 1, got {sizes}")
 
 
 class Trunks(NamedTuple):

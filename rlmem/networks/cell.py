@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, MakeLinear, NumpyStep, Weights, numpy_linear
 from rlmem.networks.onnx_graph import OnnxGraph
 
@@ -54,7 +55,7 @@ class Cell(nn.Module, Generic[State]):
         memory_length: Steps over which the untrained cell should remember, at least 2.
 
     Raises:
-        ValueError: If a size is less than 1 or ``memory_length`` less than 2.
+        UserError: If a size is less than 1 or ``memory_length`` less than 2.
     """
 
     gates: ClassVar[Gates] = {}
@@ -65,9 +66,9 @@ class Cell(nn.Module, Generic[State]):
     def __init__(self, input_size: int, hidden_size: int, *, memory_length: float = 100.0) -> None:
         super().__init__()
         if min(input_size, hidden_size) < 1:
-            raise ValueError(f"sizes must be at least 1, got {input_size=} and {hidden_size=}")
+            raise UserError(f"sizes must be at least 1, got {input_size=} and {hidden_size=}")
         if not 2 <= memory_length < float("inf"):
-            raise ValueError(f"memory_length must be a finite number of steps, at least 2, got {memory_length}")
+            raise UserError(f"memory_length must be a finite number of steps, at least 2, got {memory_length}")
         self.input_size, self.hidden_size, self.memory_length = input_size, hidden_size, memory_length
 
     def initial_state(self, num_envs: int) -> State:

@@ -23,6 +23,7 @@ from rlmem.benchmark.summary import (
     summary,
 )
 from rlmem.benchmark.table import RESULTS, read_rows
+from rlmem.errors import UserError
 from rlmem.evaluation.statistics import performance_profile
 from rlmem.registry import task_class
 from rlmem.report.content import Chart, Line, Page, Section, Table
@@ -43,15 +44,14 @@ def benchmark_page(folder: Path) -> Page:
         folder: Of the benchmark, with ``results.csv``.
 
     Raises:
-        FileNotFoundError: If there is no table.
-        ValueError: If the table is of something else, or empty.
+        UserError: If there is no table, or if the table is of something else, or empty.
     """
     path = folder / RESULTS
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {RESULTS}: it is not the folder of a benchmark")
+        raise UserError(f"{folder} has no {RESULTS}: it is not the folder of a benchmark")
     rows = read_rows(path)
     if not rows:
-        raise ValueError(f"{path} has no rows yet: no run is finished")
+        raise UserError(f"{path} has no rows yet: no run is finished")
     # rows are in the order in which runs ended: let agents have one order on all tasks
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     rows.sort(key=lambda row: agents.index(row["agent"]))
@@ -219,7 +219,7 @@ def _learning(folder: Path, rows: Sequence[Row], colors: Mapping[str, int]) -> l
 def _curve(run: Path, column: str) -> _Curve | None:
     try:
         progress = read_progress(run)
-    except FileNotFoundError:
+    except UserError:
         return None
     if column not in progress or "eval/value" not in progress:
         return None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlmem.errors import UserError
 from rlmem.report.trace import Trace
 
 
@@ -24,7 +25,7 @@ def critic_values(agent: Any, episode: Trace) -> list[float]:
         episode: What it saw.
 
     Raises:
-        ValueError: If the agent has no critic that is known here.
+        UserError: If the agent has no critic that is known here.
     """
     policy: Any = getattr(getattr(agent, "model", agent), "policy", None)
     network: Any = getattr(policy, "network", None)
@@ -38,9 +39,9 @@ def critic_values(agent: Any, episode: Trace) -> list[float]:
         try:
             values = policy.predict_values(policy.obs_to_tensor(seen)[0])
         except (TypeError, RuntimeError, AssertionError) as error:
-            raise ValueError(f"the critic of {type(agent).__name__} does not take what the agent sees") from error
+            raise UserError(f"the critic of {type(agent).__name__} does not take what the agent sees") from error
     else:
-        raise ValueError(f"{type(agent).__name__} has no critic whose value is known at each step")
+        raise UserError(f"{type(agent).__name__} has no critic whose value is known at each step")
     listed: list[float] = values.flatten().cpu().numpy().astype(float).tolist()
     return listed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rlmem.errors import UserError
 from rlmem.figures.learning_curves import LABELS
 from rlmem.report.content import Chart, Level, Line, Section
 from rlmem.runs.folder import read_progress
@@ -17,7 +18,7 @@ def learning_section(folder: Path, spec: TaskSpec) -> tuple[Section | None, dict
     """Return the learning curves of a run, or what is missing and why."""
     try:
         progress = read_progress(folder)
-    except FileNotFoundError as error:
+    except UserError as error:
         return None, {"learning curves": str(error)}
     if "eval/value" not in progress:
         return None, {"learning curves": "the run has not come to its first evaluation"}

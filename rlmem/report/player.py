@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.evaluation.probe import CueProbe
 from rlmem.figures.recording import cue_names, describe_cue
@@ -105,7 +106,7 @@ class Recorder:
     def _values(self, one: Trace, shown: Sequence[int | None]) -> list[tuple[int | None, Number]]:
         try:
             values = critic_values(self._agent, one)
-        except ValueError as error:
+        except UserError as error:
             self.missing["the value"] = str(error)
             return []
         return [(step, None if step is None else values[step]) for step in shown]

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.intervention import hidden_cues
 from rlmem.evaluation.lesioning import Lesion
@@ -46,7 +47,7 @@ class RunReport:
         size: Of a picture, width and height, pixels.
 
     Raises:
-        ValueError: If a number is out of bounds.
+        UserError: If a number is out of bounds.
     """
 
     folder: Path
@@ -59,9 +60,9 @@ class RunReport:
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
-            raise ValueError(f"episodes must be at least 1, got {self.episodes}")
+            raise UserError(f"episodes must be at least 1, got {self.episodes}")
         if not 1 <= self.shown <= _LOOKED_THROUGH:
-            raise ValueError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
+            raise UserError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
 
 
 def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
@@ -72,8 +73,7 @@ def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
         say: Told what is being done.
 
     Raises:
-        FileNotFoundError: If the run or its weights are not there.
-        ValueError: If task, knobs or weights do not fit.
+        UserError: If the run or its weights are not there, or if task, knobs or weights do not fit.
     """
     settings, width, height = report.settings, *report.size
     env = gymnasium.make(
@@ -145,7 +145,7 @@ def _probe(report: RunReport, agent: Any) -> tuple[CueProbe | None, str | None]:
             intervention=recorder,
         )
         return probe_states(recorder), None
-    except ValueError as error:
+    except UserError as error:
         return None, str(error)
 
 

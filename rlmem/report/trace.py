@@ -66,7 +66,7 @@ def trace(env: Env, policy: Policy, seed: int, *, lesion: Lesioned | None = None
         max_steps: After which it is cut off.
 
     Raises:
-        ValueError: If the agent's state is not made of arrays.
+        UserError: If the agent's state is not made of arrays.
     """
     found, clock = Trace(seed), Clock(1)
     if hasattr(policy, "bind"):

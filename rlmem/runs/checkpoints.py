@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, write_atomically
 
 _SUFFIX = ".safetensors"
@@ -28,13 +29,13 @@ def checkpoint_path(folder: Path, which: str) -> Path:
             ``.safetensors``.
 
     Raises:
-        FileNotFoundError: If there is none; the message names those that there are.
+        UserError: If there is none; the message names those that there are.
     """
     name = f"{which.removesuffix(_SUFFIX)}{_SUFFIX}"
     path = folder / name if name in (LAST, BEST) else folder / _HISTORY / name
     if name in (LAST, BEST, *(f"{steps}{_SUFFIX}" for steps in kept_steps(folder))) and path.is_file():
         return path
-    raise FileNotFoundError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(checkpoints(folder)) or 'none'}")
+    raise UserError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(checkpoints(folder)) or 'none'}")
 
 
 def checkpoints(folder: Path) -> list[str]:
@@ -78,7 +79,7 @@ def best_evaluation(folder: Path) -> Mapping[str, Any] | None:
     """Return the evaluation in the header of a run's best checkpoint, None where there is no such, or a damaged one."""
     try:
         evaluation = load_checkpoint(folder / BEST).meta.get("evaluation")
-    except (FileNotFoundError, CheckpointError):
+    except UserError:
         return None
     return evaluation if isinstance(evaluation, dict) else None
 
@@ -95,7 +96,7 @@ def rewind(folder: Path, which: str | None, say: Callable[[str], object]) -> int
         The control steps learnt from until then. ``last.safetensors`` is that checkpoint.
 
     Raises:
-        FileNotFoundError: If there is no such checkpoint.
+        UserError: If there is no such checkpoint.
         CheckpointError: If it is damaged, or all are.
     """
     if which is None:
@@ -116,7 +117,7 @@ def _newest(folder: Path, say: Callable[[str], object]) -> tuple[Path, int]:
     kept = [_kept(folder, steps) for steps in reversed(kept_steps(folder))]
     found = [path for path in (folder / LAST, *kept, folder / BEST) if path.is_file()]
     if not found:
-        raise FileNotFoundError(f"there is nothing to resume in {folder}: it has no {LAST}")
+        raise UserError(f"there is nothing to resume in {folder}: it has no {LAST}")
     damage: list[str] = []
     for path in found:
         try:

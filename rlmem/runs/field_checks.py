@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from rlmem.errors import UserError
 from rlmem.suggest import unknown
 
 
@@ -18,14 +19,14 @@ def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
         what: What a field is called, such as ``"setting of agent ppo"``.
 
     Raises:
-        ValueError: If there is no such field, or a value is of another type; the message says what would be right.
+        UserError: If there is no such field, or a value is of another type; the message says what would be right.
     """
     hints = get_type_hints(cls)
     for name, value in values.items():
         if name not in cls.__dataclass_fields__:
-            raise ValueError(unknown(what, name, cls.__dataclass_fields__))
+            raise UserError(unknown(what, name, cls.__dataclass_fields__))
         if not fits(value, hints[name]):
-            raise ValueError(f"{what} {name!r} must be {_spelt(hints[name])}, got {value!r}")
+            raise UserError(f"{what} {name!r} must be {_spelt(hints[name])}, got {value!r}")
 
 
 def fits(value: object, hint: Any) -> bool:

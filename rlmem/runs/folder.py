@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rlmem import __version__
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.checkpoints import BEST as BEST
 from rlmem.runs.checkpoints import LAST as LAST
@@ -48,7 +49,7 @@ class RunSettings:
         agent_settings: The agent's hyperparameters.
 
     Raises:
-        ValueError: If the task or the agent is unknown, or a value is out of bounds.
+        UserError: If the task or the agent is unknown, or a value is out of bounds.
     """
 
     env: str
@@ -70,9 +71,9 @@ class RunSettings:
         object.__setattr__(self, "agent", self.agent.replace("-", "_"))
         for name in ("steps", "envs", "eval_every", "eval_episodes", "keep"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.workers <= self.envs:
-            raise ValueError(f"workers must be from 0 to envs = {self.envs}, got {self.workers}")
+            raise UserError(f"workers must be from 0 to envs = {self.envs}, got {self.workers}")
         task = task_class(self.env)
         object.__setattr__(self, "knobs", asdict(task.make_settings(self.knobs)))
         judged = asdict(task.make_settings(self.knobs | self.eval_knobs))
@@ -83,12 +84,12 @@ class RunSettings:
         """Return the agent's settings.
 
         Raises:
-            ValueError: If the agent has no such hyperparameter, or a value is out of bounds.
+            UserError: If the agent has no such hyperparameter, or a value is out of bounds.
         """
         cls = agent_class(self.agent).Settings
         for name in self.agent_settings:
             if name not in cls.__dataclass_fields__:
-                raise ValueError(unknown(f"setting of agent {self.agent}", name, cls.__dataclass_fields__))
+                raise UserError(unknown(f"setting of agent {self.agent}", name, cls.__dataclass_fields__))
         return cls(**self.agent_settings)
 
     def folder(self, out: Path) -> Path:
@@ -111,19 +112,18 @@ def read_settings(folder: Path) -> RunSettings:
     """Read ``settings.toml``.
 
     Raises:
-        FileNotFoundError: If the folder is not a run.
-        ValueError: If the file does not hold a run's settings.
+        UserError: If the folder is not a run, or if the file does not hold a run's settings.
     """
     path = folder / "settings.toml"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a training run: it has no settings.toml")
+        raise UserError(f"{folder} is not a training run: it has no settings.toml")
     values = read_toml(path)
     if "env" not in values or "agent" not in values:
-        raise ValueError(f"{path} names no env and agent")
+        raise UserError(f"{path} names no env and agent")
     known = RunSettings.__dataclass_fields__
     for name in values:
         if name not in known:
-            raise ValueError(f"{path}: {unknown('setting', name, known)}")
+            raise UserError(f"{path}: {unknown('setting', name, known)}")
     return RunSettings(**values)
 
 
@@ -173,11 +173,11 @@ def read_progress(folder: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64
     """Return the columns of a run's ``progress.csv``, each [rows], not a number where a value is missing.
 
     Raises:
-        FileNotFoundError: If there is none.
+        UserError: If there is none.
     """
     path = folder / "progress.csv"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no progress.csv: was it trained?")
+        raise UserError(f"{folder} has no progress.csv: was it trained?")
     rows = Progress(path).rows
     columns = rows[0].keys() if rows else ()
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}

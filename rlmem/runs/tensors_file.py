@@ -17,6 +17,8 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_save
 
+from rlmem.errors import UserError
+
 FORMAT = "rlmem checkpoint 1"
 _KEY = "rlmem"
 
@@ -29,7 +31,7 @@ class Checkpoint(NamedTuple):
     """Plain JSON values."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A file is not a checkpoint, is damaged, or does not fit."""
 
 
@@ -70,12 +72,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        UserError: If there is no such file.
         CheckpointError: If the file is something else, or damaged.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {path}")
+        raise UserError(f"there is no checkpoint at {path}")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {}).get(_KEY, "null"))

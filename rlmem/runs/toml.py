@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import write_atomically
 
 
@@ -16,16 +17,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not TOML.
+        UserError: If there is no such file, or if it is not TOML.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise UserError(f"there is no file {path}")
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}") from error
+        raise UserError(f"{path} is not a TOML file: {error}") from error
     return values
 
 

@@ -14,6 +14,7 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 from torch.utils.tensorboard import SummaryWriter
 
+from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import checkpoint_path, checkpoints, rewind
@@ -57,7 +58,7 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
         which: Which weights: "best", "last", or the control steps of a checkpoint that was kept.
 
     Raises:
-        FileNotFoundError: If there is no such run or checkpoint.
+        UserError: If there is no such run or checkpoint.
         CheckpointError: If the file does not fit.
     """
     agent = make_agent(read_settings(folder), env)
@@ -93,14 +94,13 @@ def train(
         plan: Told in one line, before training, what an update costs, where the agent can tell.
 
     Raises:
-        ValueError: If the agent does not learn.
-        FileExistsError: If there is a run already, and it is not to be resumed.
-        FileNotFoundError: If there is nothing to resume.
+        UserError: If the agent does not learn, or if there is a run already, and it is not to be resumed.
+        UserError: If there is nothing to resume.
         CheckpointError: If no checkpoint can be read.
         Stopped: If the user stopped it.
     """
     if not agent_class(settings.agent).learns:
-        raise ValueError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
+        raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
     folder = folder or settings.folder(out)
     _check_folder(folder, settings, resume=resume)
     env, judge_env = make_env(settings, settings.envs, "same_step", workers=settings.workers), None
@@ -130,14 +130,14 @@ def train(
 def _check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
     present = bool(checkpoints(folder))
     if present and not resume:
-        raise FileExistsError(f"there is a run in {folder} already: resume it with --resume, or choose another --out")
+        raise UserError(f"there is a run in {folder} already: resume it with --resume, or choose another --out")
     if resume and not present:
-        raise FileNotFoundError(f"there is nothing to resume in {folder}: it has no checkpoint")
+        raise UserError(f"there is nothing to resume in {folder}: it has no checkpoint")
     if resume:
         before = read_settings(folder)
         for name in ("knobs", "agent_settings", "envs"):
             if getattr(before, name) != getattr(settings, name):
-                raise ValueError(
+                raise UserError(
                     f"{folder} was trained with {name} {getattr(before, name)}, and this asks for "
                     f"{getattr(settings, name)}: resume with the same"
                 )

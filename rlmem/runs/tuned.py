@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, TASKS, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml
@@ -35,7 +36,7 @@ class Tuned:
         found: What the search measured.
 
     Raises:
-        ValueError: If a knob is unknown, or of another type.
+        UserError: If a knob is unknown, or of another type.
     """
 
     env: str
@@ -50,7 +51,7 @@ class Tuned:
         check_fields(task.Settings, self.knobs | self.training, f"knob of {self.env}")
         task.make_settings(self.knobs | self.training)
         if self.shortest is not None and self.shortest < 1:
-            raise ValueError(f"shortest must be at least 1 control step, got {self.shortest}")
+            raise UserError(f"shortest must be at least 1 control step, got {self.shortest}")
 
     def fits(self, knobs: Mapping[str, Any]) -> bool:
         """Return whether a task with these knobs asks for no longer memory or credit than that they were found at.
@@ -102,7 +103,7 @@ def tuned_settings(agent: str, env_id: str) -> Tuned | None:
     """Return the settings found for an agent on a task, None where nobody has looked for any.
 
     Raises:
-        ValueError: If there is no such agent or task, or the file of the agent has a mistake.
+        UserError: If there is no such agent or task, or the file of the agent has a mistake.
     """
     path = tuned_file(agent)
     return read_tuned(path, agent).get(canonical_id(env_id)) if path.is_file() else None
@@ -112,7 +113,7 @@ def tuned_file(agent: str) -> Path:
     """Return where the settings of an agent lie.
 
     Raises:
-        ValueError: If there is no such agent.
+        UserError: If there is no such agent.
     """
     agent_class(agent)
     return Path(str(files("rlmem.agents"))) / "settings" / f"{agent.replace('-', '_')}.toml"
@@ -129,8 +130,8 @@ def read_tuned(path: Path, agent: str) -> dict[str, Tuned]:
         Settings by the task's id.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not TOML, or has an unknown name or a value that cannot be.
+        UserError: If there is no such file, or if the file is not TOML, or has an unknown name or a value that cannot
+            be.
     """
     return {f"{NAMESPACE}/{task}": _tuned(path, agent, task, table) for task, table in read_toml(path).items()}
 
@@ -138,16 +139,16 @@ def read_tuned(path: Path, agent: str) -> dict[str, Tuned]:
 def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
     try:
         if task not in TASKS:
-            raise ValueError(unknown("environment", task, TASKS))
+            raise UserError(unknown("environment", task, TASKS))
         if not isinstance(table, dict):
-            raise ValueError(f"{task} must be a table, got {table!r}")
+            raise UserError(f"{task} must be a table, got {table!r}")
         if "env" in table:
-            raise ValueError(f"{task} names its task already: leave 'env' out")
+            raise UserError(f"{task} names its task already: leave 'env' out")
         check_fields(Tuned, table, f"part of {task}")
         tuned = Tuned(env=canonical_id(task), **table)
         settings = agent_class(agent).Settings
         check_fields(settings, tuned.agent, f"setting of agent {agent}")
         settings(**tuned.agent)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     return tuned

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, NamedTuple, get_type_hints
 
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import fits
 from rlmem.runs.folder import RunSettings, read_progress
@@ -66,7 +67,7 @@ class Effort:
         eval_episodes: Episodes in one.
 
     Raises:
-        ValueError: If the goal is out of bounds.
+        UserError: If the goal is out of bounds.
     """
 
     seeds: int = 3
@@ -78,7 +79,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.goal <= 1.0:
-            raise ValueError(f"goal must be above 0 and at most 1, got {self.goal}")
+            raise UserError(f"goal must be above 0 and at most 1, got {self.goal}")
 
 
 class Taken(NamedTuple):
@@ -102,7 +103,7 @@ class Problem:
         only: Names to choose values for; none for all.
 
     Raises:
-        ValueError: If there is nothing of a name in ``only`` to choose.
+        UserError: If there is nothing of a name in ``only`` to choose.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Problem:
             self.space[name] = (self.plain[name], *values)
         for name in only:
             if name not in self.space:
-                raise ValueError(unknown(f"name to tune of {agent}", name, self.space))
+                raise UserError(unknown(f"name to tune of {agent}", name, self.space))
         if only:
             self.space = {name: values for name, values in self.space.items() if name in only}
             self.plain = {name: self.plain[name] for name in self.space}

@@ -6,6 +6,7 @@ import pytest
 
 from rlmem.benchmark.runner import not_in
 from rlmem.benchmark.suite import presets, read_suite, suite_from
+from rlmem.errors import UserError
 from rlmem.registry import AGENTS, agent_class
 
 TASK = {"env": "TMaze-v0", "knobs": {"robot": "planar"}}
@@ -135,7 +136,7 @@ def test_a_file_is_named_in_its_mistakes(tmp_path):
     path.write_text("name = 'mine'\nsteps = 0\n")
     with pytest.raises(ValueError, match=r"mine\.toml: steps must be at least 1"):
         read_suite(str(path))
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with pytest.raises(UserError, match="no file"):
         read_suite(str(tmp_path / "other.toml"))
     with pytest.raises(ValueError, match="Did you mean 'quick'"):
         read_suite("quik")

@@ -2,11 +2,13 @@
 
 import json
 
+import gymnasium
 import pytest
 
-from rlmem import __version__
+from rlmem import UserError, __version__
 from rlmem.cli.main import VERBS, main
 from rlmem.cli.train import Bar
+from rlmem.networks.cells.lstm import LSTM
 from rlmem.registry import AGENTS, TASKS
 
 QUICK = ["--env.robot", "planar", "--env.memory-length", "5"]
@@ -78,6 +80,23 @@ def test_a_wrong_option_is_explained(argv, message, capsys):
         main(argv)
     assert leave.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, tmp_path):
+    def broken_scan(*_):
+        raise ValueError("a bug in a cell")
+
+    monkeypatch.setattr(LSTM, "scan", broken_scan)
+    with pytest.raises(ValueError, match="a bug in a cell") as fault:
+        main(["train", "--agent.n-steps", "4", "--envs", "2", "--steps", "8", "--out", str(tmp_path), *QUICK])
+    assert not isinstance(fault.value, UserError)
+
+
+def test_a_user_error_is_a_value_error_that_the_command_line_tells_in_one_line(capsys):
+    with pytest.raises(ValueError, match="num_envs must be at least 1"):
+        gymnasium.make_vec("rlmem/TMaze-v0", num_envs=0)
+    assert main(["evaluate", "--agent", "expert", "--env.memory-length", "5", "--episodes", "0"]) == 2
+    assert capsys.readouterr().err == "rlmem evaluate: episodes must be at least 1, got 0\n"
 
 
 def test_evaluate_prints_success_with_its_interval_and_writes_it(capsys, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from test_resume import RUN, assert_same_run
 
 from rlmem.cli.main import main
+from rlmem.errors import UserError
 from rlmem.runs.checkpoints import BEST, LAST, best_evaluation, checkpoint_path, checkpoints, kept_steps, rewind, save
 from rlmem.runs.folder import Progress, RunSettings, read_progress
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
@@ -55,7 +56,7 @@ def test_keeping_one_needs_no_folder_and_removes_an_older_history(tmp_path):
 @pytest.mark.parametrize("which", ["50", "100x", "../last", "settings.toml", ""])
 def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(which, tmp_path):
     fill(tmp_path, [100, 200], keep=2)
-    with pytest.raises(FileNotFoundError, match="it has: 100, 200, last"):
+    with pytest.raises(UserError, match="it has: 100, 200, last"):
         checkpoint_path(tmp_path, which)
 
 
@@ -88,7 +89,7 @@ def test_where_nothing_can_be_read_all_damage_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no checkpoint .*last\.safetensors is not.*best\.safetensors is not"):
         rewind(tmp_path, None, print)
     assert best_evaluation(tmp_path) is None
-    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+    with pytest.raises(UserError, match="nothing to resume"):
         rewind(tmp_path / "nothing", None, print)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 
 
@@ -47,7 +48,7 @@ def test_tensors_of_others_are_told_apart(tmp_path):
     save_file({"a": np.zeros(3)}, tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="was not written by rlmem"):
         load_checkpoint(tmp_path / "x.safetensors")
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(UserError, match="no checkpoint at"):
         load_checkpoint(tmp_path / "y.safetensors")
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
 from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, read_progress, read_settings, write_settings
@@ -52,7 +53,7 @@ def test_a_run_leaves_its_settings_versions_progress_and_models(tmp_path):
 
 def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     folder = train(RunSettings(**SMALL), tmp_path)
-    with pytest.raises(FileExistsError, match="--resume"):
+    with pytest.raises(UserError, match="--resume"):
         train(RunSettings(**SMALL), tmp_path)
     train(RunSettings(**SMALL | {"steps": 1024}), tmp_path, resume=True)
     assert trained_steps(folder) == 1024
@@ -64,7 +65,7 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     moved.rename(folder)
     with pytest.raises(ValueError, match="was trained with knobs"):
         train(RunSettings(**SMALL | {"knobs": {"robot": "diff_drive"}}), tmp_path, resume=True)
-    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+    with pytest.raises(UserError, match="nothing to resume"):
         train(RunSettings(**SMALL | {"seed": 5}), tmp_path, resume=True)
 
 
@@ -152,7 +153,7 @@ def test_settings_that_were_tampered_with_are_refused(tmp_path):
     path.write_text("[[[")
     with pytest.raises(ValueError, match="is not a TOML file"):
         read_settings(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is not a training run"):
+    with pytest.raises(UserError, match="is not a training run"):
         read_settings(tmp_path / "nothing")
 
 

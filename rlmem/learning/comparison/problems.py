@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.kalman import Likelihood
 from rlmem.learning.learner import LIKELIHOODS
 from rlmem.suggest import unknown
@@ -216,8 +217,8 @@ def make_problem(name: str) -> Problem:
     """Return a problem by name.
 
     Raises:
-        ValueError: If there is none of that name.
+        UserError: If there is none of that name.
     """
     if name not in PROBLEMS:
-        raise ValueError(unknown("problem", name, PROBLEMS))
+        raise UserError(unknown("problem", name, PROBLEMS))
     return PROBLEMS[name]()

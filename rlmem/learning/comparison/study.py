@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from rlmem.errors import UserError
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import PROBLEMS, make_problem
 from rlmem.learning.comparison.run import Budget, Outcome, run, tune
@@ -38,7 +39,7 @@ class Study:
         processes: Side by side.
 
     Raises:
-        ValueError: If a name is unknown or a number out of bounds.
+        UserError: If a name is unknown or a number out of bounds.
     """
 
     problems: tuple[str, ...] = tuple(PROBLEMS)
@@ -57,10 +58,10 @@ class Study:
         ):
             for name in names:
                 if name not in known:
-                    raise ValueError(unknown(kind, name, known))
+                    raise UserError(unknown(kind, name, known))
         for name in ("hidden_size", "seeds", "processes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Cell(NamedTuple):

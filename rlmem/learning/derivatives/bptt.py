@@ -33,7 +33,7 @@ class BPTT(Derivative):
         stride: For :meth:`sequence` only, see :class:`rlmem.learning.derivatives.unrolled.Unrolled`; by default 1.
 
     Raises:
-        ValueError: If the window is less than 1, or the stride neither 1 nor the window.
+        UserError: If the window is less than 1, or the stride neither 1 nor the window.
     """
 
     def __init__(self, of: Network | AnyCell, window: int | None = None, stride: int = 1) -> None:

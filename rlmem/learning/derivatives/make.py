@@ -11,6 +11,7 @@ from inspect import signature
 from math import ceil
 from typing import Any, Literal
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives.base import Derivative
 from rlmem.learning.derivatives.bptt import BPTT
 from rlmem.learning.derivatives.dense_traces import DenseTraces
@@ -36,15 +37,15 @@ def make_derivative(name: str, of: Network | AnyCell, **settings: Any) -> Deriva
         settings: ``window`` of ``tbptt``, and its ``stride``; ``path`` of ``rtrl``: ``"auto"`` or ``"generic"``.
 
     Raises:
-        ValueError: If there is no such name or setting, one is out of range, or the derivative does not exist for the
+        UserError: If there is no such name or setting, one is out of range, or the derivative does not exist for the
             cell.
     """
     if name not in DERIVATIVES:
-        raise ValueError(unknown("derivative", name, DERIVATIVES))
+        raise UserError(unknown("derivative", name, DERIVATIVES))
     known = list(signature(DERIVATIVES[name]).parameters)[1:]
     for setting in settings:
         if setting not in known:
-            raise ValueError(f"{name} has no setting {setting!r}; it has: {', '.join(known) or 'none'}")
+            raise UserError(f"{name} has no setting {setting!r}; it has: {', '.join(known) or 'none'}")
     return DERIVATIVES[name](of, **settings)
 
 
@@ -55,7 +56,7 @@ def rtrl(of: Network | AnyCell, *, path: Literal["auto", "generic"] = "auto") ->
     both for stacks; automatic differentiation for cells whose units are not known.
     """
     if path not in ("auto", "generic"):
-        raise ValueError(f"path must be 'auto' or 'generic', got {path!r}")
+        raise UserError(f"path must be 'auto' or 'generic', got {path!r}")
     cell = of.cell if isinstance(of, Network) else of
     units = [layer.units() for layer in _layers(cell)]
     if path == "generic" or None in units:
@@ -68,13 +69,13 @@ def snap1(of: Network | AnyCell) -> Derivative:
     """Return SnAp-1, layer by layer in a stack.
 
     Raises:
-        ValueError: If the units of a cell are not known.
+        UserError: If the units of a cell are not known.
     """
     traces = []
     for layer in _layers(of.cell if isinstance(of, Network) else of):
         units = layer.units()
         if units is None:
-            raise ValueError(f"snap1 needs a cell that defines units(), and {type(layer).__name__} does not: use rtrl")
+            raise UserError(f"snap1 needs a cell that defines units(), and {type(layer).__name__} does not: use rtrl")
         traces.append(UnitTraces(units, "snap1"))
     return _with_readout(of, traces[0] if len(traces) == 1 else LayerTraces(traces))
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives.streams import stream_vjp
 from rlmem.learning.network import Network
 from rlmem.networks.cell import AnyCell, choose, rebuild
@@ -32,7 +33,7 @@ class Unrolled:
             steps, and a gradient ends where its piece begins. By default W.
 
     Raises:
-        ValueError: If the window is less than 1, or the stride neither 1 nor the window.
+        UserError: If the window is less than 1, or the stride neither 1 nor the window.
     """
 
     def __init__(
@@ -132,11 +133,11 @@ class Unrolled:
 
 
 def check_window(window: int | None, stride: int | None) -> None:
-    """Raise ValueError if the window is less than 1, or the stride neither 1 nor the window."""
+    """Raise UserError if the window is less than 1, or the stride neither 1 nor the window."""
     if window is not None and window < 1:
-        raise ValueError(f"window must be at least 1 step, got {window}")
+        raise UserError(f"window must be at least 1 step, got {window}")
     if stride is not None and stride not in (1, window):
-        raise ValueError(f"stride must be 1 or the window ({window}), got {stride}")
+        raise UserError(f"stride must be 1 or the window ({window}), got {stride}")
 
 
 def flat_gradient(of: Network | AnyCell, outputs: Tensor, by_outputs: Tensor, *, retain: bool = False) -> Tensor:

@@ -76,7 +76,7 @@ class KalmanFilter:
         """Return the state before any update: p0 times scale on the diagonal of P.
 
         Raises:
-            MemoryError: If P takes more than half of the free memory.
+            UserError: If P takes more than half of the free memory.
         """
         check_memory(self.layout.sizes, self.settings.form)
         return KalmanState(self.form.prior(self.settings.p0 * self._scale), 0, 0, 0)

@@ -17,6 +17,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from rlmem.errors import UserError
+
 FLOOR = 1e-2
 """Least Fisher information, and least probability of a class where it makes R."""
 _BOUND = 9.0
@@ -59,7 +61,7 @@ class Gaussian:
         rate: At which :meth:`adapted` moves R; 0 keeps it.
 
     Raises:
-        ValueError: If a variance is not finite and above 0, or the rate not in [0, 1).
+        UserError: If a variance is not finite and above 0, or the rate not in [0, 1).
     """
 
     variance: Tensor | float = 1.0
@@ -68,9 +70,9 @@ class Gaussian:
     def __post_init__(self) -> None:
         variance = torch.as_tensor(self.variance, dtype=torch.float64)
         if variance.dim() > 1 or not bool((variance.isfinite() & (variance > 0)).all()):
-            raise ValueError(f"variance must be one number or [q], finite and above 0, got {self.variance}")
+            raise UserError(f"variance must be one number or [q], finite and above 0, got {self.variance}")
         if not 0 <= self.rate < 1:
-            raise ValueError(f"rate must be at least 0 and below 1, got {self.rate}")
+            raise UserError(f"rate must be at least 0 and below 1, got {self.rate}")
         object.__setattr__(self, "variance", variance)
 
     def rows(self, rows: Tensor) -> Tensor:
@@ -133,7 +135,7 @@ class Censored(Gaussian):
         high: Largest target.
 
     Raises:
-        ValueError: If ``low`` is not below ``high``, or a variance is out of bounds.
+        UserError: If ``low`` is not below ``high``, or a variance is out of bounds.
     """
 
     low: float = -1.0
@@ -142,7 +144,7 @@ class Censored(Gaussian):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.low < self.high:
-            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+            raise UserError(f"low must be below high, got {self.low} and {self.high}")
 
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the outputs, cut off at the bounds."""
@@ -171,14 +173,14 @@ class Bernoulli:
         floor: Least Fisher information mu (1 - mu).
 
     Raises:
-        ValueError: If the floor is not above 0 and at most 1/4.
+        UserError: If the floor is not above 0 and at most 1/4.
     """
 
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= 0.25:
-            raise ValueError(f"floor must be above 0 and at most 0.25, got {self.floor}")
+            raise UserError(f"floor must be above 0 and at most 0.25, got {self.floor}")
 
     def rows(self, rows: Tensor) -> Tensor:
         """Return the rows as they are."""
@@ -214,14 +216,14 @@ class Categorical:
         floor: Least probability of a class that R is made of.
 
     Raises:
-        ValueError: If the floor is not above 0 and at most 1/4.
+        UserError: If the floor is not above 0 and at most 1/4.
     """
 
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= 0.25:
-            raise ValueError(f"floor must be above 0 and at most 0.25, got {self.floor}")
+            raise UserError(f"floor must be above 0 and at most 0.25, got {self.floor}")
 
     def rows(self, rows: Tensor) -> Tensor:
         """Return the rows [N, K - 1, p] of the contrasts."""

@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rlmem.errors import UserError
 from rlmem.learning.kalman import panels
 from rlmem.learning.kalman.layout import bucket_sizes
 from rlmem.learning.kalman.settings import Form
@@ -95,11 +96,11 @@ def check_memory(sizes: Sequence[int], form: Form) -> None:
     """Check that P takes no more than half of the free memory, where the system tells how much that is.
 
     Raises:
-        MemoryError: If it takes more.
+        UserError: If it takes more.
     """
     needed, free = _BYTES * stored(sizes, form), free_memory()
     if free is not None and needed > _SHARE * free:
-        raise MemoryError(
+        raise UserError(
             f"P of {sum(sizes):,} parameters in {_counted(len(sizes), 'group')} takes {_in_words(needed)}, more than "
             f"half of the {_in_words(free)} of free memory: take smaller groups (by node) or fewer parameters"
         )

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from rlmem.errors import UserError
+
 Form = Literal["covariance", "square_root"]
 """P itself, or a factor A with P = A A^T, which cannot lose its positive sign but takes twice the time."""
 
@@ -25,7 +27,7 @@ class KalmanSettings:
             that of the prior, so that P does not wind up where nothing excites it.
 
     Raises:
-        ValueError: If a value is out of bounds, or process noise is asked of the square root.
+        UserError: If a value is out of bounds, or process noise is asked of the square root.
     """
 
     p0: float = 0.1
@@ -37,19 +39,19 @@ class KalmanSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.p0 < math.inf:
-            raise ValueError(f"p0 must be a finite variance above 0, got {self.p0}")
+            raise UserError(f"p0 must be a finite variance above 0, got {self.p0}")
         if not 0 <= self.q < math.inf:
-            raise ValueError(f"q must be a finite variance, at least 0, got {self.q}")
+            raise UserError(f"q must be a finite variance, at least 0, got {self.q}")
         if not 0 < self.forgetting <= 1:
-            raise ValueError(f"forgetting must be above 0 and at most 1 (0.999 is common), got {self.forgetting}")
+            raise UserError(f"forgetting must be above 0 and at most 1 (0.999 is common), got {self.forgetting}")
         if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be above 0 standard deviations, or None, got {self.clip}")
+            raise UserError(f"clip must be above 0 standard deviations, or None, got {self.clip}")
         if self.form not in get_args(Form):
-            raise ValueError(f"form must be one of {get_args(Form)}, got {self.form!r}")
+            raise UserError(f"form must be one of {get_args(Form)}, got {self.form!r}")
         if not 1 <= self.trace_cap < math.inf:
-            raise ValueError(f"trace_cap must be at least 1 time the prior's trace, and finite, got {self.trace_cap}")
+            raise UserError(f"trace_cap must be at least 1 time the prior's trace, and finite, got {self.trace_cap}")
         if self.q > 0 and self.form == "square_root":
-            raise ValueError(
+            raise UserError(
                 f"the square_root form cannot add process noise, got q={self.q}: set q=0 and forgetting below 1, "
                 'or form="covariance"'
             )

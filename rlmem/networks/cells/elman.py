@@ -40,7 +40,7 @@ class Elman(Cell[ElmanState]):
         memory_length: Checked, and without effect: there is no gate to set.
 
     Raises:
-        ValueError: If a size is less than 1 or ``memory_length`` less than 2.
+        UserError: If a size is less than 1 or ``memory_length`` less than 2.
     """
 
     gates: ClassVar[Gates] = dict.fromkeys(("input_weight", "hidden_weight", "bias"), ("drive",))

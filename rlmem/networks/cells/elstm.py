@@ -46,7 +46,7 @@ class ELSTM(Cell[ELSTMState]):
         init: How the gates start, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
-        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+        UserError: If a size, ``memory_length`` or ``init`` is out of range.
     """
 
     gates: ClassVar[Gates] = {

@@ -30,7 +30,7 @@ class LRU(ComplexCell):
         memory_length: The time constants start uniform from 1 to twice as many steps.
 
     Raises:
-        ValueError: If a size or ``memory_length`` is out of range.
+        UserError: If a size or ``memory_length`` is out of range.
     """
 
     gates: ClassVar[Gates] = {

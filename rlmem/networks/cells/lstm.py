@@ -56,7 +56,7 @@ class LSTM(Cell[LSTMState]):
         init: How the gates start, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
-        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+        UserError: If a size, ``memory_length`` or ``init`` is out of range.
     """
 
     gates: ClassVar[Gates] = dict.fromkeys(

@@ -25,7 +25,7 @@ class Memoryless(Cell[tuple[Tensor, ...]]):
         memory_length: Checked, and without effect.
 
     Raises:
-        ValueError: If a size is less than 1 or ``memory_length`` less than 2.
+        UserError: If a size is less than 1 or ``memory_length`` less than 2.
     """
 
     gates: ClassVar[Gates] = dict.fromkeys(("linear.weight", "linear.bias"), ("drive",))

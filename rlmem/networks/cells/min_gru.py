@@ -44,7 +44,7 @@ class MinGRU(Cell[MinGRUState]):
         init: How the gate starts, see :data:`rlmem.networks.cells.initialization.Init`.
 
     Raises:
-        ValueError: If a size, ``memory_length`` or ``init`` is out of range.
+        UserError: If a size, ``memory_length`` or ``init`` is out of range.
     """
 
     gates: ClassVar[Gates] = dict.fromkeys(("linear.weight", "linear.bias"), ("update", "candidate"))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from rlmem.errors import UserError
 from rlmem.networks.cells.complex_cell import ComplexCell, ComplexUnits
 from rlmem.networks.numpy_steps import NumpyStep, rtu_step
 from rlmem.networks.onnx_graph import OnnxGraph
@@ -30,13 +31,13 @@ class RTU(ComplexCell):
         memory_length: The time constants start uniform from 1 to twice as many steps.
 
     Raises:
-        ValueError: If a size or ``memory_length`` is out of range, or ``hidden_size`` odd.
+        UserError: If a size or ``memory_length`` is out of range, or ``hidden_size`` odd.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, memory_length: float = 100.0) -> None:
         super().__init__(input_size, hidden_size, memory_length=memory_length)
         if hidden_size % 2:
-            raise ValueError(f"hidden_size must be even (real and imaginary parts), got {hidden_size}")
+            raise UserError(f"hidden_size must be even (real and imaginary parts), got {hidden_size}")
         self.make_eigenvalues(hidden_size // 2)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
         nn.init.normal_(self.input_weight, std=input_size**-0.5)

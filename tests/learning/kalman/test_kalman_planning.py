@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from rlmem.errors import UserError
 from rlmem.learning.kalman import GEKF_LIMIT, KalmanFilter, KalmanSettings, choose, plan
 from rlmem.learning.kalman.planning import free_memory
 
@@ -61,7 +62,7 @@ def test_a_plan_of_nothing_is_refused(sizes: list[int], rows: int) -> None:
 def test_a_p_that_takes_more_than_half_of_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     kf = KalmanFilter(500)
     monkeypatch.setattr("rlmem.learning.kalman.planning.free_memory", lambda: 3_900_000)
-    with pytest.raises(MemoryError, match=r"500 parameters in 1 group takes 2 MB, more than half of the 3.9 MB"):
+    with pytest.raises(UserError, match=r"500 parameters in 1 group takes 2 MB, more than half of the 3.9 MB"):
         kf.initial_state()
     monkeypatch.setattr("rlmem.learning.kalman.planning.free_memory", lambda: 4_000_000)
     assert len(kf.initial_state().blocks) == 1
@@ -72,7 +73,7 @@ def test_a_p_that_takes_more_than_half_of_the_free_memory_is_refused(monkeypatch
 def test_a_p_that_no_machine_holds_is_refused_before_it_is_made() -> None:
     if free_memory() is None:
         pytest.skip("the system does not tell its free memory")
-    with pytest.raises(MemoryError, match="take smaller groups"):
+    with pytest.raises(UserError, match="take smaller groups"):
         KalmanFilter(5_000_000).initial_state()
 
 
