@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from torch import Tensor
+from torch.nn.functional import mse_loss
 
-from rlmem.agents.recurrent.adam import FlatAdam
 from rlmem.agents.recurrent.minibatch import Minibatch
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.settings import RolloutSettings
 from rlmem.errors import UserError
@@ -115,37 +116,30 @@ class RecurrentA2C(RecurrentOnPolicy):
         names = ("rms_prop_eps", "use_rms_prop", "normalize_advantage")
         return super()._arguments() | {name: getattr(self, name) for name in names}
 
-    def _make_optimizer(self, flat: torch.nn.Parameter) -> torch.optim.Optimizer:
+    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        rate = self.lr_schedule(1.0)
         if self.use_rms_prop:
-            return torch.optim.RMSprop([flat], lr=self.lr_schedule(1.0), alpha=0.99, eps=self.rms_prop_eps)
-        return FlatAdam(flat, lr=self.lr_schedule(1.0), eps=1e-5)
+            return torch.optim.RMSprop(parameters, lr=rate, alpha=0.99, eps=self.rms_prop_eps)
+        return FastAdam(parameters, lr=rate)
 
     def train(self) -> None:
         """Update the network once, from all of the last rollout."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         (rows,) = self.minibatches(self.rollout_buffer.n_rows)
-        batch = self.minibatch(rows, normalize_advantage=self.normalize_advantage)
-        loss, record = self.loss(batch)
-        self.policy.flat.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._step()
+        loss, record = self.loss(self.minibatch(rows, normalize_advantage=self.normalize_advantage))
+        self._step(loss)
         self._n_updates += 1
         for name, value in record.items():
             self.logger.record(f"train/{name}", value)
         self._log_policy()
 
-    def loss(self, batch: Minibatch) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, batch: Minibatch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a minibatch and what is logged of it."""
-        size = np.float32(batch.size)
-        arrays = (batch.actions, batch.advantages / size, batch.mask / size, batch.returns)
-        actions, advantages, weight, returns = (torch.from_numpy(part).to(self.device) for part in arrays)
-        evaluated = self.policy(batch.features, batch.blank, batch.states)
-        outputs, values = evaluated.outputs.flatten(0, 1), evaluated.values.flatten()
-        log_probs, entropy = self.policy.head.log_prob_and_entropy(outputs, actions)
-        policy_loss = -torch.dot(advantages, log_probs)
-        value_loss = torch.dot((returns - values).square(), weight)
-        entropy_loss = -torch.dot(entropy, weight)
+        log_probs, entropy, values = self.evaluate(batch)
+        policy_loss = -(batch.advantages * log_probs).mean()
+        value_loss = mse_loss(values, batch.returns)
+        entropy_loss = -entropy.mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
         parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy_loss": entropy_loss}
         return loss, {name: part.item() for name, part in parts.items()}

@@ -60,13 +60,13 @@ def save(agent: RecurrentOnPolicy, path: str | Path, extra: Mapping[str, Any] | 
         UserError: If an argument of the agent cannot be written as plain data.
     """
     tensors: dict[str, Any] = {f"policy/{name}": value for name, value in agent.policy.state_dict().items()}
-    for name, value in agent.policy.optimizer.state.get(agent.policy.flat.flat, {}).items():
-        tensors[f"optimizer/{name}"] = torch.as_tensor(value)
+    for number, state in agent.policy.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["torch_rng"] = torch.get_rng_state()
     arguments = {
         key: pack_schedule(key, value) if key in _SCHEDULES else value for key, value in agent._arguments().items()
     }
-    state = {
+    values = {
         "actor": agent._actor_state,
         "critic": agent.critic_state(),
         "observations": agent._last_obs,
@@ -93,7 +93,7 @@ def save(agent: RecurrentOnPolicy, path: str | Path, extra: Mapping[str, Any] | 
         "n_envs": agent.n_envs,
         "seed": agent.seed,
         "counters": {name: getattr(agent, name) for name in _COUNTERS},
-        "state": pack_tree(state, "state", tensors),
+        "state": pack_tree(values, "state", tensors),
     }
     save_checkpoint(_with_suffix(path), tensors, meta | dict(extra or {}))
 
@@ -144,11 +144,15 @@ def load_weights(agent: RecurrentOnPolicy, path: str | Path) -> None:
 
 
 def _set_weights(agent: RecurrentOnPolicy, checkpoint: Checkpoint) -> None:
-    parameters = agent.policy.flat.flat
-    optimizer = {name: _fitting(name, value, parameters) for name, value in _tensors(checkpoint, "optimizer/").items()}
     agent.policy.load_state_dict(_tensors(checkpoint, "policy/"))
-    if optimizer:
-        agent.policy.optimizer.state[parameters] = optimizer
+    optimizer = agent.policy.optimizer
+    parameters, state = optimizer.param_groups[0]["params"], dict[int, dict[str, torch.Tensor]]()
+    for key, value in _tensors(checkpoint, "optimizer/").items():
+        number, name = key.split("/")
+        if value.numel() != 1 and value.shape != parameters[int(number)].shape:
+            raise UserError(f"the optimizer's {name} has shape {tuple(value.shape)}, which does not fit the network")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def _build(
@@ -187,15 +191,6 @@ def _build(
     _restore(agent, unpack_tree(meta["state"], checkpoint.tensors), meta["n_envs"], force_reset=force_reset)
     torch.set_rng_state(torch.from_numpy(checkpoint.tensors["torch_rng"].copy()))
     return agent
-
-
-def _fitting(name: str, value: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """Return a part of an optimizer's state: the number of steps, or one number for each parameter."""
-    if name == "step" and value.numel() == 1:
-        return value.reshape(()).to(parameters.device)
-    if value.shape != parameters.shape:
-        raise UserError(f"the optimizer's {name} has shape {tuple(value.shape)}, which does not fit the network")
-    return value.to(parameters.device)
 
 
 def _restore(agent: RecurrentOnPolicy, state: dict[str, Any], n_envs: int, *, force_reset: bool) -> None:

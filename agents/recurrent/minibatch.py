@@ -1,10 +1,11 @@
 """Rows of a rollout as one call of the network: the grid, the states it starts from, and what the losses need.
 
-Axes: R rows, S slots and B columns of their grid, M = S B, F features, A action components.
+Axes: R rows, M steps, S slots and B columns of their grid, F features, A action components.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,33 +17,29 @@ from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.rollout import IntArray, Rollout, joined_steps, map_observations
 from rlmem.networks.actor_critic import Trunks
 from rlmem.networks.cells import Stack
-from rlmem.networks.heads import Actions
-from rlmem.networks.numpy_steps import FloatArray
 
 
 class Minibatch(NamedTuple):
-    """Some rows as a grid, and what the losses need of each slot."""
+    """Some rows as a grid, and what the losses need of each of their M steps."""
 
     features: Tensor
-    """[S, B, F]"""
+    """[S, B, F] features of the observations, anything in slots without a step"""
     blank: Tensor | None
     """[S, B] bool"""
     states: Trunks
     """The states before the first slots, each part [B, ...]."""
-    mask: FloatArray
-    """[M] 1 in slots with a step, 0 elsewhere; all below are finite but without meaning where it is 0."""
-    actions: Actions
+    slots: Tensor | None
+    """[M] the slot (s B + b) of each step, or None where every slot holds one."""
+    actions: Tensor
     """[M, A]"""
-    log_probs: FloatArray
+    log_probs: Tensor
     """[M] of the actions when they were taken."""
-    values: FloatArray
+    values: Tensor
     """[M] when the actions were taken."""
-    advantages: FloatArray
-    """[M], 0 where the mask is."""
-    returns: FloatArray
+    advantages: Tensor
     """[M]"""
-    size: int
-    """Steps in the minibatch."""
+    returns: Tensor
+    """[M]"""
 
 
 def lay_out_minibatch(
@@ -51,31 +48,28 @@ def lay_out_minibatch(
     """Lay out some rows [R] of the last rollout for one call of the network."""
     device = policy.device
     grid = rollout.grid(rows)
-    step = grid.step.ravel()
-    real = step >= 0
-    step = np.maximum(step, 0)
+    every = grid.step.ravel()
+    slots = np.flatnonzero(every >= 0)
+    steps = every[slots]
 
-    def of_steps(array: NDArray[Any]) -> NDArray[Any]:
-        return array.reshape(-1, *array.shape[2:])[step]
+    def of_steps(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array.reshape(-1, *array.shape[2:])[steps]).to(device)
 
     advantages = of_steps(rollout.advantages)
-    size = int(real.sum())
-    if normalize_advantage and size > 1:
-        known = advantages[real]
-        advantages = (advantages - known.mean()) / (known.std(ddof=1) + 1e-8)
-    mask = real.astype(np.float32)
-    features = policy.features(map_observations(of_steps, rollout.observations))
+    if normalize_advantage and len(steps) > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    in_slots = np.maximum(every, 0)
+    features = policy.features(map_observations(itemgetter(in_slots), joined_steps(rollout.observations)))
     return Minibatch(
         features=features.view(*grid.step.shape, -1),
         blank=None if grid.blank is None else torch.from_numpy(grid.blank).to(device),
         states=_column_states(policy, rollout, rows, grid.source),
-        mask=mask,
+        slots=None if len(slots) == len(every) else torch.from_numpy(slots).to(device),
         actions=of_steps(rollout.actions),
         log_probs=of_steps(rollout.log_probs),
         values=of_steps(rollout.values),
-        advantages=advantages * mask,
+        advantages=advantages,
         returns=of_steps(rollout.returns),
-        size=size,
     )
 
 
@@ -116,9 +110,3 @@ def _warm_up(
         index = torch.from_numpy(np.flatnonzero(late)).to(policy.device)
         warm = trunk.unfold(features, starts, tuple(part[index] for part in states)).state
         return tuple(part.index_copy(0, index, new) for part, new in zip(states, warm, strict=True))
-
-
-def to_array(tensor: Tensor) -> FloatArray:
-    """Return the numbers of a tensor, wherever it lies."""
-    array: FloatArray = tensor.detach().cpu().numpy()
-    return array

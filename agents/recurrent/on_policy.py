@@ -23,10 +23,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
 from rlmem.agents.recurrent import checkpoint as recurrent_checkpoint
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout, follow
 from rlmem.agents.recurrent.minibatch import Minibatch, lay_out_minibatch
+from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
 from rlmem.agents.recurrent.rollout import IntArray, Rollout
 from rlmem.agents.recurrent.settings import RolloutSettings, network_settings
@@ -101,7 +103,7 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         if _init_setup_model:
             self._setup_model()
 
-    def _make_optimizer(self, flat: torch.nn.Parameter) -> torch.optim.Optimizer:
+    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         raise NotImplementedError
 
     def _setup_model(self) -> None:
@@ -111,8 +113,7 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         policy = self.policy_class(self.observation_space, self.action_space, settings, **extractor)
         assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
-        self.policy.optimizer = self._make_optimizer(self.policy.flat.flat)
-        self.policy.flat.watch(self.policy.optimizer)
+        self.policy.optimizer = self._make_optimizer(list(self.policy.parameters()))
         rollout = self.rollout_settings
         self.rollout_buffer = Rollout(
             rollout.n_steps,
@@ -220,10 +221,20 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
             self._laid_out[key] = batch
         return batch
 
-    def _step(self) -> None:
-        """Move the parameters down their gradient, shortened to ``max_grad_norm``."""
-        self.policy.flat.clip_grad_norm(self.max_grad_norm)
-        self.policy.optimizer.step()
+    def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities and entropies of the actions of a minibatch, and values, each [M]."""
+        found: tuple[Tensor, Tensor, Tensor] = self.policy(
+            batch.features, batch.blank, batch.states, batch.slots, batch.actions
+        )
+        return found
+
+    def _step(self, loss: Tensor) -> None:
+        """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""
+        optimizer = self.policy.optimizer
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_grad_norm(optimizer.param_groups[0]["params"], self.max_grad_norm)
+        optimizer.step()
 
     def _log_policy(self) -> None:
         rollout, record = self.rollout_buffer, self.logger.record

@@ -166,7 +166,10 @@ def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int =
             action, likeliest = action.reshape(n_envs, -1), policy.to_env(likeliest).reshape(n_envs, -1)
         else:  # two choices may be equally likely
             chosen = (action.reshape(n_envs, -1), likeliest)
-            action, likeliest = (policy.head.with_vjp(outputs, choice)[0] for choice in chosen)
+            logits = torch.from_numpy(outputs)
+            action, likeliest = (
+                policy.head.log_prob_and_entropy(logits, torch.from_numpy(choice))[0].numpy() for choice in chosen
+            )
         for found, wanted in zip((action, *rest), (likeliest, *expected, *after), strict=True):
             if not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
                 raise RuntimeError(f"the ONNX graph differs from the policy at step {t}: {found} instead of {wanted}")

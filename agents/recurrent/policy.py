@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,20 +18,14 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor
 
-from rlmem.agents.recurrent.adam import FlatParameters
 from rlmem.agents.recurrent.deduplicate import distinct
 from rlmem.agents.recurrent.rollout import Observations, map_observations
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ActorCritic, Evaluated, NetworkSettings, NumpyActor, Trunks, array_state
+from rlmem.networks.actor_critic import ActorCritic, NetworkSettings, NumpyActor, Trunks, array_state
 from rlmem.networks.heads import Actions, Categorical, Gaussian
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
 
 _ENCODED_AT_ONCE = 512
-
-
-class _Snapshot(NamedTuple):
-    version: int
-    actor: NumpyActor
 
 
 class RecurrentPolicy(BasePolicy):
@@ -78,20 +72,12 @@ class RecurrentPolicy(BasePolicy):
         )
         # a network of one's own may look at a batch as a whole
         self._looks_once = type(self.features_extractor) is NatureCNN
-        self._flat: FlatParameters | None = None
-        self._snapshot: _Snapshot | None = None
+        self._acting: tuple[list[Tensor], NumpyActor] | None = None
 
     @property
     def head(self) -> Gaussian | Categorical:
         """The distribution of actions."""
         return self.network.head
-
-    @property
-    def flat(self) -> FlatParameters:
-        """All parameters as one tensor; the first use fixes the device."""
-        if self._flat is None:
-            self._flat = FlatParameters(self)
-        return self._flat
 
     def encode(self, observations: Observations) -> FloatArray:
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
@@ -119,17 +105,28 @@ class RecurrentPolicy(BasePolicy):
         tensors: Any = map_observations(lambda array: torch.from_numpy(array).to(self.device), observations)
         return self.extract_features(tensors, self.features_extractor)
 
-    def forward(self, features: Tensor, blank: Tensor | None, states: Trunks) -> Evaluated:
-        """Evaluate a grid of features [S, B, F] and blanks [S, B] from the states before it."""
-        evaluated: Evaluated = self.network(features, blank, states)
-        return evaluated
+    def forward(
+        self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities and entropies of actions, and values, each [M].
+
+        Args:
+            features: [S, B, F] a grid of features.
+            blank: [S, B] bool, or None where no slot is blank.
+            states: The states before the first slots.
+            slots: [M] the slot (s B + b) of each step, or None where every slot holds one.
+            actions: [M, A]
+        """
+        outputs, values = self.network(features, blank, states, slots)
+        return *self.head.log_prob_and_entropy(outputs, actions), values
 
     def numpy_actor(self) -> NumpyActor:
-        """Return the actor on arrays with the present weights."""
-        version = self.flat.version()
-        if self._snapshot is None or self._snapshot.version != version:
-            self._snapshot = _Snapshot(version, self.network.numpy_actor())
-        return self._snapshot.actor
+        """Return the actor on arrays with the present weights, made anew where one has changed, however it was."""
+        network = self.network
+        weights = [*network.actor.parameters(), *network.actor_net.parameters()]
+        if self._acting is None or not all(map(torch.equal, weights, self._acting[0])):
+            self._acting = [weight.detach().clone() for weight in weights], network.numpy_actor()
+        return self._acting[1]
 
     def initial_state(self, num_envs: int) -> ArrayState:
         """Return the actor's state at the start of an episode, each part [N, ...]."""

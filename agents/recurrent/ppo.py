@@ -7,32 +7,23 @@ Reinforcement Learning", ICLR 2019. The interface is that of stable-baselines3's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
+from torch import Tensor
+from torch.nn.functional import mse_loss
 
-from rlmem.agents.recurrent.adam import FlatAdam
-from rlmem.agents.recurrent.minibatch import Minibatch, to_array
+from rlmem.agents.recurrent.minibatch import Minibatch
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.settings import RolloutSettings
 from rlmem.errors import UserError
-from rlmem.networks.numpy_steps import FloatArray
 
 Self = TypeVar("Self", bound="RecurrentPPO")
-
-
-class Update(NamedTuple):
-    """What one minibatch asks for."""
-
-    backward: Callable[[], None]
-    """Write the gradient of the loss into the parameters' ``grad``."""
-    record: list[float]
-    """What is logged, in the order of ``_RECORDED``."""
 
 
 class RecurrentPPO(RecurrentOnPolicy):
@@ -139,8 +130,8 @@ class RecurrentPPO(RecurrentOnPolicy):
         names = ("batch_size", "n_epochs", "normalize_advantage", "target_kl", "clip_range", "clip_range_vf")
         return super()._arguments() | {name: getattr(self, name) for name in names}
 
-    def _make_optimizer(self, flat: torch.nn.Parameter) -> torch.optim.Optimizer:
-        return FlatAdam(flat, lr=self.lr_schedule(1.0), eps=1e-5)
+    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return FastAdam(parameters, lr=self.lr_schedule(1.0))
 
     def train(self) -> None:
         """Update the network from the last rollout."""
@@ -148,83 +139,51 @@ class RecurrentPPO(RecurrentOnPolicy):
         self._update_learning_rate(self.policy.optimizer)
         clip = self.clip_range(self._current_progress_remaining)
         clip_values = None if self.clip_range_vf is None else self.clip_range_vf(self._current_progress_remaining)
-        rows_each = self.batch_size // self.rollout_settings.row_length
-        records: list[list[float]] = []
+        records: list[dict[str, float]] = []
         for epoch in range(self.n_epochs):
-            for rows in self.minibatches(rows_each):
+            for rows in self.minibatches(self.batch_size // self.rollout_settings.row_length):
                 batch = self.minibatch(rows, normalize_advantage=self.normalize_advantage)
-                update = self.evaluate(batch, clip, clip_values)
-                records.append(update.record)
-                if self.target_kl is not None and update.record[_KL] > 1.5 * self.target_kl:
+                loss, record = self.loss(batch, clip, clip_values)
+                records.append(record)
+                if self.target_kl is not None and record["approx_kl"] > 1.5 * self.target_kl:
                     if self.verbose:
-                        print(f"Early stopping at epoch {epoch}: the policy has moved by {update.record[_KL]:.3f} nats")
+                        print(f"Stopping at epoch {epoch}: the policy has moved by {record['approx_kl']:.3f} nats")
                     break
-                update.backward()
-                self._step()
+                self._step(loss)
             else:
                 self._n_updates += 1
                 continue
             break
-        self._log(np.mean(records, 0).tolist(), clip, clip_values)
-
-    def evaluate(self, batch: Minibatch, clip: float, clip_values: float | None) -> Update:
-        """Return what the loss of a minibatch is, and what computes its gradient.
-
-        The loss is policy loss + ent_coef * entropy loss + vf_coef * value loss, means over the minibatch's steps. From
-        it down to the memory cells the gradient is written out: the bookkeeping of a graph costs more than the sums.
-        """
-        evaluated, vjp = self.policy.network.with_vjp(batch.features, batch.blank, batch.states)
-        outputs, values = to_array(evaluated.outputs.flatten(0, 1)), to_array(evaluated.values.flatten())
-        log_probs, entropy, head_vjp = self.policy.head.with_vjp(outputs, batch.actions)
-        (by_log_prob, by_entropy, by_value), record = self._loss_gradient(
-            batch, (log_probs, entropy, values), clip, clip_values
-        )
-
-        def backward() -> None:
-            learned = batch.features.requires_grad
-            if learned:
-                self.policy.flat.zero_grad()
-            by_output = torch.from_numpy(head_vjp(by_log_prob, by_entropy)).to(self.device)
-            by_features = vjp(by_output, torch.from_numpy(by_value).to(self.device))
-            if learned:
-                batch.features.backward(by_features)  # type: ignore[no-untyped-call]
-
-        return Update(backward, record)
-
-    def _loss_gradient(
-        self, batch: Minibatch, outputs: Sequence[FloatArray], clip: float, clip_values: float | None
-    ) -> tuple[tuple[FloatArray, ...], list[float]]:
-        """Return the gradient of the loss with respect to log-probabilities, entropies and values, and the record."""
-        log_probs, entropy, values = outputs
-        weight = batch.mask / np.float32(batch.size)
-        log_ratio = (log_probs - batch.log_probs) * batch.mask
-        ratio = np.exp(log_ratio)
-        clipped = np.minimum(np.maximum(ratio, np.float32(1.0 - clip)), np.float32(1.0 + clip))
-        gain, clipped_gain = batch.advantages * ratio, batch.advantages * clipped
-        # d ratio / d log_prob = ratio; where clipping decides, nothing moves
-        by_log_prob = gain * (gain <= clipped_gain) * -weight
-        error = values - batch.returns
-        by_value = error
-        if clip_values is not None:
-            move = values - batch.values
-            error = batch.values + np.clip(move, -clip_values, clip_values) - batch.returns
-            by_value = error * (np.abs(move) <= clip_values)
-        policy_loss = -float(np.minimum(gain, clipped_gain) @ weight)
-        value_loss = float(error * error @ weight)
-        entropy_loss = -float(entropy @ weight)
-        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
-        kl = float((ratio - np.float32(1.0) - log_ratio) @ weight)
-        clip_fraction = np.count_nonzero(clipped != ratio) / batch.size
-        gradients = (by_log_prob, weight * np.float32(-self.ent_coef), by_value * weight * np.float32(2 * self.vf_coef))
-        return gradients, [loss, policy_loss, value_loss, entropy_loss, kl, clip_fraction]
-
-    def _log(self, means: list[float], clip: float, clip_values: float | None) -> None:
-        for name, mean in zip(_RECORDED, means, strict=True):
-            self.logger.record(f"train/{name}", mean)
-        self._log_policy()
+        for name in records[0]:
+            self.logger.record(f"train/{name}", float(np.mean([record[name] for record in records])))
         self.logger.record("train/clip_range", clip)
         if clip_values is not None:
             self.logger.record("train/clip_range_vf", clip_values)
+        self._log_policy()
+
+    def loss(self, batch: Minibatch, clip: float, clip_values: float | None) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a minibatch and what is logged of it.
+
+        Args:
+            batch: Some rows of the last rollout.
+            clip: How far the probability ratio may move from 1.
+            clip_values: How far values may move, or None for any.
+        """
+        log_probs, entropy, values = self.evaluate(batch)
+        log_ratio = log_probs - batch.log_probs
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1.0 - clip, 1.0 + clip)
+        policy_loss = -torch.min(batch.advantages * ratio, batch.advantages * clipped).mean()
+        if clip_values is not None:
+            values = batch.values + (values - batch.values).clamp(-clip_values, clip_values)
+        value_loss = mse_loss(values, batch.returns)
+        entropy_loss = -entropy.mean()
+        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        with torch.no_grad():
+            kl = (ratio - 1.0 - log_ratio).mean()
+            clip_fraction = (clipped != ratio).float().mean()
+            numbers = torch.stack((loss, policy_loss, value_loss, entropy_loss, kl, clip_fraction)).tolist()
+        return loss, dict(zip(_RECORDED, numbers, strict=True))
 
     def learn(
         self: Self,
@@ -240,4 +199,3 @@ class RecurrentPPO(RecurrentOnPolicy):
 
 
 _RECORDED = ("loss", "policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")
-_KL = _RECORDED.index("approx_kl")

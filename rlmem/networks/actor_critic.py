@@ -78,12 +78,12 @@ class Trunks(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What the network says about a grid of observations."""
+    """Outputs of the network for M observations."""
 
     outputs: Tensor
-    """[T, B, P] parameters of the action distributions."""
+    """[M, P] parameters of the action distributions."""
     values: Tensor
-    """[T, B] values."""
+    """[M] values."""
 
 
 class NumpyActor(NamedTuple):
@@ -112,37 +112,19 @@ class ActorCritic(nn.Module):
         self.actor_net = _mlp(settings.hidden_size, settings.actor_layers, head.size, settings.activation, gain=0.01)
         self.critic_net = _mlp(settings.hidden_size, settings.critic_layers, 1, settings.activation, gain=1.0)
 
-    def forward(self, features: Tensor, blank: Tensor | None, states: Trunks) -> Evaluated:
-        """Evaluate a grid [T, B, F] of features and blanks [T, B] from the states before it."""
+    def forward(self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None) -> Evaluated:
+        """Evaluate a grid of features from the states before it.
+
+        Args:
+            features: [T, B, F]
+            blank: [T, B] bool, true where a slot is blank, or None where none is.
+            states: The states before the first slots.
+            slots: [M] which slots of the flattened grid (t B + b) to evaluate, or None for all.
+        """
         actor = self.actor.scan(features, blank, states.actor).output
         critic = actor if self.settings.shared else self.critic.scan(features, blank, states.critic).output
-        return Evaluated(self.actor_net(actor), self.critic_net(critic).squeeze(-1))
-
-    def with_vjp(
-        self, features: Tensor, blank: Tensor | None, states: Trunks
-    ) -> tuple[Evaluated, Callable[[Tensor, Tensor], Tensor]]:
-        """Evaluate a grid as :meth:`forward` does, without a graph.
-
-        Returns:
-            What :meth:`forward` returns, and a function from the gradients of ``outputs`` [T B, P] and ``values`` [T B]
-            to that of ``features``, which writes the gradients of the parameters into their ``grad``.
-        """
-        actor, actor_vjp = self.actor.with_vjp(features, blank, states.actor)
-        outputs, outputs_vjp = self.actor_net.with_vjp(actor.flatten(0, 1))
-        critic, critic_vjp = actor, actor_vjp
-        if not self.settings.shared:
-            critic, critic_vjp = self.critic.with_vjp(features, blank, states.critic)
-        values, values_vjp = self.critic_net.with_vjp(critic.flatten(0, 1))
-
-        def vjp(grad_outputs: Tensor, grad_values: Tensor) -> Tensor:
-            by_actor = outputs_vjp(grad_outputs).view_as(actor)
-            by_critic = values_vjp(grad_values.unsqueeze(-1)).view_as(critic)
-            if self.settings.shared:
-                return actor_vjp(by_actor + by_critic)
-            return actor_vjp(by_actor) + critic_vjp(by_critic)
-
-        grid = features.shape[:2]
-        return Evaluated(outputs.view(*grid, -1), values.view(grid)), vjp
+        outputs = self.actor_net(_chosen(actor, slots))
+        return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
 
     def numpy_actor(self) -> NumpyActor:
         """Return the actor on arrays."""
@@ -160,6 +142,12 @@ class ActorCritic(nn.Module):
             (part.weight.detach().cpu().numpy().copy(), part.bias.detach().cpu().numpy().copy()) for part in layers
         ]
         return mlp(arrays, self.settings.activation, torch_linear)
+
+
+def _chosen(latent: Tensor, slots: Tensor | None) -> Tensor:
+    """Return some slots [M, H] of a grid [T, B, H]."""
+    flat = latent.flatten(0, 1)
+    return flat if slots is None else flat[slots]
 
 
 def array_state(state: tuple[Tensor, ...]) -> ArrayState:

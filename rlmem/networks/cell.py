@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
-Vjp = Callable[[Tensor], Tensor]
-"""A vector-Jacobian product: from the gradient of the output to that of the input. Writes (does not add) the gradients
-of the parameters into their ``grad``."""
-
 
 Gates = Mapping[str, tuple[str, ...]]
 """Parameter -> the gate of each of its blocks of rows, one block a gate with as many rows as there are units."""
@@ -95,10 +91,6 @@ class Cell(nn.Module, Generic[State]):
                 state = choose(blank[t], fresh, state)
             outputs.append(output)
         return Unfolded(torch.stack(outputs), state)
-
-    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: State) -> tuple[Tensor, Vjp]:
-        """Return the output of :meth:`scan` without a graph, and what takes gradients back; none reach the state."""
-        return recorded(self, lambda leaf: self.scan(leaf, blank, state).output, xs)
 
     def unfold(self, xs: Tensor, episode_start: Tensor, state: State) -> Unfolded[State]:
         """Run over a sequence and start the state anew where an episode starts.
@@ -228,34 +220,6 @@ def _has_one_dnn() -> bool:
     names = ("_linear_pointwise", "_reorder_linear_weight")
     built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return built and all(hasattr(torch.ops.mkldnn, name) for name in names)
-
-
-def recorded(module: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Vjp]:
-    """Return what a function with the parameters of ``module`` makes of ``x``, and its vector-Jacobian product."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        output = function(leaf)
-
-    def vjp(grad: Tensor) -> Tensor:
-        grads = torch.autograd.grad(output, [*parameters, leaf], grad, allow_unused=True, materialize_grads=True)
-        for parameter, new in zip(parameters, grads, strict=False):
-            write_grad(parameter, new)
-        return grads[-1]
-
-    return output.detach(), vjp
-
-
-def write_grad(parameter: Tensor, grad: Tensor) -> None:
-    """Set a parameter's gradient, in the memory it has if it has one."""
-    grad_memory(parameter).copy_(grad.detach())
-
-
-def grad_memory(parameter: Tensor) -> Tensor:
-    """Return a parameter's gradient, made if it has none."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
 
 
 def rebuild(like: State, parts: Iterable[Tensor]) -> State:

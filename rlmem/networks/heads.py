@@ -8,7 +8,7 @@ Axes: M samples (any leading axes when sampling), P network outputs, A action co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rlmem.networks.cell import write_grad
 from rlmem.networks.numpy_steps import FloatArray
 
 Actions = NDArray[Any]
-
-HeadVjp = Callable[[FloatArray, FloatArray], FloatArray]
-"""From the gradients of log-probabilities and entropies [M] to that of the network's outputs [M, P]. Writes the
-gradients of the head's own parameters into their ``grad``."""
 
 
 class Gaussian(nn.Module):
@@ -61,25 +56,6 @@ class Gaussian(nn.Module):
         scaled = (actions - outputs) * torch.exp(-self.log_std)
         log_prob = scaled.square().sum(-1) * -0.5 - (log_volume + half)
         return log_prob, (log_volume + (half + 0.5 * self.size)).expand_as(log_prob)
-
-    def with_vjp(self, outputs: FloatArray, actions: Actions) -> tuple[FloatArray, FloatArray, HeadVjp]:
-        """Return :meth:`log_prob_and_entropy` on arrays, and what takes gradients back to ``outputs`` [M, A]."""
-        log_std = self.log_std.detach().cpu().numpy()
-        precision = np.exp(-log_std)
-        half = 0.5 * self.size * math.log(2.0 * math.pi)
-        log_volume = log_std.sum()
-        scaled = (actions - outputs) * precision
-        square = scaled * scaled
-        log_prob = square.sum(-1) * np.float32(-0.5) - np.float32(log_volume + half)
-        entropy = np.full(len(log_prob), log_volume + half + 0.5 * self.size, np.float32)
-
-        def vjp(by_log_prob: FloatArray, by_entropy: FloatArray) -> FloatArray:
-            by_log_std = by_log_prob @ square + (by_entropy.sum() - by_log_prob.sum())
-            write_grad(self.log_std, torch.from_numpy(by_log_std))
-            by_outputs: FloatArray = by_log_prob[:, None] * (scaled * precision)
-            return by_outputs
-
-        return log_prob, entropy, vjp
 
 
 class Categorical(nn.Module):
@@ -119,30 +95,3 @@ class Categorical(nn.Module):
             log_prob = log_prob + log_probs.gather(-1, actions[..., i : i + 1]).squeeze(-1)
             entropy = entropy - (log_probs.exp() * log_probs).sum(-1)
         return log_prob, entropy
-
-    def with_vjp(self, outputs: FloatArray, actions: Actions) -> tuple[FloatArray, FloatArray, HeadVjp]:
-        """Return :meth:`log_prob_and_entropy` on arrays, and what takes gradients back to ``outputs`` [M, P]."""
-        log_prob, entropy = np.zeros((2, len(outputs)), np.float32)
-        rows, parts = np.arange(len(outputs)), []
-        for i, (end, n) in enumerate(zip(self._ends, self.choices, strict=True)):
-            logits = outputs[:, end - n : end]
-            log_probs = logits - logits.max(-1, keepdims=True)
-            probs = np.exp(log_probs)
-            total = probs.sum(-1, keepdims=True)
-            log_probs -= np.log(total)
-            probs /= total
-            uncertain = -(probs * log_probs).sum(-1)
-            log_prob += log_probs[rows, actions[:, i]]
-            entropy += uncertain
-            parts.append((probs, log_probs, uncertain))
-
-        def vjp(by_log_prob: FloatArray, by_entropy: FloatArray) -> FloatArray:
-            grads = []
-            for i, (probs, log_probs, uncertain) in enumerate(parts):
-                # d log p_a = one-hot(a) - p, d entropy = -p (log p + entropy)
-                grad = probs * (-by_log_prob[:, None] - by_entropy[:, None] * (log_probs + uncertain[:, None]))
-                grad[rows, actions[:, i]] += by_log_prob
-                grads.append(grad)
-            return np.concatenate(grads, 1)
-
-        return log_prob, entropy, vjp

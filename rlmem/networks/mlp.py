@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from rlmem.networks.cell import Vjp, grad_memory, recorded
-
 
 class _TanhMLP(Function):
     @staticmethod
@@ -66,32 +64,6 @@ class MLP(nn.Sequential):
             return x
         output: Tensor = _TanhMLP.apply(x.reshape(-1, x.shape[-1]), *self._linear)  # type: ignore[no-untyped-call]
         return output.view(*x.shape[:-1], output.shape[-1])
-
-    def with_vjp(self, x: Tensor) -> tuple[Tensor, Vjp]:
-        """Return the output [M, P] for ``x`` [M, D] without a graph, and what takes gradients back."""
-        if not self._fused:
-            return recorded(self, self.forward, x)
-        inputs: list[Tensor] = []
-        weights, biases = self._linear[::2], self._linear[1::2]
-        with torch.no_grad():
-            for weight, bias in zip(weights, biases, strict=True):
-                if inputs:
-                    x = _tanh_(x)
-                inputs.append(x)
-                x = torch.addmm(bias, x, weight.t())
-
-        def vjp(grad: Tensor) -> Tensor:
-            with torch.no_grad():
-                for weight, bias, given in zip(reversed(weights), reversed(biases), reversed(inputs), strict=True):
-                    torch.sum(grad, 0, out=grad_memory(bias))
-                    torch.mm(grad.t(), given, out=grad_memory(weight))
-                    grad = grad @ weight
-                    if given is not inputs[0]:
-                        # tanh' = 1 - tanh^2
-                        grad = torch.addcmul(grad, grad * given, given, value=-1.0)
-            return grad
-
-        return x, vjp
 
 
 def _tanh_(x: Tensor) -> Tensor:

@@ -69,24 +69,6 @@ def test_a_whole_sequence_is_its_steps_also_in_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "stack"])
-def test_gradients_without_a_graph_are_those_with_one(name: str) -> None:
-    cell = make(name)
-    xs, state, blank = torch.randn(T, N, D, requires_grad=True), some_state(cell), some_starts()
-    weight = torch.randn(T, N, H)
-    output = cell.scan(xs, blank, state).output
-    (output * weight).sum().backward()
-    expected = {key: parameter.grad.clone() for key, parameter in cell.named_parameters()}  # type: ignore[union-attr]
-    for parameter in cell.parameters():
-        parameter.grad.fill_(7.0)  # type: ignore[union-attr] - is written over, not added to
-    plain, vjp = cell.with_vjp(xs.detach(), blank, state)
-    assert not plain.requires_grad
-    torch.testing.assert_close(plain, output.detach())
-    torch.testing.assert_close(vjp(weight), xs.grad, rtol=1e-5, atol=1e-6)
-    for key, parameter in cell.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[key], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", [*NAMES, "stack"])
 def test_what_came_before_an_episode_leaves_no_bit_behind(name: str) -> None:
     cell, start = make(name), some_starts()
     xs = torch.randn(T, N, D)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from rlmem.networks.cell import Cell, Gates, Unfolded, Vjp, write_grad
+from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import Init, check_init, forget_bias, uniform
 from rlmem.networks.numpy_steps import NumpyStep, lstm_step
 from rlmem.networks.onnx_graph import OnnxGraph
@@ -25,16 +25,6 @@ from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, wit
 
 _SHUT = -1e4
 """Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
-
-_LSTM_MODE = 2
-"""The LSTM among the kinds of recurrent layers in PyTorch's oneDNN calls."""
-
-_built_with_one_dnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_one_dnn_backward = (
-    torch.ops.aten.mkldnn_rnn_layer_backward.default
-    if _built_with_one_dnn and hasattr(torch.ops.aten, "mkldnn_rnn_layer_backward")
-    else None
-)
 
 
 class LSTMState(NamedTuple):
@@ -102,37 +92,6 @@ class LSTM(Cell[LSTMState]):
         train = torch.is_grad_enabled()
         output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
         return Unfolded(output, LSTMState(hidden[0], cell[0]))
-
-    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> tuple[Tensor, Vjp]:
-        """Return the output of :meth:`scan` without a graph, and what takes gradients back.
-
-        Calls oneDNN's forward and backward pass where :meth:`scan` uses them too: with a hundred steps a graph costs a
-        third as much again.
-        """
-        if _one_dnn_backward is None or xs.device.type != "cpu" or xs.dtype != torch.float32:
-            return super().with_vjp(xs, blank, state)
-        with torch.no_grad():
-            inputs, (w, u, b, zero), (hidden, cell) = self._fused_arguments(xs, blank, state)
-        w, u, b = w.detach(), u.detach(), b.detach()
-        size = self.hidden_size
-        with torch.enable_grad():  # without, oneDNN keeps nothing for the backward pass
-            output, last_hidden, last_cell, workspace = torch.mkldnn_rnn_layer(
-                inputs, w, u, b, zero, hidden, cell, False, [], _LSTM_MODE, size, 1, True, False, False, True
-            )
-
-        def vjp(grad: Tensor) -> Tensor:
-            assert _one_dnn_backward is not None
-            by_inputs, by_w, by_u, by_b, *_ = _one_dnn_backward(
-                *(inputs, w, u, b, zero, hidden, cell, output, last_hidden, last_cell, grad.contiguous(), None, None),
-                *(False, _LSTM_MODE, size, 1, True, True, False, [], False, workspace),
-            )
-            write_grad(self.input_weight, by_w[:, : self.input_size])
-            write_grad(self.hidden_weight, by_u)
-            write_grad(self.bias, by_b)
-            by_xs: Tensor = by_inputs[..., : self.input_size]
-            return by_xs
-
-        return output, vjp
 
     def _fused_arguments(
         self, xs: Tensor, blank: Tensor | None, state: LSTMState

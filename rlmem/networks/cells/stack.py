@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from rlmem.networks.cell import AnyCell, Cell, Unfolded, Vjp, rebuild
+from rlmem.networks.cell import AnyCell, Cell, Unfolded, rebuild
 from rlmem.networks.numpy_steps import NumpyStep, stack_step
 from rlmem.networks.onnx_graph import OnnxGraph
 
@@ -57,20 +57,6 @@ class Stack(Cell[tuple[Tensor, ...]]):
             xs, new = layer.scan(xs, blank, rebuild(layer.initial_state(0), parts))
             after.extend(new)
         return Unfolded(xs, tuple(after))
-
-    def with_vjp(self, xs: Tensor, blank: Tensor | None, state: tuple[Tensor, ...]) -> tuple[Tensor, Vjp]:
-        """Return the output of :meth:`scan` without a graph, and what takes gradients back through each layer."""
-        vjps = []
-        for layer, parts in zip(self._cells, self._split(state), strict=True):
-            xs, vjp = layer.with_vjp(xs, blank, rebuild(layer.initial_state(0), parts))
-            vjps.append(vjp)
-
-        def back(grad: Tensor) -> Tensor:
-            for vjp in reversed(vjps):
-                grad = vjp(grad)
-            return grad
-
-        return xs, back
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays through all layers."""

@@ -25,7 +25,7 @@ from rlmem.runs.tensors_file import load_checkpoint, save_checkpoint
 def run_of(agent: RecurrentOnPolicy) -> list[np.ndarray]:
     """Everything that has a say in what comes next."""
     rollout = agent.rollout_buffer
-    parts = [agent.policy.flat.flat.detach().numpy(), rollout.rewards, rollout.advantages, rollout.log_probs]
+    parts = [agent.policy.parameters_to_vector(), rollout.rewards, rollout.advantages, rollout.log_probs]
     return [*parts, *(agent._actor_state or ()), *(agent._critic_state or ()), np.asarray(agent._last_obs)]
 
 
@@ -152,7 +152,7 @@ def test_foreign_truncated_and_malicious_files_are_refused_and_execute_nothing(
         save_checkpoint(f"{name}.safetensors", tensors, meta | change)
     missing = {name: tensor for name, tensor in tensors.items() if "critic_net" not in name}
     save_checkpoint("missing.safetensors", missing, meta)
-    save_checkpoint("shape.safetensors", tensors | {"optimizer/exp_avg": np.zeros(3, np.float32)}, meta)
+    save_checkpoint("shape.safetensors", tensors | {"optimizer/0/exp_avg": np.zeros(3, np.float32)}, meta)
     names = ["pickle", "empty", "short", "missing", "shape", *changes]
     for name in names:
         with pytest.raises(ValueError, match=r".{10}"):
