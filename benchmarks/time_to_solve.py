@@ -18,8 +18,8 @@ from statistics import median
 
 import tyro
 
+from rlmem.files import write_text
 from rlmem.runs.folder import Progress, RunSettings, processor
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.training import train
 
 _TUNED: dict[str, object] = {"learning_rate": 0.0027, "n_steps": 128, "ent_coef": 0.0}
@@ -105,7 +105,7 @@ def main(options: Options) -> None:
     text = "# Time to solve\n\n" + "\n".join(lines) + "\n"
     print(text)
     if options.out is not None:
-        write_atomically(options.out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(options.out, text)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ import tyro
 
 from rlmem.evaluation.episodes import bootstrap_mean, evaluate
 from rlmem.evaluation.seeds import test_seeds
+from rlmem.files import write_text
 from rlmem.runs.folder import Progress, RunSettings, processor
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.training import load_agent, make_env, train
 from rlmem.runs.tuned import tuned_settings
 from rlmem.runs.tuning import Effort, Problem
@@ -148,7 +148,7 @@ def main(options: Options) -> None:
             *markdown(table.rows),
         ]
     )
-    write_atomically(options.out.with_suffix(".md"), lambda temporary: temporary.write_text(text + "\n"))
+    write_text(options.out.with_suffix(".md"), text + "\n")
     print(f"\n{text}")
 
 

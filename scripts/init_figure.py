@@ -16,7 +16,7 @@ import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import replacing
 
 INITS = {"torch": "torch's default", "chrono": "chrono\n(b_i = -b_f)", "forget": "forget biases\nlog U(1, T-1)"}
 AGENTS = {
@@ -78,7 +78,8 @@ def main(options: Options) -> None:
     figure.suptitle(f"How the LSTM starts: TMaze-v0, memory length {options.memory_length}, 5 runs each", weight="bold")
     figure.legend(*success.get_legend_handles_labels(), loc="lower center", ncols=2, frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
-    write_atomically(options.out, lambda temporary: figure.savefig(temporary, dpi=150))
+    with replacing(options.out) as temporary:
+        figure.savefig(temporary, dpi=150)
     print(f"written to {options.out}")
 
 

@@ -46,8 +46,8 @@ from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.sb3.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
 from rlmem.envs.wrappers import hide_velocity
 from rlmem.figures.learning_curves import COLORS
+from rlmem.files import replacing
 from rlmem.runs.folder import Progress
-from rlmem.runs.tensors_file import write_atomically
 
 EPISODES = 10
 """Evaluation episodes for a point of a curve."""
@@ -272,7 +272,8 @@ def draw(study: Study, rows: list[dict[str, str]]) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(loc="lower right", fontsize=9, framealpha=0.9)
     figure.axes[0].set_ylabel(f"return, mean of {EPISODES} episodes a run")
-    write_atomically(study.figure, lambda temporary: figure.savefig(temporary, dpi=150))
+    with replacing(study.figure) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def _draw_agent(panel: Axes, agent: str, color: str, runs: NDArray[np.float64]) -> None:

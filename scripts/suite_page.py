@@ -31,9 +31,9 @@ from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.envs.audit import THOROUGH, audit
+from rlmem.files import write_text
 from rlmem.registry import TASKS, canonical_id, task_class
 from rlmem.runs.folder import Progress
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.spec import TaskSpec
 
 SUITE = "tasks"
@@ -115,7 +115,7 @@ def main(options: Options) -> None:
     for name in TASKS if options.run or options.speed else ():
         fill(speeds, canonical_id(name), partial(speed, name))
     text = page(read_rows(agents), by_task(audits.rows), by_task(speeds.rows))
-    write_atomically(options.out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(options.out, text)
     print(options.out)
 
 

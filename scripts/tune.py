@@ -30,11 +30,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rlmem.cli.options import parse
 from rlmem.errors import UserError
+from rlmem.files import json_text, json_values, write_text
 from rlmem.registry import NAMESPACE
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file
-from rlmem.runs.tuning import Effort, Log, Problem, Taken, as_json
+from rlmem.runs.tuning import Effort, Log, Problem, Taken
 
 SEEDS, FINAL_SEEDS = 9_000, 9_500
 """First run seeds of trials and of the last comparison, far from those of results."""
@@ -179,9 +179,9 @@ def write(path: Path, tuned: Tuned) -> None:
     """Put the table of a task into an agent's file."""
     tables = read_toml(path) if path.is_file() else {}
     table = {name: part for name, part in asdict(tuned).items() if part and name != "env"}
-    tables[tuned.env.removeprefix(f"{NAMESPACE}/")] = json.loads(as_json(table))
+    tables[tuned.env.removeprefix(f"{NAMESPACE}/")] = json_values(table)
     text = HEADER + tomli_w.dumps(tables)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def figures(runs: list[Taken]) -> dict[str, Any]:
@@ -196,12 +196,12 @@ def figures(runs: list[Taken]) -> dict[str, Any]:
 def _suggest(trial: Trial, name: str, values: Log | tuple[Any, ...]) -> Any:
     if isinstance(values, Log):
         return _rounded(trial.suggest_float(name, values.low, values.high, log=True))
-    return json.loads(trial.suggest_categorical(name, [as_json(value) for value in values]))
+    return json.loads(trial.suggest_categorical(name, [json_text(value) for value in values]))
 
 
 def _stored(chosen: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     """Return how a study stores chosen values: numbers of a range as they are, others as JSON."""
-    return {name: value if isinstance(problem.space[name], Log) else as_json(value) for name, value in chosen.items()}
+    return {name: value if isinstance(problem.space[name], Log) else json_text(value) for name, value in chosen.items()}
 
 
 def _chosen(stored: Mapping[str, Any], problem: Problem) -> dict[str, Any]:

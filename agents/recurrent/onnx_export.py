@@ -21,11 +21,11 @@ import rlmem
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.errors import UserError
+from rlmem.files import write_bytes
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import Gaussian
 from rlmem.networks.numpy_steps import ArrayState, restart
 from rlmem.networks.onnx_graph import OnnxGraph
-from rlmem.runs.tensors_file import write_atomically
 
 OPSET = 17
 _TOLERANCE = 1e-4
@@ -62,7 +62,7 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
     data = _build(onnx, policy, value=value)
     onnx.checker.check_model(data, full_check=True)
     _compare(onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), policy, value=value)
-    write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
+    write_bytes(Path(path), data)
 
 
 def _net(g: OnnxGraph, network: nn.Sequential, x: str) -> str:

@@ -26,6 +26,7 @@ from rlmem.evaluation.episodes import Evaluation, evaluate_on, make_test_env
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds
+from rlmem.files import json_text
 from rlmem.registry import agent_class, task_class
 from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, processor, read_settings
 from rlmem.runs.tensors_file import CheckpointError
@@ -92,7 +93,7 @@ class Cell:
         made_of |= {"knobs": _other_than(usual, settings.knobs)}
         made_of |= {"tests": [_other_than(usual, asdict(task.make_settings(knobs))) for knobs in self.tests]}
         made_of |= {"label": self.label, "policy": self.policy, "episodes": self.episodes, "lesion": self.lesion}
-        return hashlib.sha256(_json(made_of).encode()).hexdigest()[:12]
+        return hashlib.sha256(_sorted_json(made_of).encode()).hexdigest()[:12]
 
     def made(self, row: Mapping[str, str]) -> bool:
         """Return whether a row of a table is of this run: its key, and what has become another default since."""
@@ -103,7 +104,7 @@ class Cell:
             then = replace(self.settings, knobs=knobs, agent_settings=agent_settings)
         except (KeyError, ValueError):  # a table of something else, or settings that are no longer there
             return False
-        return _json(asdict(then)) == _json(asdict(self.settings))
+        return _sorted_json(asdict(then)) == _sorted_json(asdict(self.settings))
 
     @property
     def folder(self) -> Path:
@@ -177,7 +178,7 @@ def _train(cell: Cell, folder: Path, report: Report) -> None:
 def _is_of(cell: Cell, folder: Path) -> bool:
     """Return whether the training in a folder has these settings; it may be older than a default."""
     try:
-        return _json(asdict(read_settings(folder))) == _json(asdict(cell.settings))
+        return _sorted_json(asdict(read_settings(folder))) == _sorted_json(asdict(cell.settings))
     except UserError:
         return False
 
@@ -240,9 +241,9 @@ def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
         "steps": settings.steps if cell.learns else 0,
         "env": settings.env,
         "name": cell.policy or settings.agent,
-        "settings": _json(settings.agent_settings),
-        "knobs": _json(settings.knobs),
-        "test_knobs": _json(knobs),
+        "settings": _sorted_json(settings.agent_settings),
+        "knobs": _sorted_json(settings.knobs),
+        "test_knobs": _sorted_json(knobs),
         "version": code_version(),
         "machine": machine(),
         "cell": cell.key,
@@ -260,8 +261,8 @@ def _lesioned(agent: Any, env: Any, seeds: range, intact: Evaluation) -> Evaluat
 
 
 def _other_than(usual: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if _json(value) != _json(usual.get(name))}
+    return {name: value for name, value in values.items() if _sorted_json(value) != _sorted_json(usual.get(name))}
 
 
-def _json(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, default=list)
+def _sorted_json(values: Any) -> str:
+    return json_text(values, sort_keys=True)

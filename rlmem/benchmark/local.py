@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 from rlmem.benchmark.cell import Cell, Row, run_cell
+from rlmem.files import locked
 
 _REPORT_EVERY = 1.0
 """Seconds."""
@@ -174,9 +174,8 @@ def _work(cell: Cell, out: Path, pipe: Connection) -> None:
     lock = out / cell.folder.parent / f".{cell.key}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with lock.open("w") as held:
-            # a benchmark that was killed and at once started again: wait until its run has seen that and ended
-            fcntl.flock(held, fcntl.LOCK_EX)
+        # a benchmark that was killed and at once started again: wait until its run has seen that and ended
+        with locked(lock, wait=True):
             pipe.send(("rows", run_cell(cell, out, report)))
     except BrokenPipeError:
         os._exit(1)

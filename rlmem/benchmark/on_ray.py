@@ -16,7 +16,7 @@ from typing import Any
 from rlmem.benchmark.cell import Cell, Row, run_cell
 from rlmem.benchmark.local import Outcome, Run, Running
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import write_bytes
 
 _KEPT = ("settings.toml", "versions.toml", "progress.csv", "best.safetensors", "last.safetensors")
 """Files of a run that are brought back."""
@@ -86,7 +86,7 @@ class RayCluster:
             return Outcome(cell, [], lines[-1] if lines else type(error).__name__)
         for name, data in files.items():
             path = out / cell.folder / name
-            write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))  # type: ignore[misc]
+            write_bytes(path, data)
         return Outcome(cell, rows, "")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import fcntl
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.csv_table import read_rows as read_table
+from rlmem.csv_table import text_row, write_rows
+from rlmem.files import delete_temporary_files, locked
 
 RESULTS = "results.csv"
 _LOCK = ".lock"
@@ -29,34 +30,31 @@ class ResultsTable:
     def __init__(self, folder: Path) -> None:
         self.path = folder / RESULTS
         self.rows: list[dict[str, str]] = read_rows(self.path)
-        self._lock: TextIO | None = None
+        self._lock = ExitStack()
 
     def __enter__(self) -> ResultsTable:
         where = self.path.parent
         try:
             where.mkdir(parents=True, exist_ok=True)
-            self._lock = (where / _LOCK).open("w")
+            self._lock.enter_context(locked(where / _LOCK))
+        except BlockingIOError as error:
+            raise UserError(f"another benchmark is running in {where}: wait, or choose another --out") from error
         except OSError as error:
             raise UserError(f"cannot write into {where}: {error.strerror}; choose another --out") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
-        except OSError as error:
-            self._lock.close()
-            raise UserError(f"another benchmark is running in {where}: wait, or choose another --out") from error
+        delete_temporary_files(where)
         self.rows = read_rows(self.path)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.close()
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add all rows of a run, in place of those it has already, or, if the process is killed, none."""
         new = {row["cell"] for row in rows}
         self.rows = [row for row in self.rows if row["cell"] not in new]
-        self.rows += [{name: _plain(value) for name, value in row.items()} for row in rows]
+        self.rows += [text_row(row) for row in rows]
         write_rows(self.path, self.rows)
 
 
@@ -66,30 +64,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: If the file is not the table of a benchmark.
     """
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not the table of a benchmark: {error}") from error
+    rows = read_table(path)
     for row in rows:
         if "cell" not in row:
             raise UserError(f"{path} is not the table of a benchmark: it has no column 'cell'")
     return rows
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a table, all of it or, if the process is killed, nothing."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(path, write)
 
 
 def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:
@@ -105,7 +84,3 @@ def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:
             here.setdefault(row["cell"], []).append(row)
         found |= here
     return [row for rows in found.values() for row in rows]
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from rlmem.cli.options import parse
 from rlmem.envs.audit import QUICK, THOROUGH, Finding, audit
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,5 +44,5 @@ def run(argv: Sequence[str]) -> int:
     text = certificate.text()
     print(text)
     if options.out is not None:
-        write_atomically(options.out, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+        write_text(options.out, text + "\n")
     return 0 if certificate.passed else 1

@@ -22,7 +22,7 @@ from rlmem.benchmark.suite import Suite, presets, read_suite
 from rlmem.benchmark.summary import summary
 from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import write_text
 
 _SAY_EVERY = 60.0
 """Seconds between lines on how far it is, where there is no terminal."""
@@ -98,7 +98,7 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
     if not mine:
         raise UserError(f"{out / RESULTS} holds {len(rows)} rows, none of them of this suite as it is now")
     text = summary(mine, f"Benchmark {suite.name}")
-    write_atomically(out / "summary.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(out / "summary.md", text)
     figures = write_figures(mine, out)
     if sys.stdout.isatty():
         Console().print(Markdown(text))

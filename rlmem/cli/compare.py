@@ -8,12 +8,12 @@ from pathlib import Path
 
 import tyro
 
+from rlmem.files import write_text
 from rlmem.learning.comparison.figure import draw
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import PROBLEMS
 from rlmem.learning.comparison.run import Budget
 from rlmem.learning.comparison.study import Study, markdown, run_study
-from rlmem.runs.tensors_file import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     rows = run_study(study, options.out / "compare.csv", lambda line: print(line, flush=True))
     table = markdown(rows)
     print(f"\n{table}")
-    write_atomically(options.out / "compare.md", lambda path: path.write_text(table, encoding="utf-8"))
+    write_text(options.out / "compare.md", table)
     draw(rows, options.out / "compare.png")
     print(f"table and picture: {options.out}/compare.md, {options.out}/compare.png")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from rlmem.evaluation.episodes import Evaluation, evaluate, make_test_env
 from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
 from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
+from rlmem.files import json_text, write_text
 from rlmem.registry import agent_class
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.training import agent_for, load_agent
 
 _ENVS = 50
@@ -77,8 +76,8 @@ def run(argv: Sequence[str]) -> int:
     if options.json is not None:
         row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
         row |= result.as_dict() | ({"lesion": test.as_dict()} if test else {})
-        text = json.dumps(row, indent=2, default=list) + "\n"
-        write_atomically(options.json, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        text = json_text(row, indent=2) + "\n"
+        write_text(options.json, text)
         print(f"written to {options.json}")
     return 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from rlmem.evaluation.horizon import length_in_words
 from rlmem.evaluation.memory_report import MemoryReport, measure_memory
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.figures.memory import plot_memory
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import json_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +67,8 @@ def run(argv: Sequence[str]) -> int:
     title = f"{name} on {parsed.env}{_length(parsed.knobs)}"
     _print(report, f"{title}, {options.episodes} test episodes")
     row = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes}
-    text = json.dumps(_finite(row | report.as_dict()), indent=2) + "\n"
-    write_atomically(out / "memory.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    text = json_text(row | report.as_dict(), indent=2) + "\n"
+    write_text(out / "memory.json", text)
     plot_memory(report, out / "memory.png", title=title)
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
     return 0
@@ -162,12 +160,3 @@ def _progress(what: str) -> None:
     """Say on standard error what is being measured, on one line that is written over."""
     if sys.stderr.isatty():
         print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
-
-
-def _finite(value: Any) -> Any:
-    """Return plain JSON values: what is infinite or not a number becomes null."""
-    if isinstance(value, dict):
-        return {str(key): _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

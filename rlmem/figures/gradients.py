@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rlmem.figures.learning_curves import COLORS
-from rlmem.figures.video import checked_path, replacing
+from rlmem.figures.video import checked_path
+from rlmem.files import replacing
 
 _FLOOR, _CEILING = 1e-20, 1e3
 _LOST = 1e-7

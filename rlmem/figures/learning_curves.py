@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from rlmem.figures.video import checked_path, replacing
+from rlmem.figures.video import checked_path
+from rlmem.files import replacing
 
 Run = Mapping[str, ArrayLike]
 """Column -> values [P]."""

@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike
 from rlmem.evaluation.capacity import HeatMap
 from rlmem.evaluation.statistics import Profile
 from rlmem.figures.learning_curves import COLORS, STYLES
-from rlmem.figures.video import checked_path, replacing
+from rlmem.figures.video import checked_path
+from rlmem.files import replacing
 from rlmem.spec import TaskSpec
 
 MARKERS = "osD^vPX*"
@@ -157,6 +158,6 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, at once; see :func:`rlmem.figures.video.replacing`."""
+    """Write a figure as PNG, at once; see :func:`rlmem.files.replacing`."""
     with replacing(checked_path(path, (".png",))) as temporary:
         figure.savefig(temporary, dpi=150, format="png")

@@ -7,10 +7,8 @@ Axes: H height, W width.
 
 from __future__ import annotations
 
-import os
 import zlib
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rlmem.errors import UserError
+from rlmem.files import replacing
 
 Picture = NDArray[np.uint8]
 """[H, W, 3] colors."""
@@ -42,17 +41,6 @@ def checked_path(path: str | Path, endings: Sequence[str]) -> Path:
     if not checked.parent.is_dir():
         raise UserError(f"there is no folder {str(checked.parent)!r} to write {checked.name!r} to: make it first")
     return checked
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder, which takes the name of ``path`` if all goes well, else is deleted."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class VideoWriter:

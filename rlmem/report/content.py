@@ -5,10 +5,12 @@ Axes: P points of a line, F frames, K classes, A parts of an action, U units of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+DIGITS = 5
+"""Significant digits of the numbers in a page's data."""
 
 Number = float | None
 """None where there is no number."""
@@ -176,14 +178,3 @@ class Page:
     sections: Sequence[Section] = ()
     missing: Sequence[str] = field(default_factory=tuple)
     """Sentences: what is left out, and why."""
-
-
-def plain(value: Any) -> Any:
-    """Return JSON values of at most five digits: what is infinite or not a number becomes None."""
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
-    return value

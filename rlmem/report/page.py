@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,8 +9,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from rlmem.report.content import Number, Page, Player, Section, Table, plain
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import json_text, json_values, write_text
+from rlmem.report.content import DIGITS, Number, Page, Player, Section, Table
 
 _TEMPLATES = files("rlmem.report") / "templates"
 _NUMBER = re.compile(r"^[-+]?[\d,.]+( to [-+]?[\d,.]+)?$")
@@ -19,8 +18,7 @@ _NUMBER = re.compile(r"^[-+]?[\d,.]+( to [-+]?[\d,.]+)?$")
 
 def write_page(page: Page, path: Path) -> None:
     """Write a page; the file appears when it is complete."""
-    text = render_page(page)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, render_page(page))
 
 
 def render_page(page: Page) -> str:
@@ -46,7 +44,7 @@ def _template(name: str) -> str:
 
 def _embedded(data: object) -> str:
     """Return JSON that ends no script element, whatever text is in it."""
-    return json.dumps(plain(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return json_text(json_values(data, DIGITS), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _body(page: Page) -> str:

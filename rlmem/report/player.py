@@ -20,7 +20,8 @@ from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.evaluation.probe import CueProbe
 from rlmem.figures.recording import cue_names, describe_cue
 from rlmem.figures.video import VideoWriter
-from rlmem.report.content import Episode, Number, Pane, plain
+from rlmem.files import json_values
+from rlmem.report.content import DIGITS, Episode, Number, Pane
 from rlmem.report.critic import critic_values
 from rlmem.report.trace import Env, Trace, pictures_of, trace
 
@@ -97,9 +98,9 @@ class Recorder:
             steps=one.steps,
             lesion=lesioned,
             phase=[None if step is None else one.phases[step] for step in shown],
-            action=plain([None if step is None else acted[step] for step in shown]),
-            value=plain([None if step is None else value for step, value in self._values(one, shown)]),
-            belief=plain(self._beliefs(one, shown)),
+            action=json_values([None if step is None else acted[step] for step in shown], DIGITS),
+            value=json_values([None if step is None else value for step, value in self._values(one, shown)], DIGITS),
+            belief=json_values(self._beliefs(one, shown), DIGITS),
             state=_packed(one, [step if step <= one.steps else None for step in frames], units),
         )
 

@@ -18,8 +18,9 @@ from rlmem.evaluation.lesioning import Lesion
 from rlmem.evaluation.memory_report import measure_memory
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
+from rlmem.files import json_values
 from rlmem.registry import task_class
-from rlmem.report.content import Page, Player, Section, Table, plain
+from rlmem.report.content import DIGITS, Page, Player, Section, Table
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
@@ -111,11 +112,11 @@ def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
 
 def _memory(report: RunReport, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
     """Return the measures of memory and whence: those of ``rlmem memory`` where it saw these weights and knobs."""
-    path, knobs = report.folder / "memory" / "memory.json", plain(dict(report.knobs))
+    path, knobs = report.folder / "memory" / "memory.json", json_values(dict(report.knobs), DIGITS)
     weights = checkpoint_path(report.folder, report.which) if agent.learns else None
     if path.is_file() and (weights is None or path.stat().st_mtime >= weights.stat().st_mtime):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if plain(found.get("knobs")) == knobs and report.which == "best":
+        if json_values(found.get("knobs"), DIGITS) == knobs and report.which == "best":
             return found, f"{found['episodes']} held-out test episodes, as rlmem memory measured them."
     say("measuring success and lesions")
     trained = report.settings.knobs.get("memory_length")
@@ -128,7 +129,7 @@ def _memory(report: RunReport, agent: Any, say: Callable[[str], object]) -> tupl
         trained_length=max(trained) if isinstance(trained, (list, tuple)) else trained,
         num_envs=min(_ENVS, report.episodes),
     )
-    return plain(measured.as_dict()), f"{report.episodes} held-out test episodes."
+    return json_values(measured.as_dict(), DIGITS), f"{report.episodes} held-out test episodes."
 
 
 def _probe(report: RunReport, agent: Any) -> tuple[CueProbe | None, str | None]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, write_atomically
+from rlmem.files import replacing
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
 _SUFFIX = ".safetensors"
 LAST, BEST = f"last{_SUFFIX}", f"best{_SUFFIX}"
@@ -72,7 +73,8 @@ def save(folder: Path, agent: Any, keep: int, *, best: bool, **meta: Any) -> Non
 
 def copy(source: Path, target: Path) -> None:
     """Copy a file at once: a killed process leaves the old target or the new one, never half."""
-    write_atomically(target, lambda temporary: shutil.copyfile(source, temporary))
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def best_evaluation(folder: Path) -> Mapping[str, Any] | None:

@@ -6,7 +6,6 @@ an evaluation), TensorBoard events, and checkpoints: see :mod:`rlmem.runs.checkp
 
 from __future__ import annotations
 
-import csv
 import platform
 import sys
 from collections.abc import Mapping
@@ -19,10 +18,10 @@ import numpy as np
 
 from rlmem import __version__
 from rlmem.errors import UserError
+from rlmem.csv_table import read_rows, text_row, write_rows
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.checkpoints import BEST as BEST
 from rlmem.runs.checkpoints import LAST as LAST
-from rlmem.runs.tensors_file import write_atomically
 from rlmem.runs.toml import read_toml, write_toml
 from rlmem.suggest import unknown
 
@@ -136,10 +135,7 @@ class Progress:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.rows: list[dict[str, str]] = []
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
+        self.rows = read_rows(path)
 
     def last(self, column: str, default: float) -> float:
         """Return the last number of a column."""
@@ -150,23 +146,14 @@ class Progress:
         kept = [row for row in self.rows if float(row["env_steps"]) <= env_steps]
         if len(kept) < len(self.rows):
             self.rows = kept
-            self._write()
+            write_rows(self._path, kept)
 
     def add(self, row: Mapping[str, float | str]) -> None:
         """Add a row; new columns are empty in older rows."""
-        self.rows.append({key: value if isinstance(value, str) else f"{value:.10g}" for key, value in row.items()})
+        self.rows.append(text_row(row))
         columns = dict.fromkeys((key for entry in self.rows for key in entry), "")
         self.rows = [columns | entry for entry in self.rows]
-        self._write()
-
-    def _write(self) -> None:
-        def write(temporary: Path) -> None:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self.rows[0] if self.rows else ())
-                writer.writeheader()
-                writer.writerows(self.rows)
-
-        write_atomically(self._path, write)
+        write_rows(self._path, self.rows)
 
 
 def read_progress(folder: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:

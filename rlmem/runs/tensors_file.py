@@ -6,9 +6,7 @@ A file is written beside its name and renamed, so a killed process leaves the ol
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_save
 
 from rlmem.errors import UserError
+from rlmem.files import write_bytes
 
 FORMAT = "rlmem checkpoint 1"
 _KEY = "rlmem"
@@ -35,22 +34,6 @@ class CheckpointError(UserError):
     """A file is not a checkpoint, is damaged, or does not fit."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under a temporary name and rename it to ``path`` when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """Write a checkpoint.
 
@@ -65,7 +48,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[
     arrays = {name: np.asarray(_as_array(value), order="C") for name, value in tensors.items()}
     header = json.dumps({"format": FORMAT, "meta": dict(meta)}, allow_nan=True)
     data = safetensors_save(arrays, metadata={_KEY: header})
-    write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
+    write_bytes(Path(path), data)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import write_atomically
+from rlmem.files import write_text
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -31,13 +31,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def write_toml(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write a TOML file at once; None, which TOML does not know, is left out."""
-    text = tomli_w.dumps(_plain(values))
-    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    text = tomli_w.dumps(_without_none(values))
+    write_text(Path(path), text)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_none(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value is not None
+    }

@@ -20,7 +20,7 @@ from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import checkpoint_path, checkpoints, rewind
 from rlmem.runs.folder import LAST, Progress, RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.validation import Judge, Report
+from rlmem.runs.validation import ValidationCallback, Report
 
 _EVAL_ENVS = 25
 
@@ -103,9 +103,9 @@ def train(
         raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
     folder = folder or settings.folder(out)
     _check_folder(folder, settings, resume=resume)
-    env, judge_env = make_env(settings, settings.envs, "same_step", workers=settings.workers), None
+    env, validation_env = make_env(settings, settings.envs, "same_step", workers=settings.workers), None
     try:
-        judge_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
+        validation_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
         agent = make_agent(settings, env)
         if resume:
             Progress(folder / "progress.csv").rewind(rewind(folder, checkpoint, say))
@@ -115,15 +115,15 @@ def train(
             plan(cost)
         env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
         with SummaryWriter(str(folder)) as board, _StopOnInterrupt() as stop:
-            judge = Judge(settings, folder, agent, judge_env, board, lambda: stop.asked, report)
-            agent.learn(env, settings.steps, judge)
-            judge.finish()
+            callback = ValidationCallback(settings, folder, agent, validation_env, board, lambda: stop.asked, report)
+            agent.learn(env, settings.steps, callback)
+            callback.finish()
         if stop.asked:
             raise Stopped
     finally:
         env.close()
-        if judge_env is not None:
-            judge_env.close()
+        if validation_env is not None:
+            validation_env.close()
     return folder
 
 

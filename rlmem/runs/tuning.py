@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,6 +10,7 @@ from statistics import mean
 from typing import Any, Literal, NamedTuple, get_type_hints
 
 from rlmem.errors import UserError
+from rlmem.files import json_values
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import fits
 from rlmem.runs.folder import RunSettings, read_progress
@@ -191,7 +191,7 @@ class Problem:
         """Return what all trials of a study must share, as JSON values."""
         effort = {field.name: getattr(self.effort, field.name) for field in fields(Effort)}
         shared = {"knobs": self.knobs, "fixed": self.fixed, "names": sorted(self.space), **effort}
-        return {name: json.loads(as_json(value)) for name, value in shared.items()}
+        return {name: json_values(value) for name, value in shared.items()}
 
 
 def _fitting(values: Log | tuple[Any, ...], plain: Any, hint: Any) -> Log | tuple[Any, ...]:
@@ -205,8 +205,3 @@ def _fitting(values: Log | tuple[Any, ...], plain: Any, hint: Any) -> Log | tupl
 
 def _offers(values: Log | tuple[Any, ...], value: Any) -> bool:
     return values.low <= value <= values.high if isinstance(values, Log) else value in values
-
-
-def as_json(value: Any) -> str:
-    """Return a value as JSON; a tuple is a list there."""
-    return json.dumps(value, default=list)

@@ -1,4 +1,4 @@
-"""Who looks on while an agent trains: progress, evaluations on validation seeds, checkpoints."""
+"""Training loop callback: progress, evaluations on validation seeds, checkpoints."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rlmem.runs.folder import LAST, Progress, RunSettings
 Report = Callable[[int, dict[str, float]], None]
 
 
-class Judge:
-    """Looks on: logs, evaluates every so often, saves.
+class ValidationCallback:
+    """Log metrics after each rollout, evaluate on validation seeds at intervals, and save checkpoints.
 
     Args:
         settings: The run.
@@ -50,7 +50,7 @@ class Judge:
         self._cpu_before = self._progress.last("cpu_seconds", 0.0) if agent.env_steps else 0.0
         self._wall_before = self._progress.last("wall_seconds", 0.0) if agent.env_steps else 0.0
         self._cpu, self._wall = time.process_time(), time.monotonic()
-        self._judging = 0.0
+        self._evaluating = 0.0
         self._metrics: dict[str, float] = {}
 
     def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
@@ -74,10 +74,10 @@ class Judge:
         """Evaluate on validation seeds and save; return whether the wanted score is reached."""
         started = time.process_time()
         result = evaluate(self._agent, self._env, validation_seeds(self._settings.eval_episodes))
-        self._judging += time.process_time() - started
+        self._evaluating += time.process_time() - started
         row = {
             "env_steps": float(env_steps),
-            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._judging,
+            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._evaluating,
             "wall_seconds": self._wall_before + time.monotonic() - self._wall,
             **_eval_columns(result),
             **self._metrics,
@@ -88,7 +88,7 @@ class Judge:
         self._evaluated = env_steps
         evaluation = result.as_dict()
         goal = _goal(evaluation)
-        meta = {"env": self._settings.env, "knobs": _json(self._settings.knobs), "evaluation": evaluation}
+        meta = {"env": self._settings.env, "knobs": self._settings.knobs, "evaluation": evaluation}
         save(self._folder, self._agent, self._settings.keep, best=goal >= self._best, **meta)
         self._best = max(goal, self._best)
         return self._settings.stop_at is not None and goal >= self._settings.stop_at
@@ -104,7 +104,3 @@ def _eval_columns(result: Evaluation) -> dict[str, float]:
     names = ("value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
     values = result.as_dict()
     return {f"eval/{name}": float(values[name]) for name in names}
-
-
-def _json(knobs: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in knobs.items()}

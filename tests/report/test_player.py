@@ -9,7 +9,8 @@ from small import LEFT, RIGHT, make_env, record_both_cues, seeds_by_cue
 
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.lesioning import Lesion
-from rlmem.report.content import Chart, Line, Table, plain
+from rlmem.files import json_values
+from rlmem.report.content import Chart, Line, Table
 from rlmem.report.player import Recorder, chosen_frames
 from rlmem.report.trace import Trace, pictures_of, trace
 
@@ -117,5 +118,5 @@ def test_parts_that_do_not_fit_are_refused():
         Line(label="a", x=[1.0], y=[1.0, 2.0])
     with pytest.raises(ValueError, match="2 cells"):
         Table(title="", head=["a", "b"], rows=[["1"]])
-    assert plain({"a": [float("nan"), 1.23456789]}) == {"a": [None, 1.2346]}
+    assert json_values({"a": [float("nan"), 1.23456789]}, digits=5) == {"a": [None, 1.2346]}
     assert Chart(title="", x="", y="", lines=[]).levels == ()

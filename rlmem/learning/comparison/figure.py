@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlmem.figures.learning_curves import COLORS, Floats
-from rlmem.figures.video import checked_path, replacing
+from rlmem.figures.video import checked_path
+from rlmem.files import replacing
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import make_problem
 
