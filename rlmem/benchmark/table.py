@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rlmem.errors import UserError
 from rlmem.csv_table import read_rows as read_table
 from rlmem.csv_table import text_row, write_rows
+from rlmem.errors import UserError
 from rlmem.files import delete_temporary_files, locked
 
 RESULTS = "results.csv"

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from rlmem import __version__
-from rlmem.errors import UserError
 from rlmem.csv_table import read_rows, text_row, write_rows
+from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.checkpoints import BEST as BEST
 from rlmem.runs.checkpoints import LAST as LAST

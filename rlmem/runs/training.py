@@ -20,7 +20,7 @@ from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import checkpoint_path, checkpoints, rewind
 from rlmem.runs.folder import LAST, Progress, RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.validation import ValidationCallback, Report
+from rlmem.runs.validation import Report, ValidationCallback
 
 _EVAL_ENVS = 25
 
