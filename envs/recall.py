@@ -1,15 +1,164 @@
-"""The ceilings of a task that is done by recalling a cue: all with it, chance without."""
+"""Recall tasks: episodes of cue, delay and query, and the ceilings that follow from them.
+
+The phases are run here, once for all tasks in which a cue is shown, withheld, and asked for: see :class:`RecallTask`.
+
+Axes: N environments, A action.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from rlmem.envs.memory_task import RecallSettings
+import numpy as np
+
+from rlmem.envs.memory_task import (
+    CUE,
+    DELAY,
+    OVER,
+    QUERY,
+    Bools,
+    Floats,
+    Indices,
+    Ints,
+    MemoryTask,
+    RecallSettings,
+    S,
+    Step,
+    TaskSettings,
+    draw_length,
+)
 from rlmem.spec import Ceiling, TaskSpec
 
-_GUARANTEES = {"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}
-"""Guard -> which of its exact properties hold. The first does not where the cue is shown throughout."""
+
+class RecallTask(MemoryTask[S]):
+    """N environments whose episodes go through cue, delay and query.
+
+    The cue lasts :attr:`cue_steps` control steps, the delay :attr:`length`. Then the query begins, and the first
+    answer ends the episode, as does its :attr:`query_steps`. A task says what differs, in the order of an episode:
+
+    - :meth:`draw_home` and :meth:`deal` draw what the episode has; :meth:`start` puts the robot at its start;
+    - :meth:`held` and :meth:`sensing`: whether the robot is held, and senses itself, by default as the guard says;
+    - :meth:`move` runs the physics of robots that are free;
+    - :meth:`work` rewards and ends what happens in the delay, or before the cue;
+    - :meth:`phase_over`: whether cue or delay are over, by default after their control steps;
+    - :meth:`start_delay` and :meth:`start_query`: what changes there, such as bodies being put back;
+    - :meth:`judge` rewards and ends what happens in the query.
+    """
+
+    CUE_STEPS: ClassVar[int] = 3
+    STEP_COST: ClassVar[float] = 0.01
+    """Reward that a control step of the query costs, so that waiting is worse than guessing."""
+
+    def __init__(self, settings: S, num_envs: int = 1, **arguments: Any) -> None:
+        super().__init__(settings, num_envs, **arguments)
+        self.locked = settings.guard == "delay"
+        """Whether the robot is held, and senses nothing of itself, until the query."""
+        self.cue_steps = np.full(num_envs, self.CUE_STEPS)
+        """[N] control steps of the cue."""
+        self.length = np.zeros(num_envs, dtype=np.int64)
+        """[N] control steps of the delay."""
+        self.query_steps = 0
+        """Control steps after which a query is truncated; set by the task."""
+
+    def draw_home(self, index: int, rng: np.random.Generator) -> None:
+        """Draw where the robot will be when the query begins, where that comes before everything else."""
+
+    @abstractmethod
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw what the next episode of one environment has, its cue too unless one is given.
+
+        The number of draws must not depend on the cue.
+        """
+
+    def start(self, indices: Indices) -> None:
+        """Put the robots of some environments where their episodes start; the cue has just begun."""
+
+    @abstractmethod
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics where the robot is free, [N]."""
+
+    def work(self, before: Ints, step: Step) -> None:
+        """Reward and end what happens outside the query, in place.
+
+        Args:
+            before: [N] phases before the control step.
+            step: Whose arrays are written to.
+        """
+
+    def phase_over(self) -> Bools:
+        """Return [N] whether the cue or delay that an environment is in ends with this control step."""
+        over: Bools = self.clock >= np.where(self.phase == CUE, self.cue_steps, self.length)
+        return over
+
+    def start_delay(self, indices: Indices) -> None:
+        """Change what changes where the cue ends, in some environments."""
+
+    @abstractmethod
+    def start_query(self, indices: Indices) -> None:
+        """Bring some environments to the state in which they are asked."""
+
+    @abstractmethod
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Reward and end episodes whose query this is, in place; set ``success`` and ``score``. [N]."""
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        for index in indices.tolist():
+            rng = self.rngs[index]
+            if isinstance(self.settings, RecallSettings):
+                self.length[index] = draw_length(rng, self.settings.lengths)
+            self.cue_steps[index] = self.CUE_STEPS
+            self.draw_home(index, rng)
+            self.deal(index, rng, None if cues is None else int(cues[index]))
+        self.enter(indices, CUE)
+        self.start(indices)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step. See :meth:`MemoryTask.advance`."""
+        before = self.phase.copy()
+        asked = before == QUERY
+        self.move(actions, (before != OVER) & ~self.held())
+        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        step = Step(np.where(asked, 0.0 - self.STEP_COST, 0.0), nobody, nobody.copy())  # a cost of 0 is not -0
+        self.work(before, step)
+        over = self.phase_over()
+        cued, delayed = over & (before == CUE), over & (before == DELAY)
+        if np.count_nonzero(cued):
+            self.start_delay(np.flatnonzero(cued))
+            self.enter(cued, DELAY)
+        if np.count_nonzero(delayed):
+            self.start_query(np.flatnonzero(delayed))
+            self.enter(delayed, QUERY)
+        if np.count_nonzero(asked):
+            self.judge(asked, step)
+            late = asked & (self.clock >= self.query_steps) & ~step.terminated
+            np.logical_or(step.truncated, late, out=step.truncated)
+        return step
+
+    def quiet_steps(self) -> int:
+        """Return how long all robots are held in the delay. See :meth:`MemoryTask.quiet_steps`."""
+        if not self.locked or np.count_nonzero(self.phase != DELAY):
+            return 0
+        return int((self.length - self.clock).min()) - 1
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the robot now: in the cue, and in the delay with ``guard="delay"``."""
+        if self.settings.guard == "none":
+            return np.zeros(self.num_envs, dtype=np.bool_)
+        held: Bools = self.phase == CUE
+        return held | (self.phase == DELAY) if self.locked else held
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the robot senses itself: with ``guard="delay"`` from the query on."""
+        return self.phase == QUERY if self.locked else np.ones(self.num_envs, dtype=np.bool_)
+
+
+def guarantees(settings: TaskSettings) -> tuple[str, ...]:
+    """Return which of the guard's exact properties hold; the first does not where the cue is shown throughout."""
+    all_of_them = {"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard]
+    return all_of_them[int(settings.cue == "always") :]
 
 
 def recall_spec(
@@ -30,7 +179,7 @@ def recall_spec(
     """Return the ceilings at some knobs. With ``cue="always"`` no memory is needed, with ``cue="never"`` none helps.
 
     Args:
-        settings: Guard, cue and length of the memory.
+        settings: Guard, cue and memory length.
         memory: Kind of memory.
         n_bits: Bits of the cue.
         chance: What is reached without the cue.
@@ -43,7 +192,6 @@ def recall_spec(
         partial: Ceilings of agents that remember a part; they hold where the cue flashes, and are left out elsewhere.
         metric: What the ceilings count.
     """
-    shown = settings.cue == "always"
     return TaskSpec(
         memory=memory,
         memory_length=settings.lengths,
@@ -51,8 +199,8 @@ def recall_spec(
         n_bits=n_bits,
         metric=metric,
         random=Ceiling(chance, random),
-        memoryless=Ceiling(1.0, always) if shown else Ceiling(chance, guess),
+        memoryless=Ceiling(1.0, always) if settings.cue == "always" else Ceiling(chance, guess),
         oracle=Ceiling(chance, never) if settings.cue == "never" else Ceiling(1.0, oracle),
-        guarantees=_GUARANTEES[settings.guard][int(shown) :],
+        guarantees=guarantees(settings),
         partial=dict(partial or {}) if settings.cue == "flash" else {},
     )

@@ -26,25 +26,21 @@ from rlmem.envs.control.puck import FORCE, PHYSICS, Puck, stop_at
 from rlmem.envs.control.scenery import CAMERAS, Table
 from rlmem.envs.memory_task import (
     CUE,
-    DELAY,
     OVER,
     QUERY,
     Bools,
     Floats,
     Indices,
     Ints,
-    MemoryTask,
     RecallSettings,
     Step,
     check_choice,
     check_whole,
-    draw_length,
 )
+from rlmem.envs.recall import RecallTask, guarantees
 from rlmem.envs.simulation import World, pybullet
 from rlmem.spec import Ceiling, TaskSpec
 
-CUE_STEPS = 3
-"""Control steps for which the goal is lit."""
 MAX_SPEED = 2.0
 """m/s, that is seen as 1."""
 _NEAR = 0.4
@@ -76,7 +72,7 @@ class FlashedGoalSettings(RecallSettings):
         check_whole("query_steps", self.query_steps, least=40, most=1_000)
 
 
-class FlashedGoal(MemoryTask[FlashedGoalSettings]):
+class FlashedGoal(RecallTask[FlashedGoalSettings]):
     """A goal is lit and gone; bring a puck there and to rest, while its velocity is not seen.
 
     Hidden-velocity control with a goal that must be remembered: the small benchmark of recurrent controllers trained
@@ -118,6 +114,7 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
     fast it goes, may then tell the goal when the go light comes on.
     """
 
+    STEP_COST: ClassVar[float] = 0.0
     Settings: ClassVar[type[FlashedGoalSettings]] = FlashedGoalSettings
     settings: FlashedGoalSettings
 
@@ -137,8 +134,6 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
         )
         self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (axes,), np.float32)
-        self.length = np.zeros(num_envs, dtype=np.int64)
-        """[N] memory length of the episode, control steps."""
         self.goal = np.zeros((num_envs, axes))
         """[N, A] m; privileged."""
         self.motion = np.zeros((num_envs, axes, 2))
@@ -146,9 +141,9 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
         self.judged = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether the episode has been judged."""
         self._release = np.zeros((num_envs, axes, 2))
-        self._lasts = np.zeros(num_envs, dtype=np.int64)
-        """[N] control steps that the present phase lasts."""
-        self.held_in = {"delay": (CUE, DELAY), "cue": (CUE,), "none": ()}[settings.guard]
+        self._lost = np.zeros(num_envs, dtype=np.bool_)
+        """[N] whether the puck has left the rail or table."""
+        self.query_steps = settings.query_steps
         self._pucks: list[Puck] = []
         self._tables: list[Table] = []
         self.worlds: list[World] = []
@@ -184,7 +179,7 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
             oracle=guess
             if settings.cue == "never"
             else Ceiling(1.0, "the goal is reached, and the puck stopped, well before it is judged"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(always) :],
+            guarantees=guarantees(settings),
             partial={"the goal, not the velocity": spring} if flash and hidden else {},
         )
 
@@ -198,47 +193,66 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
         for world in self.worlds:
             world.close()
 
-    def begin(self, indices: Indices, cues: Ints | None) -> None:
-        """Start episodes. See :meth:`MemoryTask.begin`."""
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the goal and the release. See :meth:`RecallTask.deal`."""
         axes = self.settings.axes
+        drawn = int(rng.integers(CELLS))
+        self.cue[index] = drawn if cue is None else cue
+        self.goal[index] = goal_in_cell(int(self.cue[index]), rng.random(axes))
+        self._release[index] = rng.uniform(-1.0, 1.0, (axes, 2)) * (HOME, DRIFT)
+        self.motion[index] = self._release[index] * (1.0, 0.0)
+        self.judged[index] = self._lost[index] = False
+
+    def start(self, indices: Indices) -> None:
+        """Release the pucks at once without a guard. See :meth:`RecallTask.start`."""
+        if self.settings.guard == "none":
+            self.release(indices)
+
+    def release(self, indices: Indices) -> None:
+        """Let pucks go, with fresh noise."""
+        self.motion[indices] = self._release[indices]
         for index in indices.tolist():
-            rng = self.rngs[index]
-            self.length[index] = draw_length(rng, self.settings.lengths)
-            drawn = int(rng.integers(CELLS))
-            self.cue[index] = drawn if cues is None else cues[index]
-            self.goal[index] = goal_in_cell(int(self.cue[index]), rng.random(axes))
-            self._release[index] = rng.uniform(-1.0, 1.0, (axes, 2)) * (HOME, DRIFT)
-            self.motion[index] = self._release[index] * (1.0, 0.0)
-            self.judged[index] = False
-            self.phase[index], self.clock[index], self._lasts[index] = CUE, 0, CUE_STEPS
-            if CUE not in self.held_in:
-                self.release(index)
+            self.worlds[index].restore()
+            self._pucks[index].place(*self.motion[index].T.tolist())
 
-    def release(self, index: int) -> None:
-        """Let the puck of one environment go, with fresh noise."""
-        self.worlds[index].restore()
-        self.motion[index] = self._release[index]
-        self._pucks[index].place(*self.motion[index].T.tolist())
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics. See :meth:`RecallTask.move`."""
+        (which,) = free.nonzero()
+        if which.size:
+            forces, pucks = (actions * FORCE).tolist(), self._pucks
+            states = [pucks[index].step(forces[index]) for index in which.tolist()]
+            self.motion[which] = [[axis[:2] for axis in state] for state in states]
+            self._lost[which] = (np.abs(self.motion[which, :, 0]) > EDGE).any(axis=1)
 
-    def advance(self, actions: Floats) -> Step:
-        """Run one control step. See :meth:`MemoryTask.advance`."""
-        reward, truncated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.bool_)
-        terminated = self._push(actions)
-        due = self.clock >= self._lasts
-        if due.any():
-            self._go_on(due & ~terminated, reward, terminated)
-        return Step(reward, terminated, truncated)
+    def work(self, before: Ints, step: Step) -> None:
+        """End the episodes whose pucks have left the rail or table. See :meth:`RecallTask.work`."""
+        step.terminated[:] = self._lost & (before != OVER)
 
-    def quiet_steps(self) -> int:
-        """Return how long all pucks are held in the delay. See :meth:`MemoryTask.quiet_steps`."""
-        if self.settings.guard != "delay" or np.count_nonzero(self.phase != DELAY):
-            return 0
-        return int((self._lasts - self.clock).min()) - 1
+    def phase_over(self) -> Bools:
+        """Return [N] whether the phase is over; never where the puck is lost. See :meth:`RecallTask.phase_over`."""
+        over: Bools = super().phase_over() & ~self._lost
+        return over
 
-    def held(self) -> Bools:
-        """Return [N] whether the guard holds the puck now."""
-        held: Bools = np.isin(self.phase, self.held_in)
-        return held
+    def start_delay(self, indices: Indices) -> None:
+        """Release the pucks that are held in the cue only. See :meth:`RecallTask.start_delay`."""
+        if self.settings.guard == "cue":
+            self.release(indices)
+
+    def start_query(self, indices: Indices) -> None:
+        """Release the pucks that are held until the query. See :meth:`RecallTask.start_query`."""
+        if self.locked:
+            self.release(indices)
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """Judge where the puck is, and how fast, when its time is up. See :meth:`RecallTask.judge`."""
+        judged = asked & (self.clock >= self.query_steps) & ~self._lost
+        if judged.any():
+            miss = np.linalg.norm(self.motion[judged, :, 0] - self.goal[judged], axis=1)
+            speed = np.linalg.norm(self.motion[judged, :, 1], axis=1)
+            success = (miss <= TOLERANCE) & (speed <= REST)
+            self.judged[judged], self.success[judged], self.score[judged] = True, success, success
+            step.reward[judged] = 0.5 * success + 0.5 * np.exp(-(miss + speed) / _NEAR)
+            step.terminated[judged] = True
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observations [N, D]: goal and go light, then what is sensed of the puck unless it is held."""
@@ -248,9 +262,8 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
             lit = self.everyone if cue == "always" else self.phase == CUE
             out[lit, :axes] = self.goal[lit] / EDGE
             out[lit, axes] = 1.0
-        queried = self.phase == QUERY
-        out[:, axes + 1] = queried
-        sensing = queried if self.settings.guard == "delay" else self.everyone
+        out[:, axes + 1] = self.phase == QUERY
+        sensing = self.sensing()
         seen = [self.motion[sensing, :, 0] / EDGE]
         if self.settings.velocity == "shown":
             seen.append(self.motion[sensing, :, 1] / MAX_SPEED)
@@ -268,7 +281,7 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
     def draw(self, index: int) -> None:
         """Show puck, goal and go light as the episode stands. See :meth:`MemoryTask.draw`."""
         phase, cue = int(self.phase[index]), self.settings.cue
-        if phase in self.held_in:  # in the middle, where the guard hides where it will be released
+        if self.held()[index]:  # in the middle, where the guard hides where it will be released
             where = self.motion[index, :, 0] * (self.settings.guard == "cue")
             self._pucks[index].place(where.tolist(), [0.0] * self.settings.axes)
         shown = cue == "always" or (cue == "flash" and phase == CUE)
@@ -293,33 +306,3 @@ class FlashedGoal(MemoryTask[FlashedGoalSettings]):
         if self.visuals:
             self._tables.append(Table(client, self.settings.axes, edge=EDGE, tolerance=TOLERANCE))
         self._pucks.append(Puck(client, self.settings.axes, visuals=self.visuals))
-
-    def _push(self, actions: Floats) -> Bools:
-        """Run one control step of physics where the puck is free; return [N] where it leaves the rail or table."""
-        left = np.zeros(self.num_envs, dtype=np.bool_)
-        free = self.phase == QUERY if DELAY in self.held_in else ~self.held() & (self.phase != OVER)
-        (which,) = free.nonzero()
-        if which.size:
-            forces, pucks = (actions * FORCE).tolist(), self._pucks
-            states = [pucks[index].step(forces[index]) for index in which.tolist()]
-            self.motion[which] = [[axis[:2] for axis in state] for state in states]
-            left[which] = (np.abs(self.motion[which, :, 0]) > EDGE).any(axis=1)
-        return left
-
-    def _go_on(self, due: Bools, reward: Floats, terminated: Bools) -> None:
-        """Let the next phase begin, or judge the puck, in place, where the present phase is due to end."""
-        shown, arrived, judged = (due & (self.phase == phase) for phase in (CUE, DELAY, QUERY))
-        released = {"delay": arrived, "cue": shown, "none": ()}[self.settings.guard]
-        for index in np.flatnonzero(released).tolist():
-            self.release(index)
-        self.enter(shown, DELAY)
-        self._lasts[shown] = self.length[shown]
-        self.enter(arrived, QUERY)
-        self._lasts[arrived] = self.settings.query_steps
-        if judged.any():
-            miss = np.linalg.norm(self.motion[judged, :, 0] - self.goal[judged], axis=1)
-            speed = np.linalg.norm(self.motion[judged, :, 1], axis=1)
-            success = (miss <= TOLERANCE) & (speed <= REST)
-            self.judged[judged], self.success[judged], self.score[judged] = True, success, success
-            reward[judged] = 0.5 * success + 0.5 * np.exp(-(miss + speed) / _NEAR)
-            terminated |= judged

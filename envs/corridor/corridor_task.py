@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rlmem.envs.camera import photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
-from rlmem.envs.memory_task import OVER, Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
+from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import Physics, World, pybullet
@@ -139,9 +139,8 @@ class CorridorTask(MemoryTask[C]):
         self._robots[index].place(x, y, yaw)
         self.pose[index] = x, y, yaw, 0.0, 0.0
 
-    def drive(self, actions: Floats, free: Bools) -> None:
-        """Run one control step of physics where the robot is free and the episode goes on."""
-        free = free & (self.phase != OVER)
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics where the robot is free, [N]."""
         if not free.any():
             return
         pose, robots = self.pose, self._robots

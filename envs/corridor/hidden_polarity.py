@@ -16,21 +16,17 @@ from rlmem.envs.memory_task import (
     Bools,
     Floats,
     Indices,
-    Ints,
-    Phase,
     RecallSettings,
     Step,
     check_choice,
     check_whole,
-    draw_length,
 )
 from rlmem.envs.prop import Prop
+from rlmem.envs.recall import RecallTask, recall_spec
 from rlmem.envs.robots import parts
 from rlmem.errors import UserError
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
-_STEP_COST = 0.01
-"""Per control step of the query, so that waiting is worse than guessing."""
 _START_NOISE = (0.05, 0.10)
 _HOME_NOISE = (0.03, 0.10)
 """m sideways and rad of heading, uniform in plus and minus."""
@@ -66,7 +62,7 @@ class HiddenPolaritySettings(CorridorSettings, RecallSettings):
             raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
-class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):
+class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPolaritySettings]):
     """In half of the episodes all motors turn the wrong way; feel it while you may, and act upon it later, blindly.
 
     System identification in its smallest form: one bit, which no one shows. It has to be found by acting.
@@ -105,37 +101,33 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):
     def __init__(
         self, settings: HiddenPolaritySettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
-        self.length = np.zeros(num_envs, dtype=np.int64)
-        """[N] memory length of the episode, control steps."""
         self.target = np.zeros(num_envs, dtype=np.int64)
         """[N] 0: the pad ahead, 1: the pad behind."""
         self.chosen = np.full(num_envs, -1)
         """[N] the pad that was answered, -1 before."""
         self.commands = np.zeros((num_envs, 2))
         """[N, 2] throttle and steering that were commanded last."""
-        self._home = np.zeros((num_envs, 2))
+        self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
+        """[N, 2] m sideways and rad of heading at the query and at the start."""
         self._from_x = np.zeros(num_envs)
         self._props: list[_Lane] = []
         super().__init__(settings, num_envs, arms=1, signals=_SIGNALS, visuals=visuals, gui=gui)
-        self.blind = settings.guard == "delay"
+        self.query_steps = settings.query_steps
 
     @classmethod
     def spec(cls, settings: HiddenPolaritySettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
-        shown, felt = settings.cue == "always", settings.cue != "never"
-        symmetry = "the query does not depend on the polarity, and negating it swaps right and wrong"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="identification",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=1.0,
-            metric="success",
-            random=Ceiling(0.5, "either way is right in half of the episodes; at most, since it may answer too late"),
-            memoryless=Ceiling(1.0, "the polarity is shown at the query") if shown else Ceiling(0.5, symmetry),
-            oracle=Ceiling(1.0, "feel the polarity, remember it")
-            if felt
-            else Ceiling(0.5, "the polarity is never felt: nothing to remember"),
-            guarantees=("G1", "G2", "G3")[int(shown) :] if settings.guard == "delay" else (),
+            chance=0.5,
+            query_steps=settings.query_steps,
+            guess="the query does not depend on the polarity, and negating it swaps right and wrong",
+            random="either way is right in half of the episodes; at most, since it may answer too late",
+            always="the polarity is shown at the query",
+            oracle="feel the polarity, remember it",
+            never="the polarity is never felt: nothing to remember",
         )
 
     @property
@@ -147,47 +139,48 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):
         """Return 0: the robot starts in the middle."""
         return 0.0
 
-    def begin(self, indices: Indices, cues: Ints | None) -> None:
-        """Start episodes. See :meth:`MemoryTask.begin`."""
-        for index in indices.tolist():
-            rng = self.rngs[index]
-            self.length[index] = draw_length(rng, self.settings.lengths)
-            drawn, self.target[index] = rng.integers(2, size=2)
-            self.cue[index] = drawn if cues is None else cues[index]
-            noise = rng.uniform(-1.0, 1.0, 4)
-            self._home[index] = noise[:2] * _HOME_NOISE
-            sideways, heading = (noise[2:] * _START_NOISE).tolist()
-            self.chosen[index], self.commands[index], self._from_x[index] = -1, 0.0, 0.0
-            self.phase[index] = int(Phase.CUE)
-            self.start_corridor(index, 0.0)
-            self.place(index, 0.0, sideways, heading)
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw polarity, target and noise. See :meth:`RecallTask.deal`."""
+        drawn, self.target[index] = rng.integers(2, size=2)
+        self.cue[index] = drawn if cue is None else cue
+        self.cue_steps[index] = self.settings.probe_steps
+        noise = rng.uniform(-1.0, 1.0, 4)
+        self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
+        self.chosen[index], self.commands[index], self._from_x[index] = -1, 0.0, 0.0
+        self.start_corridor(index, 0.0)
 
-    def advance(self, actions: Floats) -> Step:
-        """Run one control step. See :meth:`MemoryTask.advance`."""
-        in_cue, in_delay, in_query = self.phase == CUE, self.phase == DELAY, self.phase == QUERY
-        self._drive_flipped(actions)
-        reward = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, dtype=np.bool_)
-        truncated = np.zeros(self.num_envs, dtype=np.bool_)
-        self.enter(in_cue & (self.clock >= self.settings.probe_steps), DELAY)
-        asked = in_delay & (self.clock >= self.length)
-        if self.blind:
-            for index in np.flatnonzero(asked).tolist():
+    def start(self, indices: Indices) -> None:
+        """Put the robots into the middle of the lane. See :meth:`RecallTask.start`."""
+        for index in indices.tolist():
+            self.place(index, 0.0, *self._start_noise[index].tolist())
+
+    def held(self) -> Bools:
+        """Return [N] whether the guard holds the robot now: in the delay."""
+        held: Bools = (self.phase == DELAY) & self.locked
+        return held
+
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Let the robots that are free drive, with the polarity of their motors. See :meth:`CorridorTask.move`."""
+        self.commands[:] = np.where(free[:, None], actions, 0.0)
+        super().move(actions * (1.0 - 2.0 * self.cue)[:, None], free)
+
+    def start_query(self, indices: Indices) -> None:
+        """Put the robots back into the middle of the lane, at rest. See :meth:`RecallTask.start_query`."""
+        if self.locked:
+            for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
-        self._from_x[asked] = self.pose[asked, 0]
-        self.enter(asked, QUERY)
-        if in_query.any():
-            driven = self.pose[:, 0] - self._from_x
-            committed = in_query & (np.abs(driven) >= self.settings.commit_distance)
-            self.chosen[committed] = driven[committed] < 0.0
-            right = committed & (self.chosen == self.target)
-            reward[in_query] -= _STEP_COST
-            reward[committed] += np.where(right, 1.0, -1.0)[committed]
-            self.success |= right
-            self.score[right] = 1.0
-            terminated |= committed
-            truncated |= in_query & ~committed & (self.clock >= self.settings.query_steps)
-        return Step(reward, terminated, truncated)
+        self._from_x[indices] = self.pose[indices, 0]
+
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The way that the robot has driven is its answer. See :meth:`RecallTask.judge`."""
+        driven = self.pose[:, 0] - self._from_x
+        committed = asked & (np.abs(driven) >= self.settings.commit_distance)
+        self.chosen[committed] = driven[committed] < 0.0
+        right = committed & (self.chosen == self.target)
+        step.reward[committed] += np.where(right, 1.0, -1.0)[committed]
+        self.success |= right
+        self.score[right] = 1.0
+        step.terminated[committed] = True
 
     def signals(self) -> Floats:
         """Return polarity, lights, target and commands [N, 8]."""
@@ -206,7 +199,7 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):
         if self.settings.cue == "never":
             return np.zeros(self.num_envs, dtype=np.bool_)
         probing: Bools = self.phase == CUE
-        return probing if self.blind else np.ones(self.num_envs, dtype=np.bool_)
+        return probing if self.locked else np.ones(self.num_envs, dtype=np.bool_)
 
     def expert_action(self) -> Floats:
         """Drive to the named pad. Reads the polarity. [N, 2]."""
@@ -227,12 +220,6 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings]):
             target=int(self.target[index]) if asked or chosen >= 0 else None,
             chosen=chosen if chosen >= 0 else None,
         )
-
-    def _drive_flipped(self, actions: Floats) -> None:
-        """Let the robots that are free drive, with the polarity of their motors."""
-        free = self.phase != DELAY if self.blind else np.ones(self.num_envs, dtype=np.bool_)
-        self.commands[:] = np.where(free[:, None], actions, 0.0)
-        self.drive(actions * (1.0 - 2.0 * self.cue)[:, None], free)
 
 
 _SIGNALS = (

@@ -182,7 +182,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         """Run one control step. See :meth:`MemoryTask.advance`."""
         phase = self.phase
         in_key, in_apples, at_door = phase == Phase.CUE, phase == Phase.DELAY, phase == Phase.QUERY
-        self.drive(actions, np.ones(self.num_envs, dtype=np.bool_))
+        self.move(actions, phase != Phase.OVER)
         self._elapsed += 1
         x, y = self.pose[:, 0], self.pose[:, 1]
         target = self._target()

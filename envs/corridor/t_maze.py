@@ -23,16 +23,12 @@ from rlmem.envs.memory_task import (
     RecallSettings,
     Step,
     check_choice,
-    draw_length,
 )
 from rlmem.envs.pixels import PixelSettings, PixelTask
+from rlmem.envs.recall import RecallTask, recall_spec
 from rlmem.errors import UserError
-from rlmem.spec import Ceiling, TaskSpec
+from rlmem.spec import TaskSpec
 
-CUE_STEPS = 3
-"""Control steps for which the light shines."""
-_STEP_COST = 0.01
-"""Per control step of the query, so that waiting is worse than guessing."""
 _PROGRESS = 0.1
 """All that can be earned by driving, whichever way: along the corridor, and out of the junction."""
 _START_NOISE = (0.05, 0.10)
@@ -63,7 +59,7 @@ class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
             raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
-class TMaze(PixelTask, CorridorTask[TMazeSettings]):
+class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
     """A light at the start shows an arm; drive down the corridor; turn into that arm at the junction.
 
     The classic of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a body.
@@ -99,13 +95,13 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
     def __init__(self, settings: TMazeSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         k = settings.arms
         self.directions = arm_directions(k)
-        self.length = np.zeros(num_envs, dtype=np.int64)
-        """[N] memory length of the episode, control steps."""
         self.lamp_x = np.zeros(num_envs)
         """[N] m, where the lamps hang."""
         self.chosen = np.full(num_envs, -1)
         """[N] the arm that was answered, -1 before."""
-        self._home = np.zeros((num_envs, 2))
+        self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
+        """[N, 2] m sideways and rad of heading at the junction and at the start."""
+        self._before_x = np.zeros(num_envs)
         self._progress = np.zeros(num_envs)
         self._lamps: list[scenery.Lamps] = []
         self._pads: list[scenery.Pads] = []
@@ -117,26 +113,23 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
             visuals=visuals,
             gui=gui,
         )
-        self.rails = settings.guard == "delay"
+        self.query_steps = settings.query_steps
 
     @classmethod
     def spec(cls, settings: TMazeSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k = settings.arms
-        seen, shown = settings.cue == "always", settings.cue != "never"
-        guess = f"the cue is uniform over {k} arms and independent of all that is seen at the query"
-        return TaskSpec(
+        return recall_spec(
+            settings,
             memory="retention",
-            memory_length=settings.lengths,
-            credit_length=(1, settings.query_steps),
             n_bits=math.log2(k),
-            metric="success",
-            random=Ceiling(1 / k, "an arm drawn at random is right once in k; at most, since it may answer too late"),
-            memoryless=Ceiling(1.0, "the lamp still shines at the query") if seen else Ceiling(1 / k, guess),
-            oracle=Ceiling(1.0, "remember the lamp, turn to its arm")
-            if shown
-            else Ceiling(1 / k, "the lamp is never lit: nothing to remember"),
-            guarantees={"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard][int(seen) :],
+            chance=1 / k,
+            query_steps=settings.query_steps,
+            guess=f"the cue is uniform over {k} arms and independent of all that is seen at the query",
+            random="an arm drawn at random is right once in k; at most, since it may answer too late",
+            always="the lamp still shines at the query",
+            oracle="remember the lamp, turn to its arm",
+            never="the lamp is never lit: nothing to remember",
         )
 
     @property
@@ -148,72 +141,68 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
         """Return the length of the longest corridor, m."""
         return self.settings.lengths[1] * STEP_LENGTH
 
-    def begin(self, indices: Indices, cues: Ints | None) -> None:
-        """Start episodes. See :meth:`MemoryTask.begin`."""
-        for index in indices.tolist():
-            self.new_corridor(index, None if cues is None else int(cues[index]))
-
-    def new_corridor(self, index: int, cue: int | None = None) -> None:
-        """Draw a corridor, a cue and noise for one environment and put the robot at its start."""
-        rng = self.rngs[index]
-        self.length[index] = draw_length(rng, self.settings.lengths)
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw cue and noise, and let the corridor begin. See :meth:`RecallTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
         noise = rng.uniform(-1.0, 1.0, 4)
-        self._home[index] = noise[:2] * _HOME_NOISE
+        self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
         self.chosen[index] = -1
         self._progress[index] = 0.0
         self.start_corridor(index, self.length[index] * STEP_LENGTH)
         self.lamp_x[index] = self.start_x[index] + 0.45
-        sideways, heading = (noise[2:] * _START_NOISE).tolist()
-        self.start(index, sideways, heading)
 
-    def start(self, index: int, sideways: float, heading: float) -> None:
-        """Put the robot of one environment at the start of its corridor and let the first phase begin."""
-        self.phase[index], self.clock[index] = int(Phase.CUE), 0
-        if not self.rails:
-            self.place(index, self.start_x[index], sideways, heading)
+    def start(self, indices: Indices) -> None:
+        """Put the robots at the start, unless they are on rails. See :meth:`RecallTask.start`."""
+        if not self.locked:
+            for index in indices.tolist():
+                self.place(index, self.start_x[index], *self._start_noise[index].tolist())
 
-    def advance(self, actions: Floats) -> Step:
-        """Run one control step. See :meth:`MemoryTask.advance`."""
-        phase, clock = self.phase, self.clock
-        in_cue, in_delay, in_query = phase == CUE, phase == DELAY, phase == QUERY
-        before = self.pose[:, 0].copy()
-        self.drive(actions, ~self.held())
-        reward = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, dtype=np.bool_)
-        truncated = np.zeros(self.num_envs, dtype=np.bool_)
+    def move(self, actions: Floats, free: Bools) -> None:
+        """Run one control step of physics. See :meth:`CorridorTask.move`."""
+        self._before_x = self.pose[:, 0].copy()
+        super().move(actions, free)
 
-        self.enter(in_cue & (clock >= CUE_STEPS), DELAY)
-        if self.rails:
-            arrived = in_delay & (clock >= self.length)
-            for index in np.flatnonzero(arrived).tolist():
+    def work(self, before: Ints, step: Step) -> None:
+        """Pay for driving along the corridor; end episodes that do not get to its end. See :meth:`RecallTask.work`."""
+        if self.locked:
+            return
+        delayed = before == DELAY
+        driven = (self.pose[:, 0] - self._before_x) / np.maximum(np.abs(self.start_x), 0.05)
+        step.reward[delayed] += _PROGRESS * driven[delayed]
+        step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * self.length + self.settings.query_steps)
+
+    def phase_over(self) -> Bools:
+        """Return [N] whether the phase is over: the delay where a robot that drives itself reaches the junction."""
+        over = super().phase_over()
+        return over if self.locked else np.where(self.phase == DELAY, self.pose[:, 0] >= 0.0, over)
+
+    def start_query(self, indices: Indices) -> None:
+        """Put robots that come on rails at rest at the junction. See :meth:`RecallTask.start_query`."""
+        if self.locked:
+            for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
-        else:
-            reward[in_delay] += (
-                _PROGRESS * ((self.pose[:, 0] - before) / np.maximum(np.abs(self.start_x), 0.05))[in_delay]
-            )
-            arrived = in_delay & (self.pose[:, 0] >= 0.0)
-            truncated |= in_delay & ~arrived & (clock >= 3 * self.length + self.settings.query_steps)
-        self.enter(arrived, QUERY)
-        if in_query.any():
-            self._answer(in_query, reward, terminated, truncated)
-        return Step(reward, terminated, truncated)
 
-    def held(self) -> Bools:
-        """Return [N] whether the guard holds the robot now."""
-        if self.settings.guard == "none":
-            return np.zeros(self.num_envs, dtype=np.bool_)
-        held: Bools = self.phase == CUE
-        return held | (self.phase == DELAY) if self.rails else held
+    def judge(self, asked: Bools, step: Step) -> None:
+        """The arm that the robot has driven towards is its answer. See :meth:`RecallTask.judge`."""
+        towards = self.pose[:, :2] @ self.directions.T
+        furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
+        progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
+        step.reward[asked] += (_PROGRESS * (progress - self._progress))[asked]
+        self._progress[asked] = progress[asked]
+        committed = asked & (furthest >= self.settings.commit_distance)
+        if committed.any():
+            self.chosen[committed] = arm[committed]
+            right = committed & (arm == self.cue)
+            self.answered(right, committed & ~right, step)
 
-    def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
+    def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
         """Reward answers, in place, and end the episodes that they end."""
-        reward[right] += 1.0
-        reward[wrong] -= 1.0 / (self.settings.arms - 1)
+        step.reward[right] += 1.0
+        step.reward[wrong] -= 1.0 / (self.settings.arms - 1)
         self.success[right] = True
         self.score[right] = 1.0
-        terminated |= right | wrong
+        step.terminated[right | wrong] = True
 
     def signals(self) -> Floats:
         """Return lamps and go light [N, k + 1]."""
@@ -223,10 +212,6 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
             out[lit, self.cue[lit]] = 1.0
         out[:, -1] = self.phase == QUERY
         return out
-
-    def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself: with ``guard="delay"`` from the query on."""
-        return self.phase == QUERY if self.rails else np.ones(self.num_envs, dtype=np.bool_)
 
     def expert_action(self) -> Floats:
         """Follow the corridor; turn to the cued arm and drive into it. Reads the cue. [N, 2]."""
@@ -243,14 +228,14 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
 
     def where(self, index: int) -> tuple[float, float, float]:
         """Return x, y (m) and yaw (rad) as seen: on rails, as far as the clock says."""
-        if self.rails and self.phase[index] in (Phase.CUE, Phase.DELAY):
+        if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             driven = self.clock[index] / max(int(self.length[index]), 1) if self.phase[index] == Phase.DELAY else 0.0
             return float(self.start_x[index] * (1.0 - driven)), 0.0, 0.0
         return super().where(index)
 
     def draw(self, index: int) -> None:
         """Show robot, lamps and pads as the episode stands. See :meth:`MemoryTask.draw`."""
-        if self.rails and self.phase[index] in (Phase.CUE, Phase.DELAY):
+        if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             self.show_robot(index, *self.where(index))
         shining = self.settings.cue != "never" and (self.phase[index] == Phase.CUE or self.settings.cue == "always")
         if self.phase[index] == Phase.CUE or self.settings.cue == "always":
@@ -266,17 +251,3 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings]):
             chosen=chosen if chosen >= 0 else None,
             right=chosen == int(self.cue[index]),
         )
-
-    def _answer(self, in_query: Bools, reward: Floats, terminated: Bools, truncated: Bools) -> None:
-        """Reward what is done at the junction, in place, and end the episodes that it ends."""
-        towards = self.pose[:, :2] @ self.directions.T
-        furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
-        progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
-        reward[in_query] += (_PROGRESS * (progress - self._progress) - _STEP_COST)[in_query]
-        self._progress[in_query] = progress[in_query]
-        committed = in_query & (furthest >= self.settings.commit_distance)
-        truncated |= in_query & ~committed & (self.clock >= self.settings.query_steps)
-        if committed.any():
-            self.chosen[committed] = arm[committed]
-            right = committed & (arm == self.cue)
-            self.answered(right, committed & ~right, reward, terminated)

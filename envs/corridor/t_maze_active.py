@@ -16,6 +16,8 @@ from rlmem.envs.memory_task import (
     WAIT,
     Bools,
     Floats,
+    Indices,
+    Ints,
     Phase,
     Step,
     as_length,
@@ -108,34 +110,38 @@ class TMazeActive(TMaze):
         """Return the length of corridor behind the start, m."""
         return super().room_behind() + self.settings.look_distance
 
-    def start(self, index: int, sideways: float, heading: float) -> None:
-        """Put the robot of one environment at the start, free to search."""
-        self.phase[index], self.clock[index] = int(Phase.SEARCH), 0
+    def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw how late the answer is paid too. See :meth:`RecallTask.deal`."""
+        super().deal(index, rng, cue)
         self.lamp_x[index] = self.start_x[index] - self.settings.look_distance + 0.30
-        self.place(index, self.start_x[index], sideways, heading)
         low, high = self.settings.waits
-        self.credit[index] = low if low == high else draw_length(self.rngs[index], (low, high))
+        self.credit[index] = low if low == high else draw_length(rng, (low, high))
 
-    def advance(self, actions: Floats) -> Step:
-        """Run one control step. See :meth:`MemoryTask.advance`."""
-        searching, clock = self.phase == SEARCH, self.clock.copy()
-        due = (self.phase == WAIT) & (clock >= self.credit - 1)
-        step = super().advance(actions)
-        if due.any():
-            right = due & (self.chosen == self.cue)
-            super().answered(right, due & ~right, step.reward, step.terminated)
+    def start(self, indices: Indices) -> None:
+        """Put the robots at the start, free to search. See :meth:`RecallTask.start`."""
+        self.enter(indices, SEARCH)
+        for index in indices.tolist():
+            self.place(index, self.start_x[index], *self._start_noise[index].tolist())
+
+    def work(self, before: Ints, step: Step) -> None:
+        """End the search, and the wait for the reward of an answer. See :meth:`RecallTask.work`."""
+        super().work(before, step)
+        searching = before == SEARCH
         driven = self.pose[:, 0] - self.start_x
         found = searching & (driven <= -self.settings.look_distance)
         gone = searching & ~found
-        gone &= (driven >= self.settings.look_distance) | (clock >= self.settings.search_steps)
+        gone &= (driven >= self.settings.look_distance) | (self.clock >= self.settings.search_steps)
         self.enter(found, CUE)
         self.enter(gone, DELAY)
-        return step
+        due = (before == WAIT) & (self.clock >= self.credit - 1)
+        if due.any():
+            right = due & (self.chosen == self.cue)
+            super().answered(right, due & ~right, step)
 
-    def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
+    def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
         """Reward answers at once, or let the wait for their reward begin. See :meth:`TMaze.answered`."""
         at_once = self.credit <= 1
-        super().answered(right & at_once, wrong & at_once, reward, terminated)
+        super().answered(right & at_once, wrong & at_once, step)
         self.enter((right | wrong) & ~at_once, WAIT)
 
     def held(self) -> Bools:
@@ -157,5 +163,5 @@ class TMazeActive(TMaze):
         """Return x, y (m) and yaw (rad) as seen: at the light while it shines."""
         x, y, yaw = super().where(index)
         return (
-            (x - self.settings.look_distance, y, yaw) if self.rails and self.phase[index] == Phase.CUE else (x, y, yaw)
+            (x - self.settings.look_distance, y, yaw) if self.locked and self.phase[index] == Phase.CUE else (x, y, yaw)
         )

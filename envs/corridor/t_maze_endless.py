@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
-from rlmem.envs.memory_task import Bools, Floats, check_whole
+from rlmem.envs.memory_task import Bools, Step, check_whole
 from rlmem.spec import Ceiling, TaskSpec
 
 
@@ -71,13 +71,12 @@ class TMazeEndless(TMaze):
             oracle=scored(single.oracle),
         )
 
-    def answered(self, right: Bools, wrong: Bools, reward: Floats, terminated: Bools) -> None:
+    def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
         """Reward answers and lead on to the next corridor. See :meth:`TMaze.answered`."""
-        reward[right] += 1.0
-        reward[wrong] -= 1.0 / (self.settings.arms - 1)
+        step.reward[right] += 1.0
+        step.reward[wrong] -= 1.0 / (self.settings.arms - 1)
         self.score[right] += 1.0
         self.success |= right & (self.score >= self.settings.corridors)
         ended = wrong | (right & self.success)
-        terminated |= ended
-        for index in np.flatnonzero(right & ~ended).tolist():
-            self.new_corridor(index)
+        step.terminated[ended] = True
+        self.begin(np.flatnonzero(right & ~ended), None)

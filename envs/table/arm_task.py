@@ -74,8 +74,6 @@ class ArmTask(MemoryTask[C]):
         self.observation_names = (*signals, *body, *angles)
         self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (len(self.action_names),), np.float32)
-        self.locked = settings.guard == "delay"
-        """Whether the arm is held, and senses nothing of itself, until the query."""
         self._num_signals = len(signals)
         self.kinematics = ARMS[settings.robot].kinematics()
         self.posture = np.tile(self.kinematics.rest, (num_envs, 1))
@@ -140,10 +138,6 @@ class ArmTask(MemoryTask[C]):
             [arms[index].step(row) for index, row in zip(which.tolist(), rows, strict=True)]
         )
         self.tip[which] = self.kinematics.tip(postures)
-
-    def sensing(self) -> Bools:
-        """Return [N] whether the arm senses itself: with ``guard="delay"`` from the query on."""
-        return self.phase == QUERY if self.locked else np.ones(self.num_envs, dtype=np.bool_)
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observations [N, D]: signals, then the hand's place and joint angles where they are sensed."""

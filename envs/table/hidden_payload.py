@@ -206,7 +206,7 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
             self._arms[index].carry(float(held[index]), _TORQUE)
 
     def advance(self, actions: Floats) -> Step:
-        """Run one control step; the can is set aside where the probe ends. See :meth:`MemoryTask.advance`."""
+        """Run one control step, within the bounds of the probe. See :meth:`MemoryTask.advance`."""
         probing = self.phase == CUE
         self.low = np.where(probing[:, None], _PROBE_LOW, LOW)
         self.high = np.where(probing[:, None], _PROBE_HIGH, HIGH)
@@ -215,10 +215,12 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
             above[:, 2] = self.tip[:, 2] + STRIDE
             actions = np.where(probing[:, None], self.toward(above), actions)
         self.commands[:] = actions
-        step = super().advance(actions)
-        for index in np.flatnonzero(probing & (self.phase != CUE)).tolist():
+        return super().advance(actions)
+
+    def start_delay(self, indices: Indices) -> None:
+        """Set the can aside. See :meth:`RecallTask.start_delay`."""
+        for index in indices.tolist():
             self._arms[index].carry(0.0)
-        return step
 
     def held(self) -> Bools:
         """Return [N] whether the guard holds the arm now: in the delay."""

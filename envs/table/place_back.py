@@ -149,16 +149,12 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
             for index in indices.tolist():
                 self.ask(index)
 
-    def advance(self, actions: Floats) -> Step:
-        """Run one control step; a hand that is free in the delay has the cube from then on."""
-        cued = self.phase == CUE
-        step = super().advance(actions)
+    def start_delay(self, indices: Indices) -> None:
+        """Put the cube around a hand that is free in the delay. See :meth:`RecallTask.start_delay`."""
         if self.settings.guard == "cue":
-            released = np.flatnonzero(cued & (self.phase == DELAY))
-            self.rehome(released)
-            for index in released.tolist():
+            self.rehome(indices)
+            for index in indices.tolist():
                 self._put(index)
-        return step
 
     def ask(self, index: int) -> None:
         """Put the cube around the fingertip, unless it is there already. See :meth:`TableTask.ask`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Step
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
@@ -169,11 +169,13 @@ class TimedPress(TableTask[TimedPressSettings]):
                 below = self.tip.copy()
                 below[:, 2] = self.PRESS_HEIGHT - _THROUGH
                 actions = np.where(self.falling[:, None], self.toward(below), actions)
-        waiting = self.phase == DELAY
-        step = super().advance(actions)
+        return super().advance(actions)
+
+    def work(self, before: Ints, step: Step) -> None:
+        """Judge presses in the delay too. See :meth:`RecallTask.work`."""
+        waiting = before == DELAY
         if waiting.any():
             self.judge(waiting, step)
-        return step
 
     def quiet_steps(self) -> int:
         """Return 0: a press counts at any time. See :meth:`MemoryTask.quiet_steps`."""

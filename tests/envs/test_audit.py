@@ -159,14 +159,14 @@ def test_actions_that_show_in_the_delay_are_caught(monkeypatch: pytest.MonkeyPat
 
 def test_a_cue_that_the_world_is_drawn_from_is_read_off_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """Same seed, same noise: what is drawn with the cue hides from G1."""
-    sound = TMaze.new_corridor
+    sound = TMaze.deal
 
-    def new_corridor(self: TMaze, index: int, cue: int | None = None) -> None:
-        sound(self, index, cue)
+    def deal(self: TMaze, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        sound(self, index, rng, cue)
         if cue is None:
             self._home[index, 0] = 0.02 * (1 - 2 * int(self.cue[index]))
 
-    monkeypatch.setattr(TMaze, "new_corridor", new_corridor)
+    monkeypatch.setattr(TMaze, "deal", deal)
     certificate = audit("TMaze", PLANAR, budget=EXACT)
     broken = [finding.check for finding in certificate.broken]
     assert broken

@@ -18,7 +18,7 @@ from scipy import stats
 from rlmem.envs.audit.bench import Bench, Played
 from rlmem.envs.control import goals
 from rlmem.envs.control.exploiters import flashed_goal
-from rlmem.envs.control.flashed_goal import CUE_STEPS, FlashedGoal
+from rlmem.envs.control.flashed_goal import FlashedGoal
 from rlmem.envs.control.puck import FORCE, MASS, PHYSICS, Puck, stop_at
 from rlmem.envs.memory_task import Floats, Phase
 from rlmem.envs.simulation import World, pybullet
@@ -29,6 +29,7 @@ Make = Callable[..., MemoryEnv]
 MakeVec = Callable[..., MemoryVectorEnv]
 ID = "rlmem/FlashedGoal-v0"
 STEP = 1.0 / PHYSICS.control_hz
+CUE_STEPS = FlashedGoal.CUE_STEPS
 QUERY_STEPS = 40
 
 
