@@ -34,7 +34,7 @@ from rlmem.benchmark.suite import Suite, read_suite
 from rlmem.benchmark.summary import (
     FEW,
     Row,
-    horizon_tables,
+    horizon_section,
     markdown_table,
     memory_scores,
     run_interval,
@@ -98,7 +98,7 @@ def main(options: Options) -> None:
 
 
 def _head(rows: Sequence[Row], suite: Suite, options: Options) -> list[str]:
-    wanted, found = {cell.key for cell in suite.cells()}, {row["cell"] for row in rows}
+    wanted, found = {job.key for job in suite.jobs()}, {row["cell"] for row in rows}
     counts = f"**{len(wanted & found)} of the {len(wanted)} runs** of the suite `{suite.name}` are in the table"
     counts += f", and {len(found - wanted)} with other settings." if found - wanted else "."
     seeds = [len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {row["agent"] for row in rows}]
@@ -157,11 +157,11 @@ def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
 def _lengths(rows: Sequence[Row], figures: Path) -> list[str]:
     if not plot_generalization(rows, figures / "generalization.png"):
         return []
-    said = "## Beyond the lengths of training"
+    section = horizon_section(rows)
     return [
-        said,
+        "## Beyond the lengths of training",
         f"![Memory score against memory length, by agent]({figures.name}/generalization.png)",
-        horizon_tables(rows),
+        *([section.markdown()] if section else []),
     ]
 
 
@@ -234,9 +234,11 @@ def _studies(options: Options) -> list[str]:
     if horizon.is_file():
         parts += ["## To 10,000 steps of memory", "`rlmem benchmark benchmarks/horizon.toml`, drawn by"]
         parts[-1] += f" `python scripts/horizon_figure.py`; [table]({_link(horizon, options.out)}):"
+        section = horizon_section(read_rows(horizon))
+        assert section is not None
         parts += [
             "![Success against memory length](horizon.png)",
-            horizon_tables(read_rows(horizon)).partition("\n\n")[2],
+            *(table.markdown() for table in section.tables),
         ]
     for title, name in _STUDIES:
         path = options.studies / name

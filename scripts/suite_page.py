@@ -23,7 +23,7 @@ import gymnasium
 import numpy as np
 import tyro
 
-from rlmem.benchmark.cell import machine
+from rlmem.benchmark.job import machine
 from rlmem.benchmark.local import Local
 from rlmem.benchmark.overview import solved
 from rlmem.benchmark.runner import run_benchmark

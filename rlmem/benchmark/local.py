@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from rlmem.benchmark.cell import Cell, Row, run_cell
+from rlmem.benchmark.job import Job, Row, run_job
 from rlmem.files import locked
 
 _REPORT_EVERY = 1.0
@@ -26,7 +26,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Outcome(NamedTuple):
     """How a run ended."""
 
-    cell: Cell
+    job: Job
     rows: list[Row]
     """Empty where it failed."""
     error: str
@@ -36,18 +36,18 @@ class Outcome(NamedTuple):
 class Run(NamedTuple):
     """A run that goes on."""
 
-    cell: Cell
+    job: Job
     seconds: float
     steps: int
     """Control steps trained so far."""
 
 
 Running = dict[str, Run]
-"""Key of the cell -> run."""
+"""Key of the job -> run."""
 
 
 class Engine(Protocol):
-    """Runs cells somewhere; a context manager."""
+    """Runs jobs somewhere; a context manager."""
 
     slots: int
     """Runs at a time."""
@@ -60,18 +60,18 @@ class Engine(Protocol):
     ) -> None:
         """End what still runs."""
 
-    def run(self, cells: Sequence[Cell], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
-        """Run cells and yield each as it ends.
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+        """Run jobs and yield each as it ends.
 
         Args:
-            cells: In the order in which they start.
+            jobs: In the order in which they start.
             out: The benchmark's folder.
             progress: Told about once a second what is running.
         """
 
 
-class _Job(NamedTuple):
-    cell: Cell
+class _Worker(NamedTuple):
+    job: Job
     process: Any
     pipe: Connection
     started: float
@@ -86,7 +86,7 @@ class Local:
 
     def __init__(self, processes: int) -> None:
         self.slots = processes
-        self._jobs: list[_Job] = []
+        self._workers: list[_Worker] = []
         self._steps: dict[str, int] = {}
 
     def __enter__(self) -> Local:
@@ -94,53 +94,53 @@ class Local:
             os.environ.setdefault(name, "1")
         # a server that has imported everything once lets each run start in milliseconds
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["rlmem.benchmark.cell"])
+        self._context.set_forkserver_preload(["rlmem.benchmark.job"])
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for job in self._jobs:
-            job.process.kill()
-            job.process.join()
-            job.pipe.close()
+        for worker in self._workers:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
 
-    def run(self, cells: Sequence[Cell], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
-        """Run cells and yield each as it ends. See :meth:`Engine.run`."""
-        waiting, jobs = list(cells), self._jobs
-        while waiting or jobs:
-            while waiting and len(jobs) < self.slots:
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+        """Run jobs and yield each as it ends. See :meth:`Engine.run`."""
+        waiting, workers = list(jobs), self._workers
+        while waiting or workers:
+            while waiting and len(workers) < self.slots:
                 with undisturbed():
-                    jobs.append(self._start(waiting.pop(0), out))
-            ready = wait([job.pipe for job in jobs], timeout=_REPORT_EVERY)
-            for job in [job for job in jobs if job.pipe in ready]:
-                outcome = self._hear(job)
+                    workers.append(self._start(waiting.pop(0), out))
+            ready = wait([worker.pipe for worker in workers], timeout=_REPORT_EVERY)
+            for worker in [worker for worker in workers if worker.pipe in ready]:
+                outcome = self._hear(worker)
                 if outcome is not None:
-                    job.process.join()
-                    job.pipe.close()
-                    jobs.remove(job)
+                    worker.process.join()
+                    worker.pipe.close()
+                    workers.remove(worker)
                     yield outcome
             now, steps = time.monotonic(), self._steps
-            progress({j.cell.key: Run(j.cell, now - j.started, steps.get(j.cell.key, 0)) for j in jobs})
+            progress({j.job.key: Run(j.job, now - j.started, steps.get(j.job.key, 0)) for j in workers})
 
-    def _start(self, cell: Cell, out: Path) -> _Job:
+    def _start(self, job: Job, out: Path) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_work, args=(cell, out, theirs), daemon=True)
+        process = self._context.Process(target=_work, args=(job, out, theirs), daemon=True)
         process.start()
         theirs.close()
-        return _Job(cell, process, ours, time.monotonic())
+        return _Worker(job, process, ours, time.monotonic())
 
-    def _hear(self, job: _Job) -> Outcome | None:
+    def _hear(self, worker: _Worker) -> Outcome | None:
         """Return how a run ended, None if it has not."""
         try:
-            kind, said = job.pipe.recv()
+            kind, said = worker.pipe.recv()
         except EOFError:
-            job.process.join()
-            return Outcome(job.cell, [], f"its process ended with exit code {job.process.exitcode}")
+            worker.process.join()
+            return Outcome(worker.job, [], f"its process ended with exit code {worker.process.exitcode}")
         if kind == "steps":
-            self._steps[job.cell.key] = said
+            self._steps[worker.job.key] = said
             return None
-        return Outcome(job.cell, said, "") if kind == "rows" else Outcome(job.cell, [], said)
+        return Outcome(worker.job, said, "") if kind == "rows" else Outcome(worker.job, [], said)
 
 
 @contextlib.contextmanager
@@ -159,8 +159,8 @@ def undisturbed() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _work(cell: Cell, out: Path, pipe: Connection) -> None:
-    """Run a cell in a process of its own, which ends if the benchmark does."""
+def _work(job: Job, out: Path, pipe: Connection) -> None:
+    """Run a job in a process of its own, which ends if the benchmark does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark, which ends this
     told = time.monotonic()
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
@@ -171,12 +171,12 @@ def _work(cell: Cell, out: Path, pipe: Connection) -> None:
             told = time.monotonic()
             pipe.send(("steps", steps))
 
-    lock = out / cell.folder.parent / f".{cell.key}.lock"
+    lock = out / job.folder.parent / f".{job.key}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         # a benchmark that was killed and at once started again: wait until its run has seen that and ended
         with locked(lock, wait=True):
-            pipe.send(("rows", run_cell(cell, out, report)))
+            pipe.send(("rows", run_job(job, out, report)))
     except BrokenPipeError:
         os._exit(1)
     except Exception as error:  # noqa: BLE001 - any failure is one run's, to be told and not to end the benchmark

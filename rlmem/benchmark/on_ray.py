@@ -1,4 +1,4 @@
-"""Runs of a benchmark on a Ray cluster: the same cells, one core each, wherever there is one free."""
+"""Runs of a benchmark on a Ray cluster: the same jobs, one core each, wherever there is one free."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rlmem.benchmark.cell import Cell, Row, run_cell
+from rlmem.benchmark.job import Job, Row, run_job
 from rlmem.benchmark.local import Outcome, Run, Running
 from rlmem.errors import UserError
 from rlmem.files import write_bytes
@@ -62,32 +62,32 @@ class RayCluster:
     ) -> None:
         self._ray.shutdown()
 
-    def run(self, cells: Sequence[Cell], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
-        """Run cells and yield each as it ends. See :meth:`rlmem.benchmark.local.Engine.run`."""
-        remote = self._ray.remote(num_cpus=1, max_retries=2)(_remote_cell)
-        waiting = list(cells)
-        pending: dict[Any, tuple[Cell, float]] = {}
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+        """Run jobs and yield each as it ends. See :meth:`rlmem.benchmark.local.Engine.run`."""
+        remote = self._ray.remote(num_cpus=1, max_retries=2)(_remote_job)
+        waiting = list(jobs)
+        pending: dict[Any, tuple[Job, float]] = {}
         while waiting or pending:
             while waiting and len(pending) < _AHEAD * self.slots:
-                cell = waiting.pop(0)
-                pending[remote.remote(cell)] = cell, time.monotonic()
+                job = waiting.pop(0)
+                pending[remote.remote(job)] = job, time.monotonic()
             ready, _ = self._ray.wait(list(pending), num_returns=1, timeout=1.0)
             for future in ready:
                 yield self._outcome(future, pending.pop(future)[0], out)
             now, first = time.monotonic(), list(pending.values())[: self.slots]
-            progress({cell.key: Run(cell, now - since, 0) for cell, since in first})
+            progress({job.key: Run(job, now - since, 0) for job, since in first})
 
-    def _outcome(self, future: Any, cell: Cell, out: Path) -> Outcome:
+    def _outcome(self, future: Any, job: Job, out: Path) -> Outcome:
         """Fetch the rows and files of a run."""
         try:
             rows, files = self._ray.get(future)
         except self._ray.exceptions.RayError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return Outcome(cell, [], lines[-1] if lines else type(error).__name__)
+            return Outcome(job, [], lines[-1] if lines else type(error).__name__)
         for name, data in files.items():
-            path = out / cell.folder / name
+            path = out / job.folder / name
             write_bytes(path, data)
-        return Outcome(cell, rows, "")
+        return Outcome(job, rows, "")
 
 
 def _check_answers(address: str) -> None:
@@ -101,13 +101,13 @@ def _check_answers(address: str) -> None:
         raise UserError(f"there is no Ray cluster at {address!r}: {error}") from error
 
 
-def _remote_cell(cell: Cell) -> tuple[list[Row], dict[str, bytes]]:
-    """Run a cell on a machine of the cluster."""
+def _remote_job(job: Job) -> tuple[list[Row], dict[str, bytes]]:
+    """Run a job on a machine of the cluster."""
     import torch
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="rlmem-") as scratch:
-        rows = run_cell(cell, Path(scratch))
-        folder = Path(scratch) / cell.folder
+        rows = run_job(job, Path(scratch))
+        folder = Path(scratch) / job.folder
         found = [folder / name for name in _KEPT if (folder / name).is_file()]
         return rows, {path.name: path.read_bytes() for path in found}

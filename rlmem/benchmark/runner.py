@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rlmem.benchmark.cell import Cell, code_version
+from rlmem.benchmark.job import Job, code_version
 from rlmem.benchmark.local import Engine, Outcome, Running
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.table import ResultsTable
@@ -55,18 +55,18 @@ def run_benchmark(
         UserError: If another benchmark is running in the folder, or there is no Ray cluster.
     """
     with ResultsTable(out) as table:
-        cells = suite.cells()
-        missing = not_in(cells, table.rows)
+        jobs = suite.jobs()
+        missing = not_in(jobs, table.rows)
         if not missing:
             return Done(table.rows, 0, [])
-        waiting, failed, count = {cell.key: cell for cell in missing}, [], len(cells) - len(missing)
+        waiting, failed, count = {job.key: job for job in missing}, [], len(jobs) - len(missing)
         with engine:
-            clock = TimeLeft(cells, table.rows, engine.slots)
+            clock = TimeLeft(jobs, table.rows, engine.slots)
             seen: Running = {}
 
             def status(running: Running) -> Status:
-                names = [run.cell.name for run in running.values()]
-                return Status(count, len(cells), names, clock.left(list(waiting.values()), running))
+                names = [run.job.name for run in running.values()]
+                return Status(count, len(jobs), names, clock.left(list(waiting.values()), running))
 
             def look(running: Running) -> None:
                 nonlocal seen
@@ -75,11 +75,11 @@ def run_benchmark(
                     progress(status(running))
 
             for outcome in engine.run(missing, out, look):
-                del waiting[outcome.cell.key]
+                del waiting[outcome.job.key]
                 if outcome.rows:
                     table.add(outcome.rows)
                     count += 1
-                    clock.learn(outcome.cell, outcome.rows[0])
+                    clock.learn(outcome.job, outcome.rows[0])
                 else:
                     failed.append(outcome)
                 if finished is not None:
@@ -87,10 +87,10 @@ def run_benchmark(
         return Done(table.rows, len(missing) - len(failed), failed)
 
 
-def not_in(cells: Sequence[Cell], rows: Sequence[dict[str, str]]) -> list[Cell]:
+def not_in(jobs: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Job]:
     """Return the runs that are not among rows of a table, or are there with settings that were defaults then."""
     of = {row["cell"]: row for row in rows}
-    return [cell for cell in cells if cell.key not in of or not cell.made(of[cell.key])]
+    return [job for job in jobs if job.key not in of or not job.made(of[job.key])]
 
 
 def other_versions(rows: Sequence[dict[str, str]]) -> list[str]:

@@ -29,7 +29,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rlmem.benchmark.cell import Cell
+from rlmem.benchmark.job import Job
 from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
@@ -196,22 +196,22 @@ class Suite:
                 if label not in labels:
                     raise UserError(unknown(f"agent of task {task.env}", label, labels))
 
-    def cells(self) -> list[Cell]:
+    def jobs(self) -> list[Job]:
         """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
-        cells = [
-            self._cell(task, training, agent, seed)
+        jobs = [
+            self._job(task, training, agent, seed)
             for seed in range(max(self.seeds, *(agent.seeds or 1 for agent in self.agent)))
             for task in self.task
             for training in task.trainings()
             for agent in self.agent
             if (not task.agents or agent.label in task.agents) and seed < self._runs(agent)
         ]
-        return list({cell.key: cell for cell in cells}.values())
+        return list({job.key: job for job in jobs}.values())
 
     def _runs(self, agent: SuiteAgent) -> int:
         return (agent.seeds or self.seeds) if _learns(agent) else 1
 
-    def _cell(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Cell:
+    def _job(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Job:
         found = tuned_settings(agent.agent, task.env) if agent.tuned else None
         found = found if found is not None and found.fits(knobs) else None
         run: dict[str, Any] = found.run(knobs) if found else {"agent_settings": {}, "knobs": knobs, "eval_knobs": {}}
@@ -228,7 +228,7 @@ class Suite:
             eval_knobs=longest(run["knobs"]) | run["eval_knobs"],
             agent_settings=run["agent_settings"] | agent.settings,
         )
-        return Cell(
+        return Job(
             task=_words(task.env.removeprefix(f"{NAMESPACE}/"), knobs),
             label=agent.label,
             policy=agent.policy,

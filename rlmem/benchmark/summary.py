@@ -27,6 +27,10 @@ _CURVE = 3
 """Lengths that make a curve."""
 
 
+OVERALL, HORIZON = "All tasks together", "How far back"
+"""Titles of the sections over all tasks."""
+
+
 class Test(NamedTuple):
     """A task with the knobs that it was tested at."""
 
@@ -34,8 +38,37 @@ class Test(NamedTuple):
     name: str
 
 
+class SummaryTable(NamedTuple):
+    """A table with its title; each row is as long as the head."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, its title in bold above it."""
+        table = markdown_table([self.head, ["---"] * len(self.head), *self.rows])
+        return f"**{self.title}**\n\n{table}" if self.title else table
+
+
+class SummarySection(NamedTuple):
+    """Tables under a heading."""
+
+    title: str
+    text: list[str]
+    """Paragraphs above the tables."""
+    tables: list[SummaryTable]
+    note: str = ""
+    """A sentence below the tables."""
+
+    def markdown(self) -> str:
+        """Return the section in Markdown."""
+        parts = [f"## {self.title}", *self.text, *(table.markdown() for table in self.tables), self.note]
+        return "\n\n".join(part for part in parts if part)
+
+
 def summary(rows: Sequence[Row], title: str) -> str:
-    """Return the table in Markdown.
+    """Return the summary of a benchmark's table in Markdown.
 
     Args:
         rows: Of the CSV file.
@@ -44,16 +77,29 @@ def summary(rows: Sequence[Row], title: str) -> str:
     Raises:
         UserError: If there are no rows.
     """
+    parts = [f"# {title}", LEGEND, *(section.markdown() for section in summary_sections(rows))]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary_sections(rows: Sequence[Row]) -> list[SummarySection]:
+    """Return the summary of a benchmark's table: a section for each task, then those over all tasks.
+
+    Args:
+        rows: Of the CSV file.
+
+    Raises:
+        UserError: If there are no rows.
+    """
     if not rows:
         raise UserError("the table has no rows yet")
-    parts = [f"# {title}", _legend()]
     tests = list(dict.fromkeys(Test(row["task"], row["test"]) for row in rows))
+    sections = []
     for task in dict.fromkeys(test.task for test in tests):
-        parts.append(f"## {task}")
         here = [test for test in tests if test.task == task]
-        parts += [_test_table([row for row in rows if (row["task"], row["test"]) == test], test) for test in here]
-    parts += [part for part in (_overall(rows, tests), horizon_tables(rows), _footer(rows)) if part]
-    return "\n\n".join(parts) + "\n"
+        tables = [_test_table([row for row in rows if (row["task"], row["test"]) == test], test) for test in here]
+        sections.append(SummarySection(task, [], tables))
+    sections += [part for part in (_overall(rows, tests), horizon_section(rows)) if part is not None]
+    return [*sections, _about(rows)]
 
 
 def runs_of(rows: Sequence[Row], column: str) -> list[float]:
@@ -115,40 +161,38 @@ def horizon_groups(rows: Sequence[Row]) -> dict[str, dict[str, dict[int, list[Ro
     }
 
 
-def _test_table(rows: Sequence[Row], test: Test) -> str:
+def _test_table(rows: Sequence[Row], test: Test) -> SummaryTable:
     first = rows[0]
     measure = "success" if first["metric"] == "success" else "score"
     ceilings = f"without memory {float(first['memoryless']):.3g}, oracle {float(first['oracle']):.3g}"
-    head = ["agent", "runs", measure, "95 % interval", "memory score", "state zeroed", "env steps", "CPU s"]
-    table = [head, ["---"] * len(head)]
+    head = ["agent (runs)", measure, "memory score", "state zeroed", "env steps", "CPU s"]
+    lines = []
     for agent in dict.fromkeys(row["agent"] for row in rows):
         runs = [row for row in rows if row["agent"] == agent]
         value, scores, lesioned = run_interval(runs, "value"), runs_of(runs, "memory_score"), runs_of(runs, "lesioned")
         steps, seconds = runs_of(runs, "env_steps"), runs_of(runs, "cpu_seconds")
-        table.append(
+        lines.append(
             [
-                agent,
-                str(len(runs)),
-                f"{value.value:.2f}",
-                f"{value.low:.2f} to {value.high:.2f}",
+                f"{agent} ({len(runs)})",
+                f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})",
                 f"{fmean(scores):.2f}" if scores else "",
                 f"{fmean(lesioned):.2f}" if lesioned else "",
                 f"{median(steps):,.0f}" if any(steps) else "",
                 f"{median(seconds):,.1f}" if seconds else "",
             ]
         )
-    name = f"tested at {test.name}" if test.name else "tested as trained"
-    return f"**{name}** ({ceilings})\n\n{markdown_table(table)}"
+    name = f"Tested at {test.name}" if test.name else "Tested as trained"
+    return SummaryTable(f"{name} ({ceilings})", head, lines)
 
 
-def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> str:
+def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> SummarySection | None:
     scores = memory_scores(rows)
     agents = complete_agents(scores)
     if len(agents) < 2 or len(tests) < 2:
-        return ""
+        return None
     baseline = next((name for name in _BASELINES if name in agents), None)
     head = ["agent", "memory score (IQM)", "95 % interval"] + ([f"P(better than {baseline})"] if baseline else [])
-    table = [head, ["---"] * len(head)]
+    lines = []
     for agent in agents:
         iqm, several = interquartile_interval(scores[agent]), max(map(len, scores[agent].values())) > 1
         line = [agent, f"{iqm.value:.2f}", f"{iqm.low:.2f} to {iqm.high:.2f}" if several else "one run a task"]
@@ -157,47 +201,48 @@ def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> str:
         elif baseline is not None:
             better = probability_of_improvement(scores[agent], scores[baseline])
             line.append(f"{better.value:.2f}" + f" ({better.low:.2f} to {better.high:.2f})" * several)
-        table.append(line)
+        lines.append(line)
     left_out = [agent for agent in scores if agent not in agents]
-    note = f"\n\nNot on all tasks yet: {', '.join(left_out)}." if left_out else ""
-    return f"## All tasks together\n\n{markdown_table(table)}{note}"
+    note = f"Not run on every task yet: {', '.join(left_out)}." if left_out else ""
+    return SummarySection(OVERALL, [], [SummaryTable("", head, lines)], note)
 
 
-def horizon_tables(rows: Sequence[Row]) -> str:
-    """Return L50 and L90 of each agent in Markdown, for tasks tested at several lengths; empty where there is none."""
-    parts = []
+def horizon_section(rows: Sequence[Row]) -> SummarySection | None:
+    """Return L50 and L90 of each agent, for tasks tested at several memory lengths; None where there is none."""
+    tables = []
     for task, agents in horizon_groups(rows).items():
-        table = [["agent", "runs", "L50", "L90"], ["---"] * 4]
+        lines = []
         for agent, lengths in agents.items():
             runs = min(map(len, lengths.values()))
             scores = np.array([runs_of(found, "memory_score")[:runs] for found in lengths.values()])
             at = [length_in_words(length_at(list(lengths), scores, level), list(lengths)) for level in (0.5, 0.9)]
-            table.append([agent, str(runs), *at])
-        parts.append(f"**{task}**\n\n{markdown_table(table)}")
-    if not parts:
-        return ""
-    said = "Memory length (control steps) at which the memory score has fallen to 0.5 and to 0.9."
-    return "\n\n".join([f"## How far back\n\n{said}", *parts])
+            lines.append([agent, str(runs), *at])
+        tables.append(SummaryTable(task, ["agent", "runs", "L50", "L90"], lines))
+    text = "Memory length (control steps) at which the memory score has fallen to 0.5 (L50) and to 0.9 (L90)."
+    return SummarySection(HORIZON, [text], tables) if tables else None
 
 
-def _legend() -> str:
-    return (
-        "Success (or score) is the interquartile mean over runs, each tested on held-out seeds; its interval a "
-        "stratified bootstrap over runs, and where there is one run only, of its episodes. Memory score: 0 at the "
-        "ceiling without memory, 1 at the oracle. State zeroed: with the hidden state zeroed at the query; an agent "
-        "that remembers falls to the ceiling. Env steps and CPU seconds of training: medians."
-    )
+LEGEND = (
+    "Success (or score) is the interquartile mean over runs, each tested on held-out seeds; in brackets its interval, "
+    "a stratified bootstrap over runs, or of one run over its episodes. Memory score: 0 at the ceiling without memory, "
+    "1 at the oracle. State zeroed: with the hidden state zeroed at the query; an agent that remembers falls to the "
+    "ceiling. Env steps and CPU seconds of training: medians."
+)
+"""What the columns mean."""
 
 
-def _footer(rows: Sequence[Row]) -> str:
+def _about(rows: Sequence[Row]) -> SummarySection:
     seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
-    few = max(seeds.values()) < FEW
-    note = f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.\n\n" * few
+    text = []
+    if max(seeds.values()) < FEW:
+        text.append(f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.")
     taught = {row["agent"]: row["information"] for row in rows if row.get("information", "reward") not in _PLAIN}
     if taught:
-        note += "Not by reward alone: " + ", ".join(f"{agent} ({what})" for agent, what in taught.items()) + ".\n\n"
+        named = ", ".join(f"{agent} ({what})" for agent, what in taught.items())
+        text.append(f"Not trained by reward alone: {named}.")
     versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
-    return f"## About these numbers\n\n{note}rlmem {', '.join(versions)}; {'; '.join(machines)}."
+    text.append(f"rlmem {', '.join(versions)}; {'; '.join(machines)}.")
+    return SummarySection("About these numbers", text, [])
 
 
 def markdown_table(table: Sequence[Sequence[str]]) -> str:

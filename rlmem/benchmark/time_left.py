@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from rlmem.benchmark.cell import Cell
+from rlmem.benchmark.job import Job
 from rlmem.benchmark.local import Run, Running
 
 _TEST = 20_000
@@ -23,7 +23,7 @@ _ENOUGH = 0.02
 class _Sample(NamedTuple):
     """What a run tells of others."""
 
-    cell: Cell
+    job: Job
     pace: float
     """Seconds of each control step of work."""
     share: float | None
@@ -38,28 +38,28 @@ class TimeLeft:
     its budget it will use, where training may stop early, is a median too.
 
     Args:
-        cells: All of the suite.
+        jobs: All of the suite.
         rows: Of the table: runs of this suite in it are learnt from.
         slots: Runs at a time.
     """
 
-    def __init__(self, cells: Sequence[Cell], rows: Iterable[Mapping[str, str]], slots: int) -> None:
+    def __init__(self, jobs: Sequence[Job], rows: Iterable[Mapping[str, str]], slots: int) -> None:
         self._slots = slots
         self._finished: list[_Sample] = []
         self._seen: dict[str, tuple[Run, Run]] = {}
         known = {row["cell"]: row for row in rows}
-        for cell in cells:
-            if cell.key in known:
-                self.learn(cell, known[cell.key])
+        for job in jobs:
+            if job.key in known:
+                self.learn(job, known[job.key])
 
-    def learn(self, cell: Cell, row: Mapping[str, object]) -> None:
+    def learn(self, job: Job, row: Mapping[str, object]) -> None:
         """Note how long a run took, as a row of the table says."""
         wall, cpu, steps = (float(str(row[name]) or 0.0) for name in ("wall_seconds", "cpu_seconds", "env_steps"))
         # of a run that was killed and went on, the wall seconds are those of the last part only
         seconds = max(wall, cpu)
-        self._finished.append(_Sample(cell, seconds / (steps + _tests(cell)), steps / cell.settings.steps))
+        self._finished.append(_Sample(job, seconds / (steps + _tests(job)), steps / job.settings.steps))
 
-    def left(self, waiting: Sequence[Cell], running: Running) -> float | None:
+    def left(self, waiting: Sequence[Job], running: Running) -> float | None:
         """Return seconds until all are finished, None while that is not known.
 
         Args:
@@ -67,17 +67,17 @@ class TimeLeft:
             running: Those of them that run now.
         """
         paces = {key: pace for key, run in running.items() if (pace := self._own_pace(run)) is not None}
-        samples = self._finished + [_Sample(running[key].cell, pace, None) for key, pace in paces.items()]
+        samples = self._finished + [_Sample(running[key].job, pace, None) for key, pace in paces.items()]
         now: list[float] = []
         later: list[float] = []
-        for cell in waiting:
-            usual = _usual([(sample.cell, sample.pace) for sample in samples], cell)
-            pace = paces.get(cell.key, usual)
+        for job in waiting:
+            usual = _usual([(sample.job, sample.pace) for sample in samples], job)
+            pace = paces.get(job.key, usual)
             if pace is None:
                 return None
-            share = _usual([(sample.cell, sample.share) for sample in samples if sample.share is not None], cell)
-            run = running.get(cell.key)
-            rest = _rest(cell, run, pace, 1.0 if share is None else share)
+            share = _usual([(sample.job, sample.share) for sample in samples if sample.share is not None], job)
+            run = running.get(job.key)
+            rest = _rest(job, run, pace, 1.0 if share is None else share)
             (later if run is None else now).append(rest)
         free = now + [0.0] * (self._slots - len(now))
         heapq.heapify(free)
@@ -92,18 +92,18 @@ class TimeLeft:
         """
         if not run.steps:
             return None
-        first, last = self._seen.get(run.cell.key, (run, run))
+        first, last = self._seen.get(run.job.key, (run, run))
         # while it is evaluated or tested its steps stand still
         last = run if run.steps > last.steps else last
-        self._seen[run.cell.key] = first, last
+        self._seen[run.job.key] = first, last
         steps = last.steps - first.steps
-        return (last.seconds - first.seconds) / steps if steps >= _ENOUGH * run.cell.settings.steps else None
+        return (last.seconds - first.seconds) / steps if steps >= _ENOUGH * run.job.settings.steps else None
 
 
-def _rest(cell: Cell, run: Run | None, pace: float, share: float) -> float:
+def _rest(job: Job, run: Run | None, pace: float, share: float) -> float:
     """Return seconds until a run ends."""
-    budget = cell.settings.steps if cell.learns else 0
-    usual, tests = share * budget, _tests(cell)
+    budget = job.settings.steps if job.learns else 0
+    usual, tests = share * budget, _tests(job)
     if run is None:
         return pace * (usual + tests)
     if not run.steps:
@@ -112,14 +112,14 @@ def _rest(cell: Cell, run: Run | None, pace: float, share: float) -> float:
     return pace * (min(budget - run.steps, abs(usual - run.steps)) + tests)
 
 
-def _usual(known: Sequence[tuple[Cell, float]], cell: Cell) -> float | None:
+def _usual(known: Sequence[tuple[Job, float]], job: Job) -> float | None:
     """Return the median of what is known of runs that are most like one."""
-    alike = [(like, value) for like, value in known if like.learns == cell.learns]
-    same_agent = [(like, value) for like, value in alike if like.label == cell.label]
-    same_task = [(like, value) for like, value in same_agent if like.task == cell.task]
+    alike = [(like, value) for like, value in known if like.learns == job.learns]
+    same_agent = [(like, value) for like, value in alike if like.label == job.label]
+    same_task = [(like, value) for like, value in same_agent if like.task == job.task]
     found = same_task or same_agent or alike
     return median(value for _, value in found) if found else None
 
 
-def _tests(cell: Cell) -> float:
-    return float(_TEST * len(cell.tests))
+def _tests(job: Job) -> float:
+    return float(_TEST * len(job.tests))

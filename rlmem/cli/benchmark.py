@@ -82,7 +82,7 @@ def _end(suite: Suite, name: str, out: Path, done: Done) -> int:
     if done.rows:
         _show(suite, name, out, done.rows)
     for outcome in done.failed:
-        print(f"failed: {outcome.cell.name}: {outcome.error}", file=sys.stderr)
+        print(f"failed: {outcome.job.name}: {outcome.error}", file=sys.stderr)
     if done.failed:
         print(f"{len(done.failed)} runs failed; the same command tries them again", file=sys.stderr)
     return 1 if done.failed else 0
@@ -92,8 +92,8 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
     """Print the summary, and write it and the figures."""
     if not rows:
         raise UserError(f"there are no results in {out} yet: run `rlmem benchmark {name}` first")
-    cells = suite.cells()
-    order = [cell.key for cell in cells]
+    jobs = suite.jobs()
+    order = [job.key for job in jobs]
     mine = sorted((row for row in rows if row["cell"] in order), key=lambda row: order.index(row["cell"]))
     if not mine:
         raise UserError(f"{out / RESULTS} holds {len(rows)} rows, none of them of this suite as it is now")
@@ -104,7 +104,7 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
         Console().print(Markdown(text))
     else:
         print(text)
-    missing = not_in(cells, mine)
+    missing = not_in(jobs, mine)
     if missing:
         print(f"{len(missing)} of {len(order)} runs are still missing")
     if len(mine) < len(rows):
@@ -118,16 +118,16 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
 
 def _list(suite: Suite, out: Path) -> int:
     """Say what there is to run."""
-    cells = suite.cells()
-    missing = {cell.key for cell in not_in(cells, read_rows(out / RESULTS))}
-    for cell in cells:
-        mark = "    " if cell.key in missing else "done"
-        budget = f"{cell.settings.steps:,} steps" if cell.learns else "test only"
-        print(f"{mark}  {cell.name}: {budget}, tests {len(cell.tests)}")
-    learning = [cell for cell in cells if cell.learns and cell.key in missing]
+    jobs = suite.jobs()
+    missing = {job.key for job in not_in(jobs, read_rows(out / RESULTS))}
+    for job in jobs:
+        mark = "    " if job.key in missing else "done"
+        budget = f"{job.settings.steps:,} steps" if job.learns else "test only"
+        print(f"{mark}  {job.name}: {budget}, tests {len(job.tests)}")
+    learning = [job for job in jobs if job.learns and job.key in missing]
     print(
-        f"{suite.name}: {len(cells)} runs, {len(cells) - len(missing)} of them finished; at most "
-        f"{sum(cell.settings.steps for cell in learning):,} control steps of training to go"
+        f"{suite.name}: {len(jobs)} runs, {len(jobs) - len(missing)} of them finished; at most "
+        f"{sum(job.settings.steps for job in learning):,} control steps of training to go"
     )
     return 0
 
@@ -137,7 +137,7 @@ def _description() -> str:
     lines += ["SUITE is a TOML file of your own, or one of:"]
     for name in presets():
         suite = read_suite(name)
-        lines.append(f"  {name}: {suite.description} ({len(suite.cells())} runs)")
+        lines.append(f"  {name}: {suite.description} ({len(suite.jobs())} runs)")
     return "\n".join(lines)
 
 
@@ -175,16 +175,16 @@ class _Screen:
 
     def finished(self, outcome: Outcome, status: Status) -> None:
         """Say how a run ended."""
-        cell, width = outcome.cell, len(str(status.of))
+        job, width = outcome.job, len(str(status.of))
         said = f"failed: {outcome.error}"
         if outcome.rows:
             row = outcome.rows[0]
             measure = "success" if row["metric"] == "success" else "score"
-            cost = f", {row['env_steps']:,} steps, {row['cpu_seconds']:.1f} CPU s" if cell.learns else ""
+            cost = f", {row['env_steps']:,} steps, {row['cpu_seconds']:.1f} CPU s" if job.learns else ""
             at = f" at {row['test']}" if row["test"] else ""
             said = f"{measure} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f}){at}{cost}"
         left = f"   {_left(status)}" if self._bar is None else ""
-        self.say(f"[{status.finished:>{width}}/{status.of}] {cell.name}: {said}{left}")
+        self.say(f"[{status.finished:>{width}}/{status.of}] {job.name}: {said}{left}")
         self._said = time.monotonic()
         self.progress(status)
 

@@ -14,8 +14,7 @@ import tyro
 
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import make_test_env
-from rlmem.evaluation.gradient import lags_up_to, trained_cell
-from rlmem.evaluation.gradient_lag import gradient_vs_lag
+from rlmem.evaluation.gradient import gradient_vs_lag, lags_up_to, trained_cell
 from rlmem.figures.gradients import Reach, draw_reach
 from rlmem.figures.video import checked_path
 from rlmem.networks.cell import AnyCell

@@ -16,7 +16,7 @@ from rlmem.cli.options import Parsed, parse
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Evaluation
 from rlmem.evaluation.horizon import length_in_words
-from rlmem.evaluation.memory_report import MemoryReport, measure_memory
+from rlmem.evaluation.memory import MemoryReport, measure_memory
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.figures.memory import plot_memory
 from rlmem.files import json_text, write_text

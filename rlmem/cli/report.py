@@ -15,7 +15,7 @@ from rlmem.errors import UserError
 from rlmem.report.benchmark import benchmark_page
 from rlmem.report.content import Page
 from rlmem.report.page import write_page
-from rlmem.report.run import RunReport, run_page
+from rlmem.report.run import RunPageSettings, run_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
     assert parsed.run is not None
     assert parsed.run_settings is not None
     out = checked_out(options.out or parsed.run / "report.html")
-    report = RunReport(
+    report = RunPageSettings(
         folder=parsed.run,
         settings=parsed.run_settings,
         knobs=parsed.knobs,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, clopper_pearson, evaluate_on
+from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, clopper_pearson, evaluate_on
 from rlmem.evaluation.horizon import sweep
 from rlmem.evaluation.statistics import Estimate
 
@@ -63,7 +63,7 @@ def capacity(result: Evaluation) -> Capacity:
 
 
 def capacity_curve(
-    policy: Policy | Callable[[Any], Policy],
+    policy: PolicyPredictor | Callable[[Any], PolicyPredictor],
     env: str | EnvMaker,
     knob: str,
     values: Sequence[Any],
@@ -144,7 +144,7 @@ def heat_map(measured: Iterable[tuple[float, float, float]]) -> HeatMap:
 
 
 def memory_credit_map(
-    policy: Policy | Callable[[int, int], Policy],
+    policy: PolicyPredictor | Callable[[int, int], PolicyPredictor],
     env: str | EnvMaker,
     memory_lengths: Sequence[int],
     credit_lengths: Sequence[int],

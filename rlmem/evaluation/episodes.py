@@ -30,7 +30,7 @@ Env = str | EnvMaker | AnyVectorEnv
 _ENVS = 25
 
 
-class Policy(Protocol):
+class PolicyPredictor(Protocol):
     """Anything that acts as stable-baselines3's models do."""
 
     def predict(
@@ -120,7 +120,7 @@ class Evaluation:
 
 
 def evaluate_on(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: Env,
     *,
     knobs: Mapping[str, Any] | None = None,
@@ -165,7 +165,7 @@ def make_test_env(env: str | EnvMaker, num_envs: int, knobs: Mapping[str, Any] |
 
 
 def evaluate(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: AnyVectorEnv,
     seeds: Sequence[int],
     *,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, evaluate_on, make_test_env
+from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
 from rlmem.evaluation.statistics import Estimate
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def sweep(
-    policy: Policy | Callable[[Any], Policy],
+    policy: PolicyPredictor | Callable[[Any], PolicyPredictor],
     env: str | EnvMaker,
     knob: str,
     values: Sequence[Any],
@@ -83,7 +83,7 @@ class HorizonCurve:
 
 
 def horizon_curve(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: str | EnvMaker,
     lengths: Sequence[int] = LENGTHS,
     *,
@@ -117,7 +117,7 @@ def horizon_curve(
 
 
 def length_generalization(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: str | EnvMaker,
     trained: int,
     *,
@@ -219,11 +219,11 @@ def _one(value: float, lengths: Sequence[float]) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
 
 
-def _made(policy: Any, env: str | EnvMaker, knobs: Mapping[str, Any]) -> Policy:
+def _made(policy: Any, env: str | EnvMaker, knobs: Mapping[str, Any]) -> PolicyPredictor:
     """Let a function make what acts in an environment."""
     example = make_test_env(env, 1, knobs)
     try:
-        made: Policy = policy(example)
+        made: PolicyPredictor = policy(example)
     finally:
         example.close()
     return made

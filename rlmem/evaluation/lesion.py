@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Env, Evaluation, Policy, clopper_pearson, evaluate_on
+from rlmem.evaluation.episodes import Env, Evaluation, PolicyPredictor, clopper_pearson, evaluate_on
 from rlmem.evaluation.lesioning import KINDS, Donor, DonorRecorder, Kind, Lesion, Lesioned
 
 __all__ = ["KINDS", "Kind", "Lesion", "LesionTest", "lesion_test"]
@@ -58,7 +58,7 @@ class LesionTest:
 
 
 def lesion_test(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: Env,
     lesion: Lesion | None = None,
     *,
@@ -72,7 +72,7 @@ def lesion_test(
     """Evaluate an agent with and without a lesion, on the same episodes.
 
     Args:
-        policy: Any agent whose ``predict`` hands on a state of arrays, see :mod:`rlmem.evaluation.state`.
+        policy: Any agent whose ``predict`` hands on a state of arrays, see :mod:`rlmem.evaluation.hidden_state`.
         env: As in :func:`rlmem.evaluation.episodes.evaluate_on`.
         lesion: What and when; None: zero at the query.
         knobs: Of the task.

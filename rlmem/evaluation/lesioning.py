@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from rlmem.errors import UserError
+from rlmem.evaluation.hidden_state import Array, join_state, split_state
 from rlmem.evaluation.intervention import Bools, Moment
-from rlmem.evaluation.state import Array, join_state, split_state
 
 Kind = Literal["zero", "freeze", "swap"]
 KINDS: tuple[Kind, ...] = ("zero", "freeze", "swap")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Env, Evaluation, Policy, evaluate_on
+from rlmem.evaluation.episodes import Env, Evaluation, PolicyPredictor, evaluate_on
 from rlmem.evaluation.intervention import Moment
 
 
@@ -72,7 +72,7 @@ class NoiseTest(NamedTuple):
 
 
 def noise_test(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: Env,
     burst: Burst | None = None,
     *,

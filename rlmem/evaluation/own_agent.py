@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Policy
+from rlmem.evaluation.episodes import PolicyPredictor
 
 
 class FunctionPolicy:
@@ -32,7 +32,7 @@ class FunctionPolicy:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """Act. See :class:`rlmem.evaluation.episodes.Policy`."""
+        """Act. See :class:`rlmem.evaluation.episodes.PolicyPredictor`."""
         return self._act(*(observation, state, episode_start, deterministic)[: self._arguments])
 
 
@@ -53,7 +53,7 @@ class CleanRLPolicy:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """Act. See :class:`rlmem.evaluation.episodes.Policy`."""
+        """Act. See :class:`rlmem.evaluation.episodes.PolicyPredictor`."""
         import torch
 
         with torch.no_grad():
@@ -74,7 +74,7 @@ class CleanRLPolicy:
         return actions.cpu().numpy(), state
 
 
-def as_policy(agent: Any) -> Policy:
+def as_policy(agent: Any) -> PolicyPredictor:
     """Return an agent of any of these kinds as one that can be evaluated.
 
     - whatever has stable-baselines3's ``predict(observation, state, episode_start, deterministic)``: its models,
@@ -89,7 +89,7 @@ def as_policy(agent: Any) -> Policy:
     if isinstance(agent, type):
         raise TypeError(f"{agent.__name__} is a class: give an agent made from it, or a function that makes one")
     if callable(getattr(agent, "predict", None)):
-        policy: Policy = agent
+        policy: PolicyPredictor = agent
         return policy
     if callable(getattr(agent, "get_action_and_value", None)) and callable(getattr(agent, "get_states", None)):
         return CleanRLPolicy(agent)
@@ -101,7 +101,7 @@ def as_policy(agent: Any) -> Policy:
     )
 
 
-def load_policy(name: str, env: Any) -> Policy:
+def load_policy(name: str, env: Any) -> PolicyPredictor:
     """Load what ``module:name`` or ``path/to/file.py:name`` names, as the command line does with ``--policy``.
 
     A class, a function that can be called without arguments, and one whose only or first argument is ``env``, is called

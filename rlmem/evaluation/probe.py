@@ -21,9 +21,9 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Env, Policy, clopper_pearson, evaluate_on
+from rlmem.evaluation.episodes import Env, PolicyPredictor, clopper_pearson, evaluate_on
+from rlmem.evaluation.hidden_state import state_features
 from rlmem.evaluation.intervention import Moment
-from rlmem.evaluation.state import state_features
 
 Floats = NDArray[np.float64]
 _FOLDS = 5
@@ -169,7 +169,7 @@ class StateRecorder:
 
 
 def probe_cue(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: Env,
     *,
     knobs: Mapping[str, Any] | None = None,

@@ -16,7 +16,7 @@ from matplotlib.ticker import NullLocator
 from rlmem.evaluation.episodes import Evaluation
 from rlmem.evaluation.gradient import GradientLag
 from rlmem.evaluation.horizon import HorizonCurve, length_in_words
-from rlmem.evaluation.memory_report import MemoryReport
+from rlmem.evaluation.memory import MemoryReport
 from rlmem.evaluation.probe import CueProbe
 from rlmem.figures.learning_curves import COLORS
 from rlmem.figures.style import Curve, ceilings, draw_curve, length_axis, level_line, plain, save

@@ -15,12 +15,15 @@ import numpy as np
 
 from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import (
+    HORIZON,
+    LEGEND,
+    OVERALL,
     complete_agents,
     horizon_groups,
     memory_scores,
     run_interval,
     runs_of,
-    summary,
+    summary_sections,
 )
 from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.errors import UserError
@@ -28,7 +31,6 @@ from rlmem.evaluation.statistics import performance_profile
 from rlmem.registry import task_class
 from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
-from rlmem.report.markdown import sections_of
 from rlmem.runs.folder import read_progress
 from rlmem.spec import TaskSpec
 
@@ -55,29 +57,31 @@ def benchmark_page(folder: Path) -> Page:
     # rows are in the order in which runs ended: let agents have one order on all tasks
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     rows.sort(key=lambda row: agents.index(row["agent"]))
-    page = sections_of(summary(rows, f"Benchmark {folder.resolve().name}"))
     colors = {agent: number for number, agent in enumerate(agents)}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     sections = []
-    for section in page.sections:
+    for section in summary_sections(rows):
         charts: list[Chart] = []
         if section.title in tasks:
             mine = [row for row in rows if row["task"] == section.title]
             charts = [*_forests(mine, colors), *_learning(folder, mine, colors)]
-        elif section.title == "All tasks together":
+        elif section.title == OVERALL:
             charts = _profiles(rows, colors)
-        elif section.title == "How far back":
+        elif section.title == HORIZON:
             charts = _horizons(rows, colors)
-        sections.append(Section(title=section.title, text=section.text, tables=section.tables, charts=charts))
+        tables = [Table(title=table.title, head=table.head, rows=table.rows) for table in section.tables]
+        text = [*section.text, *([section.note] if section.note else [])]
+        sections.append(Section(title=section.title, text=text, tables=tables, charts=charts))
     sections[-1:-1] = _maps(rows)  # before what is said about the numbers
     missing = []
-    if not any(section.title == "All tasks together" for section in sections):
+    if not any(section.title == OVERALL for section in sections):
         missing.append("performance profiles: they need two agents, both tested on two tasks or lengths")
-    if not any(section.title == "How far back" for section in sections):
+    if not any(section.title == HORIZON for section in sections):
         missing.append("horizon curves: no task was tested at three memory lengths")
     counts = [("tasks", len(tasks)), ("agents", len(colors)), ("runs", len({row["cell"] for row in rows}))]
     facts = [*((name, str(count)) for name, count in counts), ("benchmark", str(folder))]
-    return Page(title=page.title, subtitle=page.subtitle, facts=facts, sections=sections, missing=missing)
+    title = f"Benchmark {folder.resolve().name}"
+    return Page(title=title, subtitle=LEGEND, facts=facts, sections=sections, missing=missing)
 
 
 def _forests(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:

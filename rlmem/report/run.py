@@ -15,7 +15,7 @@ from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.intervention import hidden_cues
 from rlmem.evaluation.lesioning import Lesion
-from rlmem.evaluation.memory_report import measure_memory
+from rlmem.evaluation.memory import measure_memory
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.files import json_values
@@ -35,7 +35,7 @@ _ENVS = 25
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunReport:
+class RunPageSettings:
     """What a report of a run is made of.
 
     Args:
@@ -66,7 +66,7 @@ class RunReport:
             raise UserError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
 
 
-def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
+def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Page:
     """Gather all of a run's page.
 
     Args:
@@ -110,7 +110,7 @@ def run_page(report: RunReport, say: Callable[[str], object] = str) -> Page:
     )
 
 
-def _memory(report: RunReport, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
+def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
     """Return the measures of memory and whence: those of ``rlmem memory`` where it saw these weights and knobs."""
     path, knobs = report.folder / "memory" / "memory.json", json_values(dict(report.knobs), DIGITS)
     weights = checkpoint_path(report.folder, report.which) if agent.learns else None
@@ -132,7 +132,7 @@ def _memory(report: RunReport, agent: Any, say: Callable[[str], object]) -> tupl
     return json_values(measured.as_dict(), DIGITS), f"{report.episodes} held-out test episodes."
 
 
-def _probe(report: RunReport, agent: Any) -> tuple[CueProbe | None, str | None]:
+def _probe(report: RunPageSettings, agent: Any) -> tuple[CueProbe | None, str | None]:
     """Return the probe fitted on validation episodes, none of which is shown, or why there is none."""
     recorder = StateRecorder()
     seeds = validation_seeds(report.episodes)
@@ -150,7 +150,7 @@ def _probe(report: RunReport, agent: Any) -> tuple[CueProbe | None, str | None]:
         return None, str(error)
 
 
-def _player(report: RunReport, env: Any, agent: Any, probe: CueProbe | None) -> tuple[Player, dict[str, str]]:
+def _player(report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | None) -> tuple[Player, dict[str, str]]:
     recorder = Recorder(env, agent, probe, Lesion())
     episodes = [recorder.episode(seed) for seed in _seeds(env, report.shown)]
     notes = [
@@ -189,7 +189,7 @@ def _seeds(env: Any, count: int) -> list[int]:
     return found + [seed for seed in listed if seed not in found][: count - len(found)]
 
 
-def _facts(report: RunReport, agent: Any) -> list[tuple[str, str]]:
+def _facts(report: RunPageSettings, agent: Any) -> list[tuple[str, str]]:
     settings = report.settings
     facts = [("task", settings.env), ("agent", settings.agent), ("seed of the run", str(settings.seed))]
     facts.append(("context", str(getattr(agent, "context", "its own"))))
@@ -206,7 +206,7 @@ def _facts(report: RunReport, agent: Any) -> list[tuple[str, str]]:
     return [*facts, ("run", str(report.folder))]
 
 
-def _settings(report: RunReport) -> Section:
+def _settings(report: RunPageSettings) -> Section:
     def rows(values: Mapping[str, Any]) -> list[list[str]]:
         return [[name.replace("_", " "), _said(value)] for name, value in values.items()]
 

@@ -13,10 +13,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.evaluation.episodes import Policy
+from rlmem.evaluation.episodes import PolicyPredictor
+from rlmem.evaluation.hidden_state import split_state, state_features
 from rlmem.evaluation.intervention import Clock, Moment, hidden_cues
 from rlmem.evaluation.lesioning import Lesioned
-from rlmem.evaluation.state import split_state, state_features
 from rlmem.figures.recording import describe_action
 
 Env = gymnasium.Env[Any, Any]
@@ -55,7 +55,9 @@ class Trace:
         return f"{end} after {self.steps:,} control steps, return {sum(self.rewards):.2f}"
 
 
-def trace(env: Env, policy: Policy, seed: int, *, lesion: Lesioned | None = None, max_steps: int = 20_000) -> Trace:
+def trace(
+    env: Env, policy: PolicyPredictor, seed: int, *, lesion: Lesioned | None = None, max_steps: int = 20_000
+) -> Trace:
     """Run an episode and write it down.
 
     Args:

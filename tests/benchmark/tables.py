@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from rlmem.benchmark.cell import Cell
+from rlmem.benchmark.job import Job
 from rlmem.benchmark.table import ResultsTable
 from rlmem.evaluation.episodes import clopper_pearson
 from rlmem.registry import task_class
 
-Skill = Callable[[Cell, dict[str, Any], np.random.Generator], float]
+Skill = Callable[[Job, dict[str, Any], np.random.Generator], float]
 """Memory score of a run in a test, which has these knobs."""
 
 
-def invent(cells: Sequence[Cell], folder: Path, skill: Skill) -> Path:
+def invent(jobs: Sequence[Job], folder: Path, skill: Skill) -> Path:
     """Write the table that runs of such skill would have given, and return its path."""
     with ResultsTable(folder) as table:
-        for cell in cells:
-            rng = np.random.default_rng(int(cell.key, 16))
-            table.add([row(cell, number, skill(cell, knobs, rng)) for number, knobs in enumerate(cell.tests)])
+        for job in jobs:
+            rng = np.random.default_rng(int(job.key, 16))
+            table.add([row(job, number, skill(job, knobs, rng)) for number, knobs in enumerate(job.tests)])
     return folder / "results.csv"
 
 
-def row(cell: Cell, number: int, score: float) -> dict[str, Any]:
-    settings, knobs = cell.settings, cell.tests[number]
+def row(job: Job, number: int, score: float) -> dict[str, Any]:
+    settings, knobs = job.settings, job.tests[number]
     cls = task_class(settings.env)
     spec = cls.spec(cls.make_settings(knobs))
     floor, top = spec.memoryless.value, spec.oracle.value
@@ -34,12 +34,12 @@ def row(cell: Cell, number: int, score: float) -> dict[str, Any]:
     low, high = value - 0.02, value + 0.02
     if spec.metric == "success":
         low, high = clopper_pearson(round(200 * value), 200)
-    learnt = cell.learns
+    learnt = job.learns
     lesioned = learnt and settings.agent != "ppo"
     return {
-        "task": cell.task,
-        "test": cell.test_names[number],
-        "agent": cell.label,
+        "task": job.task,
+        "test": job.test_names[number],
+        "agent": job.label,
         "seed": settings.seed,
         "metric": spec.metric,
         "value": value,
@@ -62,5 +62,5 @@ def row(cell: Cell, number: int, score: float) -> dict[str, Any]:
         "test_knobs": json.dumps(knobs),
         "version": "0.1",
         "machine": "a machine",
-        "cell": cell.key,
+        "cell": job.key,
     }

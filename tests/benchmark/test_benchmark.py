@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rlmem.benchmark.cell import TIMES
+from rlmem.benchmark.job import TIMES
 from rlmem.benchmark.local import Local, end_with, undisturbed
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
@@ -263,10 +263,10 @@ def test_the_summary_holds_every_agent_its_interval_and_how_far_back(suite, whol
     said = capsys.readouterr().out
     written = (whole / "summary.md").read_text()
     assert written in said
-    for part in ("expert", "recurrent_ppo", "P(better than ppo)", "tested at memory_length 9", "## How far back"):
+    for part in ("expert", "recurrent_ppo", "P(better than ppo)", "Tested at memory_length 9", "## How far back"):
         assert part in written
     assert "fewer than 5 runs" in written
-    assert "Not by reward alone: expert (privileged state)" in written
+    assert "Not trained by reward alone: expert (privileged state)" in written
     assert "above 9" in written
     assert (whole / "profiles.png").is_file()
     assert len(list(whole.glob("horizon-*.png"))) == 1

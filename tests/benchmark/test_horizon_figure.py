@@ -21,15 +21,15 @@ def script(monkeypatch):
     return module
 
 
-def skill(cell, knobs, rng):
+def skill(job, knobs, rng):
     """Ten times the longest of training, and then nothing."""
-    return 1.0 if knobs["memory_length"] <= 10 * max(cell.settings.knobs["memory_length"]) else 0.0
+    return 1.0 if knobs["memory_length"] <= 10 * max(job.settings.knobs["memory_length"]) else 0.0
 
 
 def test_it_says_of_each_curve_where_it_falls_and_of_how_many_runs(script, tmp_path, capsys):
-    cells = read_suite(str(ROOT / "benchmarks" / "horizon.toml")).cells()
-    assert len(cells) == 12
-    invent(cells[:5], tmp_path / "part", skill)
+    jobs = read_suite(str(ROOT / "benchmarks" / "horizon.toml")).jobs()
+    assert len(jobs) == 12
+    invent(jobs[:5], tmp_path / "part", skill)
     options = {"table": tmp_path / "horizon.csv", "out": tmp_path / "horizon.png"}
     script.main(script.Options(**options, merge=(tmp_path / "part",)))
     said = capsys.readouterr().out

@@ -26,14 +26,14 @@ SUITE = {
 }
 
 
-def skill(cell, knobs, rng):
+def skill(job, knobs, rng):
     """The later it is paid, the less is learnt."""
-    return 0.9 - 0.006 * knobs.get("credit_length", 1) - 0.1 * cell.settings.seed
+    return 0.9 - 0.006 * knobs.get("credit_length", 1) - 0.1 * job.settings.seed
 
 
 @pytest.fixture
 def folder(tmp_path):
-    invent(suite_from(SUITE).cells(), tmp_path, skill)
+    invent(suite_from(SUITE).jobs(), tmp_path, skill)
     return tmp_path
 
 

@@ -19,9 +19,9 @@ def test_a_ray_cluster_gives_the_table_that_this_machine_gives(tmp_path, monkeyp
     there = run_benchmark(suite, tmp_path / "there", RayCluster("local"))
     assert (here.ran, there.ran) == (3, 3)
     assert without_times(here.rows) == without_times(there.rows)
-    for cell in suite.cells():
-        kept = tmp_path / "there" / cell.folder
-        assert not cell.learns or (kept / "best.safetensors").is_file()
+    for job in suite.jobs():
+        kept = tmp_path / "there" / job.folder
+        assert not job.learns or (kept / "best.safetensors").is_file()
 
 
 def test_without_ray_or_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):

@@ -30,18 +30,18 @@ SUITE = {
     ],
 }
 SKILL = {"expert": 1.0, "ppo": 0.0, "recurrent_ppo": 0.95, "sb3_recurrent_ppo": 0.9}
-CELLS = suite_from(SUITE).cells()
+JOBS = suite_from(SUITE).jobs()
 
 
-def skilled(cell, knobs, rng):
+def skilled(job, knobs, rng):
     """Later seeds do a little worse, and learners at longer lengths."""
-    harder = 0.001 * knobs.get("memory_length", 0) if cell.learns else 0.0
-    return SKILL[cell.label] - 0.01 * cell.settings.seed - harder
+    harder = 0.001 * knobs.get("memory_length", 0) if job.learns else 0.0
+    return SKILL[job.label] - 0.01 * job.settings.seed - harder
 
 
 @pytest.fixture
 def rows(tmp_path):
-    return read_rows(invent(CELLS, tmp_path / "whole", skilled))
+    return read_rows(invent(JOBS, tmp_path / "whole", skilled))
 
 
 @pytest.fixture
@@ -104,14 +104,14 @@ def test_figures_are_drawn_where_there_is_something_to_draw(rows, tmp_path):
     assert not plot_generalization(one_length, tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("runs", [1, 5, len(CELLS)])
+@pytest.mark.parametrize("runs", [1, 5, len(JOBS)])
 def test_the_page_of_results_is_right_for_a_table_that_is_not_finished(page, tmp_path, runs):
-    invent(CELLS[:runs], tmp_path / "part", skilled)
+    invent(JOBS[:runs], tmp_path / "part", skilled)
     write_toml(tmp_path / "tiny.toml", SUITE)
     options = {"table": tmp_path / "kept.csv", "suite": str(tmp_path / "tiny.toml"), "out": tmp_path / "results.md"}
     page.main(page.Options(**options, merge=(tmp_path / "part",), studies=ROOT / "benchmarks" / "results"))
     text = (tmp_path / "results.md").read_text()
-    assert f"**{runs} of the {len(CELLS)} runs**" in text
+    assert f"**{runs} of the {len(JOBS)} runs**" in text
     assert text.count("Tested at memory_length") == 3
     assert text.count("Tested as trained") == (runs > 4)
     assert "| **expert** " in text
@@ -120,4 +120,4 @@ def test_the_page_of_results_is_right_for_a_table_that_is_not_finished(page, tmp
     assert ("improvement.png" in pictures) == (runs > 1)
     assert all((tmp_path / "results" / name).is_file() for name in pictures)
     assert "## Which cells learn it" in text
-    assert ("3 of 3" in text) == (runs == len(CELLS))
+    assert ("3 of 3" in text) == (runs == len(JOBS))

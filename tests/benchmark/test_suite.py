@@ -15,20 +15,20 @@ PLAIN = {"name": "mine", "steps": 1_000, "seeds": 2, "task": [TASK], "agent": [{
 
 def test_each_agent_that_learns_runs_on_each_place_of_the_grid_with_each_seed():
     task = TASK | {"grid": {"memory_length": [5, [5, 50]], "arms": [2, 3]}, "test": {"memory_length": [5, 60]}}
-    cells = suite_from(PLAIN | {"task": [task]}).cells()
-    assert len(cells) == 2 * 2 * (2 + 1)
-    assert [cell.settings.seed for cell in cells] == [0] * 8 + [1] * 4
-    ranged = [cell for cell in cells if cell.settings.knobs["memory_length"] == (5, 50)]
-    assert {cell.settings.eval_knobs["memory_length"] for cell in ranged} == {50}
-    assert [test["memory_length"] for test in cells[0].tests] == [5, 60]
-    assert cells[0].test_names == ("memory_length 5", "memory_length 60")
-    assert len({cell.key for cell in cells}) == len(cells)
+    jobs = suite_from(PLAIN | {"task": [task]}).jobs()
+    assert len(jobs) == 2 * 2 * (2 + 1)
+    assert [job.settings.seed for job in jobs] == [0] * 8 + [1] * 4
+    ranged = [job for job in jobs if job.settings.knobs["memory_length"] == (5, 50)]
+    assert {job.settings.eval_knobs["memory_length"] for job in ranged} == {50}
+    assert [test["memory_length"] for test in jobs[0].tests] == [5, 60]
+    assert jobs[0].test_names == ("memory_length 5", "memory_length 60")
+    assert len({job.key for job in jobs}) == len(jobs)
 
 
 def test_an_agent_may_have_its_own_number_of_runs():
     agents = [{"agent": "ppo", "seeds": 1}, {"agent": "recurrent_ppo"}, {"agent": "recurrent_a2c", "seeds": 3}]
-    cells = suite_from(PLAIN | {"agent": agents}).cells()
-    assert [(cell.label, cell.settings.seed) for cell in cells] == [
+    jobs = suite_from(PLAIN | {"agent": agents}).jobs()
+    assert [(job.label, job.settings.seed) for job in jobs] == [
         ("ppo", 0), ("recurrent_ppo", 0), ("recurrent_a2c", 0), ("recurrent_ppo", 1), ("recurrent_a2c", 1),
         ("recurrent_a2c", 2),
     ]  # fmt: skip
@@ -36,19 +36,19 @@ def test_an_agent_may_have_its_own_number_of_runs():
 
 def test_an_agent_may_have_its_own_number_of_environments():
     agents = [{"agent": "ppo"}, {"agent": "rtrl_actor_critic", "envs": 1}]
-    assert [cell.settings.envs for cell in suite_from(PLAIN | {"seeds": 1, "agent": agents}).cells()] == [16, 1]
+    assert [job.settings.envs for job in suite_from(PLAIN | {"seeds": 1, "agent": agents}).jobs()] == [16, 1]
 
 
 def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
-    (cell, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": {"memory_length": [5, 30]}}]}).cells()
-    assert cell.tests[0]["memory_length"] == 30
-    assert cell.task == "TMaze-v0, memory_length 5 to 30"
+    (job, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": {"memory_length": [5, 30]}}]}).jobs()
+    assert job.tests[0]["memory_length"] == 30
+    assert job.task == "TMaze-v0, memory_length 5 to 30"
 
 
 def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_not():
     def key(**changes):
         agent = [{"agent": "ppo", "settings": changes.pop("settings", {})}]
-        return suite_from(PLAIN | {"agent": agent} | changes).cells()[0].key
+        return suite_from(PLAIN | {"agent": agent} | changes).jobs()[0].key
 
     assert key(seeds=9) == key(description="other") == key(name="else") == key()
     assert len({key(), key(steps=2_000), key(episodes=9), key(settings={"gamma": 0.9}), key(stop_at=1.0)}) == 5
@@ -57,14 +57,14 @@ def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_
 @pytest.mark.parametrize("env", ["KeyToDoor-v0", "HopperPosition-v0"])
 def test_training_goes_to_the_end_where_a_task_has_no_memory_score(env):
     tasks = [TASK, {"env": env}, TASK | {"knobs": {"cue": "always"}}]
-    cells = suite_from(PLAIN | {"stop_at": 0.98, "seeds": 1, "task": tasks, "agent": [{"agent": "ppo"}]}).cells()
-    assert [cell.settings.stop_at for cell in cells] == [0.98, None, None]
+    jobs = suite_from(PLAIN | {"stop_at": 0.98, "seeds": 1, "task": tasks, "agent": [{"agent": "ppo"}]}).jobs()
+    assert [job.settings.stop_at for job in jobs] == [0.98, None, None]
 
 
 def test_tuned_settings_are_taken_where_they_fit_and_what_is_said_goes_first():
     def settings(**agent):
         suite = suite_from(PLAIN | {"task": [{"env": "TMaze-v0"}], "agent": [{"agent": "recurrent_ppo"} | agent]})
-        return suite.cells()[0].settings
+        return suite.jobs()[0].settings
 
     assert settings(settings={"hidden_size": 7}, tuned=True).agent_settings["hidden_size"] == 7
     assert settings(settings={"hidden_size": 7}).agent_settings["hidden_size"] == 7
@@ -74,7 +74,7 @@ def test_a_task_of_long_episodes_is_evaluated_more_seldom():
     own = {"eval_every": 70_000, "episodes": 30}
     tasks = [{"env": "TMaze-v0"}, {"env": "TMaze-v0", "knobs": {"memory_length": 900}, **own}]
     suite = suite_from(PLAIN | {"eval_every": 5_000, "task": tasks, "agent": [{"agent": "recurrent_ppo"}]})
-    assert {(cell.settings.eval_every, cell.episodes) for cell in suite.cells()} == {(5_000, 200), (70_000, 30)}
+    assert {(job.settings.eval_every, job.episodes) for job in suite.jobs()} == {(5_000, 200), (70_000, 30)}
     with pytest.raises(ValueError, match="eval_every of a task must be at least 1, got 0"):
         suite_from(PLAIN | {"task": [{"env": "TMaze-v0", "eval_every": 0}], "agent": [{"agent": "ppo"}]})
 
@@ -84,7 +84,7 @@ def test_presets_are_right_and_cheap_ones_come_first(name):
     suite = read_suite(name)
     assert suite.name == name
     assert suite.description
-    assert suite.cells()
+    assert suite.jobs()
     for agent in suite.agent:
         assert agent_class(agent.agent)
 
@@ -92,7 +92,7 @@ def test_presets_are_right_and_cheap_ones_come_first(name):
 def test_presets_are_the_files_of_the_package_and_few_runs_come_first():
     folder = presets()["quick"].parent
     assert sorted(folder.glob("*.toml")) == sorted(presets().values())
-    sizes = [len(read_suite(name).cells()) for name in presets()]
+    sizes = [len(read_suite(name).jobs()) for name in presets()]
     assert sizes == sorted(sizes)
 
 
@@ -144,24 +144,24 @@ def test_a_file_is_named_in_its_mistakes(tmp_path):
 
 def test_every_agent_may_be_in_a_suite():
     agents = [{"agent": name} for name in AGENTS]
-    assert suite_from(PLAIN | {"agent": agents}).cells()
+    assert suite_from(PLAIN | {"agent": agents}).jobs()
 
 
 def test_a_knob_or_hyperparameter_that_is_new_since_leaves_a_run_finished_and_a_default_that_changed_does_not():
-    (cell, *_) = suite_from(PLAIN | {"agent": [{"agent": "ppo"}]}).cells()
-    knobs, settings = dict(cell.settings.knobs), dict(cell.settings.agent_settings)
+    (job, *_) = suite_from(PLAIN | {"agent": [{"agent": "ppo"}]}).jobs()
+    knobs, settings = dict(job.settings.knobs), dict(job.settings.agent_settings)
 
     def row(knobs, settings):
-        return {"cell": cell.key, "knobs": json.dumps(knobs), "settings": json.dumps(settings)}
+        return {"cell": job.key, "knobs": json.dumps(knobs), "settings": json.dumps(settings)}
 
-    assert not_in([cell], [row(knobs, settings)]) == []
+    assert not_in([job], [row(knobs, settings)]) == []
     older = row(
         {k: v for k, v in knobs.items() if k != "observation"}, {k: v for k, v in settings.items() if k != "vf_coef"}
     )
-    assert not_in([cell], [older]) == []
+    assert not_in([job], [older]) == []
     for stale in (row(knobs | {"query_steps": 59}, settings), row(knobs, settings | {"gamma": 0.5})):
-        assert not_in([cell], [stale]) == [cell]
-    assert not_in([cell], [row(knobs | {"knob_of_old": 1}, settings)]) == [cell]
+        assert not_in([job], [stale]) == [job]
+    assert not_in([job], [row(knobs | {"knob_of_old": 1}, settings)]) == [job]
 
 
 def test_saying_what_is_the_default_is_the_same_run():
@@ -169,5 +169,5 @@ def test_saying_what_is_the_default_is_the_same_run():
         suite_from(PLAIN | {"task": [TASK | {"knobs": knobs}], "agent": [{"agent": "ppo", "settings": settings}]})
         for knobs, settings in (({}, {}), ({"query_steps": 60}, {"gamma": 0.99}))
     )
-    assert {cell.settings.agent_settings["gamma"] for cell in plain.cells()} == {0.99}
-    assert [cell.key for cell in said.cells()] == [cell.key for cell in plain.cells()]
+    assert {job.settings.agent_settings["gamma"] for job in plain.jobs()} == {0.99}
+    assert [job.key for job in said.jobs()] == [job.key for job in plain.jobs()]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rlmem.evaluation.gradient_lag import gradient_vs_lag
+from rlmem.evaluation.gradient import gradient_vs_lag
 from rlmem.networks.cell import AnyCell, choose
 from rlmem.networks.cells import CELLS, ELSTM, GRU, LRU, LSTM, RTU, Elman, MinGRU, Stack
 from rlmem.networks.cells import linear_scan as linear_scan_module

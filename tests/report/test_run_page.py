@@ -11,7 +11,7 @@ from conftest import modest_knobs
 
 from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.report.critic import critic_values
-from rlmem.report.run import RunReport, run_page
+from rlmem.report.run import RunPageSettings, run_page
 from rlmem.report.trace import trace
 from rlmem.runs.checkpoints import save
 from rlmem.runs.folder import Progress, RunSettings, write_settings
@@ -46,7 +46,9 @@ def folder(settings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(folder, settings):
     return run_page(
-        RunReport(folder=folder, settings=settings, knobs=settings.knobs, episodes=EPISODES, shown=1, size=(64, 64))
+        RunPageSettings(
+            folder=folder, settings=settings, knobs=settings.knobs, episodes=EPISODES, shown=1, size=(64, 64)
+        )
     )
 
 
@@ -79,7 +81,7 @@ def test_measures_of_rlmem_memory_are_taken_over_where_they_are_of_these_weights
     path = folder / "memory" / "memory.json"
     path.parent.mkdir()
     path.write_text(json.dumps(found))
-    report = RunReport(
+    report = RunPageSettings(
         folder=folder, settings=settings, knobs=settings.knobs, episodes=EPISODES, shown=1, size=(64, 64)
     )
     try:
@@ -121,4 +123,4 @@ def test_an_agent_without_a_known_critic_is_refused(folder, settings):
 @pytest.mark.parametrize("wrong", [{"episodes": 0}, {"shown": 0}, {"shown": 50}])
 def test_numbers_out_of_bounds_are_refused(folder, settings, wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
-        RunReport(folder=folder, settings=settings, knobs={}, **wrong)
+        RunPageSettings(folder=folder, settings=settings, knobs={}, **wrong)

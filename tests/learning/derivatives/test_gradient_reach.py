@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlmem.evaluation.gradient_lag import gradient_vs_lag
+from rlmem.evaluation.gradient import gradient_vs_lag
 from rlmem.learning.derivatives import make_derivative
 from rlmem.networks.cells import LRU
 

@@ -1,6 +1,6 @@
 """One run of a benchmark: train an agent, test its best weights on held-out seeds, return rows of the table.
 
-A cell is plain data, so that it can be run in this process, in another, or on another machine.
+A job is plain data, so that it can be run in this process, in another, or on another machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from rlmem.runs.tensors_file import CheckpointError
 from rlmem.runs.training import agent_for, load_agent, train, trained_steps
 
 Row = dict[str, Any]
-Report = Callable[[int], object]
 
 _ENVS = 25
 """Test environments side by side: each is a world of some 25 MB, and several runs share a machine."""
@@ -42,7 +41,7 @@ TIMES = ("cpu_seconds", "wall_seconds", "finished")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Job:
     """One run.
 
     Args:
@@ -77,7 +76,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Name of all that makes the run: two cells with the same key give the same rows, but for times.
+        """Name of all that makes the run: two jobs with the same key give the same rows, but for times.
 
         Values that are defaults are left out, so that a knob or hyperparameter that is new changes no name.
         """
@@ -112,27 +111,27 @@ class Cell:
         return Path("runs") / self.settings.env.rpartition("/")[2] / self.settings.agent / self.key
 
 
-def run_cell(cell: Cell, out: Path, report: Report = int) -> list[Row]:
+def run_job(job: Job, out: Path, report: Callable[[int], object] = int) -> list[Row]:
     """Train, test, and return a row for each test.
 
     A run that was killed goes on from its last checkpoint where the agent resumes bit for bit, and starts anew
     elsewhere, so that the rows are the same either way.
 
     Args:
-        cell: What to run.
-        out: The benchmark's folder; the training run is kept in :attr:`Cell.folder` below it.
+        job: What to run.
+        out: The benchmark's folder; the training run is kept in :attr:`Job.folder` below it.
         report: Told the control steps trained so far.
 
     Raises:
         UserError: If the agent does not fit the task.
     """
-    started, folder = time.monotonic(), out / cell.folder
+    started, folder = time.monotonic(), out / job.folder
     cost: Row = {"env_steps": 0, "cpu_seconds": ""}
-    if cell.learns:
-        _train(cell, folder, report)
+    if job.learns:
+        _train(job, folder, report)
         progress = Progress(folder / "progress.csv")
         cost = {"env_steps": int(progress.last("env_steps", 0.0)), "cpu_seconds": progress.last("cpu_seconds", 0.0)}
-    rows = [_row(cell, number, _agent(cell, folder, knobs), cost) for number, knobs in enumerate(cell.tests)]
+    rows = [_row(job, number, _agent(job, folder, knobs), cost) for number, knobs in enumerate(job.tests)]
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     wall = round(time.monotonic() - started, 1)
     return [row | {"wall_seconds": wall, "finished": finished} for row in rows]
@@ -154,67 +153,67 @@ def machine() -> str:
     return f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def _train(cell: Cell, folder: Path, report: Report) -> None:
+def _train(job: Job, folder: Path, report: Callable[[int], object]) -> None:
     """Train, unless that is done; go on only where that gives what an undisturbed run gives."""
 
     def told(steps: int, _: dict[str, float]) -> None:
         report(steps)
 
     try:
-        begun = _is_of(cell, folder)
-        if begun and _is_trained(cell, folder):
+        begun = _is_of(job, folder)
+        if begun and _is_trained(job, folder):
             return
-        resume = begun and bool(getattr(agent_class(cell.settings.agent), "resumes_exactly", False))
+        resume = begun and bool(getattr(agent_class(job.settings.agent), "resumes_exactly", False))
         if resume and (folder / LAST).is_file():
-            train(cell.settings, folder=folder, resume=True, report=told, say=str)
+            train(job.settings, folder=folder, resume=True, report=told, say=str)
             return
     except CheckpointError:  # damaged: begin anew
         pass
     if folder.exists():
         shutil.rmtree(folder)
-    train(cell.settings, folder=folder, report=told)
+    train(job.settings, folder=folder, report=told)
 
 
-def _is_of(cell: Cell, folder: Path) -> bool:
+def _is_of(job: Job, folder: Path) -> bool:
     """Return whether the training in a folder has these settings; it may be older than a default."""
     try:
-        return _sorted_json(asdict(read_settings(folder))) == _sorted_json(asdict(cell.settings))
+        return _sorted_json(asdict(read_settings(folder))) == _sorted_json(asdict(job.settings))
     except UserError:
         return False
 
 
-def _is_trained(cell: Cell, folder: Path) -> bool:
+def _is_trained(job: Job, folder: Path) -> bool:
     """Return whether a run came to its end, by its steps or by its score, and was saved there."""
     progress = Progress(folder / "progress.csv")
     if not progress.rows or not (folder / LAST).is_file():
         return False
-    steps, wanted = progress.last("env_steps", 0.0), cell.settings.stop_at
+    steps, wanted = progress.last("env_steps", 0.0), job.settings.stop_at
     score = progress.last("eval/memory_score", math.nan)
     goal = score if math.isfinite(score) else progress.last("eval/value", -math.inf)
-    ended = steps >= cell.settings.steps or (wanted is not None and goal >= wanted)
+    ended = steps >= job.settings.steps or (wanted is not None and goal >= wanted)
     return ended and trained_steps(folder) == steps
 
 
-def _agent(cell: Cell, folder: Path, knobs: dict[str, Any]) -> Any:
+def _agent(job: Job, folder: Path, knobs: dict[str, Any]) -> Any:
     """Return the trained agent, or the one that needs no training."""
-    env = make_test_env(cell.settings.env, 1, knobs)
+    env = make_test_env(job.settings.env, 1, knobs)
     try:
-        if cell.policy:
-            return load_policy(cell.policy, env)
-        if cell.learns:
+        if job.policy:
+            return load_policy(job.policy, env)
+        if job.learns:
             return load_agent(folder, env, BEST)
-        cls = agent_class(cell.settings.agent)
-        return agent_for(cls, cls.Settings(**cell.settings.agent_settings), env, cell.settings.seed)
+        cls = agent_class(job.settings.agent)
+        return agent_for(cls, cls.Settings(**job.settings.agent_settings), env, job.settings.seed)
     finally:
         env.close()
 
 
-def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
-    settings, knobs, seeds = cell.settings, cell.tests[number], test_seeds(cell.episodes)
-    env = make_test_env(settings.env, min(_ENVS, cell.episodes), knobs)
+def _row(job: Job, number: int, agent: Any, cost: Row) -> Row:
+    settings, knobs, seeds = job.settings, job.tests[number], test_seeds(job.episodes)
+    env = make_test_env(settings.env, min(_ENVS, job.episodes), knobs)
     try:
         result = evaluate_on(agent, env, seeds=seeds)
-        lesioned = _lesioned(agent, env, seeds, result) if cell.lesion else None
+        lesioned = _lesioned(agent, env, seeds, result) if job.lesion else None
     finally:
         env.close()
     spec = result.spec
@@ -223,9 +222,9 @@ def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
     names = ("metric", "value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
     lesion = (lesioned.value, *lesioned.interval) if lesioned is not None else ("", "", "")
     return {
-        "task": cell.task,
-        "test": cell.test_names[number],
-        "agent": cell.label,
+        "task": job.task,
+        "test": job.test_names[number],
+        "agent": job.label,
         "seed": settings.seed,
         **{name: said[name] for name in names},
         **dict(zip(("lesioned", "lesioned_low", "lesioned_high"), lesion, strict=True)),
@@ -236,17 +235,17 @@ def _row(cell: Cell, number: int, agent: Any, cost: Row) -> Row:
         "n_bits": spec.n_bits,
         "context": getattr(agent, "context", "its own"),
         "information": getattr(agent, "information", "its own"),
-        "episodes": cell.episodes,
+        "episodes": job.episodes,
         **cost,
-        "steps": settings.steps if cell.learns else 0,
+        "steps": settings.steps if job.learns else 0,
         "env": settings.env,
-        "name": cell.policy or settings.agent,
+        "name": job.policy or settings.agent,
         "settings": _sorted_json(settings.agent_settings),
         "knobs": _sorted_json(settings.knobs),
         "test_knobs": _sorted_json(knobs),
         "version": code_version(),
         "machine": machine(),
-        "cell": cell.key,
+        "cell": job.key,
     }
 
 

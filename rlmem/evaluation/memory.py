@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rlmem.errors import UserError
 from rlmem.evaluation.capacity import Capacity, Rewriting, capacity, rewriting
-from rlmem.evaluation.episodes import EnvMaker, Evaluation, Policy, evaluate_on, make_test_env
+from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
 from rlmem.evaluation.gradient import GradientLag, ObservationRecorder, trained_gradient
 from rlmem.evaluation.horizon import LENGTHS, HorizonCurve, horizon_curve
 from rlmem.evaluation.intervention import in_turn
@@ -110,7 +110,7 @@ class MemoryReport:
 
 
 def measure_memory(
-    policy: Policy,
+    policy: PolicyPredictor,
     env: str | EnvMaker,
     *,
     knobs: Mapping[str, Any] | None = None,

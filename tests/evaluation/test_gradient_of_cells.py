@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlmem.evaluation.gradient_lag import gradient_vs_lag
+from rlmem.evaluation.gradient import gradient_vs_lag
 from rlmem.networks.cell import Cell
 from rlmem.networks.cells import LSTM, Elman, Memoryless
 

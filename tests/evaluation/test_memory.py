@@ -11,7 +11,7 @@ from remembering import TASK, BodyReader, InTorch, Remembers
 from rlmem.cli.main import main
 from rlmem.evaluation.capacity import heat_map
 from rlmem.evaluation.episodes import make_test_env
-from rlmem.evaluation.memory_report import curve_lengths, measure_memory
+from rlmem.evaluation.memory import curve_lengths, measure_memory
 from rlmem.evaluation.statistics import performance_profile
 from rlmem.figures.memory import plot_memory
 from rlmem.figures.style import Curve, plot_curves, plot_heat_map, plot_profiles

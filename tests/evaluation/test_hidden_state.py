@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlmem.evaluation.state import join_state, split_state, state_features
+from rlmem.evaluation.hidden_state import join_state, split_state, state_features
 
 
 class Pair(NamedTuple):
