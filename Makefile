@@ -1,22 +1,23 @@
-# `make demo` and `make test` do all the set-up; they need Python 3.11, make, and nothing else. (Later Pythons work where
-# PyBullet, which has no wheels for them, can be compiled.)
+# `make demo` and `make test` do all the set-up; they need Python 3.10 to 3.13, make, and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 # Python keeps what it has compiled, even where the surroundings say otherwise: each process starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint types layers unit setup clean
+.PHONY: help demo test lint types layers unit test-pythons setup clean
 
 help:
 	@echo "make demo    train a recurrent and a memoryless agent, compare them, leave a video and a picture"
 	@echo "make test    style, types, layers, tests"
+	@echo "make test-pythons    the environments on every Python of PYTHONS: installation, simulation, tests"
 	@echo "make setup   make $(VENV) with everything installed"
 
 setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "rlmem needs Python 3.11, and $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11 ..." % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) else "rlmem needs Python 3.10 or later, and $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.13 ..." % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -40,5 +41,8 @@ layers: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+test-pythons:
+	$(PYTHON) scripts/pythons.py $(PYTHONS)
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-pythons build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -54,7 +54,7 @@ def by_length(rows: list[dict[str, str]]) -> str:
     groups = defaultdict(list)
     for row in rows:
         key = (*(row[name] for name in ("agent", "cell", "init", "training")), int(row["memory_length"]))
-        groups[*key, row["robot"], row.get("batch") or ""].append(row)
+        groups[(*key, row["robot"], row.get("batch") or "")].append(row)
     lines = ["| agent | cell | init | trained on | memory length | robot | solved | test success | env steps | CPU s |"]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for (agent, cell, init, training, length, robot, batch), own in sorted(groups.items()):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ENV_IDS, run_python
+
+from rlmem.runs.toml import read_toml
 
 ROOT = Path(__file__).parent.parent
 LINKS = {"rlmem/envs": "../envs", "rlmem/agents": "../agents"}
@@ -15,7 +16,7 @@ LINKS = {"rlmem/envs": "../envs", "rlmem/agents": "../agents"}
 
 @pytest.fixture(scope="module")
 def setuptools_settings() -> dict[str, Any]:
-    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    settings: dict[str, Any] = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]
     return settings
 
 

@@ -1,6 +1,5 @@
 """Tuned settings are plain data: read, checked, used by `rlmem train` where they fit, and never behind one's back."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from rlmem.cli.main import main
 from rlmem.registry import AGENTS, agent_class, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.folder import RunSettings, read_settings
+from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file, tuned_settings
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_every_file_that_is_shipped_can_be_read_and_makes_a_run():
 
 
 def test_the_files_are_shipped_with_the_package():
-    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    data = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]["package-data"]
     assert data["rlmem.agents"] == ["settings/*.toml"]
     assert tuned_file("recurrent-ppo").resolve() == ROOT / "agents" / "settings" / "recurrent_ppo.toml"
 
