@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def run_job(job: Job, out: Path, report: Callable[[int], object] = int) -> list[
         progress = Progress(folder / "progress.csv")
         cost = {"env_steps": int(progress.last("env_steps", 0.0)), "cpu_seconds": progress.last("cpu_seconds", 0.0)}
     rows = [_row(job, number, _agent(job, folder, knobs), cost) for number, knobs in enumerate(job.tests)]
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
     wall = round(time.monotonic() - started, 1)
     return [row | {"wall_seconds": wall, "finished": finished} for row in rows]
 

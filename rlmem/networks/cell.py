@@ -9,11 +9,12 @@ Axes: T time, N environments, D input, H hidden.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import NamedTuple
 
 from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, MakeLinear, NumpyStep, Weights, numpy_linear
