@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 
 from rlmem.envs.audit.bench import Act, Bench
-from rlmem.envs.ground.exploiters import maze_recall
+from rlmem.envs.ground.exploiters.maze_recall import exploiters
 from rlmem.envs.ground.maze_recall import SIZES, MazeRecall
 
 _FIRST_SEED = 7_000_000
@@ -44,7 +44,7 @@ def policies(bench: Bench) -> list[tuple[str, Act, int]]:
 
     scripts: list[tuple[str, Act, int]] = [
         (script.name, lambda stack, _, script=script: script.act(stack), script.frames)
-        for script in maze_recall(bench.names)
+        for script in exploiters(bench.names)
     ]
     return [("uniform actions", uniform, 1), *scripts, ("expert", lambda *_: task.expert_action(), 1)]
 

@@ -134,7 +134,7 @@ def by_task(rows: Iterable[Row]) -> dict[str, Row]:
 def adversary(name: str) -> dict[str, float | str]:
     """Return what the best adversary of an audit reaches, and whether the task passed."""
     certificate = audit(name, {}, budget=THOROUGH)
-    tried = [found for found in certificate.findings if found.check.startswith(("search", "script"))]
+    tried = [found for found in certificate.findings if found.check.startswith(("search", "exploiter"))]
     best = max((found for found in tried if found.value is not None), key=lambda one: one.value or 0.0, default=None)
     return {
         "passed": str(certificate.passed),

@@ -17,6 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 import rlmem
+from rlmem.envs.audit.bench import Bench, Played
+from rlmem.envs.exploiter import find_exploiters
 from rlmem.envs.memory_task import MemoryTask, Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.vector import MemoryVectorEnv
@@ -241,6 +243,15 @@ def play(
 def task_of(env: MemoryEnv) -> MemoryTask[Any]:
     """Return the task behind an environment."""
     return env.task
+
+
+def exploit(env_id: str, frames: int, *, named: str = "", episodes: int = 96, **knobs: Any) -> Played:
+    """Play a task's first scripted exploiter with so many frames whose name has this in it."""
+    cls = task_class(env_id)
+    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
+        found = find_exploiters(cls, bench.names) or ()
+        script = next(one for one in found if one.frames == frames and named in one.name)
+        return bench.play(lambda stack, _: script.act(stack), np.arange(episodes), frames=frames)
 
 
 def run_python(code: str, *, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:

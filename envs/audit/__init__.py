@@ -1,4 +1,4 @@
-"""The audit of a task: does it keep its ceilings, and does its guard hold, bit for bit?"""
+"""The audit of a task: do its ceilings hold, and does its guard, bit for bit?"""
 
 from rlmem.envs.audit.certificate import Certificate, Finding
 from rlmem.envs.audit.run import QUICK, THOROUGH, Budget, audit

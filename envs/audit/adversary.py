@@ -1,4 +1,4 @@
-"""Policies without a state against the memoryless ceiling: scripted ones, and ones that are searched for."""
+"""Test the memoryless ceiling with policies without a hidden state: scripted exploiters, and ones found by search."""
 
 from __future__ import annotations
 
@@ -11,39 +11,15 @@ from rlmem.envs.audit.bounds import mean_bounds, rate_bounds
 from rlmem.envs.audit.certificate import Finding
 from rlmem.envs.audit.search import SearchSettings, search
 from rlmem.envs.exploiter import Exploiter
-from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
-SCRIPTED = {
-    "TMaze-v0": "rlmem.envs.corridor.exploiters:t_maze",
-    "TMazeActive-v0": "rlmem.envs.corridor.exploiters:t_maze_active",
-    "TMazeEndless-v0": "rlmem.envs.corridor.exploiters:t_maze",
-    "KeyToDoor-v0": "rlmem.envs.corridor.exploiters:key_to_door",
-    "RememberColor-v0": "rlmem.envs.table.exploiters.recall:remember_color",
-    "RememberShape-v0": "rlmem.envs.table.exploiters.recall:remember_color",
-    "DelayedReach-v0": "rlmem.envs.table.exploiters.recall:delayed_reach",
-    "CountPress-v0": "rlmem.envs.table.exploiters.press:count_press",
-    "TimedPress-v0": "rlmem.envs.table.exploiters.press:timed_press",
-    "PlaceBack-v0": "rlmem.envs.table.exploiters.motion:place_back",
-    "Intercept-v0": "rlmem.envs.table.exploiters.motion:intercept",
-    "RememberSet-v0": "rlmem.envs.table.exploiters.collect:remember_set",
-    "ShellGame-v0": "rlmem.envs.table.exploiters.shell:shell_game",
-    "RememberSequence-v0": "rlmem.envs.table.exploiters.collect:remember_sequence",
-    "RepeatPrevious-v0": "rlmem.envs.table.exploiters.repeat:repeat_previous",
-    "MazeRecall-v0": "rlmem.envs.ground.exploiters:maze_recall",
-    "HiddenPayload-v0": "rlmem.envs.table.exploiters.payload:hidden_payload",
-    "HiddenPolarity-v0": "rlmem.envs.locomotion.exploiters:hidden_polarity",
-    "FlashedGoal-v0": "rlmem.envs.control.exploiters:flashed_goal",
-}
-"""Name of a task (without the namespace) -> the function that makes its exploiters from its observation's names."""
-
 CONFIDENCE = 0.99
-"""Of an adversary's lower bound: a sound task is refused falsely with probability 1 % an adversary at most."""
+"""Of each policy's lower bound: a policy that is at the ceiling breaks it falsely with a probability of at most 1 %."""
 
 
 @dataclass(frozen=True)
-class Opponent:
-    """A kind of policy to search among.
+class PolicyShape:
+    """A kind of policy without a hidden state, among which the audit searches.
 
     Args:
         frames: F, observations that it sees; 1 is memoryless.
@@ -56,42 +32,35 @@ class Opponent:
     @property
     def name(self) -> str:
         """What it is, in words."""
-        kind = f"network of {self.hidden}" if self.hidden else "linear policy"
-        return f"search: {kind}, {sight(self.frames)}"
+        kind = f"network of {self.hidden} units" if self.hidden else "linear policy"
+        return f"search: {kind}, {describe_frames(self.frames)}"
 
 
-OPPONENTS = (Opponent(1, 0), Opponent(1, 8), Opponent(4, 0))
+POLICY_SHAPES = (PolicyShape(1, 0), PolicyShape(1, 8), PolicyShape(4, 0))
 
 
-def exploiters(env_id: str, names: tuple[str, ...]) -> tuple[Exploiter, ...]:
-    """Return a task's scripted exploiters; none if it has none."""
-    entry = SCRIPTED.get(env_id.rpartition("/")[2])
-    made: tuple[Exploiter, ...] = load_object(entry)(names) if entry else ()
-    return made
-
-
-def fits(frames: int, spec: TaskSpec) -> bool:
-    """Return whether a stack of F frames is shorter than the memory that the task asks for."""
+def shorter_than_memory(frames: int, spec: TaskSpec) -> bool:
+    """Return whether the last F observations span less than the memory that the task asks for."""
     return frames == 1 or spec.memory_length[0] >= frames
 
 
-def confront(bench: Bench, spec: TaskSpec, seeds: Seeds, exploiter: Exploiter, *, episodes: int) -> Finding:
-    """Let a scripted exploiter try on test episodes."""
+def run_exploiter(bench: Bench, spec: TaskSpec, seeds: Seeds, exploiter: Exploiter, *, episodes: int) -> Finding:
+    """Evaluate a scripted exploiter on test episodes."""
     watch = Stopwatch(bench)
-    check = f"script: {exploiter.name}, {sight(exploiter.frames)}"
+    check = f"exploiter: {exploiter.name}, {describe_frames(exploiter.frames)}"
     return _test(
         check, "", bench, spec, seeds, lambda stack, _: exploiter.act(stack), exploiter.frames, episodes, watch
     )
 
 
-def hunt(
-    bench: Bench, spec: TaskSpec, seeds: Seeds, opponent: Opponent, *, episodes: int, settings: SearchSettings
+def run_search(
+    bench: Bench, spec: TaskSpec, seeds: Seeds, shape: PolicyShape, *, episodes: int, settings: SearchSettings
 ) -> Finding:
-    """Search for a policy on training episodes, and let the one found try on test episodes."""
+    """Search for the best policy on training episodes, and evaluate it on test episodes."""
     watch = Stopwatch(bench)
-    found = search(bench, spec, seeds.train, frames=opponent.frames, hidden=opponent.hidden, settings=settings)
-    effort = f"; {found.family.size} weights, {found.generations} generations of {settings.candidates}"
-    return _test(opponent.name, effort, bench, spec, seeds, found.act, opponent.frames, episodes, watch)
+    found = search(bench, spec, seeds.train, frames=shape.frames, hidden=shape.hidden, settings=settings)
+    effort = f"; {found.family.size} weights, {found.generations} generations of {settings.candidates} policies"
+    return _test(shape.name, effort, bench, spec, seeds, found.act, shape.frames, episodes, watch)
 
 
 def _test(
@@ -105,7 +74,7 @@ def _test(
     episodes: int,
     watch: Stopwatch,
 ) -> Finding:
-    """Play test episodes, with cues as drawn, and hold the result against the memoryless ceiling."""
+    """Play test episodes, with cues as drawn, and compare the result with the memoryless ceiling."""
     played = bench.play(act, seeds.test + np.arange(episodes), frames=frames)
     values = played.value(spec.metric)
     hits, value = int(values.sum()), float(values.mean())
@@ -120,7 +89,7 @@ def _test(
         check=check,
         result="broken" if broken else "holds",
         detail=(
-            f"{spec.metric} {value:.3f} [{lower:.3f}, {upper:.3f}] of {episodes} episodes, "
+            f"{spec.metric} {value:.3f} [{lower:.3f}, {upper:.3f}] in {episodes} episodes, "
             f"memoryless ceiling {ceiling:.4g}{effort}"
         ),
         value=value,
@@ -131,6 +100,6 @@ def _test(
     )
 
 
-def sight(frames: int) -> str:
+def describe_frames(frames: int) -> str:
     """Return how far back a policy sees, in words."""
-    return "memoryless" if frames == 1 else f"stack of {frames}"
+    return "memoryless" if frames == 1 else f"last {frames} observations"

@@ -1,4 +1,4 @@
-"""N worlds of one task on which policies are played, episode by episode, with given seeds and cues.
+"""Play policies on N worlds of one task, episode by episode, with given seeds and cues.
 
 Axes: E episodes, N worlds, F frames, D observation, A action.
 """
@@ -18,16 +18,16 @@ from rlmem.envs.batch import Batch
 from rlmem.envs.memory_task import Bools, Floats, Ints, MemoryTask, Phase
 
 Act = Callable[[NDArray[np.float32], Ints], Floats]
-"""(observations [N, F, D] with the newest last, which episode each world plays [N]) -> actions [N, A]."""
+"""(observations [N, F, D], the newest last; index of the episode that each world plays [N]) -> actions [N, A]."""
 
 _BLOCKS = 8
-"""Along each side of a picture, for policies without a state."""
+"""Blocks along each side of a picture, whose mean colors stand for it."""
 SEEDS_APART = 1_000_000
-"""Seeds of different purposes start so far apart."""
+"""Distance between the first seeds of different purposes."""
 
 
 class Seeds(NamedTuple):
-    """Where the seeds of each purpose begin; the ranges do not meet."""
+    """First seed of each purpose; the ranges do not overlap."""
 
     exact: int
     train: int
@@ -36,13 +36,13 @@ class Seeds(NamedTuple):
 
     @classmethod
     def of(cls, seed: int) -> Seeds:
-        """Return the ranges that belong to the seed of an audit."""
+        """Return the first seeds for an audit with this seed."""
         return cls(*((4 * seed + part) * SEEDS_APART for part in range(4)))
 
 
 @dataclass(frozen=True)
 class Played:
-    """What E episodes brought, and what was seen when the query of each began. Arrays [E, ...]."""
+    """Results of E episodes, and what was observed when the query of each began. Arrays [E, ...]."""
 
     success: Bools
     score: Floats
@@ -51,11 +51,11 @@ class Played:
     cue: Ints
     """The (first) cue of the episode."""
     reached: Bools
-    """Whether a query began; the arrays below mean nothing where it did not."""
+    """Whether a query began; the arrays below are meaningless where none did."""
     observation: NDArray[np.float32]
-    """[E, D] the first of the (first) query."""
+    """[E, D] the first observation of the (first) query."""
     reward: Floats
-    """The one that came with that observation."""
+    """The reward that came with that observation."""
     elapsed: Ints
     """Control steps from the episode's start to that observation."""
 
@@ -73,7 +73,7 @@ _BLOCK_NAMES = tuple(
 
 
 def as_numbers(observation: NDArray[Any]) -> NDArray[np.float32]:
-    """Return observations as policies without a state see them, [N, D]: pictures as the means of 8 x 8 blocks."""
+    """Return observations as numbers [N, D]: pictures become the mean colors of 8 x 8 blocks."""
     if observation.ndim == 2:
         return observation
     n, high, wide, colors = observation.shape
@@ -83,7 +83,7 @@ def as_numbers(observation: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class Bench:
-    """N worlds; counts the control steps that it plays.
+    """N worlds to play policies on; counts control steps.
 
     Args:
         task: The task; closed with the bench.
@@ -96,7 +96,7 @@ class Bench:
         self.pictures = len(task.observation_space.shape) == 3
         """Whether observations are pictures."""
         self.names = _BLOCK_NAMES if self.pictures else task.observation_names
-        """Of the D numbers that policies see."""
+        """Names of the D numbers that policies see."""
         task.reset(seeds=[0] * task.num_envs)
         task.enter(task.everyone, Phase.OVER)
 
@@ -107,13 +107,13 @@ class Bench:
         self.task.close()
 
     def play(self, act: Act, seeds: Ints, cues: Ints | None = None, *, frames: int = 1) -> Played:
-        """Play one episode a seed.
+        """Play one episode for each seed.
 
         Args:
             act: The policy.
             seeds: [E].
             cues: [E] cues to show instead of the ones drawn.
-            frames: F, how many observations the policy sees; zeros before the first.
+            frames: F, how many observations the policy sees; zeros stand for those before the first.
         """
         task, count, size = self.task, len(seeds), self.task.num_envs
         played = Played(
@@ -133,7 +133,7 @@ class Bench:
         return played
 
     def _play_together(self, act: Act, seeds: Ints, cues: Ints | None, who: Ints, frames: int, played: Played) -> None:
-        """Play at most N episodes and write what they brought into ``played`` at ``who``."""
+        """Play at most N episodes and write their results into ``played`` at ``who``."""
         task, size, n = self.task, self.task.num_envs, len(who)
         mask = np.arange(size) < n
         shown = None if cues is None else np.concatenate((cues, np.zeros(size - n, dtype=np.int64)))
@@ -165,7 +165,7 @@ class Bench:
 
 
 class Stopwatch:
-    """CPU seconds and control steps since it was started."""
+    """CPU seconds and control steps since it was made."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench, self._steps, self._seconds = bench, bench.env_steps, time.process_time()

@@ -1,4 +1,4 @@
-"""What an audit found, as a value and as a table."""
+"""The result of an audit, as a value and as a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Finding:
     check: str
     """What was checked."""
     result: Result
-    """``"reported"`` where nothing was claimed that could break."""
+    """``"holds"`` or ``"broken"`` for what the task claims, ``"reported"`` for all else."""
     detail: str
     """What was measured, in words and numbers."""
     value: float | None = None
@@ -26,7 +26,7 @@ class Finding:
     lower: float | None = None
     """Its lower confidence bound."""
     episodes: int
-    """Episodes behind the number; of a search, those of the test."""
+    """Episodes that were measured; for a search, those of the test."""
     env_steps: int
     """Control steps simulated."""
     cpu_seconds: float
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """Whether a task keeps what its specification claims."""
+    """Whether a task does what its specification claims, and every check behind that."""
 
     env_id: str
     knobs: Mapping[str, Any]
@@ -51,12 +51,12 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing that is claimed broke."""
+        """Whether every claim holds."""
         return not self.broken
 
     @property
     def broken(self) -> tuple[Finding, ...]:
-        """What broke."""
+        """Claims that do not hold."""
         return tuple(finding for finding in self.findings if finding.result == "broken")
 
     @property
@@ -73,13 +73,13 @@ class Certificate:
     def verdict(self) -> str:
         """One sentence."""
         if self.broken:
-            return f"REFUSED: broken: {'; '.join(finding.check for finding in self.broken)}."
+            return f"REFUSED: these claims do not hold: {'; '.join(finding.check for finding in self.broken)}."
         if self.spec.oracle.value <= self.spec.memoryless.value:
             return (
-                "PASSED: the ceilings hold; the memoryless one equals the oracle, so that a good result at these "
-                "knobs shows no memory."
+                "PASSED: every claim holds. The memoryless ceiling equals the oracle: with these knobs a good result "
+                "does not show memory."
             )
-        return "PASSED: every claimed property holds, and no adversary exceeds the memoryless ceiling."
+        return "PASSED: every claim holds, and no policy without memory exceeds the memoryless ceiling."
 
     def text(self) -> str:
         """Return the certificate as a table to print."""
@@ -87,7 +87,8 @@ class Certificate:
         knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items()) or "defaults"
         ceilings = (("random", spec.random), ("memoryless", spec.memoryless), ("oracle", spec.oracle))
         lines = [f"Audit of {self.env_id}", "", f"{'knobs':<12} {knobs}"]
-        lines += [f"{'claimed':<12} {', '.join(spec.guarantees) or 'none of G1, G2, G3'}; metric: {spec.metric}"]
+        lines += [f"{'claims':<12} {', '.join(spec.guarantees) or 'none of the exact properties'}"]
+        lines += [f"{'metric':<12} {spec.metric}"]
         lines += [f"{name:<12} {ceiling.value:.4g}: {ceiling.why}" for name, ceiling in ceilings]
         width = max((len(finding.check) for finding in self.findings), default=0)
         rows = [f"{'check':<{width}}  result    measured", "-" * 110]

@@ -1,4 +1,4 @@
-"""Can the cue be read off what is there when the query begins? A classifier's opinion, on episodes that it never saw.
+"""Predict the cue from what there is when the query begins, with a classifier, on episodes that it was not fitted to.
 
 Axes: E episodes, X features, K cues.
 """
@@ -17,16 +17,16 @@ _BINS = 8
 
 
 def decode(features: Floats, cues: Ints, num_cues: int) -> tuple[int, int]:
-    """Fit regularized least squares on the first half of the episodes, count hits on the second.
+    """Fit a classifier (regularized least squares) on the first half of the episodes; test it on the second.
 
     Args:
-        features: [E, X]; a column that never changes is dropped, all others are standardized, whatever their scale,
-            squared, and cut into bins at quantiles.
+        features: [E, X]. Columns that never change are dropped. The others are standardized, whatever their scale;
+            their squares, and in which bin between quantiles they lie, are inputs too.
         cues: [E] from 0 to K - 1.
         num_cues: K.
 
     Returns:
-        (hits, tries) on the second half; (0, 0) if no feature ever changes.
+        Right predictions and all predictions on the second half; (0, 0) if no feature ever changes.
     """
     half = len(features) // 2
     varied = features[:, np.ptp(features[:half], axis=0) > 0.0]
@@ -48,13 +48,13 @@ def decode(features: Floats, cues: Ints, num_cues: int) -> tuple[int, int]:
 def check_decodability(
     played: Played, actions: str, num_cues: int, *, claimed: bool, confidence: float, cost: tuple[int, float]
 ) -> list[Finding]:
-    """Try to read the cue off the first observation of the query, the reward before it, and the time it took.
+    """Try to predict the cue from the query's first observation, the reward before it, and the steps until then.
 
     Args:
         played: E episodes with cues as drawn.
         actions: Whose actions they were, in words.
         num_cues: K.
-        claimed: Whether the task claims that nothing can be read.
+        claimed: Whether the task claims that the cue cannot be predicted.
         confidence: Of the one-sided lower bound on the accuracy.
         cost: Control steps and CPU seconds of the episodes.
     """
@@ -73,19 +73,19 @@ def check_decodability(
         if tries < 0:
             detail = f"too few episodes reached the query: {len(cues)} of {len(reached)}"
         elif tries == 0:
-            detail = f"the same in all {len(cues)} episodes: it says nothing"
+            detail = f"the same in all {len(cues)} episodes"
         else:
             value, (lower, upper) = hits / tries, rate_bounds(hits, tries, confidence)
-            readable = lower > 1.0 / num_cues
-            if readable and claimed:
+            predicted = lower > 1.0 / num_cues
+            if predicted and claimed:
                 result = "broken"
             chance = f"chance {1.0 / num_cues:.3g}"
-            said = "" if claimed else f"not claimed: {'' if readable else 'not '}readable: "
-            detail = f"{said}accuracy {value:.3f} [{lower:.3f}, {upper:.3f}] of {tries} test episodes, {chance}"
+            said = "" if claimed else f"not claimed, {'predicted' if predicted else 'not predicted'}: "
+            detail = f"{said}accuracy {value:.3f} [{lower:.3f}, {upper:.3f}] in {tries} episodes, {chance}"
         steps, seconds = cost if number == 0 else (0, 0.0)
         findings.append(
             Finding(
-                check=f"cue read off the {name} ({actions})",
+                check=f"cue predicted from the {name} ({actions})",
                 result=result,
                 detail=detail,
                 value=value,

@@ -1,4 +1,4 @@
-"""Policies without a state, many at once: linear maps and small networks, from the last F observations to an action.
+"""Policies without a hidden state, many at once: linear maps and small networks of the last F observations.
 
 Axes: C candidates, P parameters, N environments, F frames, D observation, X = F D inputs, H hidden, A action.
 """
@@ -14,7 +14,7 @@ from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Floats, Ints
 
 _NOISE = 0.5
-"""Standard deviation of what is added to the expert's actions, so that the states off its way are seen as well."""
+"""Standard deviation of the noise added to the expert's actions, so that states beside its way are seen as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Family:
         return np.concatenate((inputs, np.ones((len(stack), 1))), axis=1)
 
     def act(self, parameters: Floats, stack: NDArray[np.float32]) -> Floats:
-        """Return actions [N, A], not yet clipped, of one policy an environment.
+        """Return actions [N, A], not yet clipped, of one policy for each environment.
 
         Args:
             parameters: [N, P].
@@ -69,13 +69,13 @@ class Family:
 
 
 def imitate(bench: Bench, seeds: Ints, *, frames: int, hidden: int) -> tuple[Family, Floats]:
-    """Fit a linear policy to the expert's actions, on states that a jostled expert visits.
+    """Fit a linear policy to the expert's actions, on states that the expert visits with noise on its actions.
 
-    It is where a search begins: it drives as the expert does, and knows nothing that its inputs do not say.
+    A search begins there: the policy moves as the expert does, as far as its inputs tell it how.
 
     Args:
         bench: Where to play.
-        seeds: [E] an episode each.
+        seeds: [E], one for each episode.
         frames: F.
         hidden: H of the family; hidden units start at 0.
 

@@ -1,7 +1,8 @@
-"""The guard's three exact properties, compared bit for bit between episodes that differ in one thing.
+"""The guard's exact properties: episodes that differ only in what must not matter are compared bit for bit.
 
-A group of V worlds runs one episode: same seed, same actions, except for what the property says must not matter. From
-the end of the cue until the first commitment all of the group must see and earn the same, to the last bit.
+A group of V worlds runs the same episode: same seed, same actions, except for what the property says must not matter
+(the cue, the actions during the cue, the actions during the delay). From the end of the cue until the answer all worlds
+of a group must observe and earn the same, to the last bit.
 
 Axes: N worlds, G groups of V variants, D observation, A action.
 """
@@ -20,21 +21,21 @@ from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, Phase
 
 PROPERTIES = {
     "G1": "the cue leaves no trace",
-    "G2": "the cue phase cannot be written into",
-    "G3": "the delay is silent",
+    "G2": "actions during the cue change nothing later",
+    "G3": "actions during the delay change nothing",
 }
 _VARIANTS = 4
-"""Of the actions, for G2 and G3: the given ones, ones drawn anew, full ahead to the left, full back to the right."""
+"""Of the actions, for G2 and G3: the given ones, random ones, and the two opposite corners of the action space."""
 _STYLES = 3
-"""Of the actions that all variants share: the expert's, the expert's with noise, and uniform ones."""
+"""Of the actions that all variants share: the expert's, the expert's with noise, and uniformly random ones."""
 
 
 @dataclass
 class _Comparison:
-    """What the groups of one batch have shown so far."""
+    """State of a comparison."""
 
     open: Bools
-    """[G] still compared."""
+    """[G] whether the group is still compared."""
     past_cue: Bools
     """[N]"""
     reached: Bools
@@ -54,7 +55,7 @@ def check_property(name: str, bench: Bench, first_seed: int, *, episodes: int, c
         claimed: Whether the task claims the property; one that is not is only reported.
 
     Returns:
-        Broken where a claimed property fails, or where no episode reached the query, so that nothing was shown.
+        Broken if a claimed property fails, or if no episode reached the query, since nothing was compared then.
     """
     watch = Stopwatch(bench)
     variants = min(bench.task.num_cues if name == "G1" else _VARIANTS, bench.task.num_envs)
@@ -66,15 +67,16 @@ def check_property(name: str, bench: Bench, first_seed: int, *, episodes: int, c
         reached += int(compared.reached.sum())
         fault = fault or compared.fault
     if not fault and not reached:
-        fault = "no episode reached the query, so that nothing was shown"
-    shown = f"{episodes} episodes x {variants} variants, {reached} reached the query"
+        fault = "no episode reached the query, so that nothing was compared"
+    what = "cues" if name == "G1" else "sequences of actions"
+    compared_with = f"{episodes} episodes, each with {variants} {what}; {reached} reached the query"
     result: Result = ("broken" if fault else "holds") if claimed else "reported"
-    detail = fault or f"bit for bit in {shown}"
+    detail = fault or f"identical bit for bit: {compared_with}"
     steps, seconds = watch.read()
     return Finding(
         check=f"{name}, {PROPERTIES[name]}",
         result=result,
-        detail=detail if claimed else f"not claimed: {'broken: ' if fault else 'holds '}{detail}",
+        detail=detail if claimed else f"not claimed, {'does not hold' if fault else 'holds'}: {detail}",
         episodes=episodes,
         env_steps=steps,
         cpu_seconds=seconds,
@@ -82,7 +84,7 @@ def check_property(name: str, bench: Bench, first_seed: int, *, episodes: int, c
 
 
 def _compare(name: str, bench: Bench, seeds: Ints, styles: Ints, variants: int) -> _Comparison:
-    """Run one group a seed and compare its variants until all groups have answered."""
+    """Run one group for each seed, and compare its variants until all groups have answered."""
     task, groups = bench.task, len(seeds)
     worlds, n = task.num_envs, groups * variants
     rng = np.random.default_rng(int(seeds[0]))
@@ -101,12 +103,12 @@ def _compare(name: str, bench: Bench, seeds: Ints, styles: Ints, variants: int) 
         bench.env_steps += int((before != Phase.OVER).sum())
         step = bench.batch.step(np.concatenate((actions, np.zeros((worlds - n, actions.shape[1])))))
         phase = task.phase.copy()
-        _judge(state, seeds, variants, before, phase[:n], step.observation[:n], step.reward[:n], bench.names)
+        _compare_step(state, seeds, variants, before, phase[:n], step.observation[:n], step.reward[:n], bench.names)
     return state
 
 
 def _actions(name: str, expert: Floats, phase: Ints, styles: Ints, variants: int, rng: np.random.Generator) -> Floats:
-    """Return actions [N, A]: the first variant's for its group, but what the property frees differs."""
+    """Return actions [N, A]: the same within a group, except in the phase in which the property lets them differ."""
     n, size = expert.shape
     reference = expert[::variants]
     noise = rng.normal(0.0, 0.4, reference.shape)
@@ -127,7 +129,7 @@ def _actions(name: str, expert: Floats, phase: Ints, styles: Ints, variants: int
     return actions.clip(-1.0, 1.0)
 
 
-def _judge(
+def _compare_step(
     state: _Comparison,
     seeds: Ints,
     variants: int,
@@ -152,7 +154,7 @@ def _judge(
     seen, earned = grouped(observation.reshape(len(observation), -1)), grouped(reward)
     unlike = {
         "ends": over.any(axis=1) & ~over.all(axis=1),
-        "sees": (seen != seen[:, :1]).any(axis=(1, 2)),
+        "observes": (seen != seen[:, :1]).any(axis=(1, 2)),
         "earns": (earned != earned[:, :1]).any(axis=1),
     }
     for what, where in unlike.items():
@@ -162,8 +164,8 @@ def _judge(
             gap = np.abs(seen[group].astype(np.float64) - seen[group, :1]).max(axis=0)
             most = names[int(gap.argmax())] if len(names) == len(gap) else "the picture"
             amount = {
-                "ends": "an episode ends in some variants only",
-                "sees": f"{most!r} differs by {gap.max():.2g}",
+                "ends": "the episode ends in some variants only",
+                "observes": f"{most!r} differs by {gap.max():.2g}",
                 "earns": f"the reward differs by {np.ptp(earned[group]):.2g}",
             }[what]
             state.fault = f"{amount} in the {PHASE_NAMES[now[group, 0]]} phase (seed {seeds[group]})"

@@ -1,4 +1,4 @@
-"""The audit of a task: exact properties, decodability, scripted exploiters, searched-for adversaries.
+"""The audit of a task: exact properties, decoding of the cue, scripted exploiters, policy search.
 
 Axes: N environments, F frames, D observation, A action.
 """
@@ -12,19 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.envs.audit.adversary import OPPONENTS, Opponent, confront, exploiters, fits, hunt, sight
+from rlmem.envs.audit.adversary import (
+    POLICY_SHAPES,
+    PolicyShape,
+    describe_frames,
+    run_exploiter,
+    run_search,
+    shorter_than_memory,
+)
 from rlmem.envs.audit.bench import Act, Bench, Seeds, Stopwatch
 from rlmem.envs.audit.certificate import Certificate, Finding
 from rlmem.envs.audit.decodability import check_decodability
 from rlmem.envs.audit.properties import PROPERTIES, check_property
 from rlmem.envs.audit.search import SearchSettings
+from rlmem.envs.exploiter import find_exploiters
 from rlmem.envs.memory_task import Floats, Ints, Phase
 from rlmem.errors import UserError
 from rlmem.registry import canonical_id, task_class
 from rlmem.spec import TaskSpec
 
 _PROBE_CONFIDENCE = 0.999
-"""Of each accuracy's lower bound; there are up to nine in a certificate, so that all are right with 99 %."""
+"""Of each accuracy's lower bound; a certificate has up to nine, so that all of them hold with probability 99 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +41,11 @@ class Budget:
 
     Args:
         num_envs: N, worlds in this process. More than the cues and at least 4.
-        exact: Episodes a property.
-        probe: Episodes a decodability check; half of them for fitting.
-        test: Episodes an adversary is judged on.
-        search: How hard each search is.
-        opponents: What is searched among; empty for none.
+        exact: Episodes for each exact property.
+        probe: Episodes for each attempt to decode the cue; half of them are for fitting.
+        test: Episodes on which each exploiter and each policy found by search is evaluated.
+        search: How hard each search tries.
+        policy_shapes: Kinds of policies to search among; empty for no search.
 
     Raises:
         UserError: If a value is out of range.
@@ -48,7 +56,7 @@ class Budget:
     probe: int = 800
     test: int = 400
     search: SearchSettings = field(default_factory=SearchSettings)
-    opponents: tuple[Opponent, ...] = OPPONENTS
+    policy_shapes: tuple[PolicyShape, ...] = POLICY_SHAPES
 
     def __post_init__(self) -> None:
         if self.num_envs < 4:
@@ -65,7 +73,7 @@ QUICK = Budget(
     test=200,
     search=SearchSettings(candidates=16, generations=3, episodes=3, env_steps=40_000, least=1),
 )
-"""Some seconds; its searches are too short to trust."""
+"""Takes some seconds; its searches are too short to find every leak."""
 
 
 def audit(
@@ -74,22 +82,26 @@ def audit(
     *,
     seed: int = 0,
     budget: Budget = THOROUGH,
-    report: Callable[[Finding], object] = lambda _: None,
+    on_finding: Callable[[Finding], object] = lambda _: None,
 ) -> Certificate:
-    """Hold a task against what its specification claims.
+    """Check a task against what its specification claims.
 
-    A certificate is refused when a claimed property fails, when the cue of a task that claims all three can be read
-    off what is there at the query, or when any adversary's lower bound exceeds the memoryless ceiling. That goes for
-    stacks of a few frames too, as long as they are shorter than the memory asked for: the ceilings of a task are those
-    of agents that do not remember, and whoever looks back four steps does not remember a hundred. ``guard="cue"`` is
-    refused for that reason, ``guard="none"`` since even a memoryless policy exceeds the ceiling.
+    The certificate is refused when
+
+    - a property that the task claims fails;
+    - the task claims all of them, and yet a classifier predicts the cue from what there is at the query;
+    - a policy without a hidden state exceeds the memoryless ceiling: its lower confidence bound is above it. That
+      includes policies that see the last few observations, as long as those span less than the memory asked for.
+
+    So ``guard="cue"`` is refused where a robot can note the cue in its pose right after it, and ``guard="none"`` where
+    even a memoryless policy does.
 
     Args:
         env_id: Such as ``"rlmem/TMaze-v0"`` or ``"TMaze-v0"``.
         knobs: The task's knobs, see its documentation.
         seed: Of the audit. The same seed gives the same findings.
         budget: How thorough it is.
-        report: Called with each finding as it is made, for showing progress.
+        on_finding: Called with each finding as it is made, for showing progress.
 
     Returns:
         The certificate.
@@ -107,19 +119,22 @@ def audit(
     def add(*found: Finding) -> None:
         for finding in found:
             findings.append(finding)
-            report(finding)
+            on_finding(finding)
 
     with Bench(cls(settings, budget.num_envs)) as bench:
         for label in PROPERTIES:
             claimed = label in spec.guarantees
             add(check_property(label, bench, seeds.exact, episodes=budget.exact, claimed=claimed))
-        scripted = () if bench.pictures else exploiters(name, bench.names)
+        scripted = () if bench.pictures else find_exploiters(cls, bench.names)
+        if not scripted:
+            add(_no_exploiter(bench, written=scripted is not None))
+        scripted = scripted or ()
         secret = len(PROPERTIES) == len(spec.guarantees)
         players: dict[str, tuple[Act, int]] = {"expert": (_expert(bench), 1)}
         if secret:
             players |= {"random": (_random(bench, seed), 1)}
         else:
-            players |= {f"script, {sight(e.frames)}": (_scripted(e.act), e.frames) for e in scripted}
+            players |= {f"exploiter, {describe_frames(e.frames)}": (_scripted(e.act), e.frames) for e in scripted}
         for who, (act, frames) in players.items():
             watch = Stopwatch(bench)
             played = bench.play(act, seeds.probe + np.arange(budget.probe), frames=frames)
@@ -129,11 +144,11 @@ def audit(
                 )
             )
         for exploiter in scripted:
-            if fits(exploiter.frames, spec):
-                add(confront(bench, spec, seeds, exploiter, episodes=budget.test))
-        for opponent in budget.opponents:
-            if fits(opponent.frames, spec):
-                add(hunt(bench, spec, seeds, opponent, episodes=budget.test, settings=budget.search))
+            if shorter_than_memory(exploiter.frames, spec):
+                add(run_exploiter(bench, spec, seeds, exploiter, episodes=budget.test))
+        for shape in budget.policy_shapes:
+            if shorter_than_memory(shape.frames, spec):
+                add(run_search(bench, spec, seeds, shape, episodes=budget.test, settings=budget.search))
     return Certificate(
         env_id=name,
         knobs=dict(knobs),
@@ -141,6 +156,24 @@ def audit(
         seed_ranges=seeds._asdict(),
         spec=spec,
         findings=tuple(findings),
+    )
+
+
+def _no_exploiter(bench: Bench, *, written: bool) -> Finding:
+    """Return that no scripted exploiter tests the ceiling, and why."""
+    if bench.pictures:
+        why = "exploiters read numbers, and the observations are pictures"
+    elif written:
+        why = "the task's exploiters are not written for these knobs"
+    else:
+        why = "nobody has written one for this task"
+    return Finding(
+        check="exploiter: none",
+        result="reported",
+        detail=f"{why}; only the search tests the memoryless ceiling",
+        episodes=0,
+        env_steps=0,
+        cpu_seconds=0.0,
     )
 
 
@@ -155,7 +188,7 @@ def _scripted(act: Callable[[NDArray[np.float32]], Floats]) -> Act:
 
 
 def _random(bench: Bench, seed: int) -> Act:
-    """Return a policy of uniform actions that leaves the search for the cue to the expert."""
+    """Return a policy of uniform actions, but for those of the expert while the cue is looked for."""
     rng = np.random.default_rng(seed)
     task = bench.task
 

@@ -1,9 +1,9 @@
-"""The cross-entropy method over policies without a state: a second opinion on a ceiling, found by nobody's cleverness.
+"""Search policies without a hidden state by the cross-entropy method: a test of ceilings that needs no script.
 
 Source: Rubinstein, "The cross-entropy method for combinatorial and continuous optimization", Methodology and
-Computing in Applied Probability 1, 1999. Each generation plays new episodes, the same for all candidates; each seed is
-played once with every cue, so that whoever does not act upon the cue is right exactly as often as chance has it, and
-the least use of the cue stands out.
+Computing in Applied Probability 1, 1999. Each generation plays new episodes, the same for all candidates, and each seed
+once with every cue: a policy that does not use the cue is then right exactly as often as chance, and the least use of
+the cue stands out.
 
 Axes: C candidates, E episodes, P parameters.
 """
@@ -24,12 +24,12 @@ from rlmem.spec import TaskSpec
 _KEEP_MEAN, _KEEP_SPREAD = 0.2, 0.5
 """Part of the last generation's mean and variance that the next one keeps."""
 _FLOOR = 2.5
-"""Length of the noise that is kept, in first standard deviations and whatever the number of weights, so that a search
-does not settle before it has found anything."""
+"""Least length of the sampling noise, in units of the first standard deviation, whatever the number of weights, so
+that a search does not converge before it has found anything."""
 _ENOUGH = 0.95
-"""Part of the way from the memoryless ceiling to the oracle at which a search may stop: the leak is found."""
+"""Part of the way from the memoryless ceiling to the oracle at which a search stops: it has found a leak."""
 _VALIDATION = 16
-"""Seeds, each with every cue, on which the best of all generations is chosen."""
+"""Seeds, each played with every cue, on which the best policy of all generations is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,11 @@ class SearchSettings:
     """How hard to search.
 
     Args:
-        candidates: C, policies a generation; even.
-        generations: At most.
-        episodes: Seeds a generation, each played by every candidate with every cue.
-        env_steps: Control steps after which no further generation begins...
-        least: ... once there have been so many.
+        candidates: C, policies in a generation; even.
+        generations: Most generations.
+        episodes: Seeds in a generation, each played by every candidate with every cue.
+        env_steps: Control steps after which no further generation begins, once there have been ``least`` generations.
+        least: See ``env_steps``.
         sigma: Standard deviation of the first generation, in standardized weights.
         elite: Part of the candidates that the next generation is drawn around.
 
@@ -74,9 +74,9 @@ class Found:
     parameters: Floats
     """[P]"""
     generations: int
-    """That were played."""
+    """Generations that were played."""
     validation: float
-    """What it reached on the episodes that it was chosen on."""
+    """Success or score on the episodes on which it was chosen."""
 
     def act(self, stack: NDArray[np.float32], _: Ints) -> Floats:
         """Return actions [N, A] for observations [N, F, D]."""
@@ -85,7 +85,7 @@ class Found:
 
 @dataclass
 class _Trainer:
-    """Plays candidates on balanced episodes that no other generation has seen."""
+    """Plays candidates on episodes that no other generation has played, each with every cue."""
 
     bench: Bench
     spec: TaskSpec
@@ -94,7 +94,7 @@ class _Trainer:
     fittest: list[Floats] = field(default_factory=list)
 
     def play(self, candidates: Floats, episodes: int) -> tuple[Floats, Floats]:
-        """Return [C] fitness, and [C] what the ceilings count, of candidates [C, P]."""
+        """Return [C] fitness, and [C] success or score, of candidates [C, P]."""
         cues = self.bench.task.num_cues
         count, each = len(candidates), episodes * cues
         seeds = np.tile(np.repeat(self.next_seed + np.arange(episodes), cues), count)
@@ -109,11 +109,11 @@ class _Trainer:
 def search(
     bench: Bench, spec: TaskSpec, first_seed: int, *, frames: int, hidden: int, settings: SearchSettings
 ) -> Found:
-    """Search for a policy without a state that does well.
+    """Search for a policy without a hidden state that does well.
 
     Args:
         bench: Where to play.
-        spec: What the ceilings count, and when the leak is found.
+        spec: Says what the ceilings count, and how much is enough.
         first_seed: Of the training episodes.
         frames: F, observations that the policy sees; 1 is memoryless.
         hidden: H, hidden units; 0 is linear.
@@ -149,12 +149,12 @@ def search(
 
 
 def _choose(trainer: _Trainer, candidates: Floats) -> tuple[Floats, float]:
-    """Return the fittest candidate [P] on new episodes, and what it reached of what the ceilings count."""
+    """Return the fittest candidate [P] on new episodes, and its success or score."""
     fitness, values = trainer.play(candidates, _VALIDATION)
     best = int(fitness.argmax())
     return candidates[best], float(values[best])
 
 
 def _fitness(played: Played, spec: TaskSpec) -> Floats:
-    """Return [E] what the search climbs: what the ceilings count, and half the return to get off the ground."""
+    """Return [E] what the search maximizes: success or score, and half the return, which helps it to get started."""
     return played.value(spec.metric) + 0.5 * played.returns

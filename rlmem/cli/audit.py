@@ -1,4 +1,4 @@
-"""``rlmem audit``: a certificate that a task needs memory, or the leak."""
+"""``rlmem audit``: check that a task needs memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rlmem.files import write_text
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Check a task's guard bit for bit, and let memoryless adversaries try to beat its ceiling.
+    """Check that a task needs memory: its guard bit for bit, and its ceiling against policies without memory.
 
-    The exit status is 1 where the ceiling is broken.
+    The exit status is 1 if anything that the task claims does not hold.
 
     Args:
-        seed: Of actions, episodes and adversaries.
-        budget: How hard the adversaries try: some ten seconds, or a minute or two.
-        out: Write the certificate to this file too.
+        seed: Seed of actions, episodes and searches.
+        budget: How hard the searches try: ``quick`` takes about ten seconds, ``thorough`` a minute or two.
+        out: Also write the certificate to this file.
     """
 
     seed: int = 0
@@ -31,16 +31,16 @@ class Audit:
 
 
 def _progress(found: Finding) -> None:
-    """Say on standard error which check is done, since the whole takes minutes."""
+    """Print each finished check on standard error, since an audit can take minutes."""
     print(f"  {found.check}: {found.result}", file=sys.stderr, flush=True)
 
 
 def run(argv: Sequence[str]) -> int:
-    """Audit, print the certificate, and say by the exit status whether it passed."""
+    """Audit, print the certificate, and return the exit status: 0 if it passed."""
     parsed = parse(Audit, argv, name="audit", positional_env=True)
     options: Audit = parsed.verb
     budget = {"thorough": THOROUGH, "quick": QUICK}[options.budget]
-    certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, report=_progress)
+    certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress)
     text = certificate.text()
     print(text)
     if options.out is not None:

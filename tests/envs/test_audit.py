@@ -8,41 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CUED_IDS
+from conftest import CUED_IDS, exploit
 
 from rlmem.envs.audit import QUICK, Certificate, Finding, SearchSettings, audit
-from rlmem.envs.audit.adversary import SCRIPTED, Opponent
-from rlmem.envs.audit.bench import Bench, Seeds
+from rlmem.envs.audit.adversary import PolicyShape
+from rlmem.envs.audit.bench import Seeds
 from rlmem.envs.audit.bounds import mean_bounds, rate_bounds
 from rlmem.envs.audit.decodability import decode
 from rlmem.envs.audit.policies import Family
-from rlmem.envs.corridor import exploiters
 from rlmem.envs.corridor.corridor_task import CorridorTask
 from rlmem.envs.corridor.key_to_door import KeyToDoor
 from rlmem.envs.corridor.t_maze import TMaze
-from rlmem.envs.corridor.t_maze_active import TMazeActive
-from rlmem.envs.corridor.t_maze_endless import TMazeEndless
-from rlmem.envs.memory_task import Floats, MemoryTask, Phase
-from rlmem.registry import TASKS, task_class
+from rlmem.envs.exploiter import find_exploiters
+from rlmem.envs.memory_task import Floats, Phase
+from rlmem.registry import task_class
 
-EXACT = replace(QUICK, opponents=())
+EXACT = replace(QUICK, policy_shapes=())
 PLANAR: dict[str, Any] = {"robot": "planar", "memory_length": 10}
 SHORT = {"corridors": 3}
-MAZES = [TMaze, TMazeActive, TMazeEndless]
+MAZES = ["TMaze", "TMazeActive", "TMazeEndless"]
 
 
 def found(certificate: Certificate, beginning: str) -> list[Finding]:
     return [finding for finding in certificate.findings if finding.check.startswith(beginning)]
-
-
-def exploit(cls: type[MemoryTask[Any]], knobs: dict[str, Any], frames: int, episodes: int = 96) -> Floats:
-    """Return the scores of a scripted exploiter [E]."""
-    make = exploiters.t_maze_active if cls is TMazeActive else exploiters.t_maze
-    knobs = knobs | SHORT if cls is TMazeEndless else knobs
-    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
-        script = next(script for script in make(bench.names) if script.frames == frames)
-        played = bench.play(lambda stack, _: script.act(stack), np.arange(episodes), frames=frames)
-    return played.score
 
 
 def test_a_guarded_task_gets_its_certificate() -> None:
@@ -76,20 +64,20 @@ def test_the_same_seed_gives_the_same_findings() -> None:
 def test_without_a_guard_a_memoryless_script_breaks_the_ceiling() -> None:
     certificate = audit("TMaze", PLANAR | {"guard": "none", "memory_length": 20}, budget=EXACT)
     assert not certificate.passed
-    assert [finding.result for finding in found(certificate, "script")] == ["broken", "broken"]
-    assert "not claimed: broken" in found(certificate, "G2")[0].detail
+    assert [finding.result for finding in found(certificate, "exploiter")] == ["broken", "broken"]
+    assert "not claimed, does not hold" in found(certificate, "G2")[0].detail
 
 
 def test_with_the_cue_guarded_only_a_stack_of_frames_breaks_the_ceiling_and_no_memoryless_policy() -> None:
     certificate = audit("TMaze", PLANAR | {"guard": "cue", "memory_length": 20}, budget=EXACT)
-    assert [finding.result for finding in found(certificate, "script")] == ["holds", "broken"]
+    assert [finding.result for finding in found(certificate, "exploiter")] == ["holds", "broken"]
     assert [found(certificate, name)[0].result for name in ("G1", "G2", "G3")] == ["holds", "holds", "reported"]
     assert not certificate.passed
 
 
 def test_without_a_guard_the_search_finds_the_leak_by_itself() -> None:
     settings = SearchSettings(generations=16)
-    budget = replace(QUICK, num_envs=32, search=settings, opponents=(Opponent(1, 0),))
+    budget = replace(QUICK, num_envs=32, search=settings, policy_shapes=(PolicyShape(1, 0),))
     certificate = audit("TMaze", PLANAR | {"guard": "none"}, budget=budget)
     (finding,) = found(certificate, "search")
     assert finding.result == "broken"
@@ -98,28 +86,28 @@ def test_without_a_guard_the_search_finds_the_leak_by_itself() -> None:
 
 
 @pytest.mark.parametrize("robot", ["planar", "diff_drive"])
-@pytest.mark.parametrize("cls", MAZES)
-def test_a_body_that_is_not_guarded_remembers_for_its_policy(cls: type[MemoryTask[Any]], robot: str) -> None:
-    knobs = {"robot": robot, "memory_length": 20}
-    oracle = 3 if cls is TMazeEndless else 1
-    assert exploit(cls, knobs | {"guard": "none"}, 1, 32).mean() >= 0.95 * oracle
-    assert exploit(cls, knobs | {"guard": "cue"}, 4, 32).mean() >= 0.95 * oracle
+@pytest.mark.parametrize("task", MAZES)
+def test_a_robot_that_is_not_guarded_can_use_its_pose_as_memory(task: str, robot: str) -> None:
+    knobs: dict[str, Any] = {"robot": robot, "memory_length": 20, "episodes": 32}
+    oracle = 1
+    if task == "TMazeEndless":
+        knobs, oracle = knobs | SHORT, 3
+    assert exploit(task, 1, guard="none", **knobs).score.mean() >= 0.95 * oracle
+    assert exploit(task, 4, guard="cue", **knobs).score.mean() >= 0.95 * oracle
 
 
-@pytest.mark.parametrize("cls", MAZES)
+@pytest.mark.parametrize("task", MAZES)
 @pytest.mark.parametrize("frames", [1, 4])
-def test_a_guarded_body_does_not(cls: type[MemoryTask[Any]], frames: int) -> None:
-    knobs = PLANAR | {"guard": "delay"}
-    lower, _ = mean_bounds(exploit(cls, knobs, frames), 0.99)
-    assert lower <= (0.875 if cls is TMazeEndless else 0.5)
+def test_a_guarded_robot_cannot(task: str, frames: int) -> None:
+    endless = task == "TMazeEndless"
+    lower, _ = mean_bounds(exploit(task, frames, **(PLANAR | SHORT if endless else PLANAR)).score, 0.99)
+    assert lower <= (0.875 if endless else 0.5)
 
 
 def test_steering_to_what_is_in_view_reaches_the_oracle_of_key_to_door() -> None:
-    settings = KeyToDoor.make_settings({"robot": "planar", "credit_length": 40})
-    with Bench(KeyToDoor(settings, 16)) as bench:
-        (script,) = exploiters.key_to_door(bench.names)
-        played = bench.play(lambda stack, _: script.act(stack), np.arange(32))
-    np.testing.assert_array_equal(played.score, KeyToDoor.spec(settings).oracle.value)
+    knobs = {"robot": "planar", "credit_length": 40}
+    played = exploit("KeyToDoor", 1, episodes=32, **knobs)
+    np.testing.assert_array_equal(played.score, KeyToDoor.spec(KeyToDoor.make_settings(knobs)).oracle.value)
 
 
 def leaky(cls: type[TMaze], leak: Callable[[TMaze, Floats], None]) -> Callable[[TMaze], Floats]:
@@ -170,7 +158,7 @@ def test_a_cue_that_the_world_is_drawn_from_is_read_off_the_query(monkeypatch: p
     certificate = audit("TMaze", PLANAR, budget=EXACT)
     broken = [finding.check for finding in certificate.broken]
     assert broken
-    assert all(check.startswith(("cue read off the observation", "script")) for check in broken)
+    assert all(check.startswith(("cue predicted from the observation", "exploiter")) for check in broken)
 
 
 def test_a_property_that_no_episode_shows_is_no_property(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +170,7 @@ def test_a_property_that_no_episode_shows_is_no_property(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(TMaze, "advance", advance)
     certificate = audit("TMaze", PLANAR, budget=EXACT)
-    assert "nothing was shown" in found(certificate, "G1")[0].detail
+    assert "nothing was compared" in found(certificate, "G1")[0].detail
     assert not certificate.passed
 
 
@@ -220,5 +208,17 @@ def test_seeds_of_different_purposes_never_meet() -> None:
     assert min(np.diff(sorted(starts))) == 1_000_000
 
 
-def test_every_script_belongs_to_a_task() -> None:
-    assert set(SCRIPTED) <= set(TASKS)
+def test_the_certificate_says_when_no_exploiter_tests_the_ceiling() -> None:
+    budget = replace(EXACT, exact=4, probe=16, test=2)
+    text = audit("RememberColor", {"control": "joint", "memory_length": 5}, budget=budget).text()
+    assert "exploiter: none" in text
+    assert "not written for these knobs" in text
+
+
+def test_a_task_without_a_file_of_exploiters_has_those_of_the_task_that_it_derives_from() -> None:
+    class Derived(TMaze):
+        pass
+
+    names = task_class("TMaze")(TMaze.make_settings(PLANAR)).observation_names
+    assert find_exploiters(Derived, names)
+    assert find_exploiters(CorridorTask, names) is None

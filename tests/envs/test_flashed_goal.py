@@ -17,7 +17,7 @@ from scipy import stats
 
 from rlmem.envs.audit.bench import Bench, Played
 from rlmem.envs.control import goals
-from rlmem.envs.control.exploiters import flashed_goal
+from rlmem.envs.control.exploiters.flashed_goal import exploiters
 from rlmem.envs.control.flashed_goal import FlashedGoal
 from rlmem.envs.control.puck import FORCE, MASS, PHYSICS, Puck, stop_at
 from rlmem.envs.memory_task import Floats, Phase
@@ -50,7 +50,7 @@ def bench(num_envs: int = 32, **knobs: Any) -> Bench:
 
 def run_script(frames: int, episodes: int = 192, **knobs: Any) -> Played:
     with bench(**knobs) as played_on:
-        script = next(script for script in flashed_goal(played_on.names) if script.frames == frames)
+        script = next(script for script in exploiters(played_on.names) if script.frames == frames)
         return played_on.play(lambda stack, _: script.act(stack), np.arange(episodes), frames=frames)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.audit.bounds import rate_bounds
+from rlmem.envs.corridor.exploiters.hidden_polarity import exploiters
 from rlmem.envs.corridor.hidden_polarity import HiddenPolarity
-from rlmem.envs.locomotion.exploiters import hidden_polarity
 from rlmem.envs.memory_task import QUERY, Floats
 
 PLANAR = {"robot": "planar", "memory_length": 10}
@@ -17,7 +17,7 @@ PLANAR = {"robot": "planar", "memory_length": 10}
 def scripted(guard: str, frames: int, episodes: int = 128) -> Floats:
     """Return the success [E] of the policy that feels its motors."""
     with Bench(HiddenPolarity(HiddenPolarity.make_settings(PLANAR | {"guard": guard}), 16)) as bench:
-        script = next(script for script in hidden_polarity(bench.names) if script.frames == frames)
+        script = next(script for script in exploiters(bench.names) if script.frames == frames)
         return bench.play(lambda stack, _: script.act(stack), np.arange(episodes), frames=frames).success
 
 

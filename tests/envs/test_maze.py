@@ -9,7 +9,7 @@ import pytest
 from conftest import run_python
 
 from rlmem.envs.audit.bench import Bench
-from rlmem.envs.ground.exploiters import maze_recall
+from rlmem.envs.ground.exploiters.maze_recall import exploiters
 from rlmem.envs.ground.lidar import BEAM_ANGLES, BEAMS, MAX_RANGE, Lidar
 from rlmem.envs.ground.maze_plan import CELL, Maze, draw_maze, middle_of, step_along, steps_to
 from rlmem.envs.ground.maze_recall import PILLAR_COLORS, SIZES, MazeRecall
@@ -178,7 +178,7 @@ class TestMazeRecall:
         with Bench(task) as bench:
             scripts = [
                 bench.play(lambda stack, _, script=script: script.act(stack), np.arange(16)).score.mean()
-                for script in maze_recall(bench.names)
+                for script in exploiters(bench.names)
             ]
             best = bench.play(lambda *_: task.expert_action(), np.arange(16)).score.mean()
         assert best > 2.0 * max(scripts)

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, run_python, task_of
+from conftest import expert_action, exploit, play, run_python, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Floats, Phase, Step
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.simulation import World, pybullet
@@ -282,11 +280,7 @@ class TestDelayedReach:
 
 class TestExploiters:
     def reached(self, env_id: str, frames: int, **knobs: Any) -> float:
-        cls = task_class(env_id)
-        with Bench(cls(cls.make_settings(knobs), 16)) as bench:
-            script = next(script for script in exploiters(env_id, bench.names) if script.frames == frames)
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-        return float(played.score.mean())
+        return float(exploit(env_id, frames, **knobs).score.mean())
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
     @pytest.mark.parametrize("env_id", [COLOR, SHAPE, REACH])

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, task_of
+from conftest import expert_action, exploit, play, task_of
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.audit.bounds import rate_bounds
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Phase
 from rlmem.envs.robots import ARMS, Arm
@@ -146,10 +144,7 @@ def test_the_first_weight_touched_is_the_answer(make: Make) -> None:
 
 class TestExploiters:
     def reached(self, frames: int, **knobs: Any) -> Floats:
-        with Bench(HiddenPayload(HiddenPayloadSettings(**knobs), 16)) as bench:
-            (script,) = (script for script in exploiters(WEIGH, bench.names) if script.frames == frames)
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-        return played.success
+        return exploit(WEIGH, frames, **knobs).success
 
     @pytest.mark.parametrize("robot", ROBOTS)
     def test_a_free_hand_weighs_and_points_for_its_policy(self, robot: Any) -> None:

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Episode, expert_action, play, task_of
+from conftest import Episode, expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.intercept import WIDTH, Intercept, InterceptSettings
 from rlmem.envs.table.workspace import SENSED
-from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]
 CATCH = "rlmem/Intercept-v0"
@@ -118,11 +116,7 @@ def test_where_the_ball_is_always_seen_no_memory_is_needed(make: Make) -> None:
 
 def reached(frames: int, **knobs: Any) -> float:
     """Return the success of the first scripted exploiter with so many frames."""
-    cls = task_class(CATCH)
-    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
-        script = next(script for script in exploiters(CATCH, bench.names) if script.frames == frames)
-        played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-    return float(played.score.mean())
+    return float(exploit(CATCH, frames, **knobs).score.mean())
 
 
 @pytest.mark.parametrize("robot", ["panda", "kuka"])

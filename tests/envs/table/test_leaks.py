@@ -15,7 +15,7 @@ from rlmem.envs.table.repeat_previous import RepeatPrevious
 from rlmem.envs.table.shell_game import ShellGame
 from rlmem.envs.table.workspace import HOME
 
-EXACT = replace(QUICK, exact=4, probe=64, test=40, opponents=())
+EXACT = replace(QUICK, exact=4, probe=64, test=40, policy_shapes=())
 
 
 def broken(name: str, **knobs: Any) -> list[str]:
@@ -69,5 +69,5 @@ def test_a_home_that_is_drawn_with_the_light_is_read_off_the_query(monkeypatch: 
 
     monkeypatch.setattr(RepeatPrevious, "deal", deal)
     checks = broken("RepeatPrevious", memory_length=8, presses=1)
-    assert any(check.startswith("cue read off the observation") for check in checks)
+    assert any(check.startswith("cue predicted from the observation") for check in checks)
     assert not any(check.startswith("G") for check in checks)

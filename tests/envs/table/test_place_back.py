@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, task_of
+from conftest import expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.place_back import PlaceBack, PlaceBackSettings
-from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]
 PLACE = "rlmem/PlaceBack-v0"
@@ -123,11 +120,7 @@ def test_pictures_change_nothing_and_show_the_push(make: Make) -> None:
 
 def reached(frames: int, **knobs: Any) -> float:
     """Return the success of the scripted exploiter that keeps the cube, with so many frames."""
-    cls = task_class(PLACE)
-    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
-        script = next(script for script in exploiters(PLACE, bench.names) if script.frames == frames)
-        played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-    return float(played.score.mean())
+    return float(exploit(PLACE, frames, **knobs).score.mean())
 
 
 @pytest.mark.parametrize("robot", ["panda", "kuka"])

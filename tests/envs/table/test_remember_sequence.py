@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, task_of
+from conftest import expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.remember_sequence import RememberSequence, RememberSequenceSettings
@@ -116,11 +114,7 @@ def test_the_ceiling_counts_sequences(n: int, m: int) -> None:
 class TestExploiters:
     def reached(self, frames: int, **knobs: Any) -> int:
         """Return how many of 96 episodes succeed."""
-        with Bench(RememberSequence(RememberSequenceSettings(n=3, **knobs), 16)) as bench:
-            found = (s for s in exploiters(SEQUENCE, bench.names) if s.frames == frames and "last of 3" in s.name)
-            (script,) = found
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-        return int(played.success.sum())
+        return int(exploit(SEQUENCE, frames, named="last of 3", n=3, **knobs).success.sum())
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
     def test_a_free_hand_remembers_the_last_color_for_its_policy(self, robot: Any) -> None:

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, task_of
+from conftest import expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.remember_set import RememberSet, RememberSetSettings
@@ -162,10 +160,7 @@ def test_the_way_of_the_foot_meets_the_box_it_goes_to_and_no_other(count: int) -
 
 class TestExploiters:
     def reached(self, frames: int, **knobs: Any) -> float:
-        with Bench(RememberSet(RememberSetSettings(**knobs), 16)) as bench:
-            (script,) = (script for script in exploiters(SET, bench.names) if script.frames == frames)
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(64), frames=frames)
-        return float(played.score.mean())
+        return float(exploit(SET, frames, episodes=64, **knobs).score.mean())
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
     def test_a_free_hand_remembers_for_its_policy(self, robot: Any) -> None:

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Episode, expert_action, play, task_of
+from conftest import Episode, expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.audit.bounds import mean_bounds
 from rlmem.envs.memory_task import Floats
 from rlmem.envs.single import MemoryEnv
@@ -132,10 +130,7 @@ def test_an_episode_is_truncated_where_no_press_comes(make: Make) -> None:
 
 class TestExploiters:
     def reached(self, frames: int, **knobs: Any) -> Floats:
-        with Bench(RepeatPrevious(RepeatPreviousSettings(**knobs), 16)) as bench:
-            (script,) = (script for script in exploiters(REPEAT, bench.names) if script.frames == frames)
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-        return played.score
+        return exploit(REPEAT, frames, **knobs).score
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
     def test_a_free_hand_points_at_the_first_light_for_its_policy(self, robot: Any) -> None:

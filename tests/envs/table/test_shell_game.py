@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, play, task_of
+from conftest import expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
-from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.shell_game import BALL_STEPS, ShellGame, ShellGameSettings, swapping
@@ -119,10 +117,7 @@ def test_cups_that_change_places_arrive_and_do_not_meet() -> None:
 
 class TestExploiters:
     def reached(self, what: str, frames: int, episodes: int = 96, **knobs: Any) -> float:
-        with Bench(ShellGame(ShellGameSettings(**knobs), 16)) as bench:
-            (script,) = (s for s in exploiters(SHELL, bench.names) if s.frames == frames and s.name.startswith(what))
-            played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(episodes), frames=frames)
-        return float(played.score.mean())
+        return float(exploit(SHELL, frames, named=what, episodes=episodes, **knobs).score.mean())
 
     @pytest.mark.parametrize("robot", ["panda", "kuka"])
     def test_a_free_hand_follows_the_ball_for_its_policy(self, robot: Any) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Episode, expert_action, play, task_of
+from conftest import Episode, expert_action, exploit, play, task_of
 from scipy import stats
 
-from rlmem.envs.audit.adversary import exploiters
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
@@ -154,11 +153,7 @@ def test_where_the_time_to_come_is_shown_no_memory_is_needed(make: Make) -> None
 
 def reached(frames: int, **knobs: Any) -> float:
     """Return the success of the scripted exploiter with so many frames."""
-    cls = task_class(TIMED)
-    with Bench(cls(cls.make_settings(knobs), 16)) as bench:
-        script = next(script for script in exploiters(TIMED, bench.names) if script.frames == frames)
-        played = bench.play(lambda stack, _: script.act(stack).clip(-1.0, 1.0), np.arange(96), frames=frames)
-    return float(played.score.mean())
+    return float(exploit(TIMED, frames, **knobs).score.mean())
 
 
 @pytest.mark.parametrize("robot", ["panda", "kuka"])
