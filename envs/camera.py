@@ -9,6 +9,8 @@ from PIL import Image
 from rlmem.envs.simulation import pybullet
 
 _OVERSAMPLING = 1.5
+_SEAM = (38, 42, 50)
+"""Color between two pictures that are joined."""
 
 Point = tuple[float, float, float]
 
@@ -66,3 +68,11 @@ def photograph(
         return colors
     image = Image.fromarray(colors)
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def join(first: NDArray[np.uint8], second: NDArray[np.uint8], axis: int = 1) -> NDArray[np.uint8]:
+    """Put two pictures [height, width, 3] side by side (axis 1) or one over the other (axis 0), with a seam between."""
+    both = np.concatenate((first, second), axis=axis)
+    cut = first.shape[axis]
+    np.moveaxis(both, axis, 0)[cut - 1 : cut + 1] = _SEAM
+    return both

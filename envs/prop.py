@@ -1,4 +1,4 @@
-"""A thing that is only looked at, as every world has them."""
+"""Bodies that are only looked at."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet
-
-_PARKED = (0.0, 0.0, -50.0)
 
 
 class Prop:
@@ -23,7 +21,7 @@ class Prop:
     def __init__(self, client: int, shapes: Sequence[Part]) -> None:
         self._client = client
         looks = parts.visual(client, shapes)
-        self._body = pybullet.createMultiBody(0, -1, looks, _PARKED, physicsClientId=client)
+        self._body = pybullet.createMultiBody(0, -1, looks, parts.PARKED, physicsClientId=client)
 
     def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, color: Color | None = None) -> None:
         """Put the body somewhere (m, rad) and paint it."""
@@ -33,6 +31,6 @@ class Prop:
             pybullet.changeVisualShape(self._body, -1, rgbaColor=color, physicsClientId=self._client)
 
     def park(self) -> None:
-        """Take the body out of the picture."""
-        position, turn = _PARKED, parts.NO_ROTATION
+        """Move the body out of every camera's sight."""
+        position, turn = parts.PARKED, parts.NO_ROTATION
         pybullet.resetBasePositionAndOrientation(self._body, position, turn, physicsClientId=self._client)

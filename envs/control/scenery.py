@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import photograph
+from rlmem.envs.camera import join, photograph
 from rlmem.envs.corridor.scenery import DARK, GREEN, RED, YELLOW
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
@@ -34,8 +34,6 @@ _EYES = {
     (2, "behind"): ((0.0, -1.75, 1.85), (0.0, -0.12, 0.0), 1.2),
 }
 """Axes, camera -> where it is from what it looks at, what it looks at (m), width by height that takes all in."""
-_SEAM = (38, 42, 50)
-"""Color between two pictures."""
 
 
 class Table:
@@ -93,14 +91,9 @@ class Table:
             cut = height * 3 // 5
             top, bottom = (self._photograph(name, width, height) for name in CAMERAS)
             low = height // 3  # so that the rail stays clear of what is written below
-            both = np.concatenate((top[(height - cut) // 2 :][:cut], bottom[low : low + height - cut]))
-            both[cut - 1 : cut + 1] = _SEAM
-            return both
+            return join(top[(height - cut) // 2 :][:cut], bottom[low : low + height - cut], axis=0)
         cut = width * 3 // 5
-        halves = (("behind", cut), ("above", width - cut))
-        both = np.concatenate([self._photograph(name, part, height) for name, part in halves], axis=1)
-        both[:, cut - 1 : cut + 1] = _SEAM
-        return both
+        return join(self._photograph("behind", cut, height), self._photograph("above", width - cut, height))
 
     def _photograph(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         (x, y, z), target, wide = _EYES[self._axes, camera]

@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import photograph
+from rlmem.envs.camera import join, photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
 from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
@@ -38,8 +38,6 @@ _BODY_NAMES = (
 )
 _BEHIND_START = 0.45
 """m, from the start to the wall behind it."""
-_SEAM = (38, 42, 50)
-"""Color between two pictures side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,10 +198,8 @@ class CorridorTask(MemoryTask[C]):
         self._floors[index].follow(x, y, yaw)
         if camera == "both":
             left = width * 3 // 5
-            views = (("behind", left), ("above", width - left))
-            both = np.concatenate([self._view(client, name, x, y, wide, height) for name, wide in views], axis=1)
-            both[:, left - 1 : left + 1] = _SEAM
-            return both
+            behind = self._view(client, "behind", x, y, left, height)
+            return join(behind, self._view(client, "above", x, y, width - left, height))
         return self._view(client, camera, x, y, width, height)
 
     def look(self, index: int) -> NDArray[np.uint8]:

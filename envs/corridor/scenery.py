@@ -19,7 +19,6 @@ _WALL_THICKNESS = 0.04
 _PAD_DISTANCE = 0.80
 _FLOOR_REACH = 12.0
 """m, of floor before and behind the robot: more than a camera sees."""
-_PARKED = (0.0, 0.0, -50.0)
 _WALL: Color = (0.92, 0.90, 0.85, 1.0)
 _CAP: Color = (0.36, 0.42, 0.52, 1.0)
 _GROUND: Color = (0.60, 0.65, 0.70, 1.0)

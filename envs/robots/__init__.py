@@ -1,4 +1,4 @@
-"""Robots: one file a body, one write call and one read call a control step."""
+"""Robots, one file for each, with one Bullet call to write and one to read in each control step."""
 
 from __future__ import annotations
 

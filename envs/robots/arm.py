@@ -1,4 +1,4 @@
-"""What an arm offers to a task: stand in a posture, turn its joints, say how they stand."""
+"""A 7-joint arm: set a posture, command joint velocities, read joint angles."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _HAND = _JOINTS[-1]
 _G = 9.81
 """m/s^2."""
 _STRENGTH = 3.0
-"""Torques are so many times the file's, whose inertias are too large: with them joints take up a speed within two
-control steps, as the real arms do."""
+"""Factor on the torques of the file, whose inertias are too large: with it joints reach a commanded speed within two
+control steps, as on the real arms."""
 
 
 class Arm:
@@ -27,7 +27,7 @@ class Arm:
         client: The Bullet client to build the body in.
         physics: Steps of the world; motor torques are divided by its ``substeps``.
         visuals: Give the body its looks. A body without looks moves the same, bit for bit.
-        plain: Looks that are quick to draw; see :meth:`ArmModel.load`.
+        plain: Simple looks that are quick to draw; see :meth:`ArmModel.load`.
     """
 
     MODEL: ClassVar[ArmModel]
@@ -70,13 +70,13 @@ class Arm:
         )
 
     def carry(self, mass: float, torque: float | None = None) -> None:
-        """Hold a payload from now on, beside the hand's own mass and at its middle.
+        """Hold a payload from now on, as a mass added at the middle of the hand.
 
-        The payload adds to what is to be moved, and its weight pulls at the arm, whose own weight is compensated.
+        It adds to the inertia, and its weight pulls at the arm, whose own weight is compensated.
 
         Args:
-            mass: kg; 0 for letting go.
-            torque: N m, of the strongest joint, which all others keep their proportion to; None for full torque.
+            mass: kg; 0 lets go.
+            torque: N m, limit of the strongest joint; those of the others are scaled alike. None for full torque.
         """
         limits = self.kinematics().torque
         scale = _STRENGTH if torque is None else torque / float(limits.max())
@@ -119,7 +119,7 @@ class Arm:
         return float(info[0]), list(info[2])
 
     def _pull(self) -> None:
-        """Let the payload's weight act in the next step."""
+        """Apply the payload's weight in the next step."""
         client, body = self._client, self._body
         middle = pybullet.getLinkState(body, _HAND, 0, 1, physicsClientId=client)[0]
         pybullet.applyExternalForce(

@@ -1,4 +1,4 @@
-"""Where a hand is, and which posture puts it there: kinematics of a 7-joint arm, for many arms at once.
+"""Forward and inverse kinematics of a 7-joint arm, for many arms at once.
 
 Inverse kinematics is a function of the position alone, in closed form. The hand points straight down with a fixed
 heading and the elbow stays in the upright plane through base and hand, which leaves joints 2, 4 and 6: two links from

@@ -1,4 +1,4 @@
-"""Arms from pybullet_data, read by path and trimmed: what collides is a fingertip, what does not move is merged.
+"""Load arms from pybullet_data, reduced: only the fingertip collides, and links that do not move are merged.
 
 A robot's file describes meshes to collide with, fingers to move and looks. None of it is needed to touch things with
 a closed hand: without them a world is built thirty times faster and steps several times faster, and its looks can be

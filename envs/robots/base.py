@@ -1,4 +1,4 @@
-"""What a mobile robot offers to a task: be driven by a twist, say where it is, be put somewhere."""
+"""Interface of mobile robots: set a pose, command speed and turn rate, read pose and velocity."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Robot(ABC):
     MAX_TURN_RATE: ClassVar[float] = 4.0
     """rad/s at full steering."""
     RADIUS: ClassVar[float] = 0.17
-    """m, of the circle in which the body stays, about."""
+    """m, radius of a circle around the body."""
 
     @abstractmethod
     def __init__(self, client: int, physics: Physics, *, visuals: bool) -> None: ...

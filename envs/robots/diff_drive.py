@@ -20,7 +20,7 @@ _CASTER_RADIUS = 0.02
 _HEIGHT = 0.08
 """m, of the body's middle above the floor."""
 _TORQUE = 3.0
-"""N m each wheel; friction gives way first."""
+"""N m for each wheel; the wheels slip before they reach it."""
 _WHEELS = [0, 1]
 _CASTERS = [2, 3]
 _SETTLING_STEPS = 20

@@ -1,4 +1,4 @@
-"""The looks of the mobile robots: shapes put together into one visual for one link."""
+"""Colored shapes, and visuals made of several of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ Vector = tuple[float, float, float]
 Color = tuple[float, float, float, float]
 
 NO_ROTATION = (0.0, 0.0, 0.0, 1.0)
+PARKED: Vector = (0.0, 0.0, -50.0)
+"""m, far below the floor: where bodies are that are not in the scene."""
 LYING = (0.7071067811865476, 0.0, 0.0, 0.7071067811865476)
 """Turns the axis of a cylinder from z to y."""
 
@@ -22,7 +24,7 @@ ORANGE: Color = (0.98, 0.55, 0.12, 1.0)
 
 
 MAX_PARTS = 16
-"""What Bullet takes in one shape; it crashes on more."""
+"""Most parts of one visual; Bullet crashes on more."""
 
 
 class Part(NamedTuple):
@@ -69,7 +71,7 @@ def visual(client: int, parts: Sequence[Part]) -> int:
 
 
 def nothing(client: int) -> int:
-    """Make a visual shape out of sight, for a body that must not be drawn as its collision shape."""
+    """Make an invisible visual shape; without one, Bullet draws the collision shape."""
     return visual(client, [sphere(0.001, GRAPHITE, (0.0, 0.0, -60.0))])
 
 

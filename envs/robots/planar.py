@@ -1,4 +1,4 @@
-"""A planar base: three velocity motors (x, y, yaw) move a disc between walls; the fast body.
+"""A planar base: three velocity motors (x, y, yaw) move a disc between walls; fast to simulate.
 
 No floor, no gravity, no wheels to simulate: the wheels are drawn. It stops at walls like a real body.
 """
@@ -13,7 +13,7 @@ from rlmem.envs.simulation import Physics, pybullet
 
 _JOINTS = [0, 1, 2]
 _FORCE = 60.0
-"""N: some 8 m/s^2 for the 7 kg body."""
+"""N; about 8 m/s^2 for the 7 kg body."""
 _TORQUE = 2.0
 """N m."""
 _HEIGHT = 0.08

@@ -1,1 +1,1 @@
-"""The table world: a 7-joint arm over a table. One file a task."""
+"""Tasks on a table with a 7-joint arm, one file for each."""

@@ -1,4 +1,4 @@
-"""What tasks share whose answer is a touch: K boxes stand in slots around the hand, one of them is right.
+"""Base of the tasks whose answer is a touch: K boxes stand in slots around the hand, and one of them is right.
 
 Axes: N environments, K boxes.
 """
@@ -22,8 +22,8 @@ from rlmem.envs.table.targets import around_hand
 class ChoiceTask(TableTask[C]):
     """N tables with K boxes to choose from. The first touch is the answer, and ends the episode.
 
-    It earns 1 where it is right and -1 / (K - 1) where it is wrong, so that guessing earns 0; and up to 0.1 is paid for
-    coming near any box.
+    It earns 1 if it is right and -1 / (K - 1) if it is wrong, so that guessing earns 0 on average. Coming near any box
+    earns up to 0.1.
 
     Args:
         settings: The task's knobs.
@@ -57,7 +57,7 @@ class ChoiceTask(TableTask[C]):
 
     @abstractmethod
     def wanted(self) -> Ints:
-        """Return which box is right, [N]. Reads the cue."""
+        """Return the number of the right box, [N]; privileged."""
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""
@@ -70,7 +70,7 @@ class ChoiceTask(TableTask[C]):
             self.targets.stand(index, slot, *place)
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """The first touch is the answer. See :meth:`TableTask.judge`."""
+        """Take the first touch as the answer. See :meth:`TableTask.judge`."""
         distance = self.targets.distance(self.tip)
         self.approach(1.0 - np.minimum.reduce(distance, axis=1) / self._way, asked, step)
         touched = self.touched(asked, distance)
@@ -84,13 +84,13 @@ class ChoiceTask(TableTask[C]):
             step.terminated[answered] = True
 
     def goal(self) -> Floats:
-        """Return the middle of the box that is right. Reads the cue. [N, 3]."""
+        """Return the middle of the right box, [N, 3] m; privileged."""
         goal = np.empty((self.num_envs, 3))
         goal[:, :2], goal[:, 2] = self.slots[self.wanted(), :2], self.targets.half[2]
         return goal
 
     def build_props(self, client: int) -> None:
-        """Put the marks under the boxes into one more world."""
+        """Add the marks under the boxes to one more world."""
         self._marks.append([Prop(client, scenery.disc(self.MARK, scenery.RIM)) for _ in self.slots])
 
     def draw_props(self, index: int) -> None:

@@ -1,7 +1,8 @@
-"""Touch several cubes, one after the other: what the set memory and the sequence memory share.
+"""Base of the set memory and the sequence memory: touch several cubes, one after the other.
 
-M colors, one cube each. Some are shown and taken away; at the query all M cubes stand on a ring around the hand. A
-right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it in success.
+There is one cube of each of M colors. Some are shown and taken away; at the query all M cubes stand on a ring around
+the hand. A right touch takes its cube off the table, a wrong one ends the episode, and the last right one ends it with
+success.
 
 Axes: N environments, M colors, L items to touch, C cues.
 """
@@ -20,19 +21,19 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.targets import around_hand, foot_of_way
+from rlmem.envs.table.targets import around_hand, way_to_box
 from rlmem.envs.table.workspace import CENTER
 
 MOST = len(scenery.COLORS)
-"""Colors that there are."""
+"""Number of colors."""
 ITEM_STEPS = 3
-"""Control steps for which a color is shown, where they are shown one by one."""
+"""Control steps for which each color is shown, when they are shown one by one."""
 REACH = 0.14
-"""m, the unit of the cubes' places: more than the ring's radius, so that they fill the range of what is seen."""
+"""m, the unit of the cubes' positions in the observation: a little more than the ring's radius."""
 _STAGE = 0.70
-"""m, x of the mats on which cubes are shown, and on which those lie that were touched."""
+"""m, x of the mats for cubes that are shown, and for those that were touched."""
 _GO = (0.70, -0.17)
-"""m, place of the go light."""
+"""m, position of the go light."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,10 @@ class CollectSettings(TableSettings, RecallSettings):
     """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        order: How the cubes stand around the hand: ``"turned"``: always one color after the other, from a slot that is
-            drawn; ``"shuffled"``: in any order, which takes longer to learn to read.
-        commit_distance: m, from the fingertip to each cube when the query begins. Short on purpose: where right and
-            wrong part late, a learner settles on one of them before it has seen the other.
+        order: How the cubes stand around the hand: ``"turned"``: always in the same order of colors, from a random
+            slot on; ``"shuffled"``: in random order, which takes longer to learn.
+        commit_distance: m, from the fingertip to each cube when the query begins. Short on purpose: if right
+            and wrong answers part late, a learner settles on one before it has tried the other.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -139,7 +140,7 @@ class Collect(TableTask[S]):
             self.targets.stand(index, color, *self.slots[slot].tolist())
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """Take right cubes off the table; a wrong one ends it all, so does the last. See :meth:`TableTask.judge`."""
+        """Remove right cubes; end the episode at a wrong one and after the last. See :meth:`TableTask.judge`."""
         distance = self.targets.distance(self.tip)
         self.approach(self._closeness(distance), asked, step)
         color = self.touched(asked, distance)
@@ -149,7 +150,7 @@ class Collect(TableTask[S]):
         items, due = self.wanted.shape[1], self.due()
         right = answered & due[self.everyone, color]
         wrong = answered & ~right
-        # A guess among what stands is right with odds due : others, and so earns nothing on average.
+        # A random touch is right with odds due : others, and so earns nothing on average.
         others = np.maximum((self.targets.standing & ~due).sum(axis=1), 1)
         step.reward[right] += 1.0 / items
         step.reward[wrong] -= (due.sum(axis=1) / others / items)[wrong]
@@ -157,8 +158,8 @@ class Collect(TableTask[S]):
         self.taken[right, color[right]] = True
         for index in np.flatnonzero(right).tolist():
             self.targets.remove(index, int(color[index]))
-        self.armed[right] = True  # What was touched is gone, so that the next touch is another cube's.
-        # What is near now is not paid for again: the way to the next cube starts here.
+        self.armed[right] = True  # The cube is gone, so that the next touch is that of another.
+        # The way to the next cube starts here: being near one already earns nothing.
         self.progress[right] = self._closeness(self.targets.distance(self.tip))[right]
         done = right & (self.count == items)
         self.success[done], self.score[done] = True, 1.0
@@ -186,7 +187,7 @@ class Collect(TableTask[S]):
         first = self.taken[rows, self.wanted].argmin(axis=1)
         goal = np.empty((self.num_envs, 3))
         goal[:, :2], goal[:, 2] = self.slots[self.slot[self.everyone, self.wanted[self.everyone, first]], :2], HALF
-        return foot_of_way(self.tip, goal, CENTER)
+        return way_to_box(self.tip, goal, CENTER)
 
     def item(self, number: Ints) -> Bools:
         """Return the color with this number in the order shown, [N, M]; the last beyond the end.

@@ -1,4 +1,4 @@
-"""Remember a number: lights flash so often; later a key is to be pressed as often, and then the one beside it."""
+"""Remember a number: count flashes of a light, and later press a key as often, then the key beside it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from rlmem.envs.table.workspace import CENTER, LOW
 from rlmem.spec import TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)
-"""m, half extents of a key. Long, so that a hand that strays ahead or behind still presses it."""
+"""m, half extents of a key. Long, so that a hand that has moved ahead or back still presses it."""
 _RISE = 0.020
 """m, from the key to the fingertip above it when the query begins."""
 HEIGHT = 2 * _HALF[2] + TIP_RADIUS + _RISE
-"""m, of the fingertip then, and of the middle of the key that says done."""
+"""m, height of the fingertip when the query begins, and of the middle of the green key."""
 _ROOM: Vector = (0.08, 0.045, 0.015)
-"""m, how far ahead and behind, to the right, and up a hand can stray from there."""
+"""m, how far ahead and back, to the right, and up the hand can move from there."""
 _EVERY, _OFFSETS = 4, 3
-"""Control steps of a slot, in which there is one flash of one step or none, and where in it the flash may be."""
+"""Control steps of a slot with at most one flash, and at how many of them, from the first, it may be."""
 _PRESS, _DONE = 0, 1
 """Numbers of the keys."""
 _NEAR = 0.5
-"""Reward for the right count beside that for success; in proportion to the error, and 0 on average for who
-presses as often as is best without knowing better. Not below -0.5: no answer is worse than to wait for the end."""
+"""Additional reward for the right count, less in proportion to the error: 0 on average for the best count without
+memory. Never below -0.5, so that no answer is worse than waiting for the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class CountPressSettings(TableSettings, RecallSettings):
     """The knobs of counting. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        max_count: X, the most flashes.
-        commit_distance: m, from the fingertip to the key that says done when the query begins.
+        max_count: X, the largest number of flashes.
+        commit_distance: m, from the fingertip to the green key when the query begins.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -59,38 +59,39 @@ class CountPressSettings(TableSettings, RecallSettings):
 
 
 class CountPress(TableTask[CountPressSettings]):
-    """A light flashes x times; later, press one key x times, then the key beside it.
+    """A light flashes x times; later, press one key x times, and then the key beside it.
 
-    **Episode.** The cue lasts X slots of 4 control steps (20 a second), X being ``max_count``. In x of them, which are
-    drawn, the light flashes for one step, the first, second or third of the slot; x is uniform from 1 to X. Then
+    **Episode.** The cue lasts X slots of 4 control steps (20 a second), where X is ``max_count``. In x randomly drawn
+    slots the light flashes for one step, the first, second or third of the slot; x is uniform from 1 to X. Then
     ``memory_length`` control steps pass. When the go light comes on, the hand is over the red key. Each time that the
     fingertip comes down on it counts; the fingertip must rise by 1.5 cm before the next time. Touching the green key,
-    to the left, says done and is the answer: success is a count of x. The hand stays within 8 cm ahead and behind, 4.5
-    cm to the right and 1.5 cm above of where it starts. The episode terminates then, or at the press
-    that is one too many. It is truncated when there is no answer within ``query_steps``.
+    to the left, ends the count and is the answer: success if the count is x. The hand stays within 8 cm ahead and
+    behind, 4.5 cm to the right and 1.5 cm above of where it starts. The episode terminates then, or when there is one
+    press too many. It is truncated when there is no answer within ``query_steps``.
 
-    **Observation** (7, float32). 0: flash; 1: presses to come as a part of X, with ``cue="always"`` only and else 0;
-    2: go light; 3: whether the red key is down, which it is from a press until the fingertip has risen; 4 to 6: place
-    of the fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With
-    ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses nothing
-    of itself until the go light. Nothing tells the presses made.
+    **Observation** (7, float32). 0: flash; 1: presses still to come divided by X with ``cue="always"``, else 0; 2: go
+    light; 3: whether the red key is down, from a press until the fingertip has risen; 4 to 6: position of the fingertip
+    relative to the middle of the workspace at a height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the
+    joint angles follow, scaled to their ranges. With ``guard="delay"`` the arm's own components are 0 until the go
+    light. The number of presses made is not observed.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
     **Reward.** At the answer, with an error of e presses: +1 for e = 0 and -1 / (X - 1) else; and 0.5 (1 - e / m), at
-    least -0.5, where m = 1 - 1 / X is the least mean error without memory, that of who presses X times or until the
-    episode ends; so guessing earns 0. One press too many is an error of 1. -0.02 a control step of the query, so that
-    waiting for its end is worse than any answer. Nothing before the answer depends on x.
+    least -0.5, where m = 1 - 1 / X is the least mean error without memory, reached by pressing X times or until the
+    episode ends; so that guessing earns 0 on average. One press too many is an error of 1. -0.02 for each control step
+    of the query, so that waiting for its end is worse than any answer. Before the answer the reward does not depend on
+    x.
 
     **Memory.** Counting events at irregular times, retention of log2 X bits over ``memory_length`` control steps, and
     counting one's own presses.
 
-    **Ceilings.** Without memory 1 / X: the presses made before saying done do not depend on x, unless one too many has
-    failed already, and x is uniform. Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses
-    nothing of itself, and starts the query from its home at rest with fresh noise, and the cue takes as long for each
-    x (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout: a hand
-    that goes a little ahead at every flash, and back at every press, is an abacus.
+    **Ceilings.** Without memory 1 / X: the number of presses before the answer does not depend on x, unless one too
+    many has failed already, and x is uniform. Oracle 1. With ``guard="delay"`` the arm is held and not sensed during
+    cue and delay, and starts the query at rest at its home, with fresh noise; the cue takes equally long for each x
+    (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can move during the delay, with ``guard="none"`` throughout: a
+    hand that goes a little ahead at every flash, and back at every press, is an abacus.
     """
 
     WAITING: ClassVar[Vector] = (0.13, 0.03, 0.03)
@@ -142,7 +143,7 @@ class CountPress(TableTask[CountPressSettings]):
             guess=guess,
             random=f"{guess}; at most, since there may be no answer",
             always="the presses to come are shown",
-            oracle="count the flashes, press as often",
+            oracle="count the flashes, press as often, then the green key",
             never="nothing flashes: nothing to count",
         )
 
@@ -167,7 +168,7 @@ class CountPress(TableTask[CountPressSettings]):
         self.targets.stand(index, _DONE, CENTER[0], self._done_y, z=HEIGHT - _HALF[2])
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """Count presses; the key that says done is the answer. See :meth:`TableTask.judge`."""
+        """Count presses of the red key; the green key is the answer. See :meth:`TableTask.judge`."""
         key = self.touched(asked)
         self.count[key == _PRESS] += 1
         wanted = self.cue + 1
@@ -199,7 +200,7 @@ class CountPress(TableTask[CountPressSettings]):
         return lit
 
     def goal(self) -> Floats:
-        """Go down and up over the key as often as it takes, then to the other. Reads the number. [N, 3]."""
+        """Return the red key, down and up, until the count is right, then the green key; privileged. [N, 3]."""
         goal = np.tile((*CENTER, HEIGHT + 0.005), (self.num_envs, 1))
         goal[self.armed & (self.count <= self.cue), 2] = _HALF[2]
         goal[self.armed & (self.count > self.cue), 1] = self._done_y

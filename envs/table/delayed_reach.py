@@ -1,4 +1,4 @@
-"""Remember a place: a point on the table is lit, then off; later it is to be pressed."""
+"""Remember a position: a point on the table is lit and goes off; later it is to be pressed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class DelayedReachSettings(PlaceSettings):
     """The knobs of the place memory. See also :class:`rlmem.envs.table.place.PlaceSettings`.
 
     Args:
-        radius: R, m, of the disc that targets are drawn from.
-        tolerance: r, m, how near a press must be.
-        commit_distance: m, that the hand comes down to press.
+        radius: R, m, radius of the disc on which the point lies.
+        tolerance: r, m, how near to the point a press must be.
+        commit_distance: m, by which the hand must come down to press.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -45,30 +45,30 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
     """A point in a disc on the table is lit, then off; later, press the table where it was.
 
     **Episode.** For 3 control steps (20 a second) a point is lit: the cue, uniform on a disc of radius R. It goes off
-    for ``memory_length`` control steps. Then the go light comes on, with the hand over the disc's middle. The first
-    time that the fingertip comes down by ``commit_distance`` is the answer: the episode terminates, in success if it
+    for ``memory_length`` control steps. Then the go light comes on, with the hand above the disc's middle. The first
+    time that the fingertip comes down by ``commit_distance`` is the answer: the episode terminates, with success if it
     is within r of the point. It is truncated when no press comes within ``query_steps``.
 
     **Observation** (7, float32). 0: whether the point is lit; 1 and 2: its place, x (ahead) and y (left) from the
-    disc's middle, as parts of 0.25 m, 0 where it is not lit; 3: go light; 4 to 6: place of the fingertip, from the
-    disc's middle at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts
-    of their ranges. With ``guard="delay"`` the arm senses nothing of itself until the go light.
+    disc's middle, in units of 0.25 m, 0 while it is not lit; 3: go light; 4 to 6: position of the fingertip relative to
+    the disc's middle at a height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow,
+    scaled to their ranges. With ``guard="delay"`` the arm's own components are 0 until the go light.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
     **Reward.** At the press: +1 within r, -c / (1 - c) outside, with c = (r / R)^2, and 0.5 (1 - 3 e / 2 R) for an
-    error of e m, so that guessing earns 0. -0.01 a control step of the query. Nothing before the press depends on the
-    point.
+    error of e m, so that guessing earns 0 on average. -0.01 for each control step of the query. Before the press the
+    reward does not depend on the point.
 
     **Memory.** Retention of a place, log2 (R / r)^2 bits, over ``memory_length`` control steps.
 
     **Ceilings.** Without memory (r / R)^2: there is one press, at one point, and the target is uniform on the disc and
-    independent of it, so that a press succeeds with the part of the disc that r around it covers. Moving about above
-    the table collects nothing. Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing
-    of itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With
-    ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout, above the disc: a hand that waits over
-    the point needs no memory.
+    independent of it, so that a press succeeds with a probability equal to the part of the disc that a circle of radius
+    r covers. Moving above the table earns nothing. Oracle 1. With ``guard="delay"`` the arm is held and not sensed
+    during cue and delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With
+    ``guard="cue"`` it can move during the delay, with ``guard="none"`` throughout, above the disc: a hand that waits
+    over the point needs no memory.
     """
 
     WAITING: ClassVar[Vector] = (0.15, 0.15, 0.03)
@@ -90,7 +90,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
     @classmethod
     def spec(cls, settings: DelayedReachSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
-        guess = "(r / R)^2: one press covers that part of the disc, and the point is uniform on it"
+        guess = "(r / R)^2: one press covers that part of the disc, on which the point is uniform"
         return recall_spec(
             settings,
             memory="position",
@@ -105,10 +105,10 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
         )
 
     def ask(self, index: int) -> None:
-        """Nothing stands on the table. See :meth:`TableTask.ask`."""
+        """Do nothing: no box stands on the table. See :meth:`TableTask.ask`."""
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """The first press is the answer. See :meth:`TableTask.judge`."""
+        """Take the first press as the answer. See :meth:`TableTask.judge`."""
         answered = asked & self.pressed()
         if answered.any():
             self.answer(answered, self.tip[:, :2] - CENTER, step)
@@ -123,7 +123,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
         return out
 
     def goal(self) -> Floats:
-        """Return the point, from above until the hand is over it. Reads the point. [N, 3]."""
+        """Return the point, approached from above; privileged. [N, 3]."""
         place = self.point + CENTER
         away = np.hypot(*(place - self.tip[:, :2]).T)
         height = np.where(away < 0.2 * self.settings.tolerance, self.PRESS_HEIGHT - 0.01, self._home[2])

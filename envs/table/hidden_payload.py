@@ -1,4 +1,4 @@
-"""Hidden payload: how heavy is what the hand holds? Find out by moving it, remember, and tell."""
+"""Identify a hidden payload: feel how heavy it is by moving it, and later touch the weight of its class."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _RISE = 0.085
 """m above home, where the hand holds the payload when the probe begins."""
 _PROBE_LOW = np.array([CENTER[0] - 0.05, CENTER[1] - 0.05, 0.06])
 _PROBE_HIGH = np.array([CENTER[0] + 0.05, CENTER[1] + 0.05, 0.34])
-"""[3] m, the box that the hand is told to stay in while it holds the payload; it can swing out of it."""
+"""[3] m, the box that commands keep the hand in while it holds the payload; it can swing out of it."""
 _TORQUE = 13.0
-"""N m of the strongest joint while the arm holds the payload. At full torque the mass would hardly be felt."""
+"""N m, torque of the strongest joint while the arm holds the payload. At full torque the mass hardly matters."""
 _SPREAD = 0.15
-"""Part of the distance between two classes by which a mass may be off the middle of its own."""
+"""Largest distance of a mass from the middle of its class, as a part of the distance between two classes."""
 _MOST = 3.0
-"""kg, what the arm is made to carry."""
+"""kg, the payload that the arm is rated for."""
 _STAGE = (0.69, 0.17)
-"""m, where the payload stands when it has been set aside."""
+"""m, where the payload stands after the probe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,16 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
     """The knobs of the hidden payload. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        guard: ``"delay"``: what was done before the query leaves no trace; ``"none"``: the arm is free and senses
-            itself throughout.
-        cue: ``"flash"``: the mass can be felt in the probe; ``"always"``: its class is shown throughout, so that no
-            memory is needed; ``"never"``: the hand holds nothing in the probe, so that there is nothing to feel.
+        guard: ``"delay"``: actions before the query leave no trace; ``"none"``: the arm can move and senses itself
+            throughout.
+        cue: ``"flash"``: the mass can be felt during the probe; ``"always"``: its class is shown throughout, so that no
+            memory is needed; ``"never"``: the hand holds nothing during the probe, so that there is nothing to feel.
         classes: k, classes of mass, from 2 to 6.
         lightest: kg, the middle of the lightest class, at least 0.1.
         heaviest: kg, the middle of the heaviest class, at most 3; the others lie evenly between.
-        probe: ``"lift"``: the arm is told to rise as fast as it can while it holds the payload; ``"free"``: it does
-            what the action says, and the mass is felt as far as the hand is moved.
-        probe_steps: Control steps for which the arm holds the payload.
+        probe: ``"lift"``: the arm is commanded to rise as fast as it can while it holds the payload; ``"free"``: it
+            follows the action, and the mass is felt only if the action moves the hand.
+        probe_steps: Control steps of the probe, during which the arm holds the payload.
         commit_distance: m, from the fingertip to each weight when the query begins.
 
     Raises:
@@ -104,41 +104,40 @@ class HiddenPayloadSettings(TableSettings, RecallSettings):
 
 
 class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
-    """The hand lifts a closed can of unknown mass; feel how heavy it is, and later tell its class.
+    """The hand lifts a can of unknown mass; feel how heavy it is, and later touch the weight of the same class.
 
-    System identification with an arm: nothing shows the mass but how the arm responds to what it is told.
+    System identification with an arm: only the arm's response to commands shows the mass.
 
     **Episode.** For ``probe_steps`` control steps (20 a second) the hand holds the can, at first 12 cm above the table,
-    and is told to rise at 0.6 m/s: the probe, which is the cue. The arm's own weight is compensated, the can's is not;
-    it pulls at the hand and must be sped up with it, and the joints have 15 % of the Panda's torque (13 N m at the
-    strongest, in either robot): a light can rises at once, a heavy one lags behind. With ``probe="free"`` the action
-    moves the hand instead, and has to, since a hand at rest feels next to nothing. Then the can is set aside for
-    ``memory_length`` control steps. Then the go light comes on: the arm has its full torque again, and k weights stand
-    on a ring around the hand, from the lightest class, straight ahead, to the heaviest, counter-clockwise. The
-    first that the fingertip touches is the answer, and the episode terminates. It is truncated when no answer comes
-    within ``query_steps``. The class is uniform over k; the mass is uniform within 0.15 of the distance between classes
-    of its class's middle, so that it is never the same twice.
+    and is commanded to rise at 0.6 m/s: the probe, which is the cue. The arm's own weight is compensated, the can's is
+    not, and the joints have 15 % of the Panda's torque (at most 13 N m, for either robot): a light can rises at once, a
+    heavy one lags behind. With ``probe="free"`` the action moves the hand instead, and must do so, since a hand at rest
+    feels next to nothing. Then the can is set aside for ``memory_length`` control steps. Then the go light comes on:
+    the arm has its full torque again, and k weights stand on a ring around the hand, from the lightest class, straight
+    ahead, to the heaviest, counter-clockwise. The first one that the fingertip touches is the answer, and the episode
+    terminates. It is truncated when no answer comes within ``query_steps``. The class is uniform over k; the mass is
+    uniform within 0.15 of the distance between classes of its class's middle, so that it is never the same twice.
 
-    **Observation** (k + 8, float32). 0 to k - 1: class of the mass, 1 where shown (with ``cue="always"`` only); k:
-    probe light; k + 1: go light; k + 2 to k + 4: what the hand was told last, in the probe only; the last three: place
-    of the fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With
+    **Observation** (k + 8, float32). 0 to k - 1: class of the mass, with ``cue="always"`` only; k: probe light; k + 1:
+    go light; k + 2 to k + 4: the last command to the hand, during the probe only; the last three: position of the
+    fingertip relative to the middle of the workspace at a height of 0.10 m, in units of 0.25 m. With
     ``control="joint"`` the action has 7 components, and the joint angles follow, as parts of their ranges. With
-    ``guard="delay"`` the arm senses nothing of itself between probe and query.
+    ``guard="delay"`` the arm's own components are 0 between probe and query.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s. It does nothing in the probe, but with ``probe="free"``.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s. It has no effect during the probe, except with ``probe="free"``.
 
-    **Reward.** +1 for the right weight, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
-    the query; and up to 0.1 for coming near any weight. None of it depends on the mass before the answer.
+    **Reward.** +1 for the right weight, -1 / (k - 1) for a wrong one, so that guessing earns 0 on average; -0.01 for
+    each control step of the query; and up to 0.1 for coming near any weight. Before the answer the reward does not
+    depend on the mass.
 
     **Memory.** Identification: log2 k bits, from the relation of commands and motion, held for ``memory_length``
     control steps.
 
-    **Ceilings.** Without memory 1 / k, a theorem: the class is uniform, and with ``guard="delay"`` nothing at the query
-    depends on it or on what was done in the probe, since the arm, without the can, starts from its home at rest with
-    fresh noise (G1, G2, G3 hold exactly). It is the ceiling of every agent whose window is shorter than
-    ``memory_length``. Oracle 1, told the mass. With ``guard="none"`` the arm moves on from where the probe has left it,
-    and how high it came tells the mass.
+    **Ceilings.** Without memory 1 / k: the class is uniform, and with ``guard="delay"`` nothing at the query depends on
+    it or on the actions during the probe, since the arm starts without the can, at rest at its home, with fresh noise
+    (G1, G2 and G3 hold exactly). This is the ceiling of every agent whose window is shorter than ``memory_length``.
+    Oracle 1. With ``guard="none"`` the arm moves on from where the probe left it, and its height tells the mass.
     """
 
     FORGET_CONTACTS: ClassVar[bool] = True
@@ -163,7 +162,7 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         way = settings.commit_distance
         super().__init__(settings, num_envs, signals=signals, targets=k, way=way, home=HOME, visuals=visuals, gui=gui)
         self.commands = np.zeros((num_envs, len(axes)))
-        """[N, A] what the hand was told last."""
+        """[N, A] the last command to the hand."""
         self._waiting = _PROBE_LOW, _PROBE_HIGH
 
     @classmethod
@@ -177,15 +176,15 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
             chance=1 / k,
             query_steps=settings.query_steps,
             guess=f"the class is uniform over {k} and independent of all that is seen and done at the query",
-            random="a weight drawn at random is right once in k; at most, since none may be touched",
+            random="a random weight is right once in k; at most, since none may be touched",
             always="the class is shown at the query",
-            oracle="feel the mass, remember its class, touch the weight of it",
+            oracle="feel the mass, remember its class, touch the weight of that class",
             never="the mass is never felt: nothing to remember",
         )
 
     @property
     def num_cues(self) -> int:
-        """K, one cue a class."""
+        """k, one cue for each class."""
         return self.settings.classes
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
@@ -247,7 +246,7 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         return out
 
     def goal(self) -> Floats:
-        """Return the top in the probe, home in the delay, then the weight of the class. Reads the class. [N, 3]."""
+        """Return a high position during the probe, home in the delay, then the right weight; privileged. [N, 3]."""
         goal = self.home.copy()
         asked, probing = self.phase >= QUERY, self.phase == CUE
         goal[probing, 2] = _PROBE_HIGH[2]
@@ -286,14 +285,14 @@ _BRASS = (0.85, 0.64, 0.25, 1.0)
 
 
 def _can() -> list[Part]:
-    """Return the looks of the can, its middle at the origin: whatever is in it, it looks the same."""
+    """Return the looks of the can, its middle at the origin: they do not depend on the mass."""
     lid = (0.0, 0.0, _CAN / 2 - 0.004)
     band = parts.cylinder(0.0335, 0.016, scenery.COLORS["cyan"])
     return [parts.cylinder(0.033, _CAN, parts.WHITE), band, parts.cylinder(0.035, 0.006, parts.GRAPHITE, lid)]
 
 
 def _weight(size: float) -> list[Part]:
-    """Return the looks of a weight of a pair of scales, its foot at the origin, as a part of the largest."""
+    """Return the looks of a brass weight, its foot at the origin; size 1 is the largest."""
     radius, height = 0.95 * HALF * size, 1.1 * HALF * size
     neck, knob = 0.4 * radius, 0.55 * radius
     return [

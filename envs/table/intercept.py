@@ -1,4 +1,4 @@
-"""Follow what is not seen: a ball rolls behind a screen; be where it comes out."""
+"""Follow an occluded motion: a ball rolls behind a screen; be where it comes out."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from rlmem.envs.table.workspace import CENTER, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 WIDTH = 0.14
-"""m, of the screen along the ball's way."""
+"""m, width of the screen along the ball's path."""
 _FAR_EDGE = 0.72
-"""m, place ahead of the edge at which the ball vanishes."""
+"""m, x of the edge at which the ball disappears."""
 _SPREAD = 0.10
-"""m, S: where the ball vanishes, and where it comes out, is uniform so far to each side."""
+"""m, S: where the ball disappears, and where it comes out, is uniform within so much to each side."""
 _SEEN, _LEAST, _MOST = 0.6, 6, 60
-"""Control steps for which the ball is seen: part of those for which it is hidden, within bounds."""
+"""Control steps for which the ball is seen, as a part of those for which it is hidden; at least and at most."""
 _CELLS = 8
-"""Parts of equal width that the places where it comes out are cut into, one a cue."""
+"""Parts of equal width of the edge where the ball comes out, one for each cue."""
 _BALL = 0.020
 """m, its radius."""
 _NEAR = 0.5
-"""Reward for being exactly there; in proportion to the distance, 0 on average for who stays in the middle, and not
-below -0.5."""
+"""Additional reward for being exactly there, less in proportion to the distance: 0 on average for staying in the
+middle. Never below -0.5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class InterceptSettings(TableSettings, RecallSettings):
     """The knobs of occluded motion. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        tolerance: r, m, how near the hand must be, aside, to where the ball comes out.
+        tolerance: r, m, how near along the edge the hand must be to where the ball comes out.
         query_steps: Control steps from the go light until the ball comes out, at least 10.
 
     Raises:
@@ -57,37 +57,37 @@ class InterceptSettings(TableSettings, RecallSettings):
 
 
 class Intercept(TableTask[InterceptSettings]):
-    """A ball rolls behind a screen; be where it comes out when it does.
+    """A ball rolls behind a screen; have the hand where it comes out, at the right time.
 
-    **Episode.** A ball rolls towards the robot at a constant velocity: the cue. It vanishes behind a screen of 0.14 m,
-    at a place uniform within S = 0.10 m to each side, and comes out on the near side at another, uniform likewise and
-    independent of the first; its course is the straight line through both. ``memory_length`` control steps (20 a
-    second) after it has vanished the go light comes on, and the hand, on the near side, can move along the edge. The
-    ball comes out ``query_steps`` later. Then the episode terminates, in success if the hand is within r of the ball,
-    aside. It is seen for 0.6 times as many steps as it is hidden, at least 6 and at most 60: the longer it is hidden,
-    the slower it rolls.
+    **Episode.** A ball rolls towards the robot at a constant velocity: the cue. It disappears behind a screen 0.14 m
+    wide, at a place uniform within S = 0.10 m to each side of the middle, and comes out on the near side at another
+    place, also uniform and independent of the first; its path is the straight line through both. ``memory_length``
+    control steps (20 a second) after it has disappeared the go light comes on, and the hand, on the near side, can move
+    along the edge. The ball comes out ``query_steps`` later. Then the episode terminates, with success if the hand is
+    within r of the ball along the edge. It is seen for 0.6 times as many steps as it is hidden, at least 6 and at most
+    60: the longer it is hidden, the slower it rolls.
 
     **Observation** (7, float32). 0: whether the ball is seen; 1 and 2: its place, x (ahead, from the screen's far edge)
-    and y (left of the middle), as parts of 0.25 m, 0 where it is not seen; 3: go light; 4 to 6: place of the
-    fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the
-    joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses nothing of itself until the go
-    light. A velocity is not seen: two places tell it.
+    and y (left of the middle), in units of 0.25 m, 0 while it is not seen; 3: go light; 4 to 6: position of the
+    fingertip relative to the middle of the workspace at a height of 0.10 m, in units of 0.25 m. With
+    ``control="joint"`` the joint angles follow, scaled to their ranges. With ``guard="delay"`` the arm's own components
+    are 0 until the go light. The velocity is not observed: it follows from two positions.
 
-    **Action** (2): velocity of the hand ahead and aside as parts of 0.6 m/s; with ``control="joint"`` (7) of the
-    joints, as parts of 1.5 rad/s.
+    **Action** (2): velocity of the hand along x and y in units of 0.6 m/s; with ``control="joint"`` (7), of the joints
+    in units of 1.5 rad/s.
 
     **Reward.** Once, when the ball comes out: +1 within r, -c / (1 - c) outside, with c = r / S, and 0.5 (1 - 2 e / S),
-    at least -0.5, for an error of e m, so that guessing earns about 0. Nothing before.
+    at least -0.5, for an error of e m, so that guessing earns about 0 on average. No reward before.
 
-    **Memory.** A course: two places of the ball or place and velocity, retained over ``memory_length`` control steps,
-    and continued to the near edge: log2 (S / r) bits of what comes of it.
+    **Memory.** A path: the ball's position and velocity, retained over ``memory_length`` control steps and extrapolated
+    to the near edge, log2 (S / r) bits.
 
     **Ceilings.** Without memory r / S: wherever the hand is in the end, the ball comes out within r of it with that
-    probability, being uniform and independent of all that is seen and done at the query. Who remembers where it
-    vanished, but not where it was going, knows no more (``partial``). Oracle 1. With ``guard="delay"`` the arm is held
-    through cue and delay, senses nothing of itself, and starts the query from the middle at rest with fresh noise (G1,
-    G2, G3 hold exactly; how long the ball is seen does not depend on where it comes out). With ``guard="cue"`` the hand
-    is free in the delay, with ``guard="none"`` throughout: it may go to the place at once, and wait.
+    probability, since its exit is uniform and independent of all that is seen and done at the query. Remembering where
+    it disappeared, but not where it was going, does not help (``partial``). Oracle 1. With ``guard="delay"`` the arm is
+    held and not sensed during cue and delay, and starts the query at rest in the middle, with fresh noise (G1, G2 and
+    G3 hold exactly; how long the ball is seen does not depend on where it comes out). With ``guard="cue"`` the hand can
+    move during the delay, with ``guard="none"`` throughout: it can go to the right place at once and wait there.
     """
 
     WAITING: ClassVar[Vector] = (0.04, 0.15, 0.0)
@@ -100,9 +100,9 @@ class Intercept(TableTask[InterceptSettings]):
         self, settings: InterceptSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
         self.enters = np.zeros(num_envs)
-        """[N] m aside, where the ball vanishes."""
+        """[N] m, y where the ball disappears."""
         self.exits = np.zeros(num_envs)
-        """[N] m aside, where it comes out."""
+        """[N] m, y where it comes out."""
         self.error = np.full(num_envs, np.nan)
         """[N] m, how far the hand was from there; not a number before."""
         width = 2 * _SPREAD / _CELLS
@@ -121,7 +121,7 @@ class Intercept(TableTask[InterceptSettings]):
     def spec(cls, settings: InterceptSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         chance = settings.tolerance / _SPREAD
-        guess = "r / S: so often is a ball that comes out anywhere within S near to where the hand is"
+        guess = "r / S: wherever the hand is, a ball whose exit is uniform within S comes out so near so often"
         return recall_spec(
             settings,
             memory="occluded motion",
@@ -131,14 +131,14 @@ class Intercept(TableTask[InterceptSettings]):
             guess=guess,
             random=f"{guess}; at most",
             always="the ball is seen until it comes out",
-            oracle="remember the ball's course, be where it leads",
+            oracle="remember the ball's path, be where it ends",
             never="the ball is never seen: nothing to remember",
-            partial={"where it vanished": Ceiling(chance, "independent of where it comes out")},
+            partial={"where it disappeared": Ceiling(chance, "independent of where it comes out")},
         )
 
     @property
     def num_cues(self) -> int:
-        """8, one cue a part of the edge that the ball comes out at."""
+        """8, one cue for each part of the edge where the ball comes out."""
         return _CELLS
 
     @property
@@ -156,7 +156,7 @@ class Intercept(TableTask[InterceptSettings]):
         return np.stack((-WIDTH * way, self.enters + (self.exits - self.enters) * way), axis=-1)
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw where the ball vanishes and where it comes out. See :meth:`TableTask.deal`."""
+        """Draw where the ball disappears and where it comes out. See :meth:`TableTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
         out, into = rng.random(2).tolist()
@@ -171,10 +171,10 @@ class Intercept(TableTask[InterceptSettings]):
         return 0 if self.settings.cue == "always" else super().quiet_steps()
 
     def ask(self, index: int) -> None:
-        """Nothing stands on the table. See :meth:`TableTask.ask`."""
+        """Do nothing: no box stands on the table. See :meth:`TableTask.ask`."""
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """When the ball comes out, the hand is there or not. See :meth:`TableTask.judge`."""
+        """Compare the hand's position with the ball's when it comes out. See :meth:`TableTask.judge`."""
         out = asked & (self.clock >= self.query_steps)
         if out.any():
             chance = self.settings.tolerance / _SPREAD
@@ -196,7 +196,7 @@ class Intercept(TableTask[InterceptSettings]):
         return out
 
     def goal(self) -> Floats:
-        """Return where the ball comes out. Reads its course. [N, 3]."""
+        """Return where the ball comes out; privileged. [N, 3]."""
         goal = np.tile(self._home, (self.num_envs, 1))
         goal[:, 1] += self.exits
         return goal

@@ -1,4 +1,4 @@
-"""An interval to time: its knobs, and how often a press is right without memory, or without the tone."""
+"""The knobs of interval timing, and the success rates without memory and without the tone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rlmem.envs.memory_task import MAX_LENGTH, check_whole
 from rlmem.envs.table.settings import TableSettings
 
 MOST_TONES = 4
-"""As many as the bell has colors."""
+"""One for each color of the bell."""
 TONE_STEPS, SILENCES = 3, 8
-"""Control steps of the tone, and how many lengths the silence before it has: 0 to 7 steps."""
+"""Control steps of the tone, and number of possible lengths of the silence before it: 0 to 7 steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class TimedPressSettings(TableSettings):
     """The knobs of interval timing. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        interval: T, control steps from the end of the lowest tone to the press that is due.
-        tones: K, different tones, 1 to 4; tone j asks for (1 + j / 2) T steps, rounded down.
+        interval: T, control steps from the end of the lowest tone to the right moment for the press.
+        tones: K, number of tones, 1 to 4; tone j asks for (1 + j / 2) T steps, rounded down.
         tolerance: Control steps by which a press may be early or late; less than a quarter of the interval.
         query_steps: Control steps after the last right moment of the lowest tone, and as many more as the longest
             interval is longer, until the episode is truncated.
@@ -43,7 +43,7 @@ class TimedPressSettings(TableSettings):
 
     @property
     def intervals(self) -> tuple[int, ...]:
-        """Control steps from the end of each tone to the press that is due."""
+        """Control steps from the end of each tone to the right moment for the press."""
         return tuple(self.interval * (2 + tone) // 2 for tone in range(self.tones))
 
 

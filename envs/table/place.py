@@ -1,4 +1,4 @@
-"""What tasks share whose answer is a place: a point on a disc is shown, and later something is to be there.
+"""Base of the tasks whose answer is a position: a point on a disc is shown, and later something is to be there.
 
 Axes: N environments.
 """
@@ -15,25 +15,34 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, St
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.disc import CELL_NAMES, CELLS, point_in_cell
 from rlmem.envs.table.settings import TableSettings
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.workspace import CENTER
 from rlmem.errors import UserError
 
+_RINGS, _SECTORS = 2, 4
+
+_CELLS = _RINGS * _SECTORS
+"""Cells of equal area that the disc is cut into, one for each cue."""
+_CELL_NAMES = tuple(
+    f"{near} {side}"
+    for near in ("near", "far")
+    for side in ("ahead left", "behind left", "behind right", "ahead right")
+)
+"""Where each cell lies, seen from the middle of the disc."""
 _NEAR = 0.5
-"""Reward for an answer exactly at the point; in proportion to the distance, and 0 on average for who answers in the
-disc's middle without knowing better."""
+"""Additional reward for an answer exactly at the point, less in proportion to the distance: 0 on average for answers in
+the middle of the disc."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceSettings(TableSettings, RecallSettings):
-    """The knobs of tasks with a point on a disc; each says which values they can have. See also :class:`TableSettings`.
+    """The knobs of tasks with a point on a disc; each task checks their values. See also :class:`TableSettings`.
 
     Args:
-        radius: R, m, of the disc that points are drawn from.
-        tolerance: r, m, how near to its point an answer must be.
-        commit_distance: m, that the hand goes to answer.
+        radius: R, m, radius of the disc on which the point lies.
+        tolerance: r, m, how near to the point an answer must be.
+        commit_distance: m, by which the hand must move to answer.
     """
 
     radius: float
@@ -42,7 +51,7 @@ class PlaceSettings(TableSettings, RecallSettings):
 
     @property
     def chance(self) -> float:
-        """C, the part of the disc that r around a point covers: how often an answer that ignores the point is right."""
+        """(r / R)^2, the part of the disc within r of a point: how often an answer that ignores the point is right."""
         return (self.tolerance / self.radius) ** 2
 
     def check_tolerance(self, *, least: float) -> None:
@@ -55,7 +64,7 @@ P = TypeVar("P", bound=PlaceSettings)
 
 
 class PlaceTask(TableTask[P]):
-    """N tables with a point on a disc to come back to, uniform on it. The first answer ends the episode.
+    """N tables with a point, uniform on a disc, that must be remembered. The first answer ends the episode.
 
     Args:
         settings: The task's knobs.
@@ -64,14 +73,14 @@ class PlaceTask(TableTask[P]):
     """
 
     HEIGHTS: ClassVar[Vector] = (0.001, 0.003, 0.005)
-    """m, where disc, rim and point lie, one over the other."""
+    """m, heights of disc, rim and point, one above the other."""
 
     def __init__(self, settings: P, num_envs: int = 1, **arguments: Any) -> None:
         self.point = np.zeros((num_envs, 2))
         """[N, 2] m, from the disc's middle; privileged."""
         self.error = np.full(num_envs, np.nan)
         """[N] m, how far from the point the answer was; not a number before."""
-        self.cue_names = CELL_NAMES
+        self.cue_names = _CELL_NAMES
         self._points: list[Prop] = []
         self._rims: list[Prop] = []
         self._go: list[scenery.GoLight] = []
@@ -79,26 +88,27 @@ class PlaceTask(TableTask[P]):
 
     @property
     def num_cues(self) -> int:
-        """8, one cue a cell of the disc."""
-        return CELLS
+        """8, one cue for each cell of the disc."""
+        return _CELLS
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw a cell, and a point in it. See :meth:`TableTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
-        self.point[index] = point_in_cell(int(self.cue[index]), rng, self.settings.radius)
+        self.point[index] = _point_in_cell(int(self.cue[index]), rng, self.settings.radius)
         self.error[index] = np.nan
 
     def answer(self, answered: Bools, place: Floats, step: Step, least: float = -math.inf) -> None:
-        """Judge answers, in place: e m from the point, of c the part of the disc that counts as right.
+        """Reward answers and end their episodes, in place.
 
-        They earn 1 within the tolerance, -c / (1 - c) outside, and 0.5 (1 - 3 e / 2 R), so that guessing earns 0.
+        With an error of e m, and c the part of the disc that counts as right, an answer earns 1 within the tolerance,
+        -c / (1 - c) outside, and 0.5 (1 - 3 e / 2 R), so that guessing earns 0 on average.
 
         Args:
-            answered: [N] who answers.
-            place: [N, 2] m, where, from the disc's middle.
-            step: Whose rewards are added to, and whose episodes end.
-            least: What the brackets count at least.
+            answered: [N] which environments answer.
+            place: [N, 2] m, their answers, from the disc's middle.
+            step: The step's rewards and ends, changed in place.
+            least: Least value of the bracket.
         """
         radius, chance = self.settings.radius, self.settings.chance
         error = np.hypot(*(place - self.point).T)
@@ -136,3 +146,11 @@ class PlaceTask(TableTask[P]):
             point.show(x, y, self.HEIGHTS[2], color=scenery.LIT)
             rim.show(x, y, self.HEIGHTS[1], color=color)
         self._go[index].light(on=self.phase[index] >= QUERY and not answered)
+
+
+def _point_in_cell(cell: int, rng: np.random.Generator, radius: float) -> tuple[float, float]:
+    """Draw a point uniformly in one cell of the disc: x and y (m) from the disc's middle. Always two draws."""
+    out, around = rng.random(2).tolist()
+    distance = radius * math.sqrt((cell // _SECTORS + out) / _RINGS)
+    angle = math.tau * (cell % _SECTORS + around) / _SECTORS
+    return distance * math.cos(angle), distance * math.sin(angle)

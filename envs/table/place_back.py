@@ -1,4 +1,4 @@
-"""Remember where a thing stood: a cube is pushed off its mark, which vanishes; later it is to be brought back."""
+"""Remember where an object stood: a cube is pushed off its mark, which disappears; later it is to be brought back."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ _MASS = 0.2
 _LOW = 0.024
 """m, of the fingertip when the query begins: in the cube."""
 _BRAKING = 0.6
-"""Part of the way that is left which the expert goes in a step: a cube that is let go in motion slides on."""
+"""Part of the remaining way that the expert goes in one step: a cube that is let go while it moves slides on."""
 _STILL, _PUSH = 3, 5
 """Control steps of the cue in which the cube stands on its mark, and in which it is pushed off."""
 _LEAST = -1.0
-"""What nearness counts at least, so that no answer is worse than to wait for the end."""
-_PARKED = (0.0, 0.0, -50.0)
+"""Least value of the reward's bracket, so that no answer is worse than waiting for the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +39,9 @@ class PlaceBackSettings(PlaceSettings):
     """The knobs of bringing back. See also :class:`rlmem.envs.table.place.PlaceSettings`.
 
     Args:
-        radius: R, m, of the disc that marks are drawn from.
+        radius: R, m, radius of the disc on which the mark lies.
         tolerance: r, m, how near to its mark the cube must be.
-        commit_distance: m, that the hand goes up to let go.
+        commit_distance: m, by which the hand must rise to let go.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -63,34 +62,36 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
     """A cube is pushed off its mark and the mark vanishes; later, bring the cube back to where it stood.
 
     **Episode.** A cube, open at the top, stands on its mark, uniform on a disc of radius R, with the fingertip in it.
-    For 3 control steps (20 a second) it stands there; in the next 5 the hand pushes it off, to the disc's middle, with
-    ``guard="delay"`` and ``"cue"`` whatever the policy does. Then the mark vanishes, for good. After ``memory_length``
-    control steps the go light comes on. Whoever moves the hand takes the cube along, by the contact of fingertip and
-    walls. The first time that the fingertip goes up by ``commit_distance`` it lets go: the answer, and the episode
-    terminates, in success if the cube's middle is within r of the mark's. It is truncated when the cube is not let go
+    For 3 control steps (20 a second) it stands there; in the next 5 the hand pushes it to the disc's middle, with
+    ``guard="delay"`` and ``"cue"`` whatever the policy does. Then the mark disappears for good. After ``memory_length``
+    control steps the go light comes on. Moving the hand moves the cube too, by the contact of the fingertip with its
+    walls. The first time that the fingertip rises by ``commit_distance`` it lets go, which is the answer: the episode
+    terminates, with success if the cube's middle is within r of the mark's. It is truncated when the cube is not let go
     within ``query_steps``.
 
     **Observation** (9, float32). 0: whether the mark is there; 1 and 2: its place, x (ahead) and y (left) from the
-    disc's middle, as parts of 0.25 m, 0 where it is not there; 3: go light; 4 and 5: place of the cube likewise; 6 to
-    8: place of the fingertip, from the disc's middle at a height of 0.10 m, as parts of 0.25 m. With
-    ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` cube and arm are not
-    sensed until the go light; with ``guard="cue"`` the cube not before the delay.
+    disc's middle, in units of 0.25 m, 0 while it is not there; 3: go light; 4 and 5: place of the cube in the same
+    units; 6 to 8: position of the fingertip relative to the disc's middle at a height of 0.10 m, in units of 0.25 m.
+    With ``control="joint"`` the joint angles follow, scaled to their ranges. With ``guard="delay"`` cube and arm are
+    not sensed until the go light, with ``guard="cue"`` the cube is not sensed before the delay; the components are 0
+    then.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
     **Reward.** At letting go: +1 within r, -c / (1 - c) outside, with c = (r / R)^2, and 0.5 (1 - 3 e / 2 R), at least
-    -0.5, for an error of e m, so that guessing earns about 0. -0.015 a control step of the query. Nothing before
-    depends on the mark.
+    -0.5, for an error of e m, so that guessing earns about 0 on average. -0.015 for each control step of the query.
+    Before that the reward does not depend on the mark.
 
     **Memory.** Retention of the place of an object, log2 (R / r)^2 bits, over ``memory_length`` control steps.
 
     **Ceilings.** Without memory (r / R)^2: the cube is let go once, at one place, and the mark is uniform on the disc
-    and independent of it. Oracle 1. With ``guard="delay"`` the arm goes its own way through the cue, is held in the
-    delay, and starts the query from the disc's middle at rest with fresh noise, the cube around the fingertip: where it
-    was pushed from leaves no trace (G1, G2, G3 hold exactly). With ``guard="cue"`` the arm is free in the delay, and
-    may take the cube back at once. With ``guard="none"`` it is free throughout, and its policy is to push the cube off
-    itself: who leaves it where it stands needs no memory. (With ``cue="never"`` it then starts in the middle.)
+    and independent of it. Oracle 1. With ``guard="delay"`` the arm moves by itself during the cue, is held during the
+    delay, and starts the query at rest in the disc's middle, with fresh noise and the cube around the fingertip: where
+    the cube came from leaves no trace (G1, G2 and G3 hold exactly). With ``guard="cue"`` the arm can move during the
+    delay, and can bring the cube back at once. With ``guard="none"`` it can move throughout, and is to push the cube
+    off itself: a policy that leaves it on its mark needs no memory. (With ``cue="never"`` it starts in the middle
+    then.)
     """
 
     HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.002)
@@ -170,7 +171,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
             self.cube[index] = place[0] - CENTER[0], place[1] - CENTER[1]
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """Letting go is the answer. See :meth:`TableTask.judge`."""
+        """Take letting go as the answer. See :meth:`TableTask.judge`."""
         answered = asked & (self.tip[:, 2] >= _LOW + self.settings.commit_distance)
         if answered.any():
             self.answer(answered, self.cube, step, least=_LEAST)
@@ -186,7 +187,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
         return out
 
     def goal(self) -> Floats:
-        """Return where the hand has to go for the cube to be on its mark, then above. Reads the mark. [N, 3]."""
+        """Return where the hand must go to bring the cube to its mark, then above; privileged. [N, 3]."""
         goal = self.tip.copy()
         goal[:, :2] += _BRAKING * (self.point - self.cube)
         away = np.hypot(*(self.point - self.cube).T)
@@ -209,7 +210,7 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
             physicsClientId=client,
         )
         looks = parts.visual(client, walls) if self.visuals else -1
-        self._cubes.append(int(pybullet.createMultiBody(_MASS, shape, looks, _PARKED, physicsClientId=client)))
+        self._cubes.append(int(pybullet.createMultiBody(_MASS, shape, looks, parts.PARKED, physicsClientId=client)))
 
     def draw_props(self, index: int) -> None:
         """Show the mark, and hand and cube where the guard moves them. See :meth:`TableTask.draw_props`."""

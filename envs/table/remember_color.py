@@ -1,4 +1,4 @@
-"""Remember an object: a cube is shown and removed; later the same among others is to be touched."""
+"""Remember an object: a cube is shown and taken away; later the same one is to be touched among others."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
     """The knobs of the object memory. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        k: Objects that stand on the table at the query: 3, 5 or 9.
-        feature: What tells them apart: ``"color"``, ``"shape"``, or ``"both"``, where neither alone does.
-        commit_distance: m, from the fingertip to each object when the query begins. Short on purpose: where right and
-            wrong part late, a learner settles on one of them before it has seen the other.
+        k: Objects on the table at the query: 3, 5 or 9.
+        feature: What tells them apart: ``"color"``, ``"shape"``, or ``"both"``, where it takes both.
+        commit_distance: m, from the fingertip to each object when the query begins. Short on purpose: if right
+            and wrong answers part late, a learner settles on one before it has tried the other.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -52,36 +52,37 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
 class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     """A colored cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
 
-    The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) on a ceiling
-    that is proven.
+    The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) with a proven
+    ceiling.
 
     **Episode.** For 3 control steps (20 a second) a cube stands at the edge of the table: the cue. It is taken away for
-    ``memory_length`` control steps. Then the go light comes on and k cubes, one of each kind, stand in shuffled slots
-    on a ring around the hand. The first that the fingertip touches is the answer, and the episode terminates. It is
-    truncated when no answer comes within ``query_steps``. Objects differ in ``feature``: color, shape, or both, where
-    some share the color and some the shape of the one shown.
+    ``memory_length`` control steps. Then the go light comes on, and k cubes, one of each kind, stand in random order on
+    a ring around the hand. The first one that the fingertip touches is the answer, and the episode terminates. It is
+    truncated when no answer comes within ``query_steps``. ``feature`` says what tells the kinds apart: color, shape, or
+    both, where some share the color and some the shape of the one shown.
 
-    **Observation** ((k + 1) F + 4, float32), an object's kind being F components, 1 where it has the color or shape
-    and 0 elsewhere: k colors, k shapes, or for ``"both"`` those colors and shapes that occur. Indices 0 to F - 1:
-    kind of the object shown; F: go light; from F + 1: kind of the object in slot 0, in slot 1, ... counter-clockwise
-    from the slot ahead, 0 until the query; the last three: place of the fingertip, from the middle of the workspace
-    at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their
-    ranges. With ``guard="delay"`` the arm senses nothing of itself until the go light. With ``observation="pixels"``: a
-    picture (64 x 64 x 3, uint8) from across the table; with ``guard="delay"`` black in the delay.
+    **Observation** ((k + 1) F + 4, float32), with F components for the kind of an object, 1 for its color or shape and
+    0 for the others: k colors, k shapes, or for ``"both"`` the colors and shapes that occur. Indices 0 to F - 1: kind
+    of the object shown; F: go light; from F + 1: kind of the object in slot 0, in slot 1, ... counter-clockwise from
+    the slot ahead, 0 until the query; the last three: position of the fingertip relative to the middle of the workspace
+    at a height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges.
+    With ``guard="delay"`` the arm's own components are 0 until the go light. With ``observation="pixels"``: a picture
+    (64 x 64 x 3, uint8) from across the table; with ``guard="delay"`` black in the delay.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
-    **Reward.** +1 for the right object, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
-    the query; and up to 0.1 for coming near any object. None of it depends on the cue before the answer.
+    **Reward.** +1 for the right object, -1 / (k - 1) for a wrong one, so that guessing earns 0 on average; -0.01 for
+    each control step of the query; and up to 0.1 for coming near any object. Before the answer the reward does not
+    depend on the cue.
 
-    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and binding: the place is told only
-    afterwards.
+    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and binding: where the object stands is
+    shown only afterwards.
 
-    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses
-    nothing of itself, and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With
-    ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write
-    down a color as a place of the hand.
+    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and
+    delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"``
+    it can move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to note a color with
+    the position of the hand.
     """
 
     Settings: ClassVar[type[RememberColorSettings]] = RememberColorSettings
@@ -115,15 +116,15 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
             chance=1 / k,
             query_steps=settings.query_steps,
             guess=f"the cue is uniform over {k} kinds and independent of all that is seen at the query",
-            random="an object drawn at random is right once in k; at most, since none may be touched",
+            random="a random object is right once in k; at most, since none may be touched",
             always="the object is still shown at the query",
-            oracle="remember the object, touch its like",
+            oracle="remember the object, touch the same one",
             never="no object is shown: nothing to remember",
         )
 
     @property
     def num_cues(self) -> int:
-        """K, one cue a kind."""
+        """k, one cue for each kind."""
         return self.settings.k
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:

@@ -41,34 +41,34 @@ class RememberSequence(Collect[RememberSequenceSettings]):
 
     **Episode.** n of m colors are shown, each for 3 control steps (20 a second), none twice: the cue. Then nothing for
     ``memory_length`` control steps. Then the go light comes on and m cubes, one of each color, stand on a ring around
-    the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. The fingertip's
-    touch takes the cube off the table whose turn it is; another terminates the episode, and so does the last of the
+    the hand: always in the same order, from a slot that is drawn, or with ``order="shuffled"`` in any. Touching the
+    cube whose turn it is takes it off the table; touching another terminates the episode, and so does the last of the
     sequence, with success. It is truncated when that takes longer than ``query_steps``.
 
     **Observation** (3 m + 4, float32). Indices 0 to m - 1: 1 where the color is shown; m: go light; from m + 1: x
     (ahead) and y (left) of the cube of each color, from the middle of the workspace, as parts of 0.14 m, 0 and 0 while
-    it is not on the table; the last three: place of the fingertip, from that middle at a height of 0.10 m, as parts of
-    0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm
-    senses nothing of itself until the go light. With ``cue="always"`` the color whose turn it is goes on being shown.
+    it is not on the table; the last three: position of the fingertip relative to that middle at a height of 0.10 m, in
+    units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges. With ``guard="delay"``
+    the arm's own components are 0 until the go light. With ``cue="always"`` the color whose turn it is goes on being
+    shown.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
     **Reward.** +1 / n for each cube in its turn; for another -1 / (n (s - 1)) with s cubes standing, so that guessing
-    earns 0 at each touch; -0.01 a control step of the query; and up to 0.1 for coming near any cube, anew after each
-    right touch. None of it depends on the cue before a touch.
+    earns 0 on average at each touch; -0.01 for each control step of the query; and up to 0.1 for coming near any cube,
+    anew after each right touch. Before a touch the reward does not depend on the cue.
 
-    **Memory.** Sequence: log2 P(m, n) bits at once, P(m, n) = m! / (m - n)!, over ``memory_length`` control steps. How
-    far the sequence has come need not be remembered: the cubes that are gone tell it.
+    **Memory.** Sequence: log2 P(m, n) bits at once, P(m, n) = m! / (m - n)!, over ``memory_length`` control steps. The
+    position in the sequence need not be remembered: the missing cubes show it.
 
     **Ceilings.** Without memory 1 / P(m, n): what is learnt at the query is only that all touches so far were right, so
-    that whoever does not remember succeeds with one sequence for each way in which the cubes may stand, and the
-    sequence shown is uniform and independent of that. Who remembers which colors were shown but not their order
-    succeeds once in n!; who remembers one color and its place in the sequence, once in P(m - 1, n - 1). Oracle 1. With
-    ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself, and starts the query from its
-    home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with
-    ``guard="none"`` throughout, within 5 cm of its home: enough to write down the color shown last as a height of the
-    hand.
+    that an agent without memory succeeds with only one sequence for each arrangement of the cubes, and the sequence
+    shown is uniform and independent of the arrangement. An agent that remembers which colors were shown but not their
+    order succeeds once in n!; one that remembers one color and its place in the sequence, once in P(m - 1, n - 1).
+    Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and delay, and starts the query at rest
+    at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can move during the delay, with
+    ``guard="none"`` throughout, within 5 cm of its home: enough to note the last color with the height of the hand.
     """
 
     Settings: ClassVar[type[RememberSequenceSettings]] = RememberSequenceSettings
@@ -91,9 +91,9 @@ class RememberSequence(Collect[RememberSequenceSettings]):
             n_bits=math.log2(count),
             chance=1 / count,
             query_steps=settings.query_steps,
-            guess=f"the cue is uniform over {count} sequences; right touches tell no more than that they were right",
-            random=f"a sequence drawn at random is right once in {count}; at most, as touches miss",
-            always="whose turn it is is shown at the query",
+            guess=f"the cue is uniform over {count} sequences; the query tells only that all touches so far were right",
+            random=f"a random sequence is right once in {count}; at most, since touches may miss",
+            always="the color whose turn it is is shown at the query",
             oracle="remember the sequence, touch it in order",
             never="no sequence is shown: nothing to remember",
             partial={

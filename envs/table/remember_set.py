@@ -39,7 +39,7 @@ class RememberSetSettings(CollectSettings):
 class RememberSet(Collect[RememberSetSettings]):
     """n colored cubes are shown and taken away; later touch all of them among 2 n + 1, in any order.
 
-    A test of capacity: the bits to be held at once grow with n while the horizon stays as it is.
+    A test of capacity: the number of bits grows with n while the horizon stays the same.
 
     **Episode.** n of 2 n + 1 colors are shown: the cue, all together for 3 control steps (20 a second), or with
     ``presentation="one_by_one"`` one after the other in random order, 3 control steps each. They are taken away for
@@ -50,27 +50,27 @@ class RememberSet(Collect[RememberSetSettings]):
 
     **Observation** (3 M + 4 for M = 2 n + 1 colors, float32). Indices 0 to M - 1: 1 where the color is shown; M: go
     light; from M + 1: x (ahead) and y (left) of the cube of each color, from the middle of the workspace, as parts of
-    0.14 m, 0 and 0 while it is not on the table; the last three: place of the fingertip, from that middle at a height
-    of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint angles follow, as parts of their ranges. With
-    ``guard="delay"`` the arm senses nothing of itself until the go light.
+    0.14 m, 0 and 0 while it is not on the table; the last three: position of the fingertip relative to that middle at a
+    height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges. With
+    ``guard="delay"`` the arm's own components are 0 until the go light.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
-    **Reward.** +1 / n for each cube of the set; for one of another color -r / (n (n + 1)) with r of the set still to
-    be touched, so that guessing earns 0 at each touch; -0.01 a control step of the query; and up to 0.1 for coming
-    near any cube, anew after each right touch. None of it depends on the cue before a touch.
+    **Reward.** +1 / n for each cube of the set; for one of another color -r / (n (n + 1)) when r of the set are still
+    to be touched, so that guessing earns 0 on average at each touch; -0.01 for each control step of the query; and up
+    to 0.1 for coming near any cube, anew after each right touch. Before a touch the reward does not depend on the cue.
 
     **Memory.** Capacity: log2 C(2 n + 1, n) bits at once, over ``memory_length`` control steps. What has been touched
-    need not be remembered, since it is gone.
+    need not be remembered, since it is no longer there.
 
     **Ceilings.** Without memory 1 / C(2 n + 1, n): what is learnt at the query is only that all touches so far were
-    right, so that whoever does not remember succeeds with one set for each way in which the cubes may stand, and the
-    set shown is uniform and independent of that. Who remembers one of the n colors finds the others with probability 1
-    / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held through cue and delay, senses nothing of itself,
-    and starts the query from its home at rest with fresh noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is
-    free in the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to write down a set as a height
-    of the hand.
+    right, so that an agent without memory succeeds with only one set for each arrangement of the cubes, and the set
+    shown is uniform and independent of the arrangement. An agent that remembers one of the n colors finds the others
+    with probability 1 / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and
+    delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"``
+    it can move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to note a set with
+    the height of the hand.
     """
 
     Settings: ClassVar[type[RememberSetSettings]] = RememberSetSettings
@@ -94,8 +94,8 @@ class RememberSet(Collect[RememberSetSettings]):
             n_bits=math.log2(sets),
             chance=1 / sets,
             query_steps=settings.query_steps,
-            guess=f"the cue is uniform over {sets} sets; right touches tell no more than that they were right",
-            random=f"a set drawn at random is right once in {sets}; at most, since touches may miss",
+            guess=f"the cue is uniform over {sets} sets; the query tells only that all touches so far were right",
+            random=f"a random set is right once in {sets}; at most, since touches may miss",
             always="the set is still shown at the query",
             oracle="remember the set, touch its members",
             never="no set is shown: nothing to remember",

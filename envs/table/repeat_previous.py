@@ -1,4 +1,4 @@
-"""Repeat previous: pads light up one after the other; press the one that was lit k lights ago, again and again."""
+"""Remember a sliding window: pads light up one after the other; after each, press the one lit k lights ago."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from rlmem.spec import TaskSpec
 
 PADS = 4
 LIGHT_STEPS = 3
-"""Control steps for which a pad is lit..."""
+"""Control steps for which a pad is lit."""
 DARK_STEPS = 2
-"""... and between two lights of the first row."""
+"""Control steps between two of the first k + 1 lights."""
 _PAD: Vector = (0.025, 0.025, 0.020)
 """m, half extents."""
 _HUES = ("red", "green", "blue", "yellow")
 _DIM = 0.35
 _GO = (0.70, -0.17)
-"""m, place of the go light."""
+"""m, position of the go light."""
 _TALLY = 16
-"""Presses whose results are shown at the table's edge, at most."""
+"""Most presses whose results are shown at the edge of the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,10 @@ class RepeatPreviousSettings(TableSettings, RecallSettings):
     """The knobs of the sliding window. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        k: Which light is asked for: the one so many lights before the last.
-        presses: M, of an episode.
-        commit_distance: m, from the fingertip to each pad when a query begins. Short on purpose: where right and wrong
-            part late, a learner settles on one of them before it has seen the other.
+        k: How many lights back the light lies that is asked for; 0 would be the last.
+        presses: M, presses in an episode.
+        commit_distance: m, from the fingertip to each pad when a query begins. Short on purpose: if right and
+            wrong answers part late, a learner settles on one before it has tried the other.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -65,37 +65,38 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
 
     The n-back test of Kirchner ("Age differences in short-term retention of rapidly changing information", Journal of
     Experimental Psychology 55, 1958) with an arm, and ``RepeatPrevious`` of POPGym (Morad et al., "POPGym: benchmarking
-    partially observable reinforcement learning", ICLR 2023) with ceilings that are proven.
+    partially observable reinforcement learning", ICLR 2023) with proven ceilings.
 
     **Episode.** Four pads stand on a ring around the hand. First k + 1 of them light up in a row, each for 3 control
-    steps (20 a second) with 2 dark ones between, uniform and independent, the same pad again too: the cue. Nothing is
-    seen for ``memory_length`` control steps. Then the go light comes on, with the hand in the middle, and the first pad
-    that the fingertip touches is the answer. The hand is taken back, one more pad lights up for 3 control steps, and so
-    on until the last of M ``presses``, which terminates the episode. It is truncated when no answer comes within
-    ``query_steps`` of a go light. A wrong answer does not end it: each press is a trial of its own, with one touch.
+    steps (20 a second) with 2 dark ones between, each pad drawn uniformly and independently (it may be the same again):
+    the cue. Nothing is seen for ``memory_length`` control steps. Then the go light comes on, with the hand in the
+    middle, and the first pad that the fingertip touches is the answer. The hand is taken back, one more pad lights up
+    for 3 control steps, and so on until the last of M ``presses``, which terminates the episode. It is truncated when
+    no answer comes within ``query_steps`` of a go light. A wrong answer does not end the episode: each press is a
+    separate trial.
 
     **Observation** (8, float32). 0 to 3: 1 for the pad that is lit, counter-clockwise from the one ahead; 4: go light;
-    the last three: place of the fingertip, from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m.
-    With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses
-    nothing of itself but while the go light is on. With ``cue="always"`` the pad asked for stays lit from the end of
-    the lights to the answer.
+    the last three: position of the fingertip relative to the middle of the workspace at a height of 0.10 m, in units of
+    0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges. With ``guard="delay"`` the arm's
+    own components are 0 except while the go light is on. With ``cue="always"`` the pad asked for stays lit from the end
+    of the lights to the answer.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
-    **Reward.** +1 for the right pad, -1/3 for another, so that guessing earns 0; -0.01 a control step of a query; and
-    up to 0.1 for coming near any pad, anew for each press. None of it depends on the lights before an answer. The score
-    is the part of the M presses that were right; success is all of them.
+    **Reward.** +1 for the right pad, -1/3 for another, so that guessing earns 0 on average; -0.01 for each control step
+    of a query; and up to 0.1 for coming near any pad, again for each press. Before an answer the reward does not depend
+    on the lights. The score is the fraction of the M presses that were right; success means all of them.
 
     **Memory.** A sliding window: the last k + 1 lights, 2 (k + 1) bits at once, shifted by one with each light.
     ``memory_length`` is the time from the last light to the go light; the light asked for was k lights before.
 
-    **Ceilings.** Without memory 1 / 4 of the presses: the light asked for is uniform and independent of all that is
-    seen after it, answers included, since whether they were right is not shown. So it is for who remembers k lights
-    only. Oracle 1. With ``guard="delay"`` the arm is held through lights and delays, senses nothing of itself, and
-    starts each query from its home at rest with fresh noise (G1, G2, G3 hold exactly, for the first press and the row
-    of lights before it). With ``guard="cue"`` it is free in the delays, with ``guard="none"`` in the lights too, within
-    5 cm of its home: enough to write down the first light of all, which serves for one press.
+    **Ceilings.** Without memory 1 / 4 of the presses are right: the light asked for is uniform and independent of all
+    that is seen after it, including the answers, since whether they were right is not shown. The same holds for an
+    agent that remembers only k lights. Oracle 1. With ``guard="delay"`` the arm is held and not sensed during lights
+    and delays, and starts each query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly for the first
+    press and the lights before it). With ``guard="cue"`` it can move during the delays, with ``guard="none"`` during
+    the lights too, within 5 cm of its home: enough to note the first light, which serves for one press.
     """
 
     Settings: ClassVar[type[RepeatPreviousSettings]] = RepeatPreviousSettings
@@ -131,7 +132,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
             chance=1 / PADS,
             query_steps=settings.query_steps,
             guess=f"the light asked for is uniform over {PADS} pads and independent of all that is seen after it",
-            random=f"a pad drawn at random is right once in {PADS}; at most, since none may be touched",
+            random=f"a random pad is right once in {PADS}; at most, since none may be touched",
             always="the pad asked for is lit at the query",
             oracle=f"remember the last {settings.k + 1} lights, press the first of them",
             never="no pad is lit: nothing to remember",
@@ -140,7 +141,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
 
     @property
     def num_cues(self) -> int:
-        """4, one cue a pad that the first light may be in; all later lights are drawn anyway."""
+        """4, one cue for each pad of the first light; all later lights are drawn."""
         return PADS
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
@@ -156,12 +157,12 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         self.cue_steps[index] = (k + 1) * LIGHT_STEPS + k * DARK_STEPS
 
     def ask(self, index: int) -> None:
-        """Let the pads stand. See :meth:`TableTask.ask`."""
+        """Make the pads touchable. See :meth:`TableTask.ask`."""
         for pad, place in enumerate(self.slots.tolist()):
             self.targets.stand(index, pad, *place)
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """A touch is an answer; the next light follows. See :meth:`TableTask.judge`."""
+        """Take a touch as an answer; the next light follows. See :meth:`TableTask.judge`."""
         distance = self.targets.distance(self.tip)
         self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
         pad = self.touched(asked, distance)
@@ -192,7 +193,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         return out
 
     def goal(self) -> Floats:
-        """Return the middle of the pad asked for. Reads the lights. [N, 3]."""
+        """Return the middle of the pad asked for; privileged. [N, 3]."""
         goal = np.empty((self.num_envs, 3))
         goal[:, :2] = self.slots[self.lights[self.everyone, self.round], :2]
         goal[:, 2] = self._home[2]
@@ -241,7 +242,7 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         return lit
 
     def _next_light(self, indices: Indices) -> None:
-        """Let some environments go on to their next lights, with the hand taken back."""
+        """Go on to the next light in some environments, with the hand back at home."""
         self.phase[indices], self.clock[indices] = CUE, 0
         self.cue_steps[indices] = LIGHT_STEPS
         self.home[indices] = self._homes[indices, self.round[indices]]

@@ -1,4 +1,4 @@
-"""What is only looked at on the table: the room, the table, cubes and other shapes, lamps; and the cameras."""
+"""Looks of the table world: room, table, objects, lamps and cameras."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pybullet_data
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import photograph
+from rlmem.envs.camera import join, photograph
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
@@ -17,7 +17,7 @@ from rlmem.envs.robots.parts import Color, Part
 from rlmem.envs.simulation import pybullet, quiet
 
 TABLE_HEIGHT = 0.625
-"""m, of the table's top above the floor; the world's origin lies on the table."""
+"""m, height of the table's top above the floor; the world's origin lies on the table."""
 _TABLE_X = 0.42
 """m, of its middle."""
 
@@ -40,9 +40,6 @@ LIT: Color = (1.00, 0.93, 0.30, 1.0)
 MAT: Color = (0.30, 0.33, 0.38, 1.0)
 RIM: Color = (0.78, 0.80, 0.83, 1.0)
 
-_SEAM = (38, 42, 50)
-"""Color between two pictures side by side."""
-
 HALF = 0.025
 """m, half the edge of a cube; every shape fits into it."""
 
@@ -58,7 +55,7 @@ def build_room(client: int) -> None:
 
 
 def build_table_top(client: int, *, visuals: bool) -> None:
-    """Put the table's top into a world, as a box that collides and is not seen.
+    """Put the table's top into a world, as an invisible box that collides.
 
     A box and not a plane: Bullet lets a pushed cube sink into a plane by half.
     """
@@ -128,7 +125,7 @@ SHAPES: dict[str, Callable[[Color], list[Part]]] = {
     "arch": _arch,
     "mushroom": _mushroom,
 }
-"""Nine shapes in the space of a cube, each from its color."""
+"""Nine shapes that fit into a cube; each function takes a color."""
 
 
 def disc(radius: float, color: Color, height: float = 0.001) -> list[Part]:
@@ -142,7 +139,7 @@ def disc(radius: float, color: Color, height: float = 0.001) -> list[Part]:
 
 
 class GoLight(Prop):
-    """A dome on a socket: green while the robot is asked, dark else.
+    """A dome on a socket: green during the query, else dark.
 
     Args:
         client: Bullet client.
@@ -156,7 +153,7 @@ class GoLight(Prop):
         self._place = x, y
 
     def light(self, *, on: bool) -> None:
-        """Let it be seen, on or off."""
+        """Show it, on or off."""
         self.show(*self._place, color=GREEN if on else DARK)
 
 
@@ -164,10 +161,7 @@ def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]
     """Take a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""
     if camera == "both":
         left = width * 3 // 5
-        views = (("behind", left), ("above", width - left))
-        both = np.concatenate([view(client, name, wide, height) for name, wide in views], axis=1)
-        both[:, left - 1 : left + 1] = _SEAM
-        return both
+        return join(view(client, "behind", left, height), view(client, "above", width - left, height))
     if camera == "behind":
         return photograph(client, (1.24, -0.50, 0.72), (0.37, 0.03, 0.18), width, height, shadow=True)
     return photograph(client, (1.05, 0.0, 0.72), (0.54, 0.0, 0.02), width, height, shadow=True)

@@ -1,4 +1,4 @@
-"""The knobs of every task on a table, and the check of those in meters."""
+"""The knobs of every table task, and the check of those in meters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TableSettings(TaskSettings):
     Args:
         robot: ``"panda"``: Franka Panda; ``"kuka"``: Kuka iiwa with a stylus.
         control: ``"end_effector"``: velocity of the hand, which points down; ``"joint"``: velocities of the 7 joints.
-        query_steps: Control steps that the robot has to answer in.
+        query_steps: Control steps of the query; without an answer the episode is truncated then.
 
     Raises:
         UserError: If a knob has a value that it cannot have.

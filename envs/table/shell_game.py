@@ -1,4 +1,4 @@
-"""The shell game: a ball goes under one of k cups, cups change places in plain view; find the ball."""
+"""The shell game: a ball is hidden under one of k cups, cups are swapped in plain view; find the ball."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from rlmem.spec import Ceiling, TaskSpec
 BALL_STEPS = 3
 """Control steps for which the ball is seen."""
 _CUP: Vector = (0.023, 0.023, 0.028)
-"""m, half extents of the box that a cup is to the hand."""
+"""m, half extents of the box that the hand touches for a cup."""
 _BULGE = 0.25
-"""How far two cups that change places swerve, as a part of the way between them."""
+"""How far two cups swerve when they change places, as a part of the way between them."""
 _LIFTED = 0.075
-"""m, that a cup is held above the table to show what is under it."""
+"""m, height of a cup that is lifted to show what is under it."""
 _AWAY: Vector = (0.36, 0.0, 0.26)
 """m, where the hand is drawn while the cups move."""
 _GO = (0.70, -0.17)
-"""m, place of the go light."""
+"""m, position of the go light."""
 _CLAY: Color = (0.80, 0.36, 0.20, 1.0)
 _BAND: Color = (0.96, 0.88, 0.72, 1.0)
 _BALL_RADIUS = 0.016
@@ -57,11 +57,11 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
     """The knobs of the shell game. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
-        k: Cups, from 4 to 7: with three, one swap already leaves who remembers the start at chance.
-        swaps: How often two cups change places; or a range (low, high), uniform over the episodes.
+        k: Cups, from 4 to 7. With three, a single swap already makes remembering the start useless.
+        swaps: How often two cups change places, or a range (low, high) from which each episode draws uniformly.
         swap_steps: Control steps that a swap takes.
-        commit_distance: m, from the fingertip to each cup when the query begins. Short on purpose: where right and
-            wrong part late, a learner settles on one of them before it has seen the other.
+        commit_distance: m, from the fingertip to each cup when the query begins. Short on purpose: if right
+            and wrong answers part late, a learner settles on one before it has tried the other.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -82,41 +82,43 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
 
 
 class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
-    """A ball goes under one of k cups, cups change places in plain view; touch the cup that it is under.
+    """A ball is hidden under one of k cups, and the cups are swapped in plain view; touch the cup with the ball.
 
-    Object permanence and tracking: what is to be remembered changes after it was last seen.
+    Object permanence and tracking: what must be remembered changes after it was last seen.
 
-    **Episode.** For 3 control steps (20 a second) a ball is seen in one of k slots on a ring; then a cup is over it, as
-    over the others. ``swaps`` times the cups of two slots, uniform over all pairs, change places in ``swap_steps``
-    control steps. All of that is the cue. Nothing is seen for ``memory_length`` control steps. Then the go light comes
-    on, with the hand in the middle of the cups. The first cup that the fingertip touches is the answer, and the episode
-    terminates. It is truncated when no answer comes within ``query_steps``.
+    **Episode.** For 3 control steps (20 a second) a ball is seen in one of k slots on a ring; then it is covered by a
+    cup, like every other slot. ``swaps`` times the cups of two slots, a pair drawn uniformly, change places, which
+    takes ``swap_steps`` control steps. All of that is the cue. Nothing is seen for ``memory_length`` control steps.
+    Then the go light comes on, with the hand in the middle of the cups. The first cup that the fingertip touches is the
+    answer, and the episode terminates. It is truncated when no answer comes within ``query_steps``.
 
     **Observation** (k + P + 4 for P = k (k - 1) / 2 pairs of slots, float32). Indices 0 to k - 1: 1 for the slot in
     which the ball is seen; k to k + P - 1: for the pair of slots whose cups change places, the part of the way that
-    they have gone, 1 when they arrive, 0 for the others; k + P: go light; the last three: place of the fingertip, from
-    the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. Slots count counter-clockwise from the one
-    ahead; pairs go 0 and 1, 0 and 2, ..., 1 and 2, ... Cups look alike, so that only slots are told.
-    With ``control="joint"`` the joint angles follow, as parts of their ranges. With ``guard="delay"`` the arm senses
-    nothing of itself until the go light. With ``cue="always"`` the ball is seen in its slot throughout. With
+    they have gone, 1 when they arrive, 0 for the others; k + P: go light; the last three: position of the fingertip
+    relative to the middle of the workspace at a height of 0.10 m, in units of 0.25 m. Slots count counter-clockwise
+    from the one ahead; pairs go 0 and 1, 0 and 2, ..., 1 and 2, ... Cups look alike, so that only slots are observed.
+    With ``control="joint"`` the joint angles follow, scaled to their ranges. With ``guard="delay"`` the arm's own
+    components are 0 until the go light. With ``cue="always"`` the ball is seen in its slot throughout. With
     ``observation="pixels"``: a picture (64 x 64 x 3, uint8) from across the table; with ``guard="delay"`` black in the
     delay.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s.
 
-    **Reward.** +1 for the right cup, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
-    the query; and up to 0.1 for coming near any cup. None of it depends on the ball before the answer.
+    **Reward.** +1 for the right cup, -1 / (k - 1) for a wrong one, so that guessing earns 0 on average; -0.01 for each
+    control step of the query; and up to 0.1 for coming near any cup. Before the answer the reward does not depend on
+    the ball.
 
     **Memory.** Tracking of log2 k bits through the swaps, then retention over ``memory_length`` control steps.
 
     **Ceilings.** Without memory 1 / k: the ball's last slot is uniform and independent of the swaps and of all that is
-    seen later. Who remembers where the ball was, and ignores s swaps, is right with 1 / k + (1 - 1 / k) (1 - 2 / (k -
-    1))^s: a swap leaves the ball's slot alone with probability 1 - 2 / k, and takes it to each other with 2 / (k (k -
-    1)); the difference, 1 - 2 / (k - 1), is what remains of knowing it after each. Oracle 1. With ``guard="delay"`` the
-    arm is held through cue and delay, senses nothing of itself, and starts the query from its home at rest with fresh
-    noise (G1, G2, G3 hold exactly). With ``guard="cue"`` it is free in the delay, with ``guard="none"`` throughout,
-    within 5 cm of its home: a hand that follows the cup needs no memory.
+    seen later. An agent that remembers where the ball was, and ignores s swaps, is right with probability 1 / k + (1 -
+    1 / k) (1 - 2 / (k - 1))^s: a swap does not move the ball with probability 1 - 2 / k, and moves it to each other
+    slot with probability 2 / (k (k - 1)); the difference, 1 - 2 / (k - 1), is the factor by which each swap reduces
+    what the start says. Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and delay, and
+    starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can
+    move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: a hand that follows the cup needs
+    no memory.
     """
 
     MARK: ClassVar[float] = 0.036
@@ -152,7 +154,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
         kept = 1 - 2 / (k - 1)
         start = sum(1 / k + (1 - 1 / k) * kept**s for s in range(low, high + 1)) / (high - low + 1)
         often = str(low) if low == high else f"{low} to {high}"
-        why = f"after each of {often} swaps {kept:.3g} of knowing the slot remains"
+        why = f"each of {often} swaps multiplies the advantage of knowing the first slot by {kept:.3g}"
         return recall_spec(
             settings,
             memory="tracking",
@@ -160,7 +162,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
             chance=1 / k,
             query_steps=settings.query_steps,
             guess=f"the ball's last slot is uniform over {k} and independent of the swaps and of the query",
-            random="a cup drawn at random is right once in k; at most, since none may be touched",
+            random="a random cup is right once in k; at most, since none may be touched",
             always="the ball is still seen at the query",
             oracle="follow the ball, touch its cup",
             never="no ball is seen: nothing to remember",
@@ -169,7 +171,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
 
     @property
     def num_cues(self) -> int:
-        """K, one cue a slot that the ball ends in."""
+        """k, one cue for each slot that the ball ends in."""
         return self.settings.k
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:

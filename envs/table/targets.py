@@ -1,6 +1,6 @@
-"""What a hand can touch: K boxes on each of N tables, moved and taken away, and how far the fingertip is from each.
+"""Boxes that a hand can touch, K on each of N tables, and the distance of the fingertip from each.
 
-All boxes of a table are alike to the physics, whatever they look like: how a thing feels does not tell what it is.
+All boxes of a table are the same to the physics, whatever they look like: touching one does not tell what it is.
 
 Axes: N tables, K targets.
 """
@@ -20,16 +20,15 @@ from rlmem.envs.simulation import pybullet
 from rlmem.envs.table.workspace import CENTER
 
 FAR = 9.0
-"""m, the distance of a target that is not there."""
+"""m, the distance of a box that is not on the table."""
 TOUCH = 0.003
-"""m between the fingertip and a box that count as touching: what the solver leaves between bodies that press."""
+"""m, largest distance from a box that counts as touching it: Bullet's solver leaves such a gap in a contact."""
 _BESIDE = 0.018
-"""m beside the way from the ring's middle to a box, up to which a hand meets no other box on it."""
-_PARKED = (0.0, 0.0, -50.0)
+"""m, how far beside the way from the ring's middle to a box a hand can be and touch no other box."""
 
 
 class Targets:
-    """K boxes on each of N tables; none stands at first.
+    """K boxes on each of N tables, none of which is on the table at first.
 
     Args:
         num_envs: N.
@@ -43,7 +42,7 @@ class Targets:
         self._place = np.zeros((3, count, num_envs))
         self._cos, self._sin = np.ones((count, num_envs)), np.zeros((count, num_envs))
         self.standing = np.zeros((num_envs, count), dtype=np.bool_)
-        """[N, K] whether a box is there."""
+        """[N, K] whether a box is on the table."""
         self._bodies: list[list[int]] = []
         self._clients: list[int] = []
 
@@ -59,7 +58,7 @@ class Targets:
         self._clients.append(client)
         self._bodies.append(
             [
-                int(pybullet.createMultiBody(0, shape, hidden, _PARKED, physicsClientId=client))
+                int(pybullet.createMultiBody(0, shape, hidden, parts.PARKED, physicsClientId=client))
                 for _ in range(self.standing.shape[1])
             ]
         )
@@ -74,10 +73,10 @@ class Targets:
     def remove(self, index: int, number: int) -> None:
         """Take a box of one table away."""
         self.standing[index, number] = False
-        self._move(index, number, _PARKED, 0.0)
+        self._move(index, number, parts.PARKED, 0.0)
 
     def clear(self, indices: Indices) -> None:
-        """Forget the boxes of some tables, whose worlds have been restored or are about to be."""
+        """Note that no box is on some tables, whose worlds have been restored or are about to be."""
         self.standing[indices] = False
 
     def distance(self, tip: Floats) -> Floats:
@@ -133,11 +132,11 @@ def around_hand(count: int, way: float, half: float) -> Floats:
     return places
 
 
-def foot_of_way(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Floats:
-    """Return where a hand inside a ring goes next, so that it reaches a box of the ring and touches no other, [N, 3].
+def way_to_box(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Floats:
+    """Return the next point on a hand's way from inside a ring to a box of it, such that it touches no other, [N, 3].
 
-    That is the box itself from near the straight way between the ring's middle and it, else the nearest point of that
-    way.
+    It is the box itself for a hand near the straight line from the ring's middle to the box, else the nearest point of
+    that line.
 
     Args:
         tip: [N, 3] m, middles of the fingertips.
@@ -157,7 +156,7 @@ def foot_of_way(tip: Floats, goal: Floats, middle: tuple[float, float]) -> Float
 def newly_touched(distance: Floats, armed: Bools, release: float) -> Ints:
     """Return which box each fingertip begins to touch, [N], -1 for none.
 
-    A touch counts once: the hand must go ``release`` meters away from all boxes before the next counts.
+    A touch counts once: the hand must go ``release`` m away from all boxes before the next touch counts.
 
     Args:
         distance: [N, K] from :meth:`Targets.distance`.

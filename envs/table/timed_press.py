@@ -1,4 +1,4 @@
-"""Time an interval: a tone sounds; press once, so long after it, with nothing that tells the time but the memory."""
+"""Time an interval: a tone sounds; press once, a certain time later, with no clock but one's memory."""
 
 from __future__ import annotations
 
@@ -21,56 +21,55 @@ from rlmem.spec import Ceiling, TaskSpec
 RISE = 0.020
 """m that the fingertip comes down to press: one control step."""
 _THROUGH = 0.006
-"""m below that a falling hand makes for."""
+"""m, how far below the press height a pressing hand aims."""
 _ROOM: Vector = (0.05, 0.05, 0.03)
-"""m, how far ahead and aside, and up, of where it starts a hand can stray that nothing brakes."""
+"""m, how far ahead, aside and up a hand without brake can move from where it starts."""
 _DOWN = 0.5
-"""Part of full speed downwards that releases the brake."""
+"""Downward speed, as a part of full speed, that releases the brake."""
 _NEAR = 0.5
-"""Reward for a press at the right moment beside that for success; in proportion to the error, never less
-than 0."""
+"""Additional reward for a press at the right moment, less in proportion to the error; never below 0."""
 _TONES = (scenery.COLORS["cyan"], scenery.COLORS["orange"], scenery.COLORS["purple"], scenery.COLORS["yellow"])
-"""Colors of the bell, one a tone."""
+"""Colors of the bell, one for each tone."""
 _BAR = (0.66, 0.22, 0.008)
-"""m, place ahead, half length and half width of the bar that shows the time to who looks on."""
+"""m, x, half length and half width of the bar that shows the time in pictures."""
 
 
 class TimedPress(TableTask[TimedPressSettings]):
-    """A tone sounds; press the button once, T control steps after it for a low tone, 1.5 T for a high one.
+    """A tone sounds; press the button once, T control steps later for a low tone, 1.5 T for a high one.
 
     **Episode.** After 0 to 7 control steps (20 a second) of silence one of K tones sounds for 3 steps; both are drawn.
-    From its end on the button is live. The first press is the answer and terminates the episode: success is to press
-    within ``tolerance`` steps of ``interval`` T steps after the tone's end, or of (1 + j / 2) T steps for tone j. Too
-    early is wrong as well as too late. The episode is truncated when there has been no press long after that.
+    From the tone's end on the button works. The first press is the answer and terminates the episode, with success if
+    it comes within ``tolerance`` steps of (1 + j / 2) T steps after the end of tone j, where T is ``interval``. Too
+    early is as wrong as too late. The episode is truncated when there has been no press long after that.
 
-    *The brake.* A hand that sinks slowly would be a clock. So a brake holds the hand over the button, with
-    ``guard="delay"``, until an action sends it down at more than half speed. Then it falls on the button, within the
-    same control step, whatever is done next. Until then nothing that is seen changes.
+    *The brake.* A hand that sinks slowly would be a clock. So with ``guard="delay"`` a brake holds the hand above the
+    button until an action moves it down at more than half speed. Then it presses the button within the same control
+    step, whatever the next action is. Until then no observation changes.
 
-    **Observation** (K + 4, float32). 0 to K - 1: the tone, 1 while it sounds; K: time to come until the press is due,
-    as a part of the longest interval, with ``cue="always"`` only and else 0; the last three: place of the fingertip,
-    from the middle of the workspace at a height of 0.10 m, as parts of 0.25 m. With ``control="joint"`` the joint
-    angles follow, as parts of their ranges. There is no go light: nothing marks the time.
+    **Observation** (K + 4, float32). 0 to K - 1: the tone, 1 while it sounds; K: time until the press is due divided by
+    the longest interval with ``cue="always"``, else 0; the last three: position of the fingertip relative to the middle
+    of the workspace at a height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled
+    to their ranges. There is no go light: nothing shows the time.
 
-    **Action** (3): velocity of the hand as parts of 0.6 m/s; with ``control="joint"`` (7) of the joints, as parts of
-    1.5 rad/s. Braked, it decides on pressing and nothing else.
+    **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
+    joints in units of 1.5 rad/s. While the hand is braked, an action only decides whether to press.
 
-    **Reward.** At the press, e steps early or late: +1 within the tolerance; and 0.5 (1 - e / T') where that is more
-    than 0, for an interval of T' steps; but as for the longest interval where the press is too early for any tone, so
-    that its reward does not tell the tone. -0.01 a control step from the first moment that can be right for any tone,
-    so that never to press is worse than any press.
+    **Reward.** At the press, e steps early or late: +1 within the tolerance, and 0.5 (1 - e / T') if that is positive,
+    for an interval of T' steps. A press that is too early for any tone is rewarded as for the longest interval, so that
+    the reward does not tell the tone. -0.01 for each control step from the first moment that can be right for any tone,
+    so that never pressing is worse than any press.
 
     **Memory.** Interval timing, and log2 K bits: which tone it was. ``interval`` is the length of the memory.
 
-    **Ceilings.** *Without memory*: all observations after the tone are alike until the press, so that a policy without
-    memory presses with the same probability p at each step, and is right with the probability that a geometric waiting
-    time falls into the window of w = 2 tolerance + 1 steps: the sum of p (1 - p)^(t - 1) over the window, mean over
-    tones, at the best p. For one tone that is about w / (e T). Who looks back F steps can wait for F - 1 of them first
-    (``partial``). Who can time but forgets the tone reaches 1 / K. Oracle 1. With ``guard="delay"`` the arm is held
-    while it hears the tone (G1 and G2 hold exactly). It answers in the delay, where too early is wrong; so G3 is not
-    claimed, but it holds up to the press: nothing that is observed depends on what is done. The phase is named query
-    from the first moment at which a press can be right for any tone. With ``guard="cue"`` there is no brake after the
-    tone, with ``guard="none"`` none at all: a hand that sinks at the right speed presses at the right time.
+    **Ceilings.** *Without memory*: all observations between tone and press are the same, so that a policy without
+    memory presses with the same probability p at each step. It is right with the probability that a geometric waiting
+    time falls into the window of w = 2 tolerance + 1 steps: the sum of p (1 - p)^(t - 1) over the window, averaged over
+    the tones, for the best p. For one tone that is about w / (e T). An agent that sees the last F observations can wait
+    for F - 1 steps first (``partial``). One that can time but forgets the tone reaches 1 / K. Oracle 1. With
+    ``guard="delay"`` the arm is held while the tone sounds (G1 and G2 hold exactly). A press in the delay is an answer
+    (a wrong one), so G3 is not claimed; but it holds up to the press: no observation depends on the actions. The query
+    phase begins at the first moment at which a press can be right for any tone. With ``guard="cue"`` there is no brake
+    after the tone, with ``guard="none"`` none at all: a hand that sinks at the right speed presses at the right time.
     """
 
     HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.003)
@@ -81,7 +80,7 @@ class TimedPress(TableTask[TimedPressSettings]):
         self, settings: TimedPressSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
     ) -> None:
         self.due = np.array(settings.intervals)
-        """[K] control steps from the end of each tone to the press that is due."""
+        """[K] control steps from the end of each tone to the right moment for the press."""
         self.sounds_at = np.zeros(num_envs, dtype=np.int64)
         """[N] control steps of silence before the tone."""
         self.falling = np.zeros(num_envs, dtype=np.bool_)
@@ -139,7 +138,7 @@ class TimedPress(TableTask[TimedPressSettings]):
 
     @property
     def num_cues(self) -> int:
-        """K, one cue a tone."""
+        """K, one cue for each tone."""
         return self.settings.tones
 
     @property
@@ -158,10 +157,10 @@ class TimedPress(TableTask[TimedPressSettings]):
         self.falling[index], self.answered_at[index] = False, -1
 
     def ask(self, index: int) -> None:
-        """Nothing changes where the query begins. See :meth:`TableTask.ask`."""
+        """Do nothing: nothing changes when the query begins. See :meth:`TableTask.ask`."""
 
     def advance(self, actions: Floats) -> Step:
-        """Let the brake go where an action presses; a press counts before the query too."""
+        """Release the brake where an action presses; a press counts before the query too."""
         live = (self.phase == DELAY) | (self.phase == QUERY)
         if self.settings.guard == "delay":
             self.falling |= live & self._presses(actions)
@@ -189,7 +188,7 @@ class TimedPress(TableTask[TimedPressSettings]):
         return held | ~self.falling if self.settings.guard == "delay" else held
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """The first press is the answer. See :meth:`TableTask.judge`."""
+        """Take the first press as the answer. See :meth:`TableTask.judge`."""
         answered = asked & self.pressed()
         if answered.any():
             due, elapsed = self.due[self.cue], self.elapsed
@@ -219,7 +218,7 @@ class TimedPress(TableTask[TimedPressSettings]):
         return sounding
 
     def goal(self) -> Floats:
-        """Return home until the press is due, then a place below the button. Reads the tone and the time. [N, 3]."""
+        """Return home until the press is due, then a position below the button; privileged. [N, 3]."""
         goal = self.home.copy()
         due = (self.phase != CUE) & (self.elapsed + 1 >= self.due[self.cue])
         goal[due, 2] = self.PRESS_HEIGHT - _THROUGH

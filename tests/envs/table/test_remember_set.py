@@ -14,7 +14,7 @@ from scipy import stats
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.remember_set import RememberSet, RememberSetSettings
-from rlmem.envs.table.targets import foot_of_way, ring
+from rlmem.envs.table.targets import ring, way_to_box
 
 Make = Callable[..., MemoryEnv]
 SET = "rlmem/RememberSet-v0"
@@ -33,7 +33,7 @@ def touch(env: MemoryEnv, colors: list[int]) -> tuple[list[float], bool, bool]:
     for color in colors:
         place = np.array([*task.slots[task.slot[0, color], :2], 0.025])
         while task.targets.standing[0, color]:
-            way = foot_of_way(task.tip, place[None], (0.51, 0.0))[0] - task.tip[0]
+            way = way_to_box(task.tip, place[None], (0.51, 0.0))[0] - task.tip[0]
             _, reward, ended, _, info = env.step(way / max(0.03, np.abs(way).max()))
             rewards.append(reward)
             if ended:
@@ -149,7 +149,7 @@ def test_the_way_of_the_foot_meets_the_box_it_goes_to_and_no_other(count: int) -
             tip = np.array([[*places[a, :2] * 0.7, 0.03]])
             goal = np.array([[*places[b, :2], 0.03]])
             for _ in range(40):
-                tip += np.clip(foot_of_way(tip, goal, (0.0, 0.0)) - tip, -0.01, 0.01)
+                tip += np.clip(way_to_box(tip, goal, (0.0, 0.0)) - tip, -0.01, 0.01)
                 if np.hypot(*(tip - goal)[0, :2]) < 0.037:
                     break
                 away = np.hypot(*(places[:, :2] - tip[0, :2]).T)
