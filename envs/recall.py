@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -51,8 +51,8 @@ class RecallTask(MemoryTask[S]):
     STEP_COST: ClassVar[float] = 0.01
     """Reward that a control step of the query costs, so that waiting is worse than guessing."""
 
-    def __init__(self, settings: S, num_envs: int = 1, **arguments: Any) -> None:
-        super().__init__(settings, num_envs, **arguments)
+    def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
+        super().__init__(settings, num_envs, visuals=visuals, gui=gui)
         self.locked = settings.guard == "delay"
         """Whether the robot is held, and senses nothing of itself, until the query."""
         self.cue_steps = np.full(num_envs, self.CUE_STEPS)

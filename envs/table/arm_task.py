@@ -1,4 +1,4 @@
-"""Arms at tables: N worlds, hands that are moved within bounds, what they sense, and how it all looks.
+"""Arms at tables: N worlds, hands that move within bounds, their observations and their pictures.
 
 Axes: N environments, D observation, A action.
 """
@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 
 from rlmem.envs.memory_task import QUERY, Bools, Floats, Indices, MemoryTask, check_choice
 from rlmem.envs.robots import ARMS, Arm
+from rlmem.envs.robots.arm_kinematics import ArmKinematics
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import World, pybullet
 from rlmem.envs.table import scenery
-from rlmem.envs.table.hands import led, turned
-from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.settings import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE, TableSettings
 from rlmem.envs.table.targets import Targets
-from rlmem.envs.table.workspace import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE
 
 C = TypeVar("C", bound=TableSettings)
 
 
 class ArmTask(MemoryTask[C]):
-    """N arms at N tables; what happens in an episode is what :class:`rlmem.envs.table.table_task.TableTask` adds.
+    """N arms at N tables; :class:`rlmem.envs.table.table_task.TableTask` adds the episodes.
 
     Args:
         settings: The task's knobs.
@@ -35,22 +34,22 @@ class ArmTask(MemoryTask[C]):
         signals: Names of the task's own components of the observation.
         targets: K, boxes that can be touched.
         half: Half extents of such a box, m.
-        home: Where the fingertip is when the query begins, but for noise, m.
+        home: Where the fingertip is when the query begins, before noise, m.
         visuals: Give bodies their looks.
         gui: Show the world in Bullet's window.
     """
 
     WAITING: ClassVar[Vector] = (0.05, 0.05, 0.03)
-    """m around home, not below it: where a hand that no guard holds may be before the query."""
+    """m around home, not below it: bounds of a hand that the guard does not hold before the query."""
     PLANAR: ClassVar[bool] = False
-    """Whether the hand stays at the height of its home: two components of action, with end-effector control."""
+    """Whether the hand stays at the height of its home; the action then has two components."""
     GRAVITY: ClassVar[bool] = False
-    """Whether free bodies have weight. An arm's own is compensated by its controller, so that it needs none."""
+    """Whether there is gravity. An arm does not need it: its own weight is compensated."""
     FORGET_CONTACTS: ClassVar[bool] = False
-    """Whether a physics step with everything parked precedes each episode, so that Bullet forgets the contacts of the
-    last: needed for exact repetition where bodies touch as soon as they are put down."""
+    """Whether a physics step with everything parked precedes each episode, so that Bullet forgets the last contacts.
+    Exact repetition needs it where bodies touch as soon as they are put down."""
     plain = False
-    """Whether the arm looks plain, which is quick to draw."""
+    """Whether the arm has simple looks, which are quick to draw."""
 
     def __init__(
         self,
@@ -81,10 +80,10 @@ class ArmTask(MemoryTask[C]):
         self.tip = np.tile(home, (num_envs, 1))
         """[N, 3] m, middles of the fingertips."""
         self.home = self.tip.copy()
-        """[N, 3] m, where they are when the query begins."""
+        """[N, 3] m, where the fingertips are when the query begins."""
         self.targets = Targets(num_envs, targets, half)
         self.low, self.high = LOW, HIGH
-        """[3] m, the box that the fingertip stays in from the query on; a task may narrow it."""
+        """[3] m, bounds of the fingertip from the query on; a task may narrow them."""
         self._home, waiting = np.array(home), np.array(self.WAITING)
         self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
         self._arms: list[Arm] = []
@@ -95,17 +94,17 @@ class ArmTask(MemoryTask[C]):
 
     @abstractmethod
     def signals(self) -> Floats:
-        """Return what is seen of lamps and things: the first components of the observation."""
+        """Return the task's own components of the observation, which come first."""
 
     def build_bodies(self, index: int, client: int) -> None:
         """Put free bodies into one more world."""
 
     @abstractmethod
     def build_props(self, client: int) -> None:
-        """Put what is only looked at into one more world."""
+        """Put bodies that are only looked at into one more world."""
 
     def rehome(self, indices: Indices, rise: float = 0.0) -> None:
-        """Start some worlds anew from their snapshots, arms at rest at home, or ``rise`` meters above it."""
+        """Restore some worlds from their snapshots, with arms at rest at home, or ``rise`` m above it."""
         places = self.home[indices] + (0.0, 0.0, rise)
         postures = self.kinematics.posture(places)
         for index, posture in zip(indices.tolist(), postures.tolist(), strict=True):
@@ -123,7 +122,7 @@ class ArmTask(MemoryTask[C]):
         if not count:
             return
         velocities = self._velocities(actions)
-        # To and fro: what is stepped first was stepped last before, and is still in the processor's cache.
+        # In alternating order: the arm that is stepped first was stepped last before, and is still in the CPU's cache.
         self._onward = -self._onward
         if count == self.num_envs:
             rows = velocities[:: self._onward].tolist()
@@ -140,7 +139,7 @@ class ArmTask(MemoryTask[C]):
         self.tip[which] = self.kinematics.tip(postures)
 
     def observe(self) -> NDArray[np.float32]:
-        """Return the observations [N, D]: signals, then the hand's place and joint angles where they are sensed."""
+        """Return the observations [N, D]: signals, then hand position and joint angles, 0 where they are not sensed."""
         observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
         observation[:, : self._num_signals] = self.signals()
         sensing = self.sensing()
@@ -157,7 +156,7 @@ class ArmTask(MemoryTask[C]):
         return observation
 
     def toward(self, goal: Floats) -> Floats:
-        """Return the actions [N, A] that take the fingertips straight to ``goal``, [N, 3] m, as fast as they can."""
+        """Return the actions [N, A] that move the fingertips straight to ``goal``, [N, 3] m, as fast as possible."""
         way = goal - self.tip
         steps = np.maximum(np.abs(way).max(axis=1, keepdims=True) / STRIDE, 1.0)
         if self._by_joint:
@@ -184,7 +183,7 @@ class ArmTask(MemoryTask[C]):
         return scenery.look(self.worlds[index].client)
 
     def show_in_window(self, index: int) -> None:
-        """Let Bullet's window look across one table."""
+        """Point the camera of Bullet's window at one table."""
         self.draw(index)
         scenery.look_in_window(self.worlds[index].client)
 
@@ -197,13 +196,13 @@ class ArmTask(MemoryTask[C]):
             low, high = np.where(asked, self.low, low), np.where(asked, self.high, high)
         hands = self.kinematics, self.posture, self.tip
         if self._by_joint:
-            return turned(*hands, actions * MAX_JOINT_SPEED, low, high)
+            return _bounded_velocities(*hands, actions * MAX_JOINT_SPEED, low, high)
         if self.PLANAR:
             way = np.empty((self.num_envs, 3))
             way[:, :2], way[:, 2] = STRIDE * actions, self._home[2] - self.tip[:, 2]
         else:
             way = STRIDE * actions
-        return led(*hands, way, low, high)
+        return _straight_velocities(*hands, way, low, high)
 
     def _build(self, index: int, client: int) -> None:
         if self.GRAVITY:
@@ -215,3 +214,46 @@ class ArmTask(MemoryTask[C]):
         if self.visuals:
             scenery.build_room(client)
             self.build_props(client)
+
+
+def _straight_velocities(
+    arm: ArmKinematics, posture: Floats, tip: Floats, way: Floats, low: Floats, high: Floats
+) -> Floats:
+    """Return the joint velocities [N, 7], rad/s, that move hands straight, pointing down, within their bounds.
+
+    Args:
+        arm: Their kinematics.
+        posture: [N, 7] rad.
+        tip: [N, 3] m, middles of the fingertips.
+        way: [N, 3] m, wanted in this control step.
+        low: [3] or [N, 3] m, lower bounds of fingertips.
+        high: [3] or [N, 3] m, upper bounds.
+    """
+    way = np.minimum(np.maximum(tip + way, low), high) - tip
+    goal = tip + np.minimum(np.maximum(way, -STRIDE), STRIDE)
+    velocities: Floats = (arm.posture(goal) - posture) * PHYSICS.control_hz
+    velocities /= np.maximum.reduce(np.abs(velocities) / arm.speed, axis=1, keepdims=True, initial=1.0)
+    return velocities
+
+
+def _bounded_velocities(
+    arm: ArmKinematics, posture: Floats, tip: Floats, velocities: Floats, low: Floats, high: Floats
+) -> Floats:
+    """Return the wanted joint velocities [N, 7], rad/s, or 0 where they take a fingertip out of bounds, or further out.
+
+    Args:
+        arm: Their kinematics.
+        posture: [N, 7] rad.
+        tip: [N, 3] m, middles of the fingertips.
+        velocities: [N, 7] rad/s, the ones wanted.
+        low: [3] or [N, 3] m, lower bounds of fingertips.
+        high: [3] or [N, 3] m, upper bounds.
+    """
+    goal = posture + velocities / PHYSICS.control_hz
+    goal = np.minimum(np.maximum(goal, arm.low), arm.high)
+    after = arm.tip(goal)
+    out = np.maximum(low - after, after - high).max(axis=1)
+    now = np.maximum(low - tip, tip - high).max(axis=1)
+    velocities = (goal - posture) * PHYSICS.control_hz
+    velocities[out > np.maximum(now, 0.0)] = 0.0
+    return velocities

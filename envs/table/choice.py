@@ -6,7 +6,7 @@ Axes: N environments, K boxes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,10 +28,12 @@ class ChoiceTask(TableTask[C]):
     Args:
         settings: The task's knobs.
         num_envs: N.
+        signals: Names of the task's own components of the observation.
         targets: K.
         way: m, from the fingertip to each box when the query begins.
         half: Half extents of such a box, m.
-        **arguments: See :class:`TableTask`.
+        visuals: Give bodies their looks.
+        gui: Show the world in Bullet's window.
     """
 
     MARK: ClassVar[float] = 0.040
@@ -42,10 +44,12 @@ class ChoiceTask(TableTask[C]):
         settings: C,
         num_envs: int = 1,
         *,
+        signals: tuple[str, ...],
         targets: int,
         way: float,
         half: Vector = (scenery.HALF,) * 3,
-        **arguments: Any,
+        visuals: bool = False,
+        gui: bool = False,
     ) -> None:
         self.slots = around_hand(targets, way, half[0])
         """[K, 3] x, y (m) and yaw (rad) of each slot."""
@@ -53,7 +57,7 @@ class ChoiceTask(TableTask[C]):
         """[N] the box that was touched, -1 before."""
         self._way, self._wrong = way, 1.0 / (targets - 1)
         self._marks: list[list[Prop]] = []
-        super().__init__(settings, num_envs, targets=targets, half=half, **arguments)
+        super().__init__(settings, num_envs, signals=signals, targets=targets, half=half, visuals=visuals, gui=gui)
 
     @abstractmethod
     def wanted(self) -> Ints:

@@ -19,10 +19,9 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettin
 from rlmem.envs.prop import Prop
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.settings import CENTER, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand, way_to_box
-from rlmem.envs.table.workspace import CENTER
 
 MOST = len(scenery.COLORS)
 """Number of colors."""

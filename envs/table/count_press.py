@@ -15,9 +15,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.settings import CENTER, LOW, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTER, LOW
 from rlmem.spec import TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)

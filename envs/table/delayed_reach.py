@@ -12,8 +12,7 @@ from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
-from rlmem.envs.table.settings import check_meters
-from rlmem.envs.table.workspace import CENTER, SENSED
+from rlmem.envs.table.settings import CENTER, SENSED, check_meters
 from rlmem.spec import TaskSpec
 
 

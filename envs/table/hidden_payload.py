@@ -30,8 +30,7 @@ from rlmem.envs.robots.parts import Part
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_meters
-from rlmem.envs.table.workspace import CENTER, HIGH, HOME, LOW, STRIDE
+from rlmem.envs.table.settings import CENTER, HIGH, LOW, STRIDE, TableSettings, check_meters
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
@@ -160,7 +159,7 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
         shown = (f"shown: {name}" for name in self.cue_names)
         signals = (*shown, "probe light", "go light", *(f"command {axis}" for axis in axes))
         way = settings.commit_distance
-        super().__init__(settings, num_envs, signals=signals, targets=k, way=way, home=HOME, visuals=visuals, gui=gui)
+        super().__init__(settings, num_envs, signals=signals, targets=k, way=way, visuals=visuals, gui=gui)
         self.commands = np.zeros((num_envs, len(axes)))
         """[N, A] the last command to the hand."""
         self._waiting = _PROBE_LOW, _PROBE_HIGH

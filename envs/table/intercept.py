@@ -14,9 +14,8 @@ from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.settings import CENTER, HOME, SENSED, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTER, HOME, SENSED
 from rlmem.spec import Ceiling, TaskSpec
 
 WIDTH = 0.14

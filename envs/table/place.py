@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -15,9 +15,8 @@ from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, St
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.table.settings import CENTER, TableSettings
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTER
 from rlmem.errors import UserError
 
 _RINGS, _SECTORS = 2, 4
@@ -69,13 +68,25 @@ class PlaceTask(TableTask[P]):
     Args:
         settings: The task's knobs.
         num_envs: N.
-        **arguments: See :class:`TableTask`.
+        signals: Names of the task's own components of the observation.
+        home: Where the fingertip is when the query begins, before noise, m.
+        visuals: Give bodies their looks.
+        gui: Show the world in Bullet's window.
     """
 
     HEIGHTS: ClassVar[Vector] = (0.001, 0.003, 0.005)
     """m, heights of disc, rim and point, one above the other."""
 
-    def __init__(self, settings: P, num_envs: int = 1, **arguments: Any) -> None:
+    def __init__(
+        self,
+        settings: P,
+        num_envs: int = 1,
+        *,
+        signals: tuple[str, ...],
+        home: Vector,
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
         self.point = np.zeros((num_envs, 2))
         """[N, 2] m, from the disc's middle; privileged."""
         self.error = np.full(num_envs, np.nan)
@@ -84,7 +95,7 @@ class PlaceTask(TableTask[P]):
         self._points: list[Prop] = []
         self._rims: list[Prop] = []
         self._go: list[scenery.GoLight] = []
-        super().__init__(settings, num_envs, **arguments)
+        super().__init__(settings, num_envs, signals=signals, home=home, visuals=visuals, gui=gui)
 
     @property
     def num_cues(self) -> int:

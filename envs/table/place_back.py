@@ -15,8 +15,7 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
-from rlmem.envs.table.settings import check_meters
-from rlmem.envs.table.workspace import CENTER, SENSED
+from rlmem.envs.table.settings import CENTER, SENSED, check_meters
 from rlmem.spec import TaskSpec
 
 _HALF, _WALL, _HEIGHT = 0.030, 0.007, 0.018

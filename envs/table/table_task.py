@@ -1,38 +1,38 @@
-"""What all tasks on a table share: phases and guard, touching, shaping and the expert, over the arms of ``ArmTask``.
+"""Base of all table tasks: episodes, touches, presses, shaping and the expert, over the arms of ``ArmTask``.
 
 **To write a task**, subclass :class:`TableTask` in a file of its own, with a frozen settings dataclass that inherits
-from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and say
+from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and define
 
-- in ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and
-  how many boxes there are to touch, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;
+- ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and how
+  many boxes can be touched, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;
 - :meth:`~TableTask.spec` and ``num_cues``: the ceilings, mostly with :func:`rlmem.envs.recall.recall_spec`;
-- :meth:`~TableTask.deal`: draw what the episode has, from the generator it is given, always the same number of draws;
+- :meth:`~TableTask.deal`: draw the episode from the given generator, always with the same number of draws;
 - :meth:`~TableTask.ask`: put down what stands on the table at the query (:attr:`TableTask.targets`, :func:`ring`);
-- :meth:`~TableTask.judge`: what happens in a control step of the query: rewards, ends, ``success`` and ``score``;
-- :meth:`~TableTask.signals`: what is seen of lamps and things, [N, ...];
+- :meth:`~TableTask.judge`: rewards, ends, ``success`` and ``score`` in a control step of the query;
+- :meth:`~TableTask.signals`: the values of the signals, [N, ...];
 - :meth:`~TableTask.goal`: where the expert's fingertip goes, [N, 3];
 - :meth:`~TableTask.build_props` and :meth:`~TableTask.draw_props`: what it looks like.
 
 The phases are those of :class:`rlmem.envs.recall.RecallTask`: ``cue_steps`` control steps of cue, ``length`` control
-steps of delay ([N], drawn from ``memory_length``), then the query, in which the arm starts at home with fresh noise, at
-rest. What differs from that is changed where it differs:
+steps of delay ([N], drawn from ``memory_length``), then the query, which the arm starts at rest at its home, with fresh
+noise. Where a task needs something else:
 
-- *One touch of a box is the answer*: :class:`rlmem.envs.table.choice.ChoiceTask`; *a place on a disc is*:
+- *The answer is one touch of a box*: :class:`rlmem.envs.table.choice.ChoiceTask`; *a position on a disc*:
   :class:`rlmem.envs.table.place.PlaceTask`.
-- *Several touches, presses with a return*: :meth:`~TableTask.touched` gives each touch once; the hand must go
-  ``RELEASE`` away from all boxes before the next counts. Boxes that are done with go with ``targets.remove``.
-- *A button below the hand*: one flat box at the middle, home above it. :meth:`~TableTask.pressed` is the same for a
+- *Several touches, or presses with a return*: :meth:`~TableTask.touched` gives each touch once; the hand must go
+  ``RELEASE`` away from all boxes before the next counts. Take boxes away with ``targets.remove``.
+- *A button below the hand*: one flat box in the middle, home above it. :meth:`~TableTask.pressed` does the same with a
   plane instead of a box: the hand has come down to ``PRESS_HEIGHT``.
-- *A cue of many parts* (flashes, a sequence, a stream): set ``cue_steps`` [N] in ``deal`` and let ``signals`` show what
-  ``clock`` says; no array is needed beside what was dealt.
-- *Things that move while the arm is held* (swaps of cups, a ball): compute their places from ``phase`` and ``clock`` in
-  ``signals``, :meth:`~TableTask.ask` and ``draw_props``; set ``length`` in ``deal`` where the motion says how long the
-  delay is. Only what a hand can push or stop must be simulated.
+- *A cue of several parts* (flashes, a sequence, a stream): set ``cue_steps`` [N] in ``deal``, and let ``signals``
+  depend on ``clock``.
+- *Things that move while the arm is held* (swapped cups, a ball): compute their positions from ``phase`` and ``clock``
+  in ``signals``, :meth:`~TableTask.ask` and ``draw_props``; set ``length`` in ``deal`` if the motion determines the
+  delay. Only what a hand can push or stop must be simulated.
 - *Free bodies* (a cube to push, a ball to meet): make them in :meth:`~TableTask.build_bodies`, put them down with
-  ``resetBasePositionAndOrientation`` and ``resetBaseVelocity`` in ``ask``, set ``GRAVITY = True`` and
-  ``FORGET_CONTACTS = True``, and ``PLANAR = True``: the hand stays at the height of its home and its action has two
-  components. (``FORGET_CONTACTS`` is also for boxes within 2 cm of the hand at home.)
-- *Acting before the query*: override :meth:`~TableTask.held`, pay for it in :meth:`~TableTask.work`, and claim in
+  ``resetBasePositionAndOrientation`` and ``resetBaseVelocity`` in ``ask``, and set ``GRAVITY = True`` and
+  ``FORGET_CONTACTS = True``. (``FORGET_CONTACTS`` is also for boxes within 2 cm of the hand at home.) With
+  ``PLANAR = True`` the hand stays at the height of its home, and the action has two components.
+- *Acting before the query*: override :meth:`~TableTask.held`, reward it in :meth:`~TableTask.work`, and claim in
   ``spec`` only the properties that hold then.
 
 Axes: N environments, K targets, D observation, A action.
@@ -41,7 +41,7 @@ Axes: N environments, K targets, D observation, A action.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,6 +49,8 @@ from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Step
 from rlmem.envs.recall import RecallTask
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table.arm_task import ArmTask, C
+from rlmem.envs.table.scenery import HALF
+from rlmem.envs.table.settings import HOME
 from rlmem.envs.table.targets import newly_touched
 
 
@@ -58,27 +60,45 @@ class TableTask(ArmTask[C], RecallTask[C]):
     Args:
         settings: The task's knobs.
         num_envs: N.
-        **arguments: See :class:`rlmem.envs.table.arm_task.ArmTask`.
+        signals: Names of the task's own components of the observation.
+        targets: K, boxes that can be touched.
+        half: Half extents of such a box, m.
+        home: Where the fingertip is when the query begins, before noise, m.
+        visuals: Give bodies their looks.
+        gui: Show the world in Bullet's window.
     """
 
     HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.005)
-    """m, uniform in plus and minus, of where the fingertip is when the query begins."""
+    """m, largest distance along each axis of the fingertip from its home when the query begins; uniform."""
     PRESS_HEIGHT: ClassVar[float] = 0.030
-    """m, of the fingertip's middle, at which it has pressed on the table."""
+    """m, height of the fingertip's middle at or below which it presses the table."""
     RELEASE: ClassVar[float] = 0.020
-    """m, how far a hand must go from all boxes before a touch counts again."""
+    """m, how far a hand must be from all boxes before a touch counts again."""
 
-    def __init__(self, settings: C, num_envs: int = 1, **arguments: Any) -> None:
-        super().__init__(settings, num_envs, **arguments)
+    def __init__(
+        self,
+        settings: C,
+        num_envs: int = 1,
+        *,
+        signals: tuple[str, ...],
+        targets: int = 0,
+        half: Vector = (HALF,) * 3,
+        home: Vector = HOME,
+        visuals: bool = False,
+        gui: bool = False,
+    ) -> None:
+        super().__init__(
+            settings, num_envs, signals=signals, targets=targets, half=half, home=home, visuals=visuals, gui=gui
+        )
         self.armed = np.ones(num_envs, dtype=np.bool_)
         """[N] whether the next touch counts."""
         self.progress = np.zeros(num_envs)
-        """[N] shaping that has been paid out."""
+        """[N] how close the hand was to a target when it was last rewarded for it, from 0 to 1."""
         self.query_steps = settings.query_steps
 
     @abstractmethod
     def ask(self, index: int) -> None:
-        """Put down what stands on one table at the query. Its world has just been restored; no box stands."""
+        """Put down what stands on one table at the query. Its world has just been restored, without boxes."""
 
     @abstractmethod
     def goal(self) -> Floats:
@@ -86,7 +106,7 @@ class TableTask(ArmTask[C], RecallTask[C]):
 
     @abstractmethod
     def draw_props(self, index: int) -> None:
-        """Show one table as the episode stands."""
+        """Move and color the bodies that are only looked at, for a picture of the present state."""
 
     def draw_home(self, index: int, rng: np.random.Generator) -> None:
         """Draw where the fingertip is when the query begins. See :meth:`RecallTask.draw_home`."""
@@ -102,7 +122,7 @@ class TableTask(ArmTask[C], RecallTask[C]):
             self.rehome(indices)
 
     def start_query(self, indices: Indices) -> None:
-        """Put arms that were held at home, and things on the tables. See :meth:`RecallTask.start_query`."""
+        """Put arms that were held to their homes, and boxes on the tables. See :meth:`RecallTask.start_query`."""
         if self.locked:
             self.rehome(indices)
         for index in indices.tolist():
@@ -124,13 +144,13 @@ class TableTask(ArmTask[C], RecallTask[C]):
         return pressed
 
     def approach(self, closeness: Floats, asked: Bools, step: Step, worth: float = 0.1) -> None:
-        """Pay for coming closer, in place: ``worth`` for all the way from 0 to 1, taken back for going away.
+        """Reward coming closer, in place: ``worth`` for all the way from 0 to 1; going away costs as much.
 
         Args:
             closeness: [N] in [0, 1]. It must not depend on what is to be remembered.
-            asked: [N].
-            step: Whose rewards are added to.
-            worth: Reward for all of it.
+            asked: [N] whose approach counts.
+            step: The step's rewards, added to in place.
+            worth: Reward for the whole way.
         """
         closeness = np.minimum(np.maximum(closeness, 0.0), 1.0)
         np.add(step.reward, worth * (closeness - self.progress), out=step.reward, where=asked)
@@ -143,7 +163,7 @@ class TableTask(ArmTask[C], RecallTask[C]):
         return actions
 
     def draw(self, index: int) -> None:
-        """Show arm and things as the episode stands. See :meth:`MemoryTask.draw`."""
+        """Show arm and objects in their present state. See :meth:`MemoryTask.draw`."""
         if self.locked and self.held()[index]:
             self._arms[index].place(self.kinematics.posture(self.home[index : index + 1])[0].tolist())
         self.draw_props(index)

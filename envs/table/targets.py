@@ -17,7 +17,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import pybullet
-from rlmem.envs.table.workspace import CENTER
+from rlmem.envs.table.settings import CENTER
 
 FAR = 9.0
 """m, the distance of a box that is not on the table."""

@@ -14,8 +14,8 @@ from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.interval import SILENCES, TONE_STEPS, TimedPressSettings, chance, without_tone
+from rlmem.envs.table.settings import CENTER, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.envs.table.table_task import TableTask
-from rlmem.envs.table.workspace import CENTER, MAX_JOINT_SPEED, PHYSICS, STRIDE
 from rlmem.spec import Ceiling, TaskSpec
 
 RISE = 0.020

@@ -17,8 +17,8 @@ from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table import scenery
 from rlmem.envs.table.delayed_reach import DelayedReach, DelayedReachSettings
 from rlmem.envs.table.remember_color import RememberColor, RememberColorSettings
+from rlmem.envs.table.settings import HIGH, LOW, PHYSICS
 from rlmem.envs.table.targets import FAR, Targets, newly_touched, ring
-from rlmem.envs.table.workspace import HIGH, LOW, PHYSICS
 from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]

@@ -16,7 +16,7 @@ from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.simulation import World, pybullet
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.hidden_payload import HiddenPayload, HiddenPayloadSettings
-from rlmem.envs.table.workspace import HOME, PHYSICS
+from rlmem.envs.table.settings import HOME, PHYSICS
 
 Make = Callable[..., MemoryEnv]
 WEIGH = "rlmem/HiddenPayload-v0"

@@ -14,7 +14,7 @@ from rlmem.envs.audit.bench import Bench
 from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.intercept import WIDTH, Intercept, InterceptSettings
-from rlmem.envs.table.workspace import SENSED
+from rlmem.envs.table.settings import SENSED
 
 Make = Callable[..., MemoryEnv]
 CATCH = "rlmem/Intercept-v0"

@@ -12,8 +12,8 @@ from rlmem.envs.audit import QUICK, audit
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices
 from rlmem.envs.table.intercept import Intercept
 from rlmem.envs.table.repeat_previous import RepeatPrevious
+from rlmem.envs.table.settings import HOME
 from rlmem.envs.table.shell_game import ShellGame
-from rlmem.envs.table.workspace import HOME
 
 EXACT = replace(QUICK, exact=4, probe=64, test=40, policy_shapes=())
 
