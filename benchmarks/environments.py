@@ -32,9 +32,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import rlmem
 from rlmem.envs.corridor import scenery
-from rlmem.envs.corridor.corridor_task import PHYSICS
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
-from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.simulation import PHYSICS, World, pybullet
 from rlmem.runs.folder import processor
 
 NAIVE_ID = "NaiveTMaze-v0"

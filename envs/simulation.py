@@ -62,6 +62,10 @@ class Physics:
             raise UserError(f"control_hz, substeps and solver_iterations must be at least 1, got {self}")
 
 
+PHYSICS = Physics()
+"""Of the corridor and the table: 20 control steps a second, of five physics steps each."""
+
+
 def has_screen() -> bool:
     """Return whether there is a screen to open a window on."""
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

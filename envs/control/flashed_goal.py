@@ -22,7 +22,7 @@ from rlmem.envs.control.goals import (
     without_goal,
     without_velocity,
 )
-from rlmem.envs.control.puck import FORCE, PHYSICS, Puck, stop_at
+from rlmem.envs.control.puck import FORCE, PUCK_PHYSICS, Puck, stop_at
 from rlmem.envs.control.scenery import CAMERAS, Table
 from rlmem.envs.memory_task import (
     CUE,
@@ -148,7 +148,7 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         self._tables: list[Table] = []
         self.worlds: list[World] = []
         for _ in range(num_envs):
-            self.worlds.append(World(self._build, PHYSICS, gui=gui))
+            self.worlds.append(World(self._build, PUCK_PHYSICS, gui=gui))
 
     @classmethod
     def spec(cls, settings: FlashedGoalSettings) -> TaskSpec:

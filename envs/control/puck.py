@@ -18,7 +18,7 @@ from rlmem.envs.memory_task import Floats
 from rlmem.envs.robots import parts
 from rlmem.envs.simulation import Physics, pybullet
 
-PHYSICS = Physics(control_hz=20.0, substeps=1, solver_iterations=1)
+PUCK_PHYSICS = Physics(control_hz=20.0, substeps=1, solver_iterations=1)
 MASS = 1.0
 """kg."""
 FORCE = 3.0
@@ -103,7 +103,7 @@ def stop_at(miss: Floats, velocity: Floats) -> Floats:
     """
     accelerate = FORCE / MASS
     wanted = np.sign(miss) * np.minimum(5.0 * np.abs(miss), np.sqrt(1.2 * accelerate * np.abs(miss)))
-    actions: Floats = ((wanted - velocity) * (PHYSICS.control_hz / accelerate)).clip(-1.0, 1.0)
+    actions: Floats = ((wanted - velocity) * (PUCK_PHYSICS.control_hz / accelerate)).clip(-1.0, 1.0)
     return actions
 
 

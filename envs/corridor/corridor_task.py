@@ -24,9 +24,8 @@ from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, w
 from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
-from rlmem.envs.simulation import Physics, World, pybullet
+from rlmem.envs.simulation import PHYSICS, World, pybullet
 
-PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
 STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
 """m, driven in a control step at full speed."""
 _BODY_NAMES = (

@@ -28,7 +28,7 @@ from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import Physics, World, pybullet
 from rlmem.spec import Ceiling, TaskSpec
 
-PHYSICS = Physics(control_hz=10.0, substeps=10, solver_iterations=10)
+MAZE_PHYSICS = Physics(control_hz=10.0, substeps=10, solver_iterations=10)
 _DRIVES = 2
 """Times that a robot drives on, 0.1 s each, in a control step: an action holds for 0.2 s."""
 _REACH = 0.25
@@ -188,7 +188,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         self._robots: list[Robot] = []
         self._walls: list[NearbyWalls] = []
         self._looks: list[MazeLooks] = []
-        self.worlds = [World(self._build, PHYSICS, gui=gui) for _ in range(num_envs)]
+        self.worlds = [World(self._build, MAZE_PHYSICS, gui=gui) for _ in range(num_envs)]
 
     @classmethod
     def spec(cls, settings: MazeRecallSettings) -> TaskSpec:
@@ -335,7 +335,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         self._walls.append(NearbyWalls(client, visuals=self.visuals))
         if self.visuals:
             self._looks.append(MazeLooks(client, self._cells, self._colors))
-        self._robots.append(MOBILE_ROBOTS[self.settings.robot](client, PHYSICS, visuals=self.visuals))
+        self._robots.append(MOBILE_ROBOTS[self.settings.robot](client, MAZE_PHYSICS, visuals=self.visuals))
 
     def _view(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         client = self.worlds[index].client

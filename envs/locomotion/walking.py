@@ -35,7 +35,7 @@ from rlmem.envs.memory_task import (
 )
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
-from rlmem.envs.robots.locomotion import MODELS, PHYSICS, Model, Walker, state_names
+from rlmem.envs.robots.locomotion import MODELS, WALKER_PHYSICS, Model, Walker, state_names
 from rlmem.envs.simulation import World, pybullet
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -138,7 +138,7 @@ class Walking(MemoryTask[WalkingSettings]):
         """[N, S] all that Bullet's own tasks observe; privileged."""
         self._walkers: list[Walker] = []
         self._floors: list[_Floor] = []
-        self.worlds = [World(self._build, PHYSICS, gui=gui) for _ in range(num_envs)]
+        self.worlds = [World(self._build, WALKER_PHYSICS, gui=gui) for _ in range(num_envs)]
 
     @classmethod
     def spec(cls, settings: WalkingSettings) -> TaskSpec:

@@ -22,7 +22,7 @@ from rlmem.envs.memory_task import Floats
 from rlmem.envs.robots import parts
 from rlmem.envs.simulation import Physics, pybullet
 
-PHYSICS = Physics(control_hz=1.0 / 0.0165, substeps=4, solver_iterations=5)
+WALKER_PHYSICS = Physics(control_hz=1.0 / 0.0165, substeps=4, solver_iterations=5)
 """A control step is 16.5 ms."""
 _STEP = 0.0165
 _TARGET_X = 1_000.0

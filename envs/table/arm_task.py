@@ -17,9 +17,9 @@ from rlmem.envs.memory_task import QUERY, Bools, Floats, Indices, MemoryTask, ch
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.arm_kinematics import ArmKinematics
 from rlmem.envs.robots.parts import Vector
-from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.simulation import PHYSICS, World, pybullet
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, PHYSICS, SENSED, STRIDE, TableSettings
+from rlmem.envs.table.settings import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, SENSED, STRIDE, TableSettings
 from rlmem.envs.table.targets import Targets
 
 C = TypeVar("C", bound=TableSettings)

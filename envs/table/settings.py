@@ -10,10 +10,9 @@ import numpy as np
 from rlmem.envs.memory_task import TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import ARMS
 from rlmem.envs.robots.parts import Vector
-from rlmem.envs.simulation import Physics
+from rlmem.envs.simulation import PHYSICS
 from rlmem.errors import UserError
 
-PHYSICS = Physics(control_hz=20.0, substeps=5, solver_iterations=10)
 MAX_SPEED = 0.6
 """m/s of the hand along each axis."""
 STRIDE = MAX_SPEED / PHYSICS.control_hz

@@ -12,9 +12,10 @@ from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Vector
+from rlmem.envs.simulation import PHYSICS
 from rlmem.envs.table import scenery
 from rlmem.envs.table.interval import SILENCES, TONE_STEPS, TimedPressSettings, chance, without_tone
-from rlmem.envs.table.settings import CENTER, MAX_JOINT_SPEED, PHYSICS, STRIDE
+from rlmem.envs.table.settings import CENTER, MAX_JOINT_SPEED, STRIDE
 from rlmem.envs.table.table_task import TableTask
 from rlmem.spec import Ceiling, TaskSpec
 

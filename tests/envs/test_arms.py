@@ -9,8 +9,8 @@ import pytest
 
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
-from rlmem.envs.simulation import World, pybullet
-from rlmem.envs.table.settings import HIGH, LOW, PHYSICS, STRIDE
+from rlmem.envs.simulation import PHYSICS, World, pybullet
+from rlmem.envs.table.settings import HIGH, LOW, STRIDE
 
 Built = tuple[World, Arm]
 

@@ -19,7 +19,7 @@ from rlmem.envs.audit.bench import Bench, Played
 from rlmem.envs.control import goals
 from rlmem.envs.control.exploiters.flashed_goal import exploiters
 from rlmem.envs.control.flashed_goal import FlashedGoal
-from rlmem.envs.control.puck import FORCE, MASS, PHYSICS, Puck, stop_at
+from rlmem.envs.control.puck import FORCE, MASS, PUCK_PHYSICS, Puck, stop_at
 from rlmem.envs.memory_task import Floats, Phase
 from rlmem.envs.simulation import World, pybullet
 from rlmem.envs.single import MemoryEnv
@@ -28,14 +28,14 @@ from rlmem.envs.vector import MemoryVectorEnv
 Make = Callable[..., MemoryEnv]
 MakeVec = Callable[..., MemoryVectorEnv]
 ID = "rlmem/FlashedGoal-v0"
-STEP = 1.0 / PHYSICS.control_hz
+STEP = 1.0 / PUCK_PHYSICS.control_hz
 CUE_STEPS = FlashedGoal.CUE_STEPS
 QUERY_STEPS = 40
 
 
 def puck_alone(axes: int) -> tuple[World, Puck]:
     pucks: list[Puck] = []
-    world = World(lambda client: pucks.append(Puck(client, axes, visuals=False)), PHYSICS)
+    world = World(lambda client: pucks.append(Puck(client, axes, visuals=False)), PUCK_PHYSICS)
     return world, pucks[0]
 
 

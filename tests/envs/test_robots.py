@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rlmem.envs.corridor import scenery
-from rlmem.envs.corridor.corridor_task import PHYSICS, STEP_LENGTH
+from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.floor_plan import wall_segments
 from rlmem.envs.memory_task import Floats
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot, Twist
-from rlmem.envs.simulation import Physics, World, pybullet
+from rlmem.envs.simulation import PHYSICS, Physics, World, pybullet
 
 HZ = PHYSICS.control_hz
 Built = tuple[World, Robot]

@@ -12,12 +12,12 @@ from scipy import stats
 
 from rlmem.envs.memory_task import Floats, Phase, Step
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
-from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.simulation import PHYSICS, World, pybullet
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table import scenery
 from rlmem.envs.table.delayed_reach import DelayedReach, DelayedReachSettings
 from rlmem.envs.table.remember_color import RememberColor, RememberColorSettings
-from rlmem.envs.table.settings import HIGH, LOW, PHYSICS
+from rlmem.envs.table.settings import HIGH, LOW
 from rlmem.envs.table.targets import FAR, Targets, newly_touched, ring
 from rlmem.registry import task_class
 

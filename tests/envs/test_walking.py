@@ -47,7 +47,7 @@ def test_state_reward_and_end_are_those_of_bullets_own_task(robot: str, original
     code = f"""{_STAND_IN_FOR_GYM}
 import numpy as np
 from pybullet_envs import gym_locomotion_envs
-from rlmem.envs.robots.locomotion import MODELS, PHYSICS, Walker
+from rlmem.envs.robots.locomotion import MODELS, WALKER_PHYSICS, Walker
 from rlmem.envs.simulation import World
 class Recorder:
     def __init__(self): self.rng, self.drawn = np.random.default_rng(3), []
@@ -58,7 +58,7 @@ original.reset()
 original.robot.np_random = recorder
 first = original.reset()
 walkers = []
-world = World(lambda client: walkers.append(Walker(client, MODELS[{robot!r}], visuals=False)), PHYSICS)
+world = World(lambda client: walkers.append(Walker(client, MODELS[{robot!r}], visuals=False)), WALKER_PHYSICS)
 walker, rng = walkers[0], np.random.default_rng(0)
 world.restore()
 walker.start(np.array(recorder.drawn))

@@ -13,10 +13,10 @@ from conftest import expert_action, exploit, play, task_of
 from rlmem.envs.audit.bounds import rate_bounds
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Phase
 from rlmem.envs.robots import ARMS, Arm
-from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.simulation import PHYSICS, World, pybullet
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.hidden_payload import HiddenPayload, HiddenPayloadSettings
-from rlmem.envs.table.settings import HOME, PHYSICS
+from rlmem.envs.table.settings import HOME
 
 Make = Callable[..., MemoryEnv]
 WEIGH = "rlmem/HiddenPayload-v0"
