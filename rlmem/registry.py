@@ -46,8 +46,8 @@ TASKS: dict[str, str] = {
 AGENTS: dict[str, str] = {
     "random": "rlmem.agents.baselines:Random",
     "expert": "rlmem.agents.baselines:Expert",
-    "ppo": "rlmem.agents.sb3.sb3:MemorylessPPO",
-    "frame_stack_ppo": "rlmem.agents.sb3.sb3:FrameStackPPO",
+    "ppo": "rlmem.agents.sb3.memoryless:MemorylessPPO",
+    "frame_stack_ppo": "rlmem.agents.sb3.frame_stack:FrameStackPPO",
     "recurrent_ppo": "rlmem.agents.recurrent.agent:RecurrentPPOAgent",
     "recurrent_a2c": "rlmem.agents.recurrent.agent:RecurrentA2CAgent",
     "ekf": "rlmem.agents.online.ekf_controller:EKFController",

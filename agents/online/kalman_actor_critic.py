@@ -29,7 +29,7 @@ from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings
 from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee, Trainee
-from rlmem.agents.recurrent.returns import generalized_advantages
+from rlmem.agents.recurrent.evaluate_rollout import generalized_advantages
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES
 from rlmem.learning.kalman import Gaussian, KalmanSettings

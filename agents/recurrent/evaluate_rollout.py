@@ -1,8 +1,13 @@
-"""One pass over a rollout after it: values of all steps, of the last observations and of those at truncations.
+"""Values and generalized advantages of a complete rollout, in one pass of the critic.
 
-Episodes stand side by side in one call of the critic, and the observation an episode was cut off at is its last step.
+Episodes stand side by side in one call of the critic, and the observation an episode was truncated at is its last step.
+Advantages reach neither over a termination nor over a truncation.
 
-Axes: T time, N environments, K episodes cut off, F features.
+Sources: Schulman, Moritz, Levine, Jordan and Abbeel, "High-Dimensional Continuous Control Using Generalized Advantage
+Estimation", ICLR 2016, equation 16; truncation after Pardo, Tavakoli, Levdik and Kormushev, "Time Limits in
+Reinforcement Learning", ICML 2018.
+
+Axes: T time, N environments, K truncated episodes, F features.
 """
 
 from __future__ import annotations
@@ -16,8 +21,8 @@ import torch
 from torch import Tensor
 
 from rlmem.agents.recurrent.policy import RecurrentPolicy
-from rlmem.agents.recurrent.returns import BoolArray, FloatArray, generalized_advantages
 from rlmem.agents.recurrent.rollout import (
+    BoolArray,
     IntArray,
     Observations,
     Rollout,
@@ -27,8 +32,10 @@ from rlmem.agents.recurrent.rollout import (
     make_grid,
     map_observations,
 )
+from rlmem.agents.recurrent.settings import RecurrentSettings
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
 
 
 class LastObservations(NamedTuple):
@@ -45,9 +52,7 @@ def evaluate_rollout(
     rollout: Rollout,
     critic_state: ArrayState,
     last: LastObservations,
-    *,
-    gamma: float,
-    gae_lambda: float,
+    settings: RecurrentSettings,
 ) -> ArrayState:
     """Fill in log-probabilities, values, advantages, returns and the critic's states at row starts.
 
@@ -56,8 +61,7 @@ def evaluate_rollout(
         rollout: A complete rollout.
         critic_state: The critic's state before it, each part [N, ...].
         last: What followed it.
-        gamma: Discount factor.
-        gae_lambda: Trade-off between bias (0) and variance (1).
+        settings: With the discount factor and the trade-off of advantages.
 
     Returns:
         The critic's state after the rollout.
@@ -82,10 +86,60 @@ def evaluate_rollout(
         next_values,
         rollout.terminated,
         rollout.truncated,
-        gamma=gamma,
-        gae_lambda=gae_lambda,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
     )
     return state
+
+
+class Returns(NamedTuple):
+    """What :func:`generalized_advantages` returns."""
+
+    advantages: FloatArray
+    """[T, N] how much better than expected each action turned out."""
+    returns: FloatArray
+    """[T, N] the targets of the value function, advantages + values."""
+
+
+def generalized_advantages(
+    rewards: FloatArray,
+    values: FloatArray,
+    next_values: FloatArray,
+    terminated: BoolArray,
+    truncated: BoolArray,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Returns:
+    """Estimate advantages that reach neither over a termination nor over a truncation.
+
+    Args:
+        rewards: [T, N] the reward of each step.
+        values: [T, N] the value of the observation each step started from.
+        next_values: [T, N] the value of the observation each step led to: at a truncation that of the terminal
+            observation, not that of the next episode's first one. Ignored at terminations.
+        terminated: [T, N] true where the episode ended for good: the future is worth 0.
+        truncated: [T, N] true where the episode was cut off: the future is worth ``next_values``.
+        gamma: Discount factor, 0 to 1.
+        gae_lambda: Trade-off between bias (0) and variance (1).
+
+    Raises:
+        ValueError: If shapes differ, or ``gamma`` or ``gae_lambda`` is not in [0, 1].
+    """
+    for name, number in (("gamma", gamma), ("gae_lambda", gae_lambda)):
+        if not 0.0 <= number <= 1.0:
+            raise UserError(f"{name} must be in [0, 1], got {number}")
+    shapes = {array.shape for array in (rewards, values, next_values, terminated, truncated)}
+    if len(shapes) != 1:
+        raise ValueError(f"all arrays must have one shape [T, N], got {sorted(shapes)}")
+    errors = rewards + gamma * np.where(terminated, 0.0, next_values) - values
+    carry = gamma * gae_lambda * ~(terminated | truncated)
+    advantages = np.empty(rewards.shape, np.float32)
+    following = np.zeros(rewards.shape[1])
+    for t in range(len(rewards) - 1, -1, -1):
+        following = errors[t] + carry[t] * following
+        advantages[t] = following
+    return Returns(advantages, (advantages + values).astype(np.float32))
 
 
 class _Pass:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import torch
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.agents.recurrent.settings import RecurrentPPOSettings
 from rlmem.errors import UserError
 
 
@@ -28,27 +30,26 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
     policy = model.policy
     _check(policy)
     lstm = policy.lstm_actor
-    settings = {
+    network = {
         "cell": "lstm",
+        "skip": False,
         "hidden_size": lstm.hidden_size,
         "n_layers": lstm.num_layers,
         "shared": policy.shared_lstm,
         "activation_fn": policy.activation_fn,
-        "net_arch": policy.net_arch,
+        "net_arch": policy.net_arch if isinstance(policy.net_arch, dict) else tuple(policy.net_arch),
         "features_extractor_class": policy.features_extractor_class,
         "features_extractor_kwargs": policy.features_extractor_kwargs,
         "normalize_images": policy.normalize_images,
     }
-    given: dict[str, Any] = {name: getattr(model, name) for name in _ARGUMENTS} | {"env": model.get_env()} | arguments
-    ours = RecurrentPPO("MlpPolicy", given.pop("env"), policy_kwargs=settings, **given)
+    given: dict[str, Any] = {name: getattr(model, name) for name in _ARGUMENTS if hasattr(model, name)}
+    given |= {"env": model.get_env(), "seed": model.seed} | arguments
+    ours = RecurrentPPO("MlpPolicy", given.pop("env"), policy_kwargs=network, **given)
     ours.policy.load_state_dict(_translate(policy))
     return ours
 
 
-_ARGUMENTS = (
-    *("learning_rate", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range", "clip_range_vf"),
-    *("normalize_advantage", "ent_coef", "vf_coef", "max_grad_norm", "target_kl", "seed"),
-)
+_ARGUMENTS = ({field.name for field in fields(RecurrentPPOSettings)} | {"batch_size"}) - {"rows", "lr_schedule"}
 
 
 def _check(policy: Any) -> None:

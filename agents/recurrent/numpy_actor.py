@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.networks.numpy_steps import ARRAY_CELLS, ArrayState, FloatArray, mlp, numpy_linear, restart, stack_step
+from rlmem.networks.numpy_steps import (
+    ARRAY_CELLS,
+    ArrayState,
+    FloatArray,
+    mlp,
+    numpy_linear,
+    restart,
+    stack_step,
+    with_features,
+)
 from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
 
 
@@ -47,7 +56,7 @@ class NumpyActor:
         return cls(load_checkpoint(path), seed=seed)
 
     def _build(self, meta: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-        network, seen, self._space = meta["network"], meta["observation_space"], meta["action_space"]
+        network, seen, self._space = meta["settings"], meta["observation_space"], meta["action_space"]
         if seen["type"] != "Box" or meta["extractor"]["class"] != "FlattenExtractor" or seen["dtype"] == "uint8":
             raise UserError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
         if network["cell"] not in ARRAY_CELLS:
@@ -71,12 +80,13 @@ class NumpyActor:
         for layer in range(int(network["n_layers"])):
             steps.append(cell.make(weights(f"actor.layers.{layer}"), numpy_linear))
             sizes.append(cell.state_sizes(int(network["hidden_size"])))
-        self._trunk = stack_step(steps, [len(parts) for parts in sizes])
+        trunk = stack_step(steps, [len(parts) for parts in sizes])
+        self._trunk = with_features(trunk) if network["skip"] else trunk
         self._initial = tuple(np.zeros((1, size), np.float32) for parts in sizes for size in parts)
         layers = weights("actor_net")
         pairs = [
             (layers[f"{2 * i}.weight"], layers[f"{2 * i}.bias"])
-            for i in range(len(network["actor_layers"]) + 1)
+            for i in range(len(network["net_arch"]) + 1)
         ]  # fmt: skip
         self._net = mlp(pairs, network["activation"])
         self._std = np.exp(tensors.get("policy/network.head.log_std", np.zeros(0, np.float32)))

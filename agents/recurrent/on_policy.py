@@ -1,18 +1,17 @@
-"""What RecurrentPPO and RecurrentA2C have in common: acting, the evaluation pass, rows and minibatches.
+"""What RecurrentPPO and RecurrentA2C have in common: acting, rows and minibatches.
 
 The rollout runs the actor only, on arrays, with noise drawn ahead. One pass after it gives log-probabilities, values,
 the last values and those at truncations, and the critic's states at row starts.
 
-Axes: T time, N environments, R rows of a minibatch.
+Axes: T time, N environments, R rows of a minibatch, M steps of a minibatch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,29 +19,33 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import explained_variance
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import LinearSchedule, explained_variance
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 from torch import Tensor
 
-from rlmem.agents.recurrent import checkpoint as recurrent_checkpoint
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout, follow
 from rlmem.agents.recurrent.minibatch import Minibatch, lay_out_minibatch
-from rlmem.agents.recurrent.optimizer import clip_grad_norm
+from rlmem.agents.recurrent.optimizer import FastAdam, clip_grad_norm
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
+from rlmem.agents.recurrent.resumable import Resumable
 from rlmem.agents.recurrent.rollout import IntArray, Rollout
-from rlmem.agents.recurrent.settings import RolloutSettings, network_settings
+from rlmem.agents.recurrent.settings import RecurrentSettings, from_arguments
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import Gaussian
 from rlmem.networks.numpy_steps import ArrayState, restart
 
-Self = TypeVar("Self", bound="RecurrentOnPolicy")
+_SB3_FIELDS = ("learning_rate", "n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
 
 
-class RecurrentOnPolicy(OnPolicyAlgorithm):
-    """Acting and minibatches of recurrent on-policy agents; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`."""
+class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
+    """Acting and minibatches of recurrent on-policy agents; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`.
 
+    The fields of :attr:`settings` are attributes of the agent too; one that is assigned is checked and used from then.
+    """
+
+    Settings: ClassVar[type[RecurrentSettings]] = RecurrentSettings
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": RecurrentPolicy,
         "CnnPolicy": RecurrentCnnPolicy,
@@ -59,91 +62,126 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         policy: str | type[RecurrentPolicy],
         env: GymEnv | str | None,
         *,
-        learning_rate: float | Schedule,
-        rollout: RolloutSettings,
-        cell: str | None,
-        memory_length: float | None,
-        policy_kwargs: dict[str, Any] | None,
-        stats_window_size: int,
-        tensorboard_log: str | None,
-        verbose: int,
-        seed: int | None,
-        device: torch.device | str,
-        _init_setup_model: bool,
+        settings: RecurrentSettings | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        _init_setup_model: bool = True,
+        **hyperparameters: Any,
     ) -> None:
-        given = {"cell": cell, "memory_length": memory_length}
-        policy_kwargs = dict(policy_kwargs or {}) | {key: value for key, value in given.items() if value is not None}
+        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
+        self.settings = made.complete()
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,  # type: ignore[arg-type]
-            learning_rate=learning_rate,
-            n_steps=rollout.n_steps,
-            gamma=rollout.gamma,
-            gae_lambda=rollout.gae_lambda,
-            ent_coef=rollout.ent_coef,
-            vf_coef=rollout.vf_coef,
-            max_grad_norm=rollout.max_grad_norm,
+            **{name: getattr(self.settings, name) for name in _SB3_FIELDS},
             use_sde=False,
             sde_sample_freq=-1,
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
-            policy_kwargs=policy_kwargs,
             verbose=verbose,
             seed=seed,
             device=device,
             _init_setup_model=False,
             supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         )
-        self.rollout_settings = rollout
         self.rng = np.random.default_rng(seed)
         self._actor_state: ArrayState | None = None
         self._critic_state: ArrayState | None = None  # before the rollout; the critic runs after it
         self._rollout_position = 0
-        self._laid_out: dict[tuple[int, bool], Minibatch] = {}
+        self._laid_out: dict[int, Minibatch] = {}
         if _init_setup_model:
             self._setup_model()
 
-    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        raise NotImplementedError
+    def __getattr__(self, name: str) -> Any:
+        settings = self.__dict__.get("settings")
+        if settings is None or not _is_hyperparameter(settings, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(settings, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        settings = self.__dict__.get("settings")
+        if settings is not None and _is_hyperparameter(settings, name):
+            name, value = "settings", replace(settings, **{name: value})
+        super().__setattr__(name, value)
+
+    def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
+        wrapped = super()._wrap_env(env, verbose, monitor_wrapper)
+        if self.settings.norm_reward and unwrap_vec_normalize(wrapped) is None:
+            before = self.__dict__.get("_vec_normalize_env")
+            wrapped = VecNormalize(wrapped, norm_obs=False, gamma=self.settings.gamma)
+            if before is not None:
+                wrapped.ret_rms = before.ret_rms
+        return wrapped
+
+    def _setup_lr_schedule(self) -> None:
+        super()._setup_lr_schedule()
+        if self.settings.lr_schedule == "linear":
+            self.lr_schedule = LinearSchedule(self.settings.learning_rate, 0.0, 1.0)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        settings, extractor = network_settings(self.policy_kwargs, self.observation_space)
-        policy = self.policy_class(self.observation_space, self.action_space, settings, **extractor)
+        own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
+        with _one_thread():
+            policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
         assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
         self.policy.optimizer = self._make_optimizer(list(self.policy.parameters()))
-        rollout = self.rollout_settings
+        self._make_rollout()
+
+    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        kind, arguments = self.own_classes.get("optimizer_class"), self.own_classes.get("optimizer_kwargs") or {}
+        if kind is not None or arguments:
+            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(parameters, lr=self.lr_schedule(1.0), **arguments)
+            return made
+        return FastAdam(parameters, lr=self.lr_schedule(1.0))
+
+    def _make_rollout(self) -> None:
+        settings, head = self.settings, self.policy.head
+        assert settings.n_steps is not None
+        assert settings.seq_len is not None
         self.rollout_buffer = Rollout(
-            rollout.n_steps,
+            settings.n_steps,
             self.n_envs,
-            seq_len=rollout.row_length,
-            burn_in=rollout.burn_in,
+            seq_len=settings.seq_len,
+            burn_in=settings.burn_in,
             observations=_example(self.observation_space, self.n_envs),
-            action_shape=self.policy.head.action_shape,
-            action_dtype=self.policy.head.action_dtype,
-            output_size=self.policy.head.size,
+            action_shape=head.action_shape,
+            action_dtype=head.action_dtype,
+            output_size=head.size,
         )
 
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Go on with another environment, which may have another number of environments side by side."""
+        wrapped = self._wrap_env(env, self.verbose)
+        if wrapped.num_envs != self.n_envs:
+            self.n_envs, self._last_obs = wrapped.num_envs, None
+            self._make_rollout()
+        super().set_env(wrapped, force_reset)
+
     def learn(
-        self: Self,
+        self,
         total_timesteps: int,
         callback: MaybeCallback = None,
         log_interval: int = 1,
-        tb_log_name: str = "RecurrentOnPolicy",
+        tb_log_name: str | None = None,
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Self:
         """Train on at least ``total_timesteps`` environment steps; see stable-baselines3.
 
-        Runs on one PyTorch thread: with nets of this size more of them cost time.
+        Runs on one PyTorch thread: with networks of this size more of them cost time.
         """
+        if self.env is None:
+            raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
         _keep_freed_memory()
         with _one_thread():
-            return super().learn(
-                total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
-            )
+            name = tb_log_name or type(self).__name__
+            return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         result = super()._setup_learn(*args, **kwargs)
@@ -195,9 +233,7 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         rollout.actor_states = tuple(np.stack(parts) for parts in zip(*kept, strict=True))
         last = LastObservations(self._last_obs, np.asarray(self._last_episode_starts, bool))  # type: ignore[arg-type]
         assert self._critic_state is not None
-        self._critic_state = evaluate_rollout(
-            policy, rollout, self._critic_state, last, gamma=self.gamma, gae_lambda=self.gae_lambda
-        )
+        self._critic_state = evaluate_rollout(policy, rollout, self._critic_state, last, self.settings)
         self._rollout_position = 0
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -209,16 +245,22 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
             return self._critic_state
         return follow(self.policy, self.rollout_buffer, self._critic_state, self._rollout_position)
 
-    def minibatch(self, rows: IntArray, *, normalize_advantage: bool) -> Minibatch:
+    def minibatches(self, rows_each: int) -> Iterator[IntArray]:
+        """Return all rows once, shuffled, some at a time."""
+        order = self.rng.permutation(self.rollout_buffer.n_rows)
+        for at in range(0, len(order), rows_each):
+            yield order[at : at + rows_each]
+
+    def minibatch(self, rows: IntArray) -> Minibatch:
         """Lay out some rows [R] of the last rollout for one call of the network."""
         # a single row comes again in every epoch, and is the same unless its features or its state need the network
-        key = int(rows[0]), normalize_advantage
-        same = len(rows) == 1 and self.policy.plain_observations and not self.rollout_settings.burn_in
-        if same and key in self._laid_out:
-            return self._laid_out[key]
-        batch = lay_out_minibatch(self.policy, self.rollout_buffer, rows, normalize_advantage=normalize_advantage)
+        same = len(rows) == 1 and self.policy.plain_observations and not self.settings.burn_in
+        if same and int(rows[0]) in self._laid_out:
+            return self._laid_out[int(rows[0])]
+        normalize = self.settings.normalize_advantage
+        batch = lay_out_minibatch(self.policy, self.rollout_buffer, rows, normalize_advantage=normalize)
         if same:
-            self._laid_out[key] = batch
+            self._laid_out[int(rows[0])] = batch
         return batch
 
     def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +275,7 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         optimizer = self.policy.optimizer
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm(optimizer.param_groups[0]["params"], self.max_grad_norm)
+        clip_grad_norm(optimizer.param_groups[0]["params"], self.settings.max_grad_norm)
         optimizer.step()
 
     def _log_policy(self) -> None:
@@ -242,83 +284,6 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
         if isinstance(self.policy.head, Gaussian):
             record("train/std", self.policy.head.log_std.exp().mean().item())
         record("train/n_updates", self._n_updates, exclude="tensorboard")
-
-    def _arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments that are this algorithm's own, for a checkpoint."""
-        settings = self.rollout_settings
-        names = ("n_steps", "seq_len", "burn_in", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
-        return {name: getattr(settings, name) for name in names} | {"learning_rate": self.learning_rate}
-
-    def minibatches(self, rows_each: int) -> Iterator[IntArray]:
-        """Return all rows once, shuffled, some at a time."""
-        order = self.rng.permutation(self.rollout_buffer.n_rows)
-        for at in range(0, len(order), rows_each):
-            yield order[at : at + rows_each]
-
-    def save(
-        self,
-        path: str | Path | BufferedIOBase,
-        exclude: Iterable[str] | None = None,
-        include: Iterable[str] | None = None,
-    ) -> None:
-        """Write everything a resumed run needs to one file; see :func:`rlmem.agents.recurrent.checkpoint.save`.
-
-        Args:
-            path: Where to; ".safetensors" is added to a name without suffix.
-            exclude: Must be None.
-            include: Must be None.
-
-        Raises:
-            UserError: If ``path`` is not a path, or something is to be excluded or included.
-        """
-        if isinstance(path, BufferedIOBase) or exclude or include:
-            raise UserError("a recurrent agent is saved to a path and as a whole: exclude and include must be None")
-        recurrent_checkpoint.save(self, path)
-
-    @classmethod
-    def load(  # type: ignore[override]
-        cls: type[Self],
-        path: str | Path | BufferedIOBase,
-        env: GymEnv | None = None,
-        device: torch.device | str = "cpu",
-        custom_objects: None = None,
-        print_system_info: bool = False,
-        force_reset: bool = False,
-        **kwargs: Any,
-    ) -> Self:
-        """Build an agent from a file; see :func:`rlmem.agents.recurrent.checkpoint.load`.
-
-        Args:
-            path: What :meth:`save` wrote.
-            env: The environment to go on with; None to predict only.
-            device: Where the network runs.
-            custom_objects: Must be None: a file holds no objects.
-            print_system_info: Must be False.
-            force_reset: Start new episodes even if the environment could go on where it was.
-            kwargs: Constructor arguments that replace those in the file.
-
-        Raises:
-            UserError: If there is no such file, or if the file is not one of ours, is damaged, or does not fit ``env``.
-        """
-        if isinstance(path, BufferedIOBase) or custom_objects or print_system_info:
-            raise UserError("a recurrent agent is loaded from a path, without custom_objects and print_system_info")
-        return recurrent_checkpoint.load(cls, path, env, device=device, force_reset=force_reset, arguments=kwargs)
-
-    def set_parameters(
-        self,
-        load_path_or_dict: str | dict[str, Any],
-        exact_match: bool = True,
-        device: torch.device | str = "auto",
-    ) -> None:
-        """Take weights and optimizer from a dictionary as of :meth:`get_parameters`, or from a file of ours.
-
-        Raises:
-            UserError: If the file or the dictionary does not fit.
-        """
-        if isinstance(load_path_or_dict, dict):
-            super().set_parameters(load_path_or_dict, exact_match, device)
-        else:
-            recurrent_checkpoint.load_weights(self, load_path_or_dict)
 
     def predict(
         self,
@@ -329,6 +294,11 @@ class RecurrentOnPolicy(OnPolicyAlgorithm):
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Choose actions and return the next state; see :meth:`RecurrentPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
+
+
+def _is_hyperparameter(settings: RecurrentSettings, name: str) -> bool:
+    """Return whether a name is a setting; ``lr_schedule`` of an agent is a function, as in stable-baselines3."""
+    return name in settings.__dataclass_fields__ and name != "lr_schedule"
 
 
 def _example(space: spaces.Space[Any], n_envs: int) -> Any:

@@ -73,6 +73,8 @@ class RecurrentPolicy(BasePolicy):
         # a network of one's own may look at a batch as a whole
         self._looks_once = type(self.features_extractor) is NatureCNN
         self._acting: tuple[list[Tensor], NumpyActor] | None = None
+        self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - as seeded by stable-baselines3
+        """Source of sampled actions."""
 
     @property
     def head(self) -> Gaussian | Categorical:
@@ -187,8 +189,7 @@ class RecurrentPolicy(BasePolicy):
         Returns:
             The actions and the next state.
         """
-        rng = None if deterministic else np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - as seeded by stable-baselines3
-        return self.act(observation, state, episode_start, rng)
+        return self.act(observation, state, episode_start, None if deterministic else self.rng)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         """Unused: :meth:`predict` has the state."""

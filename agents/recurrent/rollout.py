@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlmem.agents.recurrent.returns import BoolArray, FloatArray
-from rlmem.networks.numpy_steps import ArrayState
+from rlmem.networks.numpy_steps import ArrayState, FloatArray
 
+BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 Observations = NDArray[Any] | dict[str, NDArray[Any]]
 """One array, or one for each key, all with the same leading axes."""

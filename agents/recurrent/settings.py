@@ -1,100 +1,131 @@
-"""The hyperparameters that recurrent on-policy agents have in common, checked where they come in."""
+"""Hyperparameters of the recurrent agents: one checked object, from the command line or from stable-baselines3's names.
+
+Everything else takes this object whole, and a checkpoint holds it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from gymnasium import spaces
 from torch import nn
 
+from rlmem.agents.on_policy_settings import OnPolicySettings
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ACTIVATIONS, NetworkSettings
+from rlmem.networks.actor_critic import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
 from rlmem.suggest import unknown
+
+_SHORTEST_ROLLOUT = 256
+_ROLLOUT_GROWTH = 1.4
+"""A rollout lasts so many memory lengths, since no gradient passes its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolloutSettings:
-    """How much is collected, and how it is cut.
+class RecurrentSettings(OnPolicySettings, NetworkSettings):
+    """Hyperparameters that recurrent agents have in common.
 
-    Raises:
-        UserError: If a field is out of range; the message shows the value and what would be right.
+    Args:
+        n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256.
+        seq_len: Control steps of a sequence, over which gradients flow (truncated BPTT). None: a whole rollout.
+        burn_in: Control steps before a sequence over which its state is warmed up with the current weights.
+        normalize_advantage: Give the advantages of each minibatch mean 0 and deviation 1.
     """
 
-    n_steps: int
-    """T, steps of each environment in a rollout."""
-    batch_size: int
-    """Steps in a minibatch, a multiple of the row length."""
-    seq_len: int | None
-    """Steps of a row, over which gradients flow; None for as many as a minibatch and the rollout allow."""
-    burn_in: int
-    """Steps before a row over which its state is warmed up with the current weights."""
-    gamma: float
-    gae_lambda: float
-    ent_coef: float
-    vf_coef: float
-    max_grad_norm: float
+    n_steps: int | None = None
+    seq_len: int | None = None
+    burn_in: int = 0
+    normalize_advantage: bool = True
 
     def __post_init__(self) -> None:
-        for name, number in (("n_steps", self.n_steps), ("batch_size", self.batch_size)):
-            if number < 1:
-                raise UserError(f"{name} must be at least 1, got {number}")
-        for name, value in (("gamma", self.gamma), ("gae_lambda", self.gae_lambda)):
-            if not 0.0 <= value <= 1.0:
-                raise UserError(f"{name} must be in [0, 1], got {value}")
-        for name, value in (("ent_coef", self.ent_coef), ("vf_coef", self.vf_coef)):
-            if not 0.0 <= value < float("inf"):
-                raise UserError(f"{name} must be finite and not negative, got {value}")
-        if not self.max_grad_norm > 0:
-            raise UserError(f"max_grad_norm must be positive, got {self.max_grad_norm}")
-        length = self.row_length
-        if length < 1 or self.n_steps % length:
+        OnPolicySettings.__post_init__(self)
+        NetworkSettings.__post_init__(self)
+        if self.n_steps and self.seq_len and self.n_steps % self.seq_len:
+            divisors = [n for n in range(1, self.n_steps + 1) if self.n_steps % n == 0]
+            near = [*[n for n in divisors if n < self.seq_len][-1:], *[n for n in divisors if n > self.seq_len][:1]]
             raise UserError(
-                f"seq_len must divide n_steps={self.n_steps}, got {length}; "
-                f"nearest that do: {_near(self.n_steps, length)}"
+                f"seq_len must divide n_steps={self.n_steps}, got {self.seq_len}; "
+                f"nearest that do: {' or '.join(map(str, near))}"
             )
-        if self.batch_size % length:
-            below, above = max(1, self.batch_size // length) * length, -(-self.batch_size // length) * length
-            raise UserError(
-                f"batch_size must be a multiple of the row length {length}, got {self.batch_size}; "
-                f"nearest: {' or '.join(str(size) for size in sorted({below, above}))}"
-            )
-        if not 0 <= self.burn_in <= length:
-            raise UserError(f"burn_in must be 0 to the row length {length}, got {self.burn_in}")
+        length = self.seq_len or self.n_steps
+        if length and self.burn_in > length:
+            raise UserError(f"burn_in must be 0 to the length of a sequence, {length}, got {self.burn_in}")
 
-    @property
-    def row_length(self) -> int:
-        """Steps of a row."""
-        return min(self.n_steps, self.batch_size) if self.seq_len is None else self.seq_len
+    def complete(self, memory_length: int | None = None) -> Self:
+        """Return the settings with the lengths filled in that are None.
 
-
-def _near(n_steps: int, length: int) -> str:
-    divisors = [n for n in range(1, n_steps + 1) if n_steps % n == 0]
-    below = [n for n in divisors if n <= length][-1:]
-    above = [n for n in divisors if n >= length][:1]
-    return " or ".join(str(n) for n in below + above)
+        Args:
+            memory_length: The task's longest, None where that is unknown.
+        """
+        memory = self.memory_length or memory_length or UNKNOWN_MEMORY_LENGTH
+        wanted = self.n_steps or max(_SHORTEST_ROLLOUT, math.ceil(_ROLLOUT_GROWTH * memory))
+        length = self.seq_len or wanted
+        return replace(self, memory_length=memory, n_steps=math.ceil(wanted / length) * length, seq_len=length)
 
 
-_EXTRACTOR = ("features_extractor_class", "features_extractor_kwargs", "normalize_images")
-_ALIASES = {"lstm_hidden_size": "hidden_size", "n_lstm_layers": "n_layers"}
+@dataclass(frozen=True, kw_only=True)
+class RecurrentPPOSettings(RecurrentSettings):
+    """Hyperparameters of RecurrentPPO. See also :class:`RecurrentSettings`.
+
+    Args:
+        rows: Sequences in a minibatch.
+        n_epochs: Passes over a rollout.
+        clip_range: How far the probability ratio may move from 1; from Python also a function as the learning rate.
+        clip_range_vf: How far values may move in a rollout's updates, in units of the return. None: as far as they do.
+        target_kl: Stop a rollout's updates when the policy has moved 1.5 times this far (nats). None: never.
+    """
+
+    rows: int = 4
+    n_epochs: int = 6
+    clip_range: float = 0.2
+    clip_range_vf: float | None = None
+    target_kl: float | None = None
 
 
-def network_settings(
-    policy_kwargs: dict[str, Any], observation_space: spaces.Space[Any]
-) -> tuple[NetworkSettings, dict[str, Any]]:
-    """Split ``policy_kwargs`` into the network's settings and the features extractor's.
+@dataclass(frozen=True, kw_only=True)
+class RecurrentA2CSettings(RecurrentSettings):
+    """Hyperparameters of RecurrentA2C. See also :class:`RecurrentSettings`.
 
-    Takes the fields of :class:`~rlmem.networks.actor_critic.NetworkSettings`, and stable-baselines3's and
-    sb3-contrib's names where they mean the same:
-    ``net_arch`` (a list, or a dict with "pi" and "vf"), ``activation_fn``, ``lstm_hidden_size``,
-    ``n_lstm_layers``, ``shared_lstm`` and ``enable_critic_lstm``.
+    Args:
+        use_rms_prop: RMSprop instead of Adam.
+        rms_prop_eps: Added to the root mean square of the gradient.
+    """
+
+    normalize_advantage: bool = False
+    use_rms_prop: bool = True
+    rms_prop_eps: float = 1e-5
+
+
+_NAMES = {"lstm_hidden_size": "hidden_size", "n_lstm_layers": "n_layers"}
+_POLICY = ("features_extractor_class", "features_extractor_kwargs", "normalize_images")
+_OPTIMIZER = ("optimizer_class", "optimizer_kwargs")
+
+
+def from_arguments(
+    settings: RecurrentSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Fill settings from constructor arguments with the names of stable-baselines3 and sb3-contrib.
+
+    ``batch_size`` is the number of steps in a minibatch: ``rows`` sequences of ``seq_len``.
+
+    Args:
+        settings: What holds where nothing is given.
+        arguments: Hyperparameters by name.
+        policy_kwargs: Hyperparameters of the network by name; also ``net_arch`` as a dict with "pi" and "vf",
+            ``activation_fn``, ``lstm_hidden_size``, ``n_lstm_layers``, ``shared_lstm`` and ``enable_critic_lstm``.
+
+    Returns:
+        The settings; and what is no setting: the features extractor's class and arguments, and the optimizer's.
 
     Raises:
         UserError: If a name is unknown or a value out of range.
     """
-    given = {_ALIASES.get(key, key): value for key, value in policy_kwargs.items()}
-    extractor = {key: given.pop(key) for key in _EXTRACTOR if key in given}
-    shared = bool(given.pop("shared_lstm", given.get("shared", False)))
+    given = {_NAMES.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
+    rest = {name: given.pop(name) for name in (*_POLICY, *_OPTIMIZER) if name in given}
+    if given.pop("lstm_kwargs", None):
+        raise UserError("lstm_kwargs is not taken: choose a cell, hidden_size and n_layers instead")
+    shared = bool(given.pop("shared_lstm", given.get("shared", settings.shared)))
     if given.pop("enable_critic_lstm", not shared) is shared:
         raise UserError(
             "the critic has either its own trunk (enable_critic_lstm=True, shared_lstm=False) or the actor's "
@@ -103,21 +134,31 @@ def network_settings(
     given["shared"] = shared
     if "activation_fn" in given:
         given["activation"] = _activation_name(given.pop("activation_fn"))
-    image = isinstance(observation_space, spaces.Box) and len(observation_space.shape) == 3
-    default: list[int] | None = [] if image else None
-    layers = given.pop("net_arch", default)
-    if layers is not None:
-        both = layers if isinstance(layers, dict) else {"pi": layers, "vf": layers}
-        given.setdefault("actor_layers", both.get("pi", []))
-        given.setdefault("critic_layers", both.get("vf", []))
-    for key in ("actor_layers", "critic_layers"):
-        if key in given:
-            given[key] = tuple(int(size) for size in given[key])
-    known = {field.name for field in fields(NetworkSettings)} | set(_EXTRACTOR)
-    for key in given:
-        if key not in known:
-            raise UserError(unknown("policy argument", key, known))
-    return NetworkSettings(**given), extractor
+    if isinstance(given.get("net_arch"), dict):
+        both = given.pop("net_arch")
+        given["net_arch"], given["critic_arch"] = tuple(both.get("pi", ())), tuple(both.get("vf", ()))
+    batch_size = given.pop("batch_size", None)
+    for name in given:
+        if name not in settings.__dataclass_fields__:
+            raise UserError(unknown("hyperparameter", name, settings.__dataclass_fields__))
+    made = replace(settings, **given)
+    return (made if batch_size is None else _with_batch_size(made, batch_size)), rest
+
+
+def _with_batch_size(settings: RecurrentSettings, batch_size: int) -> RecurrentSettings:
+    """Return settings with minibatches of ``batch_size`` steps, in sequences as long as they and the rollout allow."""
+    if batch_size < 1:
+        raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size}")
+    n_steps = settings.complete().n_steps
+    assert n_steps is not None
+    length = settings.seq_len or min(n_steps, batch_size)
+    if batch_size % length:
+        near = sorted({max(1, batch_size // length) * length, -(-batch_size // length) * length})
+        raise UserError(
+            f"batch_size must be a multiple of the length of a sequence, {length}, got {batch_size}; "
+            f"nearest: {' or '.join(map(str, near))}"
+        )
+    return replace(settings, seq_len=length, rows=batch_size // length)  # type: ignore[call-arg]
 
 
 def _activation_name(function: type[nn.Module] | str) -> str:

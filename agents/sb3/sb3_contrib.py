@@ -19,13 +19,14 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from rlmem.agents.base import Array, as_rows, memory_to_learn
-from rlmem.agents.sb3.sb3 import PPOSettings, SB3Agent, policy_name, ppo_arguments
+from rlmem.agents.sb3.agent import SB3Agent, policy_name
+from rlmem.agents.sb3.memoryless import PPOSettings, ppo_arguments
 from rlmem.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecurrentPPOSettings(PPOSettings):
-    """Hyperparameters of sb3-contrib's RecurrentPPO. See also :class:`rlmem.agents.sb3.sb3.PPOSettings`.
+class SB3RecurrentPPOSettings(PPOSettings):
+    """Hyperparameters of sb3-contrib's RecurrentPPO. See also :class:`rlmem.agents.sb3.memoryless.PPOSettings`.
 
     Args:
         n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256, since a
@@ -54,8 +55,6 @@ class RecurrentPPOSettings(PPOSettings):
             raise UserError(f"lstm_init must be one of 'forget', 'chrono', 'torch', got {self.lstm_init!r}")
         if self.memory_length is not None and self.memory_length < 3:
             raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
-        if self.lstm_hidden_size < 1:
-            raise UserError(f"lstm_hidden_size must be at least 1, got {self.lstm_hidden_size}")
 
 
 class WholeSequencePolicy(RecurrentActorCriticPolicy):
@@ -110,7 +109,7 @@ class SB3RecurrentPPO(SB3Agent):
     """sb3-contrib's RecurrentPPO: an LSTM in actor and critic each."""
 
     name = "sb3_recurrent_ppo"
-    Settings = RecurrentPPOSettings
+    Settings = SB3RecurrentPPOSettings
 
     @property
     def context(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
@@ -126,3 +127,27 @@ class GymnasiumVecEnv(VecEnv):
 
     def _indices(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))
+
+
+class SpacesOnly(VecEnv):
+    """Spaces without an environment, so that a model can be built for acting only."""
+
+    def __init__(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], num_envs: int) -> None:
+        self.render_mode = None
+        super().__init__(num_envs, observation_space, action_space)
+
+    def _absent(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("this agent was built without an environment: call learn with one")
+
+    reset = step_async = step_wait = set_attr = env_method = _absent
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
+        """Return false for each environment."""
+        return [False] * self.num_envs
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return None for each environment: there is nothing to look up."""
+        return [None] * self.num_envs

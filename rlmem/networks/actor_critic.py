@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from rlmem.errors import UserError
-from rlmem.networks.cell import torch_linear
+from rlmem.networks.cell import Unfolded, torch_linear
 from rlmem.networks.cells import CELLS, Stack
 from rlmem.networks.cells.initialization import Init, check_init
 from rlmem.networks.heads import Categorical, Gaussian
 from rlmem.networks.mlp import MLP
-from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, mlp
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, NumpyStep, mlp, with_features
+from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.suggest import unknown
 
 _GATED = frozenset(name for name, cell in CELLS.items() if "init" in signature(cell).parameters)
@@ -30,44 +33,101 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "el
 class NetworkSettings:
     """The shape of a recurrent actor-critic.
 
+    Args:
+        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm or memoryless.
+        hidden_size: Units of a cell.
+        n_layers: Cells on top of each other.
+        shared: One trunk for actor and critic, trained by both losses.
+        skip: Actor and critic see the features of the observation beside the cell's output.
+        net_arch: Units of each layer between cell and action, and between cell and value.
+        critic_arch: The latter where it differs.
+        activation: Between these layers: tanh, relu, elu or gelu.
+        ortho_init: Start these layers with orthogonal weights.
+        log_std_init: Logarithm of the standard deviation of continuous actions at the start.
+        init: "forget": gates remember over the task's memory length; "chrono": and input gates start as far closed;
+            "torch": as torch has them.
+        memory_length: Control steps that cells should remember before training. None: the task's longest, 10 where
+            that is unknown.
+
     Raises:
         UserError: If a field is out of range; the message shows the value and what would be right.
     """
 
     cell: str = "lstm"
-    """A name in :data:`rlmem.networks.cells.CELLS`."""
-    hidden_size: int = 256
-    """H, the size of each layer."""
+    hidden_size: int = 64
     n_layers: int = 1
-    """Layers of cells in a trunk."""
     shared: bool = False
-    """One trunk for actor and critic, trained by both losses, instead of one each."""
-    memory_length: float = 100.0
-    """Steps over which the untrained cells should remember: the length of the task's gap."""
-    init: Init = "forget"
-    """How gated cells start, see :data:`rlmem.networks.cells.initialization.Init`."""
-    actor_layers: tuple[int, ...] = (64, 64)
-    """Sizes of the layers between the actor's trunk and the action."""
-    critic_layers: tuple[int, ...] = (64, 64)
-    """Sizes of the layers between the critic's trunk and the value."""
+    skip: bool = True
+    net_arch: tuple[int, ...] = (64,)
+    critic_arch: tuple[int, ...] | None = None
     activation: str = "tanh"
-    """A name in :data:`ACTIVATIONS`."""
+    ortho_init: bool = True
     log_std_init: float = 0.0
-    """Logarithm of the standard deviation of continuous actions at the start."""
+    init: Init = "forget"
+    memory_length: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "net_arch", tuple(self.net_arch))
+        if self.critic_arch is not None:
+            object.__setattr__(self, "critic_arch", tuple(self.critic_arch))
         for name, known, value in (("cell", CELLS, self.cell), ("activation", ACTIVATIONS, self.activation)):
             if value not in known:
                 raise UserError(unknown(name, value, known))
         check_init(self.init)
         for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
             if number < 1:
-                raise UserError(f"{name} must be at least 1, got {number}")
-        if not 2 <= self.memory_length < float("inf"):
-            raise UserError(f"memory_length must be a finite number of steps, at least 2, got {self.memory_length}")
-        for name, sizes in (("actor_layers", self.actor_layers), ("critic_layers", self.critic_layers)):
+                raise UserError(f"{name} must be a whole number of at least 1, got {number}")
+        if self.memory_length is not None and not 3 <= self.memory_length < float("inf"):
+            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+        for name, sizes in (("net_arch", self.net_arch), ("critic_arch", self.critic_arch or ())):
             if any(size < 1 for size in sizes):
                 raise UserError(f"every size in {name} must be at least 1, got {sizes}")
+
+
+UNKNOWN_MEMORY_LENGTH = 10
+"""Control steps that cells remember before training where the task does not say how long is needed.
+
+With forget biases for 100 steps the cell state adds up noise, and CartPole takes three times as long to learn.
+"""
+
+
+class Trunk(Stack):
+    """Layers of one cell, whose output may also hold the features: a path past the memory.
+
+    Args:
+        feature_size: F, the size of an encoded observation.
+        settings: The shape of the network.
+    """
+
+    def __init__(self, feature_size: int, settings: NetworkSettings) -> None:
+        gated = {"init": settings.init} if settings.cell in _GATED else {}
+        length = settings.memory_length or UNKNOWN_MEMORY_LENGTH
+        sizes = [feature_size, *[settings.hidden_size] * settings.n_layers]
+        make = CELLS[settings.cell]
+        super().__init__([make(size, after, memory_length=length, **gated) for size, after in pairwise(sizes)])
+        self._skip = settings.skip
+        if settings.skip:
+            self.hidden_size += feature_size
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Map features [N, F] and a state to the output [N, H + F] (without skip: [N, H]) and the next state."""
+        output, state = super().forward(x, state)
+        return (torch.cat((output, x), -1) if self._skip else output), state
+
+    def scan(self, xs: Tensor, blank: Tensor | None, state: tuple[Tensor, ...]) -> Unfolded[tuple[Tensor, ...]]:
+        """Run over a whole sequence. See :meth:`Cell.scan`."""
+        output, state = super().scan(xs, blank, state)
+        return Unfolded(torch.cat((output, xs), -1) if self._skip else output, state)
+
+    def numpy_step(self) -> NumpyStep:
+        """Return one step on arrays. See :meth:`Cell.numpy_step`."""
+        step = super().numpy_step()
+        return with_features(step) if self._skip else step
+
+    def onnx_step(self, graph: OnnxGraph, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """Add the nodes of one step to an ONNX graph. See :meth:`Cell.onnx_step`."""
+        output, state = super().onnx_step(graph, x, state)
+        return (graph.join(output, x) if self._skip else output), state
 
 
 class Trunks(NamedTuple):
@@ -107,10 +167,11 @@ class ActorCritic(nn.Module):
     def __init__(self, feature_size: int, head: Gaussian | Categorical, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings, self.head = settings, head
-        self.actor = _trunk(feature_size, settings)
-        self.critic = self.actor if settings.shared else _trunk(feature_size, settings)
-        self.actor_net = _mlp(settings.hidden_size, settings.actor_layers, head.size, settings.activation, gain=0.01)
-        self.critic_net = _mlp(settings.hidden_size, settings.critic_layers, 1, settings.activation, gain=1.0)
+        self.actor = Trunk(feature_size, settings)
+        self.critic = self.actor if settings.shared else Trunk(feature_size, settings)
+        self.actor_net = _mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
+        critic_arch = settings.net_arch if settings.critic_arch is None else settings.critic_arch
+        self.critic_net = _mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)
 
     def forward(self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None) -> Evaluated:
         """Evaluate a grid of features from the states before it.
@@ -155,24 +216,15 @@ def array_state(state: tuple[Tensor, ...]) -> ArrayState:
     return tuple(part.detach().cpu().numpy().copy() for part in state)
 
 
-def _trunk(feature_size: int, settings: NetworkSettings) -> Stack:
-    layers = []
-    for i in range(settings.n_layers):
-        kwargs = {"init": settings.init} if settings.cell in _GATED else {}
-        size = settings.hidden_size if i else feature_size
-        layers.append(CELLS[settings.cell](size, settings.hidden_size, memory_length=settings.memory_length, **kwargs))
-    return Stack(layers)
-
-
-def _mlp(size: int, layers: Sequence[int], outputs: int, activation: str, *, gain: float) -> MLP:
-    """Build a network with orthogonal weights: sqrt(2) inside, ``gain`` at the output, biases 0."""
+def _mlp(size: int, layers: Sequence[int], outputs: int, settings: NetworkSettings, *, gain: float) -> MLP:
+    """Build a network; orthogonal weights are scaled by sqrt(2) inside and by ``gain`` at the output, biases are 0."""
     modules: list[nn.Module] = []
     for width in layers:
-        modules += [nn.Linear(size, width), ACTIVATIONS[activation]()]
+        modules += [nn.Linear(size, width), ACTIVATIONS[settings.activation]()]
         size = width
     modules.append(nn.Linear(size, outputs))
     for module in modules:
-        if isinstance(module, nn.Linear):
+        if settings.ortho_init and isinstance(module, nn.Linear):
             nn.init.orthogonal_(module.weight, gain if module is modules[-1] else 2**0.5)
             nn.init.zeros_(module.bias)
     return MLP(*modules)

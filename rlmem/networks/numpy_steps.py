@@ -222,6 +222,16 @@ def stack_step(steps: Sequence[NumpyStep], widths: Sequence[int]) -> NumpyStep:
     return step
 
 
+def with_features(step: NumpyStep) -> NumpyStep:
+    """Return the step with its input [N, F] beside its output: [N, H + F]."""
+
+    def joined(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
+        output, after = step(x, state)
+        return np.concatenate((output, x), 1), after
+
+    return joined
+
+
 def _relu(x: FloatArray) -> FloatArray:
     return np.maximum(x, np.float32(0.0))
 

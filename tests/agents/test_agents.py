@@ -12,9 +12,9 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 import rlmem  # noqa: F401 - registers the tasks
-from rlmem.agents.recurrent.agent import RecurrentPPOSettings as OwnSettings
-from rlmem.agents.sb3.sb3 import PPOSettings
-from rlmem.agents.sb3.sb3_contrib import RecurrentPPOSettings, WholeSequencePolicy, set_forget_biases
+from rlmem.agents.recurrent.settings import RecurrentPPOSettings
+from rlmem.agents.sb3.memoryless import PPOSettings
+from rlmem.agents.sb3.sb3_contrib import SB3RecurrentPPOSettings, WholeSequencePolicy, set_forget_biases
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.registry import AGENTS, agent_class
 from rlmem.runs.tensors_file import CheckpointError
@@ -162,18 +162,20 @@ def test_bad_hyperparameters_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         PPOSettings(**settings)
     with pytest.raises(ValueError, match=message):
+        SB3RecurrentPPOSettings(**settings)
+    with pytest.raises(ValueError, match=message):
         RecurrentPPOSettings(**settings)
 
 
 def test_bad_memory_settings_are_refused():
     with pytest.raises(ValueError, match="lstm_init must be one of"):
-        RecurrentPPOSettings(lstm_init="magic")
+        SB3RecurrentPPOSettings(lstm_init="magic")
     with pytest.raises(ValueError, match="memory_length must be at least 3"):
-        RecurrentPPOSettings(memory_length=1)
+        SB3RecurrentPPOSettings(memory_length=1)
     with pytest.raises(ValueError, match=r"unknown cell 'lstn'\. Did you mean 'lstm'"):
-        OwnSettings(cell="lstn")
+        RecurrentPPOSettings(cell="lstn")
     with pytest.raises(ValueError, match="clip_range must be above 0"):
-        OwnSettings(clip_range=0.0)
+        RecurrentPPOSettings(clip_range=0.0)
 
 
 def test_the_adapter_gives_stable_baselines3_what_it_asks_for():

@@ -91,7 +91,6 @@ def test_rewards_are_scaled_where_that_is_asked_for_also_after_a_resume(agent, t
     scaled = resumed.model.get_vec_normalize_env()
     assert scaled.norm_reward
     assert not scaled.norm_obs
-    assert scaled.ret_rms is resumed.returns
     assert scaled.ret_rms.count == pytest.approx(1024, abs=0.01)
     assert 0 < scaled.ret_rms.var < 1  # returns of the task are -1 to 1
     plain = make_agent(replace(settings, agent_settings={"n_steps": 32}), env)

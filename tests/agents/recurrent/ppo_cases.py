@@ -7,7 +7,7 @@ from typing import Any
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 
-SMALL: dict[str, Any] = {"hidden_size": 8, "net_arch": [8]}
+SMALL: dict[str, Any] = {"hidden_size": 8, "net_arch": (8,)}
 """Of a network that is quick to train."""
 
 

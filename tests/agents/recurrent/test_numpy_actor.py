@@ -19,7 +19,7 @@ N, T = 3, 9
 
 def trained(action: str = "continuous", observation: str = "vector", **kwargs: Any) -> RecurrentPPO:
     policy = {"vector": "MlpPolicy", "dict": "MultiInputPolicy", "image": "CnnPolicy"}[observation]
-    policy_kwargs = {"hidden_size": 8, "net_arch": [8], "memory_length": 10.0} | kwargs
+    policy_kwargs = {"hidden_size": 8, "net_arch": [8], "memory_length": 10} | kwargs
     env = MemoryBandit(2, 4, action=action, observation=observation)
     agent = RecurrentPPO(policy, env, n_steps=16, batch_size=32, n_epochs=1, seed=0, policy_kwargs=policy_kwargs)
     return agent.learn(32) if observation == "vector" else agent

@@ -19,7 +19,7 @@ N, T = 3, 9
 
 
 def trained(action: str = "continuous", **kwargs: Any) -> RecurrentPPO:
-    policy_kwargs = {"hidden_size": 8, "net_arch": [8], "memory_length": 10.0} | kwargs
+    policy_kwargs = {"hidden_size": 8, "net_arch": [8], "memory_length": 10} | kwargs
     env = MemoryBandit(2, 4, action=action)
     return RecurrentPPO(
         "MlpPolicy", env, n_steps=16, batch_size=32, n_epochs=1, seed=0, policy_kwargs=policy_kwargs

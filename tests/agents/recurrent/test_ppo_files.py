@@ -137,15 +137,15 @@ def test_foreign_truncated_and_malicious_files_are_refused_and_execute_nothing(
     Path("short.safetensors").write_bytes(data[: len(data) // 2])
     tensors, meta = load_checkpoint("good.safetensors")
     changes: dict[str, Any] = {
-        "huge": {"network": meta["network"] | {"hidden_size": 10**9}},
-        "deep": {"network": meta["network"] | {"n_layers": 10**9}},
+        "huge": {"settings": meta["settings"] | {"hidden_size": 10**9}},
+        "deep": {"settings": meta["settings"] | {"n_layers": 10**9}},
         "other": {"agent": "os.system"},
         "policy": {"policy": "__import__('os')"},
         "space": {"action_space": {"type": "Discrete", "n": 10**12, "start": 0}},
-        "argument": {"arguments": meta["arguments"] | {"callback": "x"}},
-        "cell": {"network": meta["network"] | {"cell": "os.system"}},
-        "state": {"state": {"dict": {}}},
-        "counters": {"counters": {}},
+        "argument": {"settings": meta["settings"] | {"callback": "x"}},
+        "cell": {"settings": meta["settings"] | {"cell": "os.system"}},
+        "state": {"state": {}},
+        "counters": {"state": meta["state"] | {"counters": {"dict": {}}}},
         "no_meta": dict.fromkeys(meta),
     }
     for name, change in changes.items():

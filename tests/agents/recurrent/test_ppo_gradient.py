@@ -24,7 +24,7 @@ def test_the_first_ratio_is_1_so_acting_and_training_are_the_same_network(cell: 
     agent.learn(36)
     collect(agent)
     for rows in agent.minibatches(2):
-        batch = agent.minibatch(rows, normalize_advantage=False)
+        batch = agent.minibatch(rows)
         log_probs, _, values = agent.evaluate(batch)
         for now, then in ((log_probs, batch.log_probs), (values, batch.values)):
             torch.testing.assert_close(now, then, rtol=1e-4, atol=1e-5)
@@ -65,14 +65,17 @@ def test_advantages_bootstrap_from_the_terminal_observation_under_its_own_hidden
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rtu"])
 def test_the_gradient_of_a_minibatch_is_that_of_its_rows_one_by_one(name: str) -> None:
-    agent = small_ppo(MemoryBandit(4, 4, truncate_every=3), n_steps=24, batch_size=96, seq_len=24, cell=name)
+    agent = small_ppo(
+        MemoryBandit(4, 4, truncate_every=3), n_steps=24, batch_size=96, seq_len=24, cell=name,
+        normalize_advantage=False,
+    )  # fmt: skip
     agent.learn(96)
     collect(agent)
     rows = np.arange(4)
 
     def gradient(which: np.ndarray) -> torch.Tensor:
         agent.policy.zero_grad()
-        agent.loss(agent.minibatch(which, normalize_advantage=False), 0.2, None)[0].backward()
+        agent.loss(agent.minibatch(which), 0.2, None)[0].backward()
         return torch.cat([parameter.grad.flatten() for parameter in agent.policy.parameters()])
 
     together = gradient(rows)
@@ -85,7 +88,7 @@ def test_a_row_whose_state_was_warmed_up_starts_from_the_state_of_the_current_we
     collect(agent)
     with torch.no_grad():
         agent.policy.network.actor.layers[0].bias.add_(0.5)
-    warm = agent.minibatch(np.array([2, 3]), normalize_advantage=False).states.actor
+    warm = agent.minibatch(np.array([2, 3])).states.actor
     observations = torch.from_numpy(np.asarray(agent.rollout_buffer.observations))
     state = agent.policy.network.actor.initial_state(2)
     for t in range(8):
@@ -118,7 +121,7 @@ def test_a_layout_holds_every_step_once_and_in_order_with_a_blank_before_every_i
 def test_a_shared_trunk_is_trained_by_both_losses() -> None:
     agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | {"shared": True})
     collect(agent)
-    batch = agent.minibatch(np.arange(2), normalize_advantage=False)
+    batch = agent.minibatch(np.arange(2))
     log_probs, _, values = agent.evaluate(batch)
     weight = agent.policy.network.actor.layers[0].hidden_weight
     for part in (values, log_probs):

@@ -37,7 +37,7 @@ def learn_bandit(
         n_steps=128,
         ent_coef=0.01,
         cell=cell,
-        memory_length=float(gap),
+        memory_length=gap,
         policy_kwargs={"hidden_size": 32, "net_arch": [32]},
         seed=0,
         **arguments,

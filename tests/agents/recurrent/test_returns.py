@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlmem.agents.recurrent.returns import generalized_advantages
+from rlmem.agents.recurrent.evaluate_rollout import generalized_advantages
 
 GAMMA, LAMBDA = 0.9, 0.8
 

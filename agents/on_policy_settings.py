@@ -1,0 +1,68 @@
+"""Hyperparameters that all on-policy agents have in common, and the bounds of each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from rlmem.errors import UserError
+
+RateSchedule = Literal["constant", "linear"]
+
+_AT_LEAST_ONE = (
+    *("hidden_size", "n_layers", "n_lstm_layers", "lstm_hidden_size", "frames"),
+    *("n_steps", "batch_size", "n_epochs", "seq_len", "rows"),
+)
+_POSITIVE = ("learning_rate", "clip_range", "clip_range_vf", "max_grad_norm", "target_kl", "rms_prop_eps")
+_NOT_NEGATIVE = ("ent_coef", "vf_coef", "burn_in")
+_FRACTIONS = ("gamma", "gae_lambda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicySettings:
+    """Hyperparameters that on-policy agents have in common, with stable-baselines3's names.
+
+    Args:
+        learning_rate: Of the optimizer; from Python also a function of the progress remaining (1 to 0).
+        lr_schedule: "constant"; "linear": falls to 0 over the steps of the run, and begins anew where a run is made
+            longer.
+        gamma: Discount a control step.
+        gae_lambda: Trade-off between bias (0) and variance (1) of advantages.
+        ent_coef: Weight of the entropy bonus.
+        vf_coef: Weight of the value loss.
+        max_grad_norm: Gradients are scaled down to this norm.
+        norm_reward: While training, divide rewards by the running deviation of the discounted return, so that one
+            learning rate fits tasks of any scale.
+
+    Raises:
+        UserError: If a value is out of bounds.
+    """
+
+    learning_rate: float = 1e-3
+    lr_schedule: RateSchedule = "constant"
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    norm_reward: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lr_schedule not in get_args(RateSchedule):
+            raise UserError(f"lr_schedule must be 'constant' or 'linear', got {self.lr_schedule!r}")
+        for name, value in asdict(self).items():
+            _check(name, value)
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise a UserError if a hyperparameter is out of bounds; None stands for a default."""
+    if value is None or callable(value):
+        return
+    if name in _AT_LEAST_ONE and (not isinstance(value, int) or value < 1):
+        raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if name in _POSITIVE and not value > 0:
+        raise UserError(f"{name} must be above 0, got {value!r}")
+    if name in _NOT_NEGATIVE and not 0 <= value < float("inf"):
+        raise UserError(f"{name} must be at least 0, got {value!r}")
+    if name in _FRACTIONS and not 0 <= value <= 1:
+        raise UserError(f"{name} must be from 0 to 1, got {value!r}")

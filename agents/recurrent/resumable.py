@@ -1,0 +1,236 @@
+"""Saving and loading of recurrent agents: state out, state in.
+
+A run that is saved between two calls of ``learn`` and resumed equals the uninterrupted one bit for bit, when the
+environment can give and take its state (methods ``get_state`` and ``set_state``); otherwise it starts new episodes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import unwrap_vec_normalize
+
+from rlmem.agents.plain_data import pack_space, unpack_space
+from rlmem.agents.recurrent import checkpoint
+from rlmem.errors import UserError
+from rlmem.runs.tensors_file import Checkpoint
+
+_COUNTERS = (
+    *("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates", "_episode_num"),
+    "_current_progress_remaining",
+)
+_EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
+"""Features extractors that follow from the name of the policy."""
+
+
+class Resumable(BaseAlgorithm):
+    """An algorithm of stable-baselines3 with memory, in files that hold no code."""
+
+    Settings: ClassVar[type[Any]]
+    settings: Any
+    own_classes: dict[str, Any]
+    """Policy arguments that are no settings: features extractor and optimizer."""
+    policy: Any
+    rng: np.random.Generator
+    _actor_state: Any
+    _critic_state: Any
+
+    def critic_state(self) -> Any:
+        """Return the critic's state before the last observations."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Return all that training changes, as nested plain values, arrays and tensors."""
+        env = self.env
+        return {
+            "policy": dict(self.policy.state_dict()),
+            "optimizer": checkpoint.optimizer_state(self.policy.optimizer),
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
+            "episodes": None if self.ep_info_buffer is None else list(self.ep_info_buffer),
+            "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
+            "normalization": checkpoint.normalization_state(self._vec_normalize_env),
+            "place": {
+                "env": env.get_state() if env is not None and hasattr(env, "get_state") else None,
+                "actor": self._actor_state,
+                "critic": self.critic_state(),
+                "observations": self._last_obs,
+                "episode_start": self._last_episode_starts,
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any], *, force_reset: bool = False) -> None:
+        """Take back what :meth:`state` returned.
+
+        Args:
+            state: Of an agent with the same settings and spaces.
+            force_reset: Start new episodes even if the environment could go on where it was.
+
+        Raises:
+            UserError: If it does not fit.
+        """
+        self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in state["policy"].items()})
+        checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
+        for name in _COUNTERS:
+            setattr(self, name, state["counters"][name])
+        self.rng.bit_generator.state, self.policy.rng.bit_generator.state = state["rng"]
+        if state["episodes"] is not None:
+            self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
+            self.ep_success_buffer = deque(state["successes"], maxlen=self._stats_window_size)
+        if self._vec_normalize_env is not None and state["normalization"] is not None:
+            checkpoint.set_normalization_state(self._vec_normalize_env, state["normalization"])
+        place, env = state["place"], self.env
+        if force_reset or place["env"] is None or env is None or not hasattr(env, "set_state"):
+            return
+        if len(place["episode_start"]) == env.num_envs:
+            env.set_state(place["env"])
+            self._actor_state, self._critic_state = place["actor"], place["critic"]
+            self._last_obs, self._last_episode_starts = place["observations"], place["episode_start"]
+
+    def save(
+        self,
+        path: str | Path | BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write everything a resumed run needs to one file.
+
+        Args:
+            path: Where to; ".safetensors" is added to a name without suffix. Or an open binary file.
+            exclude: Must be None.
+            include: Must be None.
+            header: More JSON values.
+
+        Raises:
+            UserError: If something is to be excluded or included.
+        """
+        if exclude or include:
+            raise UserError("a recurrent agent is saved as a whole: exclude and include must be None")
+        extractor = {
+            "class": type(self.policy.features_extractor).__name__,
+            "kwargs": self.policy.features_extractor_kwargs,
+            "normalize_images": self.policy.normalize_images,
+        }
+        optimizer = self.own_classes.get("optimizer_class")
+        own = {
+            "agent": type(self).__name__,
+            "policy": next((name for name, kind in self.policy_aliases.items() if kind is self.policy_class), ""),
+            "extractor": extractor,
+            "optimizer": None if optimizer is None else optimizer.__name__,
+            "optimizer_kwargs": self.own_classes.get("optimizer_kwargs"),
+            "observation_space": pack_space(self.observation_space),
+            "action_space": pack_space(self.action_space),
+            "n_envs": self.n_envs,
+            "seed": self.seed,
+        }
+        checkpoint.write(path, {**(header or {}), **own}, self.settings, self.state())
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls,
+        path: str | Path | BufferedIOBase,
+        env: GymEnv | None = None,
+        device: torch.device | str = "cpu",
+        custom_objects: None = None,
+        print_system_info: bool = False,
+        force_reset: bool = False,
+        **arguments: Any,
+    ) -> Self:
+        """Build an agent from a file. The global random number generators are left as they are.
+
+        Args:
+            path: What :meth:`save` wrote.
+            env: The environment to go on with; None to predict only.
+            device: Where the network runs.
+            custom_objects: Must be None: a file holds no objects.
+            print_system_info: Must be False.
+            force_reset: Start new episodes even if the environment could go on where it was.
+            arguments: Constructor arguments that replace those in the file; needed for schedules that are functions of
+                your own, and in ``policy_kwargs`` for a features extractor or an optimizer of your own.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If the file is not one of ours, is damaged, or does not fit ``env``.
+        """
+        if custom_objects or print_system_info:
+            raise UserError("a recurrent agent is loaded without custom_objects and print_system_info")
+        file = checkpoint.read(path)
+        try:
+            return cls._from_file(file, env, device, arguments, force_reset=force_reset)
+        except checkpoint.DAMAGE as error:
+            raise UserError(f"{path} does not hold a complete {cls.__name__}: {error!r}") from error
+
+    @classmethod
+    def _from_file(
+        cls, file: Checkpoint, env: GymEnv | None, device: Any, arguments: dict[str, Any], *, force_reset: bool
+    ) -> Self:
+        meta = file.meta
+        if meta["agent"] != cls.__name__:
+            raise UserError(f"the file holds a {meta['agent']!r}, not a {cls.__name__}: load it with that class")
+        settings = checkpoint.read_settings(cls.Settings, meta, arguments)
+        checkpoint.check_sizes(settings, file)
+        arguments = {"policy": meta["policy"], **arguments}
+        policy_kwargs = _policy_arguments(meta) | arguments.pop("policy_kwargs", {})
+        if meta["extractor"]["class"] not in _EXTRACTORS and "features_extractor_class" not in policy_kwargs:
+            raise _absent("features_extractor_class", meta["extractor"]["class"])
+        if meta["optimizer"] is not None and "optimizer_class" not in policy_kwargs:
+            raise _absent("optimizer_class", meta["optimizer"])
+        own: dict[str, Any] = {"settings": settings, "policy_kwargs": policy_kwargs, "device": device}
+        agent = cls(arguments.pop("policy"), None, _init_setup_model=False, **own, **arguments)  # type: ignore[call-arg]
+        agent.observation_space = unpack_space(meta["observation_space"])
+        agent.action_space, agent.n_envs = unpack_space(meta["action_space"]), meta["n_envs"]
+        if env is not None:
+            wrapped = agent._wrap_env(env, agent.verbose)
+            check_for_correct_spaces(wrapped, agent.observation_space, agent.action_space)
+            agent.env, agent.n_envs = wrapped, wrapped.num_envs
+            agent._vec_normalize_env = unwrap_vec_normalize(wrapped)
+        with torch.random.fork_rng(devices=[]):
+            agent._setup_model()  # without a seed yet, which would restart the environment's random numbers
+        agent.seed = arguments.get("seed", meta["seed"])
+        agent.restore(checkpoint.read_state(file), force_reset=force_reset)
+        return agent
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | dict[str, Any],
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
+        """Take weights and optimizer from a dictionary as of :meth:`get_parameters`, or from a file of ours.
+
+        Raises:
+            UserError: If the file or the dictionary does not fit.
+        """
+        if isinstance(load_path_or_dict, dict):
+            super().set_parameters(load_path_or_dict, exact_match, device)
+            return
+        try:
+            state = checkpoint.read_state(checkpoint.read(load_path_or_dict))
+            self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in state["policy"].items()})
+            checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
+        except checkpoint.DAMAGE as error:
+            raise UserError(f"the weights in {load_path_or_dict} do not fit this agent: {error}") from error
+
+
+def _policy_arguments(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policy arguments in a header that are no settings."""
+    saved = meta["extractor"]
+    arguments: dict[str, Any] = {
+        "features_extractor_kwargs": dict(saved["kwargs"]),
+        "normalize_images": bool(saved["normalize_images"]),
+    }
+    return arguments | ({"optimizer_kwargs": meta["optimizer_kwargs"]} if meta["optimizer_kwargs"] else {})
+
+
+def _absent(name: str, value: str) -> UserError:
+    return UserError(f"the agent has {value!r}, and a file holds no code: pass policy_kwargs={{{name!r}: ...}}")
