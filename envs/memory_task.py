@@ -278,6 +278,10 @@ class MemoryTask(ABC, Generic[S]):
     def expert_action(self) -> Floats:
         """Return what the scripted expert, which may read privileged state, does now: [N, A] in [-1, 1]."""
 
+    def answered_cue(self) -> Ints | None:
+        """Return the cue that each answer is right for, [N], -1 before; None where the task does not say."""
+        return None
+
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself now."""
         return np.ones(self.num_envs, dtype=np.bool_)

@@ -196,6 +196,10 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
             right = committed & (arm == self.cue)
             self.answered(right, committed & ~right, step)
 
+    def answered_cue(self) -> Ints:
+        """Return the arm that was chosen, [N]. See :meth:`MemoryTask.answered_cue`."""
+        return self.chosen.copy()
+
     def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
         """Reward answers, in place, and end the episodes that they end."""
         step.reward[right] += 1.0

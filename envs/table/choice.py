@@ -87,6 +87,15 @@ class ChoiceTask(TableTask[C]):
             self.success[right], self.score[right] = True, 1.0
             step.terminated[answered] = True
 
+    def answered_cue(self) -> Ints:
+        """Return the cue for which the touched box is right, [N]. See :meth:`MemoryTask.answered_cue`."""
+        drawn, found = self.cue.copy(), np.full(self.num_envs, -1)
+        for cue in range(self.num_cues):
+            self.cue[:] = cue
+            found[(self.chosen >= 0) & (self.chosen == self.wanted())] = cue
+        self.cue[:] = drawn
+        return found
+
     def goal(self) -> Floats:
         """Return the middle of the right box, [N, 3] m; privileged."""
         goal = np.empty((self.num_envs, 3))

@@ -76,13 +76,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _print(report: MemoryReport, title: str) -> None:
     console = Console()
-    spec = report.spec
-    assert spec is not None
     name = "success" if report.intact.metric == "success" else "score"
     table = Table("hidden state", name, "95 % interval", "", title=title, title_justify="left")
     table.add_row("intact", *_numbers(report.intact), "")
     for test in report.lesions:
-        said = "not above the ceiling" if test.lesioned.interval[0] <= test.ceiling else "still above the ceiling"
+        said = "" if report.spec is None else "still above the ceiling"
+        if test.lesioned.interval[0] <= test.ceiling:
+            said = "not above the ceiling"
         if len(test.same_cue) and len(test.other_cue):
             said += f"; donor's cue the same: {test.same_cue.mean():.2f}, another: {test.other_cue.mean():.2f}"
         table.add_row(test.lesion.words, *_numbers(test.lesioned), said)
@@ -90,7 +90,9 @@ def _print(report: MemoryReport, title: str) -> None:
         burst = report.noise.burst
         said = f"{burst.steps} steps of noise, sigma {burst.sigma:g}, on what is seen"
         table.add_row("intact, noise in mid-delay", *_numbers(report.noise.disturbed), said)
-    table.add_row("without memory, at most", f"{spec.memoryless.value:.3f}", "", "the task's ceiling", style="dim")
+    if report.spec is not None:
+        ceiling = f"{report.spec.memoryless.value:.3f}"
+        table.add_row("without memory, at most", ceiling, "", "the task's ceiling", style="dim")
     console.print(table)
     for line in _lines(report):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
@@ -100,6 +102,16 @@ def _print(report: MemoryReport, title: str) -> None:
 def _lines(report: MemoryReport) -> list[str]:
     """Return what else was measured, a line each."""
     lines = []
+    if report.body_swap is not None:
+        follows = ", ".join(
+            f"{name} {rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
+            for name, rate in report.body_swap.rates.items()
+        )
+        lines.append(f"body swap       {report.body_swap.when}, the answer follows: {follows}")
+        lines.append(f"                {report.body_swap.verdict}")
+    if report.span:
+        spans = ", ".join(f"{point.knob:,} {point.result.value:.3g}" for point in report.span)
+        lines.append(f"memory span     with the state zeroed every k steps: {spans}; intact {report.intact.value:.3g}")
     if report.horizon is not None:
         lengths = [point.knob for point in report.horizon.points]
         at = [length_in_words(estimate, lengths) for estimate in (report.horizon.l50, report.horizon.l90)]

@@ -1,4 +1,4 @@
-"""Episodes of a policy on held-out seeds, and what they say with an interval.
+"""Evaluate a policy on held-out seeds: one episode a seed, success and score with 95 % intervals.
 
 Axes: N environments, E episodes.
 """
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rlmem.errors import UserError
-from rlmem.evaluation.intervention import Clock, Intervention, Moment, hidden_cues
+from rlmem.evaluation.checks import check_actions, check_observations
+from rlmem.evaluation.intervention import Clock, Intervention, Moment, given_answers, hidden_cues
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.registry import canonical_id
+from rlmem.registry import NAMESPACE, TASKS, canonical_id
 from rlmem.spec import TaskSpec
 
 AnyVectorEnv = VectorEnv[Any, Any, Any]
 EnvMaker = Callable[..., AnyVectorEnv]
 """Makes a vector environment that does not reset itself, from ``num_envs`` and knobs."""
 Env = str | EnvMaker | AnyVectorEnv
-"""A task's id, a function that makes a vector environment, or one that is made already and does not reset itself."""
+"""An id, a function that makes a vector environment, or one that is made already and does not reset itself."""
 _ENVS = 25
 
 
@@ -59,7 +60,7 @@ def bootstrap_mean(values: Sequence[float] | NDArray[np.float64], confidence: fl
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a policy did in E episodes."""
+    """Results of a policy in E episodes."""
 
     success: NDArray[np.bool_]
     """[E] in the order of the seeds."""
@@ -74,6 +75,8 @@ class Evaluation:
     cpu_seconds: float
     says_success: bool = True
     """Whether the environment says ``is_success``; one that does not, and has no ceilings, is judged by its return."""
+    answers: NDArray[np.int64] | None = None
+    """[E] the cue that each answer is right for, -1 where none was given; None where the environment does not say."""
 
     @property
     def value(self) -> float:
@@ -133,17 +136,18 @@ def evaluate_on(
 
     Args:
         policy: Acts on N environments at once.
-        env: Id of a task of this package; or a function that makes a vector environment, with
-            ``autoreset_mode="disabled"``, from the keyword ``num_envs`` and the knobs; or such a vector environment,
-            which is used as it is and stays open.
-        knobs: Of the task.
+        env: Id of a task of this package or of any environment that Gymnasium knows; or a function that makes a vector
+            environment, with ``autoreset_mode="disabled"``, from the keyword ``num_envs`` and the knobs; or such a
+            vector environment, which is used as it is and stays open.
+        knobs: Of the task, or arguments of the environment.
         seeds: E of them; None: the 200 test seeds.
         num_envs: N at most.
         deterministic: Take the mode of the policy, not a draw.
         intervention: See :func:`evaluate`.
 
     Raises:
-        UserError: If task or knobs do not exist, or there are no seeds.
+        UserError: If task or knobs do not exist, there are no seeds, actions are not finite numbers, or observations
+            are outside the declared space.
     """
     listed = test_seeds(200) if seeds is None else seeds
     if isinstance(env, VectorEnv):
@@ -161,6 +165,9 @@ def make_test_env(env: str | EnvMaker, num_envs: int, knobs: Mapping[str, Any] |
     """Make a vector environment for evaluation; see :func:`evaluate_on`."""
     if callable(env):
         return env(num_envs=num_envs, **(knobs or {}))
+    if env in gymnasium.registry and env.removeprefix(f"{NAMESPACE}/") not in TASKS:
+        options = {"autoreset_mode": AutoresetMode.DISABLED}
+        return gymnasium.make_vec(env, num_envs, "sync", vector_kwargs=options, **(knobs or {}))
     return gymnasium.make_vec(canonical_id(env), num_envs=num_envs, autoreset_mode="disabled", **(knobs or {}))
 
 
@@ -172,7 +179,7 @@ def evaluate(
     deterministic: bool = True,
     intervention: Intervention | None = None,
 ) -> Evaluation:
-    """Run one episode a seed.
+    """Run one episode a seed in a vector environment.
 
     Args:
         policy: Acts on N environments at once.
@@ -183,7 +190,8 @@ def evaluate(
             policy acts on what it returns.
 
     Raises:
-        UserError: If the environment resets itself, or there are no seeds.
+        UserError: If the environment resets itself, there are no seeds, actions are not finite numbers, or
+            observations are outside the declared space.
     """
     if env.metadata.get("autoreset_mode") is not AutoresetMode.DISABLED:
         raise UserError("evaluation gives each episode its seed: make the environment with autoreset_mode='disabled'")
@@ -201,17 +209,22 @@ def evaluate(
     reset: Any = env.reset  # Gymnasium's signature has no list of seeds, its vector environments do
     observation, infos = reset(seed=first)
     start, state, steps, says_success = np.ones(n, dtype=np.bool_), None, 0, True
+    answers: NDArray[np.int64] | None = None
+    rounds = 0
     # environments of this package rest after their end at no cost; others must be reset to be stepped again
     rests = hasattr(env.unwrapped, "task_spec")
     clock = Clock(n)
     clock.began(start, infos)
     while (running >= 0).any():
+        check_observations(observation, env.observation_space)
         if intervention is None:
             actions, state = policy.predict(observation, state, start, deterministic)
         else:
             times = clock.step, clock.phase, clock.phase_step
             moment = intervention(Moment(observation, state, start, running, *times, hidden_cues(env)))
             actions, state = policy.predict(moment.observation, moment.state, moment.episode_start, deterministic)
+        check_actions(actions, env.action_space, rounds)
+        rounds += 1
         observation, reward, terminated, truncated, infos = env.step(actions)
         if intervention is not None:
             clock.passed(infos)
@@ -221,6 +234,10 @@ def evaluate(
         lengths[running[live]] += 1
         start = np.asarray(terminated | truncated)
         ended = start & live
+        given = given_answers(env) if ended.any() else None
+        if given is not None:
+            answers = np.full(episodes, -1, dtype=np.int64) if answers is None else answers
+            answers[running[ended]] = given[ended]
         for index in np.flatnonzero(ended).tolist():
             episode = running[index]
             says_success = "is_success" in infos
@@ -242,6 +259,7 @@ def evaluate(
         env_steps=steps,
         cpu_seconds=time.process_time() - started,
         says_success=says_success,
+        answers=answers,
     )
 
 

@@ -22,13 +22,15 @@ from rlmem.networks.cell import AnyCell, rebuild
 from rlmem.networks.cells import LSTM, Stack
 
 _EPISODES = 8
+_MOST_STEPS = 20_000
+"""Observations of an episode that are recorded at most."""
 
 
 class GradientLag(NamedTuple):
-    """The gradient of what the cell says at the query, with respect to its states before."""
+    """Gradient of the cell's output in the last step, at the query, with respect to its states before."""
 
     lags: list[int]
-    """Control steps before the query."""
+    """Control steps before the last."""
     norms: NDArray[np.float64]
     """Root mean square over episodes of |dL_T / dh_t|, as parts of that at lag 0."""
 
@@ -96,7 +98,7 @@ def gradient_vs_lag(
 
 
 class ObservationRecorder:
-    """Notes what is seen until the query begins, in the first few episodes. Changes nothing."""
+    """Intervention that records the observations of the first few episodes until the query begins."""
 
     def __init__(self, episodes: int = _EPISODES, until: str = "query") -> None:
         self._episodes, self._until = episodes, until
@@ -104,27 +106,34 @@ class ObservationRecorder:
         self._done: set[int] = set()
 
     def __call__(self, moment: Moment) -> Moment:
-        """Note."""
+        """Record."""
         if isinstance(moment.observation, dict):
             return moment
         for row in np.flatnonzero((moment.episode >= 0) & (moment.episode < self._episodes)).tolist():
             episode = int(moment.episode[row])
             if episode in self._done:
                 continue
-            self._seen.setdefault(episode, []).append(np.array(moment.observation[row]))
+            observations = self._seen.setdefault(episode, [])
+            if len(observations) < _MOST_STEPS:
+                observations.append(np.array(moment.observation[row]))
             if moment.phase[row] == self._until:
                 self._done.add(episode)
         return moment
 
     def sequences(self) -> NDArray[Any]:
-        """Return observations [T, N, D], those before the query and its first, of the episodes of the commonest length.
+        """Return observations [T, N, D] up to the first of the query, of the episodes of the commonest length.
+
+        Where no episode comes to the query, as in environments that name no phases: the first T of all episodes.
 
         Raises:
-            UserError: If no episode came to the query.
+            UserError: If there are none that are plain arrays.
         """
+        if self._seen and not self._done:
+            length = min(map(len, self._seen.values()))
+            return np.stack([np.stack(seen[:length]) for seen in self._seen.values()], axis=1)
         seen = [np.stack(self._seen[episode]) for episode in sorted(self._done)]
         if not seen:
-            raise UserError(f"no episode came to a phase {self._until!r}")
+            raise UserError("gradients are measured on observations that are plain arrays")
         lengths, counts = np.unique([len(one) for one in seen], return_counts=True)
         length = int(lengths[counts == counts.max()].max())
         return np.stack([one for one in seen if len(one) == length], axis=1)

@@ -1,4 +1,4 @@
-"""How far back an agent remembers: its memory score against the memory length, and where that has fallen.
+"""Memory horizon: memory score against memory length, and the lengths at which it has fallen to 0.5 and 0.9.
 
 Axes: P points of a curve, E episodes, B resamples.
 """
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
+from rlmem.evaluation.episodes import Env, EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
+from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.statistics import Estimate
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,7 @@ _RESAMPLES = 2_000
 
 
 class Point(NamedTuple):
-    """What an agent does at one value of a knob."""
+    """Evaluation at one value of a knob."""
 
     knob: Any
     result: Evaluation
@@ -114,6 +115,35 @@ def horizon_curve(
         raise UserError("this task has no memory score at these knobs: it is not harder without memory than with it")
     l50, l90 = (length_at(lengths, scores, level) for level in (0.5, 0.9))
     return HorizonCurve(points=points, l50=l50, l90=l90)
+
+
+def span_curve(
+    policy: PolicyPredictor,
+    env: Env,
+    *,
+    intact: Evaluation,
+    spans: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Point]:
+    """Evaluate with the hidden state zeroed every k control steps, so that nothing older than k steps is remembered.
+
+    This measures on any environment how far back memory matters to success or return: where the curve over k comes
+    close to the intact agent, nothing older is used.
+
+    Args:
+        policy: Any agent whose ``predict`` hands on a state of arrays.
+        env: As in :func:`rlmem.evaluation.episodes.evaluate_on`.
+        intact: The evaluation without lesion on the same seeds.
+        spans: k, rising; None: 1, 2, 5, 10, 20, ... below the median length of an episode.
+        seeds: One an episode; None: the 200 test seeds.
+
+    Raises:
+        UserError: If the agent hands on no state, or no episode is as long as a span.
+    """
+    longest = int(np.median(intact.lengths))
+    listed = [step for step in (1, 2, *LENGTHS) if step < longest] if spans is None else spans
+    tests = [lesion_test(policy, env, Lesion(every=span), seeds=seeds, intact=intact) for span in listed]
+    return [Point(span, test.lesioned) for span, test in zip(listed, tests, strict=True)]
 
 
 def length_generalization(

@@ -1,7 +1,7 @@
-"""What happens between an environment and an agent while it is evaluated: seen, noted, or changed.
+"""Interventions: hooks that the evaluation loop calls between environment and agent, to record or to change.
 
-An intervention is called before the agent acts and returns the moment that the agent then acts on. Those that only
-look return what they were given.
+An intervention is called before the agent acts and returns the :class:`Moment` that the agent then acts on. One that
+only records returns what it was given.
 
 Axes: N environments, E episodes.
 """
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 
 class Moment(NamedTuple):
-    """What an agent is about to act on."""
+    """What an agent is about to act on: observation, hidden state, and where in its episode each environment is."""
 
     observation: Any
     """[N, ...], or a dictionary of such."""
@@ -43,7 +43,7 @@ Intervention = Callable[[Moment], Moment]
 
 
 def in_turn(*interventions: Intervention) -> Intervention:
-    """Return one intervention that is all of these, one after the other."""
+    """Return one intervention that calls all of these, one after the other."""
 
     def all_of_them(moment: Moment) -> Moment:
         for intervention in interventions:
@@ -66,12 +66,12 @@ class Clock:
         self.phase: NDArray[Any] = np.full(num_envs, "", dtype="U16")
 
     def began(self, which: Bools, infos: Mapping[str, Any]) -> None:
-        """Note that episodes began where ``which`` [N] is true."""
+        """Start episodes where ``which`` [N] is true."""
         self.step[which], self.phase_step[which] = 0, 0
         self.phase[which] = self._named(infos)[which]
 
     def passed(self, infos: Mapping[str, Any]) -> None:
-        """Note a control step everywhere."""
+        """Count a control step in every environment."""
         named = self._named(infos)
         self.step += 1
         self.phase_step = np.where(named == self.phase, self.phase_step + 1, 0)
@@ -87,16 +87,31 @@ class Clock:
 
 
 def hidden_cues(env: Any) -> NDArray[Any] | None:
-    """Return the hidden answers [N] of a vector environment, None where it does not say.
+    """Return the cues [N] that an environment hides from its agents, None where it does not say.
 
-    Tasks of this package say it where they run in this process; any other environment says it by an attribute ``cue``.
+    Tasks of this package say it where they run in this process; any other environment by an attribute ``cue``.
     """
     task = getattr(env.unwrapped, "task", None)
-    if task is not None:
-        return np.array(task.cue)
+    return np.array(task.cue) if task is not None else _attribute(env, "cue")
+
+
+def given_answers(env: Any) -> NDArray[Any] | None:
+    """Return the cue that each answer given so far is right for, [N], -1 before; None where the environment is silent.
+
+    Tasks of this package say it where they run in this process and their answer is a choice; any other environment by
+    an attribute ``answer``.
+    """
+    task = getattr(env.unwrapped, "task", None)
+    if task is None:
+        return _attribute(env, "answer")
+    return task.answered_cue()  # type: ignore[no-any-return]
+
+
+def _attribute(env: Any, name: str) -> NDArray[Any] | None:
+    """Return an attribute of each of the environments that a vector environment of somebody else is made of."""
     if getattr(env.unwrapped, "task_spec", None) is None and hasattr(env, "get_attr"):
         try:
-            return np.asarray(env.get_attr("cue"))
+            return np.asarray(env.get_attr(name))
         except AttributeError:
             return None
     return None

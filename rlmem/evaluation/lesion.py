@@ -1,4 +1,4 @@
-"""Lesion tests: the hidden state is zeroed, swapped or frozen, and success must fall to what needs no memory.
+"""Lesion tests: with the hidden state zeroed, swapped or frozen, success must fall to the ceiling without memory.
 
 Where it does not fall, the score was not memory: the answer was in the observation, in the body, or in the task.
 
@@ -42,7 +42,12 @@ class LesionTest:
 
     @property
     def needed_memory(self) -> bool:
-        """Whether the intact agent is above the ceiling, and the lesioned one is not, by their 95 % intervals."""
+        """Whether the intact agent is above the ceiling, and the lesioned one is not, by their 95 % intervals.
+
+        Where there is no ceiling: whether the interval of the lesioned agent is below that of the intact one.
+        """
+        if self.intact.spec is None:
+            return self.lesioned.interval[1] < self.intact.interval[0]
         return self.intact.interval[0] > self.ceiling >= self.lesioned.interval[0]
 
     def as_dict(self) -> dict[str, Any]:

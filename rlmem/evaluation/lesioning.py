@@ -1,4 +1,4 @@
-"""What a lesion does to the hidden state while an agent is evaluated: zeroed, swapped, frozen.
+"""Lesions of the hidden state while an agent is evaluated: zero it, swap it with another episode's, freeze it.
 
 Axes: N environments.
 """
@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = ("zero", "freeze", "swap")
 
 @dataclass(frozen=True, kw_only=True)
 class Lesion:
-    """What is done to the hidden state, and when.
+    """A change of the hidden state, and when it is made.
 
     Args:
         kind: ``"zero"``: all of it becomes 0, once, as the phase begins; ``"swap"``: it becomes the state that another
@@ -30,58 +30,72 @@ class Lesion:
             keeps what it wrote, but a state that must go on moving to be read is of no use to it: this shows how an
             agent remembers, not whether.
         step: Control step of the episode, instead of a phase, at least 1; frozen from there to the end.
+        phase_step: Control step of the phase at which the state is zeroed or swapped.
+        every: Zero the state each so many control steps, instead of in a phase.
 
     Raises:
-        UserError: If the kind is unknown or the step is less than 1.
+        UserError: If the kind is unknown, or a number of steps out of bounds.
     """
 
     kind: Kind = "zero"
     phase: str = "query"
     step: int | None = None
+    phase_step: int = 0
+    every: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"a lesion must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.step is not None and self.step < 1:
             raise UserError(f"step must be at least 1, since nothing is remembered before, got {self.step}")
+        if self.phase_step < 0 or (self.every is not None and self.every < 1):
+            raise UserError(
+                f"phase_step must be at least 0 and every at least 1, got {self.phase_step} and {self.every}"
+            )
 
     @property
     def when(self) -> str:
         """The moment in words."""
+        if self.every is not None:
+            return f"every {self.every:,} steps" if self.every > 1 else "at every step"
         if self.step is not None:
             return f"from step {self.step}" if self.kind == "freeze" else f"at step {self.step}"
+        if self.phase_step:
+            return f"{self.phase_step:,} steps into the {self.phase}"
         return f"in the {self.phase}" if self.kind == "freeze" else f"at the {self.phase}"
 
     @property
     def words(self) -> str:
-        """What is done, and when."""
+        """What is done and when, such as "zeroed at the query"."""
         return {"zero": "zeroed", "swap": "swapped", "freeze": "frozen"}[self.kind] + f" {self.when}"
 
     def begins(self, moment: Moment) -> Bools:
         """Return [N] where the lesion's phase, or its step, begins in a running episode."""
-        if self.step is not None:
-            begun: Bools = moment.step == self.step
+        if self.every is not None:
+            begun: Bools = moment.step % self.every == 0
+        elif self.step is not None:
+            begun = moment.step == self.step
         else:
-            begun = (moment.phase == self.phase) & (moment.phase_step == 0)
+            begun = (moment.phase == self.phase) & (moment.phase_step == self.phase_step)
         return begun & (moment.episode >= 0)
 
     def lasts(self, moment: Moment) -> Bools:
-        """Return [N] where a lesion that lasts goes on."""
+        """Return [N] where a lesion that lasts, a freeze, is still on."""
         lasting: Bools = (moment.step >= self.step) if self.step is not None else (moment.phase == self.phase)
         return lasting & (moment.episode >= 0)
 
 
 class Donor(NamedTuple):
-    """A state to be put into another episode."""
+    """The hidden state of an episode at one moment, to be put into another episode."""
 
     arrays: list[Array]
     """One environment's part of each array of the state."""
     cue: Any
-    """What it remembers, None where that is not known."""
+    """The episode's cue, None where that is not known."""
 
 
 class DonorRecorder:
-    """Notes the state at each moment at which a lesion would begin. Changes nothing.
+    """Intervention that records the hidden state wherever a lesion would begin, and changes nothing.
 
     Args:
         lesion: Says when.
@@ -93,7 +107,7 @@ class DonorRecorder:
         self._times = _Occurrences()
 
     def __call__(self, moment: Moment) -> Moment:
-        """Note."""
+        """Record."""
         rows = np.flatnonzero(self._lesion.begins(moment) & (moment.step > 0))
         if len(rows):
             arrays = split_state(moment.state, len(moment.episode))
@@ -104,12 +118,12 @@ class DonorRecorder:
 
     @property
     def donors(self) -> dict[tuple[int, int], Donor]:
-        """(episode, how many times before) -> donor, in this order, however many environments ran side by side."""
+        """(episode, how many times before) -> donor; the order does not depend on the number of environments."""
         return dict(sorted(self._found.items()))
 
 
 class Lesioned:
-    """Does a lesion to an agent while it is evaluated.
+    """Intervention that makes a lesion.
 
     Args:
         lesion: What and when.
@@ -155,17 +169,17 @@ class Lesioned:
         return moment._replace(state=join_state(moment.state, len(moment.episode), arrays))
 
     def _freeze(self, moment: Moment) -> Moment:
-        """Give back, as long as the phase lasts and at the step after it, the state that it began with."""
+        """Replace the state by the one that the phase began with, in each step of the phase and the one after it."""
         size = len(moment.episode)
         if len(self._frozen) != size:
             self._frozen, self._from_start = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
         self.stateless = moment.state is None and bool((moment.step > 0).any())
-        self._frozen &= moment.step > 0  # an episode that begins knows nothing of the one before
+        self._frozen &= moment.step > 0  # a freeze ends with its episode
         begins, lasts = self._lesion.begins(moment), self._lesion.lasts(moment)
         self.acted.update(moment.episode[lasts].tolist())
         given, start = moment.state, moment.episode_start
         if (self._frozen & ~begins).any():
-            # what is not known, the state before the first step, is asked for by saying that the episode starts
+            # the state before the first step is not known here: the agent makes it where an episode starts
             back = self._frozen & ~begins
             start = start | (back & self._from_start)
             keep = back & ~self._from_start
@@ -198,13 +212,13 @@ class Lesioned:
 
 
 class _Occurrences:
-    """Numbers what happens in an episode."""
+    """Counts how often something has happened in each episode."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
 
     def next(self, episode: int) -> tuple[int, int]:
-        """Return the episode and how many times it was asked for before."""
+        """Count once more, and return the episode and its count before."""
         before = self._seen.get(episode, 0)
         self._seen[episode] = before + 1
         return episode, before

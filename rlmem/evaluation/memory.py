@@ -1,6 +1,10 @@
-"""All that can be measured of an agent's memory in one go: lesions, noise, probe, horizon, gradient, rewriting.
+"""All memory measures of an agent at once: lesions, body swap, noise, probe, horizon, gradient, rewriting.
 
-One evaluation without intervention serves them all; each other is run on the same held-out episodes.
+One evaluation without intervention serves them all; every other is run on the same held-out episodes.
+
+Any Gymnasium environment will do. Where it states no ceilings, success or return without the hidden state is compared
+with that of the intact agent; where it names no phases, lesions are made in the middle of an episode. What needs a task
+of this package, or an environment that says its cue, is left out with the reason.
 """
 
 from __future__ import annotations
@@ -10,11 +14,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from rlmem.errors import UserError
+from rlmem.evaluation.body_swap import BodySwap, body_swap_test, swap_moment
 from rlmem.evaluation.capacity import Capacity, Rewriting, capacity, rewriting
 from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
 from rlmem.evaluation.gradient import GradientLag, ObservationRecorder, trained_gradient
-from rlmem.evaluation.horizon import LENGTHS, HorizonCurve, horizon_curve
+from rlmem.evaluation.horizon import LENGTHS, HorizonCurve, Point, horizon_curve, span_curve
 from rlmem.evaluation.intervention import in_turn
 from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
 from rlmem.evaluation.lesioning import DonorRecorder
@@ -24,7 +31,7 @@ from rlmem.evaluation.seeds import test_seeds
 from rlmem.spec import TaskSpec
 
 LESIONS = (Lesion(kind="zero"), Lesion(kind="swap"), Lesion(kind="freeze", phase="cue"))
-"""What is done to every agent."""
+"""Lesions of every agent, where the environment names phases."""
 FACTORS = (1, 2, 5, 10)
 """Multiples of the longest memory length of training at which generalization is read off."""
 _LONGEST = LENGTHS[-1]
@@ -34,13 +41,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryReport:
-    """What was measured. What could not be measured is None, with the reason in :attr:`not_measured`."""
+    """All measures of an agent. What could not be measured is None, with the reason in :attr:`not_measured`."""
 
     intact: Evaluation
     lesions: list[LesionTest]
+    body_swap: BodySwap | None = None
     noise: NoiseTest | None = None
     probe: CueProbe | None = None
     horizon: HorizonCurve | None = None
+    span: list[Point] = field(default_factory=list)
+    """Evaluations with the hidden state zeroed every k control steps; only where there is no horizon to measure."""
     gradient: GradientLag | None = None
     capacity: Capacity | None = None
     rewriting: Rewriting | None = None
@@ -56,14 +66,19 @@ class MemoryReport:
 
     @property
     def remembers(self) -> bool:
-        """Whether success needs the hidden state: above the ceiling with it, not above it after every lesion made."""
+        """Whether success needs the hidden state, by every lesion made; see :attr:`LesionTest.needed_memory`.
+
+        Where there is no ceiling, one lesion is enough: an agent may recover from one that is made once.
+        """
+        if self.spec is None:
+            return bool(self._worse)
         return bool(self.lesions) and all(test.needed_memory for test in self.lesions)
 
     @property
     def verdict(self) -> str:
-        """What the lesions say, in a sentence."""
+        """The result of the lesions in a sentence."""
         if self.spec is None:
-            return "the task states no ceiling without memory: compare the lesioned agent with the intact one"
+            return self._verdict_without_ceiling
         ceiling = f"the ceiling without memory, {self.spec.memoryless.value:.3g}"
         if self.spec.memoryless.value >= self.spec.oracle.value:
             return "this task needs no memory: nothing is proved by it"
@@ -78,6 +93,25 @@ class MemoryReport:
         return f"it remembers: above {ceiling}, and not above it once its hidden state is zeroed, swapped or frozen"
 
     @property
+    def _worse(self) -> list[str]:
+        """Lesions after which success or return is below that of the intact agent, by their 95 % intervals."""
+        worse = [test.lesion.words for test in self.lesions if test.needed_memory]
+        spans = [point for point in self.span if point.result.interval[1] < self.intact.interval[0]]
+        return worse + [Lesion(every=point.knob).words for point in spans[-1:]]
+
+    @property
+    def _verdict_without_ceiling(self) -> str:
+        what = "success" if self.intact.metric == "success" else "return"
+        if not self.lesions:
+            return f"no lesion could be made: {self.not_measured.get('lesions', 'not tried')}"
+        if not self._worse:
+            return f"no use of the hidden state shown: {what} is about the same after every lesion"
+        return (
+            f"it uses its hidden state: {what} falls once that is {' or '.join(self._worse)} (95 % intervals apart). "
+            "The environment states no ceiling without memory, so how much of it needs memory is not known"
+        )
+
+    @property
     def generalization(self) -> dict[int, float]:
         """Multiple of the longest trained memory length -> memory score, where it was measured."""
         if self.horizon is None or self.trained_length is None:
@@ -90,6 +124,10 @@ class MemoryReport:
         """Return plain values, for JSON."""
         found: dict[str, Any] = {"verdict": self.verdict, "remembers": self.remembers, "intact": self.intact.as_dict()}
         found["lesions"] = [test.as_dict() for test in self.lesions]
+        if self.body_swap is not None:
+            found["body_swap"] = self.body_swap.as_dict()
+        if self.span:
+            found["span"] = [{"every": point.knob, **point.result.as_dict()} for point in self.span]
         if self.noise is not None:
             burst = {"steps": self.noise.burst.steps, "sigma": self.noise.burst.sigma}
             found["noise"] = burst | self.noise.disturbed.as_dict()
@@ -120,7 +158,7 @@ def measure_memory(
     num_envs: int = 25,
     report: Callable[[str], object] = str,
 ) -> MemoryReport:
-    """Measure an agent's memory in every way that agent and task allow.
+    """Measure an agent's memory in every way that agent and environment allow.
 
     Args:
         policy: Any agent with a recurrent ``predict``.
@@ -128,10 +166,10 @@ def measure_memory(
         knobs: Of the task.
         seeds: One an episode; None: the 200 test seeds.
         lengths: Of the horizon curve; None: up to ten times ``trained_length`` where the task has a memory length,
-            and no curve where it has none; empty: no curve.
+            and elsewhere the hidden state is zeroed every 1, 2, 5, 10, ... steps instead; empty: no curve.
         trained_length: The longest memory length of training; None: the task's at these knobs.
         num_envs: Environments side by side.
-        report: Called with a word for what is being measured.
+        report: Called with the name of each measure before it is made.
 
     Raises:
         UserError: If task or knobs do not exist, or there are no seeds.
@@ -147,21 +185,26 @@ def measure_memory(
             missing[what] = str(error)
             return None
 
-    donors, states, seen = DonorRecorder(LESIONS[1]), StateRecorder(), ObservationRecorder()
-    phases = PhaseLengths(Burst().phase)
+    states, seen, phases = StateRecorder(), ObservationRecorder(), PhaseLengths(Burst().phase)
     report("success")
     made = make_test_env(env, max(1, min(num_envs, len(listed))), knobs)
     try:
-        intact = evaluate_on(policy, made, seeds=listed, intervention=in_turn(donors, states, seen, phases))
+        spec = getattr(made.unwrapped, "task_spec", None)
+        moment = swap_moment(spec.memory_length[0] if spec is not None else 0)
+        donors, bodies = DonorRecorder(LESIONS[1]), DonorRecorder(moment)
+        recorders = in_turn(donors, bodies, states, seen, phases)
+        intact = evaluate_on(policy, made, seeds=listed, intervention=recorders)
         known: dict[str, Any] = {"seeds": listed, "intact": intact}
+        chosen, swapped = (LESIONS, donors.donors) if states.phases else (mid_episode_lesions(intact), None)
         lesions = [
-            tried("lesions", partial(lesion_test, policy, made, lesion, donors=donors.donors, **known))
-            for lesion in LESIONS
+            tried("lesions", partial(lesion_test, policy, made, lesion, donors=swapped, **known)) for lesion in chosen
         ]
+        swap = tried("body swap", partial(body_swap_test, policy, made, moment, seeds=listed, donors=bodies.donors))
         noise = tried("noise", partial(noise_test, policy, made, lengths=phases, **known))
+        by_steps = lengths is None and not states.phases
+        span = tried("span", partial(span_curve, policy, made, seeds=listed, intact=intact)) if by_steps else None
     finally:
         made.close()
-    spec = intact.spec
     if trained_length is None and spec is not None and spec.memory_length[1]:
         trained_length = spec.memory_length[1]
     if lengths is None:
@@ -170,7 +213,9 @@ def measure_memory(
     return MemoryReport(
         intact=intact,
         lesions=[test for test in lesions if test is not None],
+        body_swap=swap,
         noise=noise,
+        span=span or [],
         probe=tried("probe", lambda: probe_states(states)),
         gradient=tried("gradient", lambda: trained_gradient(policy, seen.sequences())),
         horizon=tried("horizon", curve) if lengths else None,
@@ -179,6 +224,12 @@ def measure_memory(
         trained_length=trained_length,
         not_measured=missing,
     )
+
+
+def mid_episode_lesions(intact: Evaluation) -> tuple[Lesion, ...]:
+    """Return lesions at half of the median length of episodes, for environments that name no phases."""
+    step = max(1, int(np.median(intact.lengths)) // 2)
+    return Lesion(kind="zero", step=step), Lesion(kind="swap", step=step), Lesion(kind="freeze", step=step)
 
 
 def curve_lengths(trained: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A linear probe: how well the cue can be read from the hidden state, as time goes on.
+"""Linear probes of the cue: how well it can be read from the hidden state at each step of an episode.
 
 Multinomial logistic regression on the standardized state, fitted and judged for each moment by cross-validation over
 episodes. The state is read with a precision of 1 %: without noise in what is seen, a difference of 1e-12 could be read
@@ -137,7 +137,7 @@ class CueProbe:
 
 
 class StateRecorder:
-    """Notes hidden state and cue at some steps of each phase, the first time that it comes. Changes nothing.
+    """Intervention that records hidden state and cue at some steps of each phase, the first time that it comes.
 
     Args:
         most: Control steps of a phase after which nothing is noted.
@@ -149,9 +149,13 @@ class StateRecorder:
         self.samples: dict[tuple[str, int], dict[int, tuple[int, Any, NDArray[np.float32]]]] = {}
         """(phase, step of the phase) -> episode -> step of the episode, cue, features [F]."""
         self.knows_cue = True
+        self.phases: set[str] = set()
+        """Names of phases that were seen."""
 
     def __call__(self, moment: Moment) -> Moment:
-        """Note."""
+        """Record."""
+        if moment.phase[0]:
+            self.phases.update(moment.phase.tolist())
         if moment.cue is None:
             self.knows_cue = False
             return moment

@@ -1,4 +1,4 @@
-"""Tables and charts of the memory measurements, from a memory report's plain values."""
+"""Tables and charts of memory measures, from the plain values of a memory report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def memory_sections(found: Values, spec: TaskSpec, source: str) -> list[Section]
         spec: The task's ceilings.
         source: A sentence that says which episodes were measured.
     """
-    return [part for part in (_lesions(found, spec, source), _horizon(found, spec), _inside(found)) if part]
+    parts = (_lesions(found, spec, source), _body_swap(found), _horizon(found, spec), _inside(found))
+    return [part for part in parts if part]
 
 
 def _lesions(found: Values, spec: TaskSpec, source: str) -> Section:
@@ -66,6 +67,30 @@ def _lesions(found: Values, spec: TaskSpec, source: str) -> Section:
                 rows=table,
                 note="Memory score: 0 at the ceiling without memory, 1 at the oracle. Swapped: the state of another "
                 "episode, the donor; an agent that acts on what it is given fails where the donor's cue was another.",
+            )
+        ],
+    )
+
+
+def _body_swap(found: Values) -> Section | None:
+    """Return what answers follow where the bodies of episodes with different cues are swapped in the delay."""
+    if "body_swap" not in found:
+        return None
+    swap = found["body_swap"]
+    rows = [[name, _two(rate["value"]), _interval(rate)] for name, rate in swap["follows"].items()]
+    said = str(swap["verdict"])
+    return Section(
+        title="Is the memory in the hidden state or in the body?",
+        text=[
+            f"{said[:1].upper()}{said[1:]}. Once, {swap['when']}, the robots of episodes with different cues are "
+            "swapped while the agent keeps its hidden state. The answer then follows the cue that the hidden state was "
+            "shown, or the cue of the body, which an agent may have leaned or placed as a reminder."
+        ],
+        tables=[
+            Table(
+                title=f"What the answer follows, of {swap['episodes']} swapped episodes",
+                head=["the answer follows", "rate", "95 % interval"],
+                rows=rows,
             )
         ],
     )

@@ -134,12 +134,15 @@ class Rambles:
         return np.stack([self.space.sample() for _ in observation]), np.array(observation)
 
 
-def test_every_task_can_be_measured(env_id):
-    knobs = modest_knobs(env_id)
-    env = make_test_env(env_id, 1, knobs)
+@pytest.mark.parametrize(
+    "task", ["TMazeEndless-v0", "RememberSet-v0", "DelayedReach-v0", "Interval-v0", "MazeRecall-v0", "AntPosition-v0"]
+)
+def test_tasks_of_every_kind_can_be_measured(task):
+    knobs = modest_knobs(f"rlmem/{task}")
+    env = make_test_env(task, 1, knobs)
     agent = Rambles(env.single_action_space)
     env.close()
-    report = measure_memory(agent, env_id, knobs=knobs, seeds=range(3), lengths=(), num_envs=3)
+    report = measure_memory(agent, task, knobs=knobs, seeds=range(3), lengths=(), num_envs=3)
     assert report.verdict
     assert not report.remembers
     json.dumps(report.as_dict())
