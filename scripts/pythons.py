@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-pythons"
-NEEDED = ("gymnasium", "numpy", "pybullet", "pybullet-arm64", "safetensors", "scipy", "typing-extensions")
+NEEDED = ("gymnasium", "numpy", "pillow", "pybullet", "pybullet-arm64", "safetensors", "scipy", "typing-extensions")
 """Of the package's requirements, those of its environments."""
 TESTS = ("test_determinism.py", "test_simulation.py", "test_audit.py", "tasks/test_guard.py", "tasks/test_episodes.py")
 
