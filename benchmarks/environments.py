@@ -34,7 +34,7 @@ import rlmem
 from rlmem.envs.corridor import scenery
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import PHYSICS, World, pybullet
-from rlmem.runs.folder import processor
+from rlmem.runs.settings import processor
 
 NAIVE_ID = "NaiveTMaze-v0"
 NUM_ENVS = (1, 8, 32)

@@ -27,7 +27,7 @@ from rlmem.learning.kalman import KalmanFilter, KalmanPlan, KalmanSettings, plan
 from rlmem.learning.kalman.settings import Form
 from rlmem.learning.network import Network
 from rlmem.networks.cells import LSTM
-from rlmem.runs.folder import processor
+from rlmem.runs.settings import processor
 
 PARAMETERS = (100, 500, 1_000, 2_000, 3_000, 10_000, 50_000)
 LARGEST_GEKF = 10_000

@@ -19,7 +19,8 @@ from statistics import median
 import tyro
 
 from rlmem.files import write_text
-from rlmem.runs.folder import Progress, RunSettings, processor
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings, processor
 from rlmem.runs.training import train
 
 _TUNED: dict[str, object] = {"learning_rate": 0.0027, "n_steps": 128, "ent_coef": 0.0}

@@ -25,7 +25,8 @@ import tyro
 from rlmem.evaluation.episodes import bootstrap_mean, evaluate
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import write_text
-from rlmem.runs.folder import Progress, RunSettings, processor
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings, processor
 from rlmem.runs.training import load_agent, make_env, train
 from rlmem.runs.tuned import tuned_settings
 from rlmem.runs.tuning import Effort, Problem

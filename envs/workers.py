@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import Bools, Floats, Ints
 from rlmem.errors import UserError
+from rlmem.signals import leave_signals_to_parent
 
 _STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CLOSE = range(6)
 
@@ -59,7 +62,9 @@ class Workers:
         bounds = np.linspace(0, num_envs, workers + 1).astype(int).tolist()
         self._parts = [slice(low, high) for low, high in pairwise(bounds)]
         self._pipes: list[Connection] = []
-        self._processes = []
+        self._processes: list[BaseProcess] = []
+        # multiprocessing would end them by SIGTERM when this process exits, which they leave to it
+        self._end = Finalize(self, _end, args=(self._pipes, self._processes), exitpriority=1)
         for part in self._parts:
             here, there = context.Pipe()
             shared = self._shared.part(part)
@@ -119,14 +124,7 @@ class Workers:
 
     def close(self) -> None:
         """End the processes. Closing twice does nothing."""
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.send((_CLOSE, None))
-            pipe.close()
-        for process in self._processes:
-            process.join(timeout=5.0)
-            if process.is_alive():
-                process.kill()
+        self._end()
         self._pipes, self._processes = [], []
 
     def _send(self, number: int, message: tuple[int, Any]) -> None:
@@ -169,6 +167,19 @@ class Workers:
         return merged
 
 
+def _end(pipes: list[Connection], processes: list[BaseProcess]) -> None:
+    """Tell processes to end, and kill those that do not."""
+    for pipe in pipes:
+        with contextlib.suppress(OSError):
+            pipe.send((_CLOSE, None))
+        pipe.close()
+    for process in processes:
+        process.join(timeout=5.0)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
 def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: spaces.Box) -> Shared:
     """Make the shared arrays."""
 
@@ -189,8 +200,9 @@ def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: sp
 
 def _work(pipe: Connection, make_batch: Callable[[int], Batch], size: int, shared: Shared, parent: int) -> None:
     """Answer requests until told to close or the parent is gone."""
+    leave_signals_to_parent()
     batch: Batch | None = None
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+    with contextlib.suppress(EOFError, OSError):
         while os.getppid() == parent:
             if not pipe.poll(5.0):
                 continue

@@ -30,7 +30,9 @@ import tyro
 from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import agent_class
-from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import load_agent, make_env, train
 from rlmem.runs.tuned import tuned_settings
 

@@ -22,7 +22,9 @@ import tyro
 
 from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.runs.folder import BEST, Progress, RunSettings
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import load_agent, make_env, train
 
 FROM = 5

@@ -47,7 +47,7 @@ from rlmem.agents.sb3.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePo
 from rlmem.envs.wrappers import hide_velocity
 from rlmem.figures.learning_curves import COLORS
 from rlmem.files import replacing
-from rlmem.runs.folder import Progress
+from rlmem.runs.progress import Progress
 
 EPISODES = 10
 """Evaluation episodes for a point of a curve."""

@@ -33,7 +33,7 @@ from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.envs.audit import THOROUGH, audit
 from rlmem.files import write_text
 from rlmem.registry import TASKS, canonical_id, task_class
-from rlmem.runs.folder import Progress
+from rlmem.runs.progress import Progress
 from rlmem.spec import TaskSpec
 
 SUITE = "tasks"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import shutil
@@ -28,9 +27,11 @@ from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text
 from rlmem.registry import agent_class, task_class
-from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, processor, read_settings
+from rlmem.runs.checkpoints import BEST, LAST
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings, processor, read_settings
 from rlmem.runs.tensors_file import CheckpointError
-from rlmem.runs.training import agent_for, load_agent, train, trained_steps
+from rlmem.runs.training import agent_for, is_finished, load_agent, train
 
 Row = dict[str, Any]
 
@@ -161,7 +162,7 @@ def _train(job: Job, folder: Path, report: Callable[[int], object]) -> None:
 
     try:
         begun = _is_of(job, folder)
-        if begun and _is_trained(job, folder):
+        if begun and (folder / LAST).is_file() and is_finished(folder, job.settings):
             return
         resume = begun and bool(getattr(agent_class(job.settings.agent), "resumes_exactly", False))
         if resume and (folder / LAST).is_file():
@@ -180,18 +181,6 @@ def _is_of(job: Job, folder: Path) -> bool:
         return _sorted_json(asdict(read_settings(folder))) == _sorted_json(asdict(job.settings))
     except UserError:
         return False
-
-
-def _is_trained(job: Job, folder: Path) -> bool:
-    """Return whether a run came to its end, by its steps or by its score, and was saved there."""
-    progress = Progress(folder / "progress.csv")
-    if not progress.rows or not (folder / LAST).is_file():
-        return False
-    steps, wanted = progress.last("env_steps", 0.0), job.settings.stop_at
-    score = progress.last("eval/memory_score", math.nan)
-    goal = score if math.isfinite(score) else progress.last("eval/value", -math.inf)
-    ended = steps >= job.settings.steps or (wanted is not None and goal >= wanted)
-    return ended and trained_steps(folder) == steps
 
 
 def _agent(job: Job, folder: Path, knobs: dict[str, Any]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import threading
 import time
 import traceback
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rlmem.benchmark.job import Job, Row, run_job
 from rlmem.files import locked
+from rlmem.signals import leave_signals_to_parent, undisturbed
 
 _REPORT_EVERY = 1.0
 """Seconds."""
@@ -143,25 +143,9 @@ class Local:
         return Outcome(worker.job, said, "") if kind == "rows" else Outcome(worker.job, [], said)
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the block: a process that is told half of what to run ends with a traceback."""
-    if threading.current_thread() is not threading.main_thread():  # Python raises KeyboardInterrupt there only
-        yield
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-    if came:
-        signal.raise_signal(signal.SIGINT)
-
-
 def _work(job: Job, out: Path, pipe: Connection) -> None:
     """Run a job in a process of its own, which ends if the benchmark does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark, which ends this
+    leave_signals_to_parent()
     told = time.monotonic()
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 

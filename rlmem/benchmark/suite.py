@@ -33,7 +33,7 @@ from rlmem.benchmark.job import Job
 from rlmem.errors import UserError
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
-from rlmem.runs.folder import RunSettings
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings
 from rlmem.spec import TaskSpec

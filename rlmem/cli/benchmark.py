@@ -23,6 +23,7 @@ from rlmem.benchmark.summary import summary
 from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.errors import UserError
 from rlmem.files import write_text
+from rlmem.signals import Interrupted
 
 _SAY_EVERY = 60.0
 """Seconds between lines on how far it is, where there is no terminal."""
@@ -72,9 +73,9 @@ def run(argv: Sequence[str]) -> int:
     with _Screen(f"benchmark {suite.name}, {where}, into {out}") as screen:
         try:
             done = run_benchmark(suite, out, engine, finished=screen.finished, progress=screen.progress)
-        except KeyboardInterrupt:
+        except Interrupted as error:
             screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
-            return 130
+            return error.status
     return _end(suite, name, out, done)
 
 

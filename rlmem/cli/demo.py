@@ -20,7 +20,9 @@ from rlmem.evaluation.seeds import test_seeds
 from rlmem.figures.learning_curves import plot_learning_curves
 from rlmem.figures.recording import record
 from rlmem.registry import agent_class
-from rlmem.runs.folder import BEST, Progress, RunSettings, read_progress
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.progress import Progress, read_progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import agent_for, load_agent, make_env
 
 _EPISODES = 200

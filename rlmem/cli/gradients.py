@@ -19,7 +19,8 @@ from rlmem.figures.gradients import Reach, draw_reach
 from rlmem.figures.video import checked_path
 from rlmem.networks.cell import AnyCell
 from rlmem.networks.cells import CELLS
-from rlmem.runs.folder import BEST, read_settings
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.settings import read_settings
 from rlmem.runs.training import load_agent, make_agent
 from rlmem.suggest import unknown
 

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from rlmem import __version__
 from rlmem.errors import UserError
+from rlmem.signals import Interrupted, interruptible
 from rlmem.suggest import unknown
 
 VERBS = {
@@ -33,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0; 1 where a task failed its audit; 2 where the user made a mistake; 130 after Ctrl-C. Any
-        exception but a :class:`rlmem.UserError` is a fault of the program and keeps its traceback.
+        The exit status: 0; 1 where a task failed its audit, or a file cannot be read or written; 2 where the user made
+        a mistake; 130 after Ctrl-C and 143 after SIGTERM. Any exception but a :class:`rlmem.UserError` or an
+        :class:`OSError` is a fault of the program and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -47,15 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(unknown("verb", verb, VERBS))
-        status: int = import_module(f"rlmem.cli.{verb}").run(arguments)
+        with interruptible():
+            status: int = import_module(f"rlmem.cli.{verb}").run(arguments)
     except UserError as error:
         print(f"rlmem {verb}: {error}" if verb in VERBS else f"rlmem: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("\ninterrupted", file=sys.stderr)
-        return 130
+        return error.status if isinstance(error, Interrupted) else 130
     except BrokenPipeError:
         return 0
+    except OSError as error:  # the disk is full, or a folder is read-only or gone
+        print(f"rlmem {verb}: {error}", file=sys.stderr)
+        return 1
     return status
 
 

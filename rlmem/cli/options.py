@@ -17,7 +17,7 @@ import tyro
 
 from rlmem.errors import UserError
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
-from rlmem.runs.folder import RunSettings, read_settings
+from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import Tuned, tuned_settings
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rlmem.cli.options import Parsed, parse
 from rlmem.errors import UserError
 from rlmem.registry import task_class
-from rlmem.runs.folder import RunSettings
+from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.training import Stopped, train
 from rlmem.runs.tuned import tuned_settings
 
 _LINE_EVERY = 10.0
-_STEPS = 200_000
+_OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "stop_at", "keep")
 _SUCCESS, _RETURN = ("success", "rollout/success_rate"), ("return", "rollout/ep_rew_mean")
 
 
@@ -29,16 +28,18 @@ class Train:
     """Train an agent on a task, or go on with the run in the folder RUN.
 
     Settings start from those found by tuning, where there are any for the agent on the task; --agent.X sets single
-    ones. Ctrl-C stops after the rollout at hand with everything saved.
+    ones. Ctrl-C and SIGTERM stop after the rollout at hand with everything saved. A run that goes on keeps its
+    settings; only --steps, --stop-at, --workers and --keep may be others.
 
     Args:
         steps: Control steps over all environments, 200,000 if not given; more than before lets a run go on longer.
-        seed: Of the run: weights, exploration and training episodes follow from it.
-        envs: Environments side by side.
-        workers: Processes to spread them over; 0 keeps them in one process.
+        seed: Of the run, 0 if not given: weights, exploration and training episodes follow from it.
+        envs: Environments side by side, 16 if not given.
+        workers: Processes to spread them over; 0, if not given, keeps them in one process.
         out: Folder of all runs; this one goes to OUT/ENV/AGENT/SEED.
-        eval_every: Control steps between evaluations on validation seeds.
-        eval_episodes: Episodes in such an evaluation.
+        name: Name of a run with knobs or hyperparameters of its own, which goes to OUT/ENV/AGENT/NAME/SEED.
+        eval_every: Control steps between evaluations on validation seeds, 20,000 if not given.
+        eval_episodes: Episodes in such an evaluation, 50 if not given.
         eval_length: Memory length (or credit length) of evaluations, where training draws from a range.
         stop_at: Stop when an evaluation reaches this memory score, or where a task has none, this success or score.
         keep: Last checkpoints to keep in the folder ``checkpoints``, beside best and last; 1 if not given: none.
@@ -48,12 +49,13 @@ class Train:
     """
 
     steps: int | None = None
-    seed: int = 0
-    envs: int = 16
-    workers: int = 0
+    seed: int | None = None
+    envs: int | None = None
+    workers: int | None = None
     out: Path = Path("runs")
-    eval_every: int = 20_000
-    eval_episodes: int = 50
+    name: str = ""
+    eval_every: int | None = None
+    eval_episodes: int | None = None
     eval_length: int | None = None
     stop_at: float | None = None
     keep: int | None = None
@@ -67,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True, tuned="--defaults" not in argv)
     options: Train = parsed.verb
     settings = _settings(parsed)
-    folder = settings.folder(options.out) if parsed.run is None else parsed.run
+    folder = settings.folder(options.out, options.name) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
         raise UserError("--checkpoint says where to go on with a run: name its folder, or add --resume")
@@ -88,37 +90,34 @@ def run(argv: Sequence[str]) -> int:
                 say=print,
                 plan=print,
             )
-    except Stopped:
+    except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
-        return 130
+        return stopped.status
     print(f"done: {folder}\nnext: rlmem evaluate {folder}   rlmem render {folder}")
     return 0
 
 
 def _settings(parsed: Parsed) -> RunSettings:
-    """Return the settings of a new run, or those of the run named, with more steps if asked for."""
+    """Return the settings of a new run, or those of a run that goes on, with what is asked for beside."""
     options: Train = parsed.verb
-    if parsed.run_settings is not None:
-        before = parsed.run_settings
-        return replace(before, steps=max(before.steps, options.steps or 0), keep=options.keep or before.keep)
-    run: dict[str, Any] = parsed.tuned.run(parsed.knobs) if parsed.tuned else {"knobs": parsed.knobs, "eval_knobs": {}}
-    run["agent_settings"] = parsed.agent_settings
-    if options.eval_length is not None:
-        length = "memory_length" if "memory_length" in parsed.knobs else "credit_length"
-        run["eval_knobs"] |= {length: options.eval_length}
-    return RunSettings(
-        env=parsed.env,
-        agent=parsed.agent or "",
-        seed=options.seed,
-        steps=options.steps or _STEPS,
-        envs=options.envs,
-        workers=options.workers,
-        eval_every=options.eval_every,
-        eval_episodes=options.eval_episodes,
-        stop_at=options.stop_at,
-        keep=options.keep or 1,
-        **run,
-    )
+    given = {name: getattr(options, name) for name in _OF_RUN if getattr(options, name) is not None}
+    length = "memory_length" if "memory_length" in parsed.knobs else "credit_length"
+    evaluated = {} if options.eval_length is None else {length: options.eval_length}
+    before = parsed.run_settings
+    if before is not None:
+        if options.name or options.defaults or options.out != Train.out:
+            raise UserError(f"--name, --out and --defaults are for a new run: {parsed.run} is there already")
+        known = before.knobs | before.eval_knobs
+        other = {name: value for name, value in parsed.knobs.items() if value != known[name]}
+        given |= {"knobs": before.knobs | other, "eval_knobs": before.eval_knobs | evaluated}
+    else:
+        run = parsed.tuned.run(parsed.knobs) if parsed.tuned else {"knobs": parsed.knobs, "eval_knobs": {}}
+        run |= {"agent_settings": parsed.agent_settings, "eval_knobs": run["eval_knobs"] | evaluated}
+        new = RunSettings(env=parsed.env, agent=parsed.agent or "", **given, **run)
+        if not options.resume:
+            return new
+        before, given = read_settings(new.folder(options.out, options.name)), given | run
+    return replace(before, **given | {"steps": max(before.steps, given.get("steps", 0))})
 
 
 def _where_from(parsed: Parsed) -> str:

@@ -31,7 +31,7 @@ from rlmem.evaluation.statistics import performance_profile
 from rlmem.registry import task_class
 from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
-from rlmem.runs.folder import read_progress
+from rlmem.runs.progress import read_progress
 from rlmem.spec import TaskSpec
 
 Row = Mapping[str, str]

@@ -7,7 +7,7 @@ from pathlib import Path
 from rlmem.errors import UserError
 from rlmem.figures.learning_curves import LABELS
 from rlmem.report.content import Chart, Level, Line, Section
-from rlmem.runs.folder import read_progress
+from rlmem.runs.progress import read_progress
 from rlmem.spec import TaskSpec
 
 AXES = {"env_steps": "environment steps", "cpu_seconds": "CPU time (s)"}

@@ -25,7 +25,8 @@ from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
 from rlmem.runs.checkpoints import checkpoint_path
-from rlmem.runs.folder import Progress, RunSettings
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.training import load_agent
 

@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rlmem.errors import UserError
 from rlmem.files import replacing
-from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
+from rlmem.runs.settings import RunSettings, difference
+from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
 
 _SUFFIX = ".safetensors"
 LAST, BEST = f"last{_SUFFIX}", f"best{_SUFFIX}"
@@ -51,24 +54,60 @@ def kept_steps(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
 
-def save(folder: Path, agent: Any, keep: int, *, best: bool, **meta: Any) -> None:
-    """Write a run's checkpoint.
+def save(folder: Path, settings: RunSettings, agent: Any, *, best: bool = False, **meta: Any) -> None:
+    """Write a run's checkpoint, unless it could not be resumed from.
 
     Args:
         folder: The run.
+        settings: Its settings; with ``keep`` above 1, as many are kept in ``checkpoints/``.
         agent: An agent that learns; its ``env_steps`` give the name.
-        keep: How many to keep in ``checkpoints/``; 1 keeps the last alone, which needs no folder.
         best: Whether it is the best so far.
         meta: More JSON values for the header.
+
+    Raises:
+        CheckpointError: If a weight is not finite; the checkpoint before stays the last.
+        OSError: If it cannot be written, or the folder is gone.
     """
-    history = [_kept(folder, agent.env_steps)] if keep > 1 else []
-    # the last is what a resumed run starts from: whatever is not written when a process is killed is written again then
-    first, *copies = [*([folder / BEST] if best else []), *history, folder / LAST]
-    agent.save(first, **meta)
-    for path in copies:
-        copy(first, path)
-    for steps in kept_steps(folder)[:-keep] if keep > 1 else kept_steps(folder):
+    require_folder(folder)
+    with replacing(folder / LAST) as new:
+        agent.save(new, run=settings.origin(), **meta)
+        try:
+            read_checkpoint(new, settings)
+        except CheckpointError as error:
+            why = str(error).removeprefix(f"{new} ")
+            raise CheckpointError(f"the agent is not saved after {agent.env_steps:,} steps: it {why}") from error
+        if best:
+            copy(new, folder / BEST)
+        if settings.keep > 1:
+            copy(new, _kept(folder, agent.env_steps))
+        # the last is renamed last: whatever is not written when a process is killed is written again after a resume
+    for steps in kept_steps(folder)[: -settings.keep] if settings.keep > 1 else kept_steps(folder):
         _kept(folder, steps).unlink()
+
+
+def require_folder(folder: Path) -> None:
+    """Raise a FileNotFoundError if a run's folder is gone, which would otherwise be made anew."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is gone: it was moved or deleted while an agent trained in it")
+
+
+def read_checkpoint(path: Path, settings: RunSettings) -> Checkpoint:
+    """Read a checkpoint of a run.
+
+    Raises:
+        UserError: If there is no such file.
+        CheckpointError: If it is damaged, of a run with other settings, or has weights that are not finite.
+    """
+    checkpoint = load_checkpoint(path)
+    origin, steps = checkpoint.meta.get("run"), checkpoint.meta.get("env_steps")
+    if not isinstance(origin, dict) or not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+        raise CheckpointError(f"{path} does not say of which run it is, or after how many control steps")
+    if found := difference(origin, settings.origin()):
+        raise CheckpointError(f"{path} is of another run than the settings beside it: it was trained with {found}")
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.dtype.kind == "f" and not name.startswith("state") and not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path} holds weights that are not finite ({name}): training has diverged")
+    return checkpoint
 
 
 def copy(source: Path, target: Path) -> None:
@@ -86,12 +125,13 @@ def best_evaluation(folder: Path) -> Mapping[str, Any] | None:
     return evaluation if isinstance(evaluation, dict) else None
 
 
-def rewind(folder: Path, which: str | None, say: Callable[[str], object]) -> int:
+def rewind(folder: Path, settings: RunSettings, which: str | None, say: Callable[[str], object]) -> int:
     """Make a run's folder what it was at one of its checkpoints, to resume there; the best checkpoint stays.
 
     Args:
         folder: The run.
-        which: As for :func:`checkpoint_path`. None: the last, or the newest that is not damaged.
+        settings: Its settings.
+        which: As for :func:`checkpoint_path`. None: the last, or the newest that can be read.
         say: Told in one line where the last checkpoint is missing or damaged.
 
     Returns:
@@ -99,13 +139,13 @@ def rewind(folder: Path, which: str | None, say: Callable[[str], object]) -> int
 
     Raises:
         UserError: If there is no such checkpoint.
-        CheckpointError: If it is damaged, or all are.
+        CheckpointError: If it cannot be read, or none can.
     """
     if which is None:
-        path, steps = _newest(folder, say)
+        path, steps = _newest(folder, settings, say)
     else:
         path = checkpoint_path(folder, which)
-        steps = _steps(path)
+        steps = _steps(path, settings)
     if path.name != LAST:
         copy(path, folder / LAST)
     for later in kept_steps(folder):
@@ -114,7 +154,7 @@ def rewind(folder: Path, which: str | None, say: Callable[[str], object]) -> int
     return steps
 
 
-def _newest(folder: Path, say: Callable[[str], object]) -> tuple[Path, int]:
+def _newest(folder: Path, settings: RunSettings, say: Callable[[str], object]) -> tuple[Path, int]:
     """Return the newest checkpoint that can be read, and its control steps."""
     kept = [_kept(folder, steps) for steps in reversed(kept_steps(folder))]
     found = [path for path in (folder / LAST, *kept, folder / BEST) if path.is_file()]
@@ -123,7 +163,7 @@ def _newest(folder: Path, say: Callable[[str], object]) -> tuple[Path, int]:
     damage: list[str] = []
     for path in found:
         try:
-            steps = _steps(path)
+            steps = _steps(path, settings)
         except CheckpointError as error:
             damage.append(str(error))
             continue
@@ -134,11 +174,8 @@ def _newest(folder: Path, say: Callable[[str], object]) -> tuple[Path, int]:
     raise CheckpointError(f"no checkpoint in {folder} can be read: {'; '.join(damage)}")
 
 
-def _steps(path: Path) -> int:
-    steps = load_checkpoint(path).meta.get("env_steps")
-    if not isinstance(steps, int):
-        raise CheckpointError(f"{path} does not say how many control steps it has learnt from")
-    return steps
+def _steps(path: Path, settings: RunSettings) -> int:
+    return int(read_checkpoint(path, settings).meta["env_steps"])
 
 
 def _kept(folder: Path, steps: int) -> Path:

@@ -1,25 +1,34 @@
-"""Checkpoints that are safe to load: safetensors with JSON in the header. Loading executes nothing.
+"""Checkpoints that are safe to load: safetensors with JSON and a checksum in the header. Loading executes nothing.
 
-A file is written beside its name and renamed, so a killed process leaves the old file or the new one, never half.
+A file is written beside its name and renamed, so a killed process leaves the old file or the new one, never half. The
+checksum is the SHA-256 of the whole file with zeros in its own place.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
 from rlmem.errors import UserError
 from rlmem.files import write_bytes
 
-FORMAT = "rlmem checkpoint 1"
-_KEY = "rlmem"
+FORMAT = "rlmem checkpoint 2"
+_KEY, _CHECKSUM = "rlmem", "sha256"
+_ZEROS = "0" * 64
+_LARGEST = 4 * 2**30
+"""Bytes of the largest file that is read."""
+_DEEPEST = 64
+"""Levels of the most deeply nested header that is read."""
 
 
 class Checkpoint(NamedTuple):
@@ -46,9 +55,11 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[
         TypeError: If ``meta`` holds something else than JSON values.
     """
     arrays = {name: np.asarray(_as_array(value), order="C") for name, value in tensors.items()}
-    header = json.dumps({"format": FORMAT, "meta": dict(meta)}, allow_nan=True)
-    data = safetensors_save(arrays, metadata={_KEY: header})
-    write_bytes(Path(path), data)
+    header = json.dumps({"format": FORMAT, "meta": dict(meta)})
+    data = bytearray(safetensors_save(arrays, metadata={_KEY: header, _CHECKSUM: _ZEROS}))
+    place = data.index(f'"{_CHECKSUM}":"{_ZEROS}"'.encode()) + len(_CHECKSUM) + 4
+    data[place : place + len(_ZEROS)] = hashlib.sha256(data).hexdigest().encode()
+    write_bytes(path, bytes(data))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -61,17 +72,54 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}")
+    if path.stat().st_size > _LARGEST:
+        raise CheckpointError(f"{path} is larger than any checkpoint of rlmem, {_LARGEST >> 30} GiB")
+    data = path.read_bytes()
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get(_KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (safetensors.SafetensorError, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of rlmem, or is damaged: {error}") from error
-    if not isinstance(header, dict) or "format" not in header:
-        raise CheckpointError(f"{path} holds tensors, but was not written by rlmem")
-    if header["format"] != FORMAT or not isinstance(header.get("meta"), dict):
-        raise CheckpointError(f"{path} has format {header['format']!r}; this version of rlmem reads {FORMAT!r}")
-    return Checkpoint(tensors, header["meta"])
+        metadata = _header(data).get("__metadata__", {})
+        if _KEY not in metadata:
+            raise CheckpointError(f"{path} holds tensors, but was not written by rlmem")
+        header = json.loads(metadata[_KEY])
+        if header["format"] != FORMAT:
+            raise CheckpointError(f"{path} has format {header['format']!r}; this version of rlmem reads {FORMAT!r}")
+        if not _is_intact(data, metadata[_CHECKSUM]):
+            raise CheckpointError(f"{path} is not a checkpoint of rlmem, or is damaged: its checksum is wrong")
+        if not isinstance(header["meta"], dict) or _depth(header["meta"]) > _DEEPEST:
+            raise ValueError("its header is not a table, or is nested too deeply")
+        return Checkpoint(safetensors_load(data), header["meta"])
+    except CheckpointError:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = str(error).partition("\n")[0][:200]
+        raise CheckpointError(f"{path} is not a checkpoint of rlmem, or is damaged: {why}") from error
+
+
+def _header(data: bytes) -> Any:
+    """Return the JSON header of a safetensors file.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= len(data) - 8:
+        raise ValueError("it has no header")
+    return json.loads(data[8 : 8 + size])
+
+
+def _is_intact(data: bytes, checksum: str) -> bool:
+    if not re.fullmatch("[0-9a-f]{64}", checksum):
+        return False
+    zeroed = data.replace(f'"{_CHECKSUM}":"{checksum}"'.encode(), f'"{_CHECKSUM}":"{_ZEROS}"'.encode(), 1)
+    return hashlib.sha256(zeroed).hexdigest() == checksum
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply dictionaries and lists are nested, without recursion."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, (dict, list))]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def _as_array(value: Any) -> NDArray[Any]:

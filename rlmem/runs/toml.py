@@ -29,15 +29,14 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"there is no file {path}")
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not a TOML file: {error}") from error
     return values
 
 
 def write_toml(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write a TOML file at once; None, which TOML does not know, is left out."""
-    text = tomli_w.dumps(_without_none(values))
-    write_text(Path(path), text)
+    write_text(path, tomli_w.dumps(_without_none(values)))
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 import gymnasium
 from gymnasium.vector import VectorEnv
-from torch.utils.tensorboard import SummaryWriter
 
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
+from rlmem.files import delete_temporary_files, locked
 from rlmem.registry import agent_class
-from rlmem.runs.checkpoints import checkpoint_path, checkpoints, rewind
-from rlmem.runs.folder import LAST, Progress, RunSettings, read_settings, write_settings
+from rlmem.runs.checkpoints import LAST, checkpoint_path, checkpoints, read_checkpoint, rewind
+from rlmem.runs.event_file import EventFile
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings, write_settings
 from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.validation import Report, ValidationCallback
+from rlmem.runs.validation import Report, ValidationCallback, goal
+from rlmem.signals import stop_request
 
 _EVAL_ENVS = 25
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """Training was stopped by the user; all is saved."""
+    """A signal stopped training; all is saved.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.status = 128 + number
+        """Exit status, as shells have it."""
 
 
 def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) -> Any:
@@ -61,9 +72,12 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
         UserError: If there is no such run or checkpoint.
         CheckpointError: If the file does not fit.
     """
-    agent = make_agent(read_settings(folder), env)
+    settings = read_settings(folder)
+    agent = make_agent(settings, env)
     if agent.learns:
-        agent.load(checkpoint_path(folder, which))
+        path = checkpoint_path(folder, which)
+        read_checkpoint(path, settings)
+        agent.load(path)
     return agent
 
 
@@ -80,92 +94,119 @@ def train(
 ) -> Path:
     """Train an agent and return the run's folder.
 
-    Ctrl-C stops after the rollout at hand, with everything saved. A killed run resumes from its last evaluation.
+    Ctrl-C and SIGTERM stop after the rollout at hand, with everything saved. A killed run resumes from its last
+    evaluation, and one that was killed before its first from the beginning.
 
     Args:
         settings: The run.
         out: Folder of all runs.
         folder: Folder of this run; None: ENV/AGENT/SEED below ``out``.
-        resume: Go on with a run that lies there; ``settings.steps`` may be more than before.
+        resume: Go on with a run that lies there; ``steps``, ``stop_at``, ``workers`` and ``keep`` may be others.
         checkpoint: Resume from this one, as :func:`load_agent` names them, and forget what came after it. None: the
             last, or the newest that can be read.
         report: Called after each rollout with control steps so far and metrics.
         say: Told in one line where the last checkpoint is damaged and the run goes on from an older one.
-        plan: Told in one line, before training, what an update costs, where the agent can tell.
+        plan: Told in one line, before training, what an update costs, where the agent can tell, or that the run is
+            finished.
 
     Raises:
-        UserError: If the agent does not learn, or if there is a run already, and it is not to be resumed.
-        UserError: If there is nothing to resume.
+        UserError: If the agent does not learn, another process trains in the folder, there is a run already and it is
+            not to be resumed, or there is nothing to resume.
         CheckpointError: If no checkpoint can be read.
-        Stopped: If the user stopped it.
+        OSError: If a file cannot be written; what was saved before is whole.
+        Stopped: If a signal stopped it.
     """
     if not agent_class(settings.agent).learns:
         raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
     folder = folder or settings.folder(out)
     _check_folder(folder, settings, resume=resume)
-    env, validation_env = make_env(settings, settings.envs, "same_step", workers=settings.workers), None
-    try:
-        validation_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
-        agent = make_agent(settings, env)
-        if resume:
-            Progress(folder / "progress.csv").rewind(rewind(folder, checkpoint, say))
-            agent.load(folder / LAST)
-        write_settings(folder, settings)
-        if plan is not None and (cost := agent.cost(settings.envs)):
-            plan(cost)
-        env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
-        with SummaryWriter(str(folder)) as board, _StopOnInterrupt() as stop:
+    with locked_folder(folder), stop_request() as stop:
+        _check_folder(folder, settings, resume=resume)
+        begun = resume and _rewind(folder, settings, checkpoint, say)
+        if begun and is_finished(folder, settings):
+            if plan is not None:
+                plan("this run is finished: more --steps, or another --stop-at, let it go on")
+            return folder
+        with ExitStack() as stack:
+            env = make_env(settings, settings.envs, "same_step", workers=settings.workers)
+            stack.callback(env.close)
+            validation_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
+            stack.callback(validation_env.close)
+            agent = make_agent(settings, env)
+            if begun:
+                agent.load(folder / LAST)
+            write_settings(folder, settings)
+            if plan is not None and (cost := agent.cost(settings.envs)):
+                plan(cost)
+            env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
+            purged = agent.env_steps + 1 if begun else 0
+            board = stack.enter_context(EventFile(folder, purged))
             callback = ValidationCallback(settings, folder, agent, validation_env, board, lambda: stop.asked, report)
-            agent.learn(env, settings.steps, callback)
+            if not stop.asked:
+                agent.learn(env, settings.steps, callback)
             callback.finish()
-        if stop.asked:
-            raise Stopped
-    finally:
-        env.close()
-        if validation_env is not None:
-            validation_env.close()
+        if stop.number is not None:
+            raise Stopped(stop.number)
     return folder
 
 
+def is_finished(folder: Path, settings: RunSettings) -> bool:
+    """Return whether a run came to its end, by its steps or by its score, and was saved there.
+
+    Raises:
+        UserError: If there is no last checkpoint.
+        CheckpointError: If it cannot be read.
+    """
+    meta = read_checkpoint(folder / LAST, settings).meta
+    evaluation = meta.get("evaluation")
+    if evaluation is None:
+        return False
+    enough = settings.stop_at is not None and goal(evaluation) >= settings.stop_at
+    return enough or int(meta["env_steps"]) >= settings.steps
+
+
 def _check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
-    present = bool(checkpoints(folder))
+    present = (folder / SETTINGS).exists() or bool(checkpoints(folder))
     if present and not resume:
-        raise UserError(f"there is a run in {folder} already: resume it with --resume, or choose another --out")
+        raise UserError(
+            f"there is a run in {folder} already: go on with it by `rlmem train {folder}`, or choose another --name "
+            "or --out"
+        )
     if resume and not present:
-        raise UserError(f"there is nothing to resume in {folder}: it has no checkpoint")
-    if resume:
-        before = read_settings(folder)
-        for name in ("knobs", "agent_settings", "envs"):
-            if getattr(before, name) != getattr(settings, name):
-                raise UserError(
-                    f"{folder} was trained with {name} {getattr(before, name)}, and this asks for "
-                    f"{getattr(settings, name)}: resume with the same"
-                )
+        raise UserError(f"there is nothing to resume in {folder}: it has no {SETTINGS}")
+    if resume and (found := difference(read_settings(folder).fixed(), settings.fixed())):
+        raise UserError(f"{folder} was trained with {found}: resume with the same, or begin a run under another --name")
 
 
-class _StopOnInterrupt(AbstractContextManager["_StopOnInterrupt"]):
-    """Turns the first Ctrl-C into a wish to stop; the second interrupts at once."""
+def _rewind(folder: Path, settings: RunSettings, which: str | None, say: Callable[[str], object]) -> bool:
+    """Bring a run's folder back to a checkpoint; return whether there is one, and not a run that is to begin anew."""
+    progress = Progress(folder / "progress.csv")
+    # killed before the first checkpoint, an evaluation may have been written; more of them had a checkpoint each
+    begun = which is not None or bool(checkpoints(folder)) or len(progress.rows) > 1
+    progress.rewind(rewind(folder, settings, which, say) if begun else 0)
+    if not begun:
+        say(f"{folder} has no checkpoint yet: the run begins anew")
+    return begun
 
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
 
-    def __enter__(self) -> _StopOnInterrupt:
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make a run's folder and hold it, so that no other process trains there; delete what killed writes left in it.
+
+    Raises:
+        UserError: If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
         try:
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        except ValueError:  # not the main thread, which alone may catch signals
-            self._before = None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            stack.enter_context(locked(folder / ".lock"))
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is training in {folder}: wait until it ends, or choose another --name or --out"
+            ) from error
+        delete_temporary_files(folder)
+        delete_temporary_files(folder / "checkpoints")
+        yield
 
 
 def trained_steps(folder: Path) -> int:

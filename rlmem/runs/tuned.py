@@ -61,7 +61,7 @@ class Tuned:
         return all(asked <= known for asked, known in zip(self._longest(knobs), self._longest(self.knobs), strict=True))
 
     def run(self, knobs: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return arguments for :class:`rlmem.runs.folder.RunSettings`: hyperparameters and knobs.
+        """Return arguments for :class:`rlmem.runs.settings.RunSettings`: hyperparameters and knobs.
 
         Args:
             knobs: The task's. One that is not the task's default is kept while training too.

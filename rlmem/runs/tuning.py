@@ -13,7 +13,8 @@ from rlmem.errors import UserError
 from rlmem.files import json_values
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import fits
-from rlmem.runs.folder import RunSettings, read_progress
+from rlmem.runs.progress import read_progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import train
 from rlmem.runs.tuned import Tuned
 from rlmem.spec import TaskSpec

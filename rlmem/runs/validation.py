@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 
 from rlmem.evaluation.episodes import Evaluation, evaluate
 from rlmem.evaluation.seeds import validation_seeds
-from rlmem.runs.checkpoints import best_evaluation, save
-from rlmem.runs.folder import LAST, Progress, RunSettings
+from rlmem.runs.checkpoints import LAST, best_evaluation, require_folder, save
+from rlmem.runs.event_file import EventFile
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings
+from rlmem.runs.tensors_file import load_checkpoint
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -37,64 +39,75 @@ class ValidationCallback:
         folder: Path,
         agent: Any,
         env: Any,
-        board: SummaryWriter,
+        board: EventFile,
         stopped: Callable[[], bool],
         report: Report | None,
     ) -> None:
         self._settings, self._folder, self._agent, self._env = settings, folder, agent, env
         self._board, self._stopped, self._report = board, stopped, report
         self._progress = Progress(folder / "progress.csv")
-        self._evaluated = agent.env_steps
+        self._evaluated = self._progress.last("env_steps", 0.0)
+        self._saved = self._seen = agent.env_steps
         best = best_evaluation(folder) if agent.env_steps else None
-        self._best = _goal(best) if best else -np.inf
-        self._cpu_before = self._progress.last("cpu_seconds", 0.0) if agent.env_steps else 0.0
-        self._wall_before = self._progress.last("wall_seconds", 0.0) if agent.env_steps else 0.0
+        self._best = goal(best) if best else -np.inf
+        before = load_checkpoint(folder / LAST).meta if agent.env_steps else {}
+        self._cpu_before, self._wall_before = (float(before.get(f"{clock}_seconds", 0.0)) for clock in ("cpu", "wall"))
         self._cpu, self._wall = time.process_time(), time.monotonic()
         self._evaluating = 0.0
         self._metrics: dict[str, float] = {}
 
     def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
-        """See :class:`rlmem.agents.base.Observer`."""
+        """See :class:`rlmem.agents.base.Observer`. Evaluations are at multiples of ``eval_every``, however resumed."""
         self._metrics = metrics
         for name, value in metrics.items():
             self._board.add_scalar(name, value, env_steps)
-        reached = False
-        if env_steps - self._evaluated >= self._settings.eval_every:
+        every, reached = self._settings.eval_every, False
+        if env_steps // every > self._seen // every:
             reached = self._evaluate(env_steps)
+        self._seen = env_steps
         if self._report is not None:
             self._report(env_steps, metrics)
         return not (self._stopped() or reached)
 
     def finish(self) -> None:
-        """Evaluate and save a last time, unless that has just been done."""
-        if self._agent.env_steps > self._evaluated or not (self._folder / LAST).is_file():
-            self._evaluate(self._agent.env_steps)
+        """Save, and evaluate a last time unless that has just been done or training was stopped."""
+        env_steps = self._agent.env_steps
+        if self._stopped():
+            if env_steps > self._saved:
+                self._save(best=False)
+        elif env_steps > self._evaluated:
+            self._evaluate(env_steps)
 
     def _evaluate(self, env_steps: int) -> bool:
         """Evaluate on validation seeds and save; return whether the wanted score is reached."""
         started = time.process_time()
         result = evaluate(self._agent, self._env, validation_seeds(self._settings.eval_episodes))
         self._evaluating += time.process_time() - started
-        row = {
-            "env_steps": float(env_steps),
-            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._evaluating,
-            "wall_seconds": self._wall_before + time.monotonic() - self._wall,
-            **_eval_columns(result),
-            **self._metrics,
-        }
+        row = {"env_steps": float(env_steps), **self._cost(), **_eval_columns(result), **self._metrics}
+        require_folder(self._folder)
         self._progress.add(row)
         for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return"):
             self._board.add_scalar(name, row[name], env_steps)
         self._evaluated = env_steps
         evaluation = result.as_dict()
-        goal = _goal(evaluation)
-        meta = {"env": self._settings.env, "knobs": self._settings.knobs, "evaluation": evaluation}
-        save(self._folder, self._agent, self._settings.keep, best=goal >= self._best, **meta)
-        self._best = max(goal, self._best)
-        return self._settings.stop_at is not None and goal >= self._settings.stop_at
+        now = goal(evaluation)
+        self._save(best=now >= self._best, evaluation=evaluation)
+        self._best = max(now, self._best)
+        return self._settings.stop_at is not None and now >= self._settings.stop_at
+
+    def _save(self, *, best: bool, **meta: Any) -> None:
+        save(self._folder, self._settings, self._agent, best=best, **self._cost(), **meta)
+        self._saved = self._agent.env_steps
+
+    def _cost(self) -> dict[str, float]:
+        """Return seconds of training so far, those before a resume counted in, those of evaluations left out of CPU."""
+        return {
+            "cpu_seconds": self._cpu_before + time.process_time() - self._cpu - self._evaluating,
+            "wall_seconds": self._wall_before + time.monotonic() - self._wall,
+        }
 
 
-def _goal(evaluation: Mapping[str, Any]) -> float:
+def goal(evaluation: Mapping[str, Any]) -> float:
     """Return what the best checkpoint has most of: the memory score, or where there is none the task's metric."""
     score = float(evaluation["memory_score"])
     return score if np.isfinite(score) else float(evaluation["value"])

@@ -15,7 +15,8 @@ from rlmem.cli.main import main
 from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import validation_seeds
 from rlmem.registry import agent_class
-from rlmem.runs.folder import LAST, RunSettings
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.training import agent_for, train
 

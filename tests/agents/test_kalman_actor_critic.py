@@ -18,7 +18,8 @@ from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings
 from rlmem.networks.cells import CELLS
-from rlmem.runs.folder import LAST, RunSettings
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.training import agent_for, train
 

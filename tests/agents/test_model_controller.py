@@ -16,7 +16,8 @@ from rlmem.agents.online.model_controller import ModelController, ModelControlle
 from rlmem.learning.kalman import KalmanSettings
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS
-from rlmem.runs.folder import LAST, RunSettings
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.training import agent_for, train
 

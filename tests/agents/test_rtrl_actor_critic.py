@@ -14,7 +14,8 @@ from test_agents import make, small
 from rlmem.agents.online.rtrl_actor_critic import RTRLActorCritic, RTRLActorCriticSettings
 from rlmem.learning.derivatives import stale_trace_error
 from rlmem.registry import agent_class
-from rlmem.runs.folder import LAST, RunSettings
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.training import agent_for, train
 

@@ -122,8 +122,10 @@ def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp
     assert "rlmem evaluate runs/TMaze-v0/ppo/0" in capsys.readouterr().out
     run = "runs/TMaze-v0/ppo/0"
     assert main(train) == 2
-    assert "--resume" in capsys.readouterr().err
+    assert "go on with it by `rlmem train runs/" in capsys.readouterr().err
     assert main(["train", run, "--steps", "256"]) == 0
+    for other in (["--env.memory-length", "7"], ["--seed", "3"], ["--name", "long"], ["--eval-every", "9"]):
+        assert main(["train", run, *other]) == 2
     assert main(["evaluate", run, "--episodes", "5", "--env.memory-length", "9"]) == 0
     assert "mean length" in capsys.readouterr().out
     assert main(["evaluate", run, "--env.arms", "3"]) == 2

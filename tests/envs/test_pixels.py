@@ -11,7 +11,8 @@ from rlmem.envs.memory_task import CUE, DELAY, QUERY
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.episodes import evaluate
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, task_class
-from rlmem.runs.folder import BEST, RunSettings
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import load_agent, make_env, train
 
 SEEN = [env_id for env_id in TASKS if issubclass(task_class(env_id), PixelTask)]

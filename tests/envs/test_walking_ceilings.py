@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlmem.runs.folder import Progress
+from rlmem.runs.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = importlib.util.spec_from_file_location("walking_ceilings", ROOT / "scripts" / "walking_ceilings.py")

@@ -14,7 +14,8 @@ from rlmem.report.critic import critic_values
 from rlmem.report.run import RunPageSettings, run_page
 from rlmem.report.trace import trace
 from rlmem.runs.checkpoints import save
-from rlmem.runs.folder import Progress, RunSettings, write_settings
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import RunSettings, write_settings
 from rlmem.runs.training import load_agent, make_agent
 
 EPISODES = 20
@@ -34,7 +35,7 @@ def folder(settings, tmp_path_factory):
     made = tmp_path_factory.mktemp("run")
     env = gymnasium.make(settings.env, **settings.knobs)
     write_settings(made, settings)
-    save(made, make_agent(settings, env), 1, best=True)
+    save(made, settings, make_agent(settings, env), best=True)
     env.close()
     progress = Progress(made / "progress.csv")
     for steps in (100, 200):

@@ -14,7 +14,9 @@ import pytest
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.envs.corridor.corridor_task import CorridorTask
 from rlmem.registry import TASKS, task_class
-from rlmem.runs.folder import LAST, RunSettings, read_progress
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.progress import read_progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.training import train
 
@@ -124,7 +126,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path):
     command = [sys.executable, "-c", "import sys\nfrom tests_resume_child import main\nmain(sys.argv[1])"]
     child = tmp_path / "tests_resume_child.py"
     child.write_text(
-        "from pathlib import Path\nfrom rlmem.runs.folder import RunSettings\nfrom rlmem.runs.training import train\n"
+        "from pathlib import Path\nfrom rlmem.runs.settings import RunSettings\nfrom rlmem.runs.training import train\n"
         f"def main(out):\n    train(RunSettings(**{run!r}), Path(out), resume=(Path(out) / "
         f"{str(folder.relative_to(tmp_path / 'killed') / LAST)!r}).is_file())\n"
     )

@@ -13,7 +13,8 @@ from test_resume import RUN, assert_same_run
 from rlmem.cli.main import main
 from rlmem.errors import UserError
 from rlmem.runs.checkpoints import BEST, LAST, best_evaluation, checkpoint_path, checkpoints, kept_steps, rewind, save
-from rlmem.runs.folder import Progress, RunSettings, read_progress
+from rlmem.runs.progress import Progress, read_progress
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.runs.training import load_agent, make_env, train, trained_steps
 
@@ -31,9 +32,17 @@ class Counter:
         save_checkpoint(path, {"steps": np.array(self.env_steps)}, meta | {"env_steps": self.env_steps})
 
 
+class Diverged(Counter):
+    """An agent whose weights are not finite."""
+
+    def save(self, path, **meta):
+        save_checkpoint(path, {"policy.w": np.array([1.0, np.nan])}, meta | {"env_steps": self.env_steps})
+
+
 def fill(folder, steps, keep, best=()):
     for env_steps in steps:
-        save(folder, Counter(env_steps), keep, best=env_steps in best, evaluation={"value": env_steps})
+        settings = replace(SMALL, keep=keep)
+        save(folder, settings, Counter(env_steps), best=env_steps in best, evaluation={"value": env_steps})
 
 
 def test_the_last_few_and_the_best_are_kept(tmp_path):
@@ -47,7 +56,7 @@ def test_the_last_few_and_the_best_are_kept(tmp_path):
 
 def test_keeping_one_needs_no_folder_and_removes_an_older_history(tmp_path):
     fill(tmp_path, [100, 200], keep=1, best=[100])
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, BEST}
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {LAST, BEST}
     fill(tmp_path, [300, 400], keep=4)
     fill(tmp_path, [500], keep=1)
     assert checkpoints(tmp_path) == ["best", "last"]
@@ -66,7 +75,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_newest_intact_one(tmp_path):
         path = checkpoint_path(tmp_path, name)
         path.write_bytes(path.read_bytes()[:-3])
     said = []
-    assert rewind(tmp_path, None, said.append) == 200
+    assert rewind(tmp_path, SMALL, None, said.append) == 200
     assert len(said) == 1
     assert "last.safetensors is not a checkpoint of rlmem, or is damaged" in said[0]
     assert said[0].endswith("200.safetensors, after 200 control steps")
@@ -74,11 +83,25 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_newest_intact_one(tmp_path):
     assert checkpoints(tmp_path) == ["100", "200", "best", "last"]
 
 
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    save(tmp_path, replace(SMALL, seed=9), Counter(100))
+    with pytest.raises(CheckpointError, match=r"is of another run .* trained with seed 9, not 3"):
+        rewind(tmp_path, SMALL, None, print)
+
+
+def test_weights_that_are_not_finite_are_neither_saved_nor_read(tmp_path):
+    fill(tmp_path, [100], keep=1)
+    with pytest.raises(CheckpointError, match="not saved after 200 steps: it holds weights that are not finite"):
+        save(tmp_path, SMALL, Diverged(200), best=True)
+    assert load_checkpoint(tmp_path / LAST).meta["env_steps"] == 100
+    assert not (tmp_path / BEST).exists()
+
+
 def test_without_history_the_best_is_what_is_left(tmp_path):
     fill(tmp_path, [100, 200], keep=1, best=[100])
     (tmp_path / LAST).unlink()
     said = []
-    assert rewind(tmp_path, None, said.append) == 100
+    assert rewind(tmp_path, SMALL, None, said.append) == 100
     assert "there is no last.safetensors; going on from" in said[0]
 
 
@@ -87,10 +110,10 @@ def test_where_nothing_can_be_read_all_damage_is_named(tmp_path):
     for name in (LAST, BEST):
         (tmp_path / name).write_bytes(b"half")
     with pytest.raises(CheckpointError, match=r"no checkpoint .*last\.safetensors is not.*best\.safetensors is not"):
-        rewind(tmp_path, None, print)
+        rewind(tmp_path, SMALL, None, print)
     assert best_evaluation(tmp_path) is None
     with pytest.raises(UserError, match="nothing to resume"):
-        rewind(tmp_path / "nothing", None, print)
+        rewind(tmp_path / "nothing", SMALL, None, print)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +154,7 @@ def test_a_run_whose_last_file_is_cut_short_goes_on_from_the_one_before_and_ends
 def test_an_evaluation_that_was_written_without_its_checkpoint_is_made_again(whole, tmp_path):
     folder = copy_of(whole, tmp_path)
     before = Progress(folder / "progress.csv").rows
-    rewind(folder, "768", print)  # as if the process had been killed between progress.csv and the checkpoint
+    rewind(folder, SMALL, "768", print)  # as if the process had been killed between progress.csv and the checkpoint
     train(SMALL, folder=folder, resume=True)
     assert [row["env_steps"] for row in Progress(folder / "progress.csv").rows] == [row["env_steps"] for row in before]
 
@@ -143,17 +166,18 @@ import os, signal
 from pathlib import Path
 from rlmem.runs.tensors_file import save_checkpoint
 from rlmem.runs.checkpoints import save
+from rlmem.runs.settings import RunSettings
 class Agent:
     env_steps = 200
     def save(self, path, **meta):
-        save_checkpoint(path, {{}}, meta)
+        save_checkpoint(path, {{}}, meta | {{"env_steps": 200}})
 Path.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
-save(Path({str(tmp_path)!r}), Agent(), 2, best=True)
+save(Path({str(tmp_path)!r}), RunSettings(env="TMaze-v0", agent="ppo", keep=2), Agent(), best=True)
 """
     process = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
     assert process.returncode == -signal.SIGKILL
     assert checkpoints(tmp_path) == ["100", "best", "last"]
-    assert rewind(tmp_path, None, pytest.fail) == 100
+    assert rewind(tmp_path, SMALL, None, pytest.fail) == 100
 
 
 def test_the_best_is_not_given_up_by_going_back(whole, tmp_path):

@@ -44,6 +44,29 @@ def test_a_file_that_is_not_a_checkpoint_is_refused_and_executes_nothing(tmp_pat
     assert not Path("exploded").exists()
 
 
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, {"a": np.arange(100.0), "b": np.zeros((0, 3), np.int64)}, {"n": 1})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError) as refused:
+            load_checkpoint(path)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_header_that_is_nested_without_end_is_refused(tmp_path, depth):
+    meta = {}
+    for _ in range(depth):
+        meta = {"deeper": meta}
+    save_checkpoint(tmp_path / "x.safetensors", {}, meta)
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "x.safetensors")
+
+
 def test_tensors_of_others_are_told_apart(tmp_path):
     save_file({"a": np.zeros(3)}, tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="was not written by rlmem"):

@@ -1,21 +1,31 @@
 """Training leaves a folder from which a run can be read, evaluated and resumed."""
 
-import os
+import resource
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from rlmem.cli.main import main
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
-from rlmem.runs.folder import BEST, LAST, Progress, RunSettings, read_progress, read_settings, write_settings
+from rlmem.runs.checkpoints import BEST, LAST
+from rlmem.runs.progress import Progress, read_progress
+from rlmem.runs.settings import RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.training import load_agent, make_agent, make_env, train, trained_steps
+from rlmem.runs.training import (
+    Stopped,
+    is_finished,
+    load_agent,
+    locked_folder,
+    make_agent,
+    make_env,
+    train,
+    trained_steps,
+)
 from rlmem.suggest import unknown
 
 SMALL = {
@@ -48,12 +58,12 @@ def test_a_run_leaves_its_settings_versions_progress_and_models(tmp_path):
     assert env.unwrapped.settings.memory_length == 10
     env.close()
     assert len(result.success) == 4
-    assert load_checkpoint(folder / LAST).meta["env"] == "rlmem/TMaze-v0"
+    assert load_checkpoint(folder / LAST).meta["run"]["env"] == "rlmem/TMaze-v0"
 
 
 def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     folder = train(RunSettings(**SMALL), tmp_path)
-    with pytest.raises(UserError, match="--resume"):
+    with pytest.raises(UserError, match="go on with it by `rlmem train"):
         train(RunSettings(**SMALL), tmp_path)
     train(RunSettings(**SMALL | {"steps": 1024}), tmp_path, resume=True)
     assert trained_steps(folder) == 1024
@@ -63,7 +73,7 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     assert train(RunSettings(**SMALL | {"steps": 1280}), folder=moved, resume=True) == moved
     assert trained_steps(moved) == 1280
     moved.rename(folder)
-    with pytest.raises(ValueError, match="was trained with knobs"):
+    with pytest.raises(ValueError, match="was trained with robot planar, not diff_drive"):
         train(RunSettings(**SMALL | {"knobs": {"robot": "diff_drive"}}), tmp_path, resume=True)
     with pytest.raises(UserError, match="nothing to resume"):
         train(RunSettings(**SMALL | {"seed": 5}), tmp_path, resume=True)
@@ -104,23 +114,6 @@ def test_training_stops_at_the_wanted_score(tmp_path):
     assert trained_steps(folder) <= 256 + 4
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, "-m", "rlmem", "train", "--agent", "ppo", "--env.robot", "planar"]
-    command += ["--steps", "10000000", "--eval-every", "4096", "--eval-episodes", "4", "--out", str(tmp_path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    folder = tmp_path / "TMaze-v0" / "ppo" / "0"
-    deadline = time.monotonic() + 120
-    while not (folder / LAST).is_file() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert f"resume with: rlmem train {folder}" in said
-    assert trained_steps(folder) >= 4096
-    assert read_progress(folder)["env_steps"][-1] == trained_steps(folder)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -142,18 +135,104 @@ def test_an_agent_that_does_not_learn_is_not_trained(tmp_path):
         train(RunSettings(**SMALL | {"agent": "expert", "agent_settings": {}}), tmp_path)
 
 
-def test_settings_that_were_tampered_with_are_refused(tmp_path):
+def test_settings_that_were_tampered_with_are_refused_in_one_line(tmp_path):
     write_settings(tmp_path, RunSettings(**SMALL))
     path = tmp_path / "settings.toml"
     text = path.read_text()
-    path.write_text("sted = 1\n" + text)
-    with pytest.raises(ValueError, match=r"unknown setting 'sted'. Did you mean 'seed'"):
-        read_settings(tmp_path)
-    path.write_text("[[[")
-    with pytest.raises(ValueError, match="is not a TOML file"):
-        read_settings(tmp_path)
+    for old, new, message in [
+        ("", "sted = 1\n", r"unknown setting 'sted'. Did you mean 'seed'"),
+        ("", "[[[", "is not a TOML file"),
+        ("", "a = " + "[" * 9000, "is not a TOML file"),
+        ('env = "rlmem/TMaze-v0"', "env = -1", "'env' must be a text, got -1"),
+        ('agent = "ppo"', "agent = nan", "'agent' must be a text, got nan"),
+        ("seed = 0", 'seed = "x"', "'seed' must be a whole number, got 'x'"),
+        ("seed = 0", "seed = 10000", "seed must be from 0 to 9999"),
+        ("envs = 4", "envs = 10000000000", "envs must be at most 10,000"),
+        ("gamma = 0.99", "gamma = []", r"'gamma' must be a number, got \[\]"),
+        ('robot = "planar"', "robot = 3", "'robot' must be .*, got 3"),
+        ("[knobs]", "[knob]", "'knobs' is missing"),
+    ]:
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(UserError, match=message) as refused:
+            read_settings(tmp_path)
+        assert str(path) in str(refused.value)
+        assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="is not a training run"):
         read_settings(tmp_path / "nothing")
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    with locked_folder(tmp_path), pytest.raises(UserError, match="another process is training in"):
+        train(RunSettings(**SMALL), folder=tmp_path)
+
+
+def test_a_run_that_was_stopped_is_evaluated_at_the_same_steps_as_one_that_was_not(tmp_path):
+    settings = RunSettings(**SMALL)
+    whole = train(settings, tmp_path / "whole")
+
+    def stop(steps, _):
+        if steps == 128:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Stopped) as stopped:
+        train(settings, tmp_path / "stopped", report=stop)
+    assert stopped.value.status == 128 + signal.SIGTERM
+    folder = settings.folder(tmp_path / "stopped")
+    assert trained_steps(folder) == 128
+    assert not is_finished(folder, settings)
+    train(settings, folder=folder, resume=True)
+    assert read_progress(folder)["env_steps"].tolist() == read_progress(whole)["env_steps"].tolist() == [256, 512]
+    assert is_finished(folder, settings)
+
+
+def test_a_run_that_reached_its_score_stays_as_it_is_when_named_again(tmp_path):
+    settings = RunSettings(**SMALL | {"steps": 100_000, "stop_at": -1.0})
+    folder = train(settings, tmp_path)
+    assert trained_steps(folder) == 256
+    before, said = (folder / LAST).read_bytes(), []
+    train(settings, folder=folder, resume=True, plan=said.append)
+    assert (folder / LAST).read_bytes() == before
+    assert "is finished" in said[-1]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path):
+    settings = RunSettings(**SMALL)
+    folder = train(settings, tmp_path)
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(UserError, match="nothing to resume"):  # two evaluations had a checkpoint each
+        train(settings, folder=folder, resume=True)
+    Progress(folder / "progress.csv").rewind(256)
+    (folder / ".tmp-0-last.safetensors").write_bytes(b"half")
+    said = []
+    train(settings, folder=folder, resume=True, say=said.append)
+    assert "begins anew" in said[0]
+    assert read_progress(folder)["env_steps"].tolist() == [256, 512]
+    assert not list(folder.glob(".tmp-*"))
+
+
+def test_a_full_disk_ends_training_in_one_line_and_leaves_what_was_saved(tmp_path, capsys):
+    folder = train(RunSettings(**SMALL), tmp_path)
+    before = (folder / LAST).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        status = main(["train", str(folder), "--steps", "768"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert (folder / LAST).read_bytes() == before
+    assert not list(folder.glob(".tmp-*"))
+
+
+def test_a_folder_that_is_gone_ends_training_in_one_line_and_is_not_made_again(tmp_path, capsys):
+    folder = train(RunSettings(**SMALL), tmp_path)
+    settings = RunSettings(**SMALL | {"steps": 768})
+    with pytest.raises(FileNotFoundError, match="is gone"):
+        train(settings, folder=folder, resume=True, report=lambda steps, _: steps == 640 and shutil.rmtree(folder))
+    assert not folder.exists()
 
 
 def test_rows_of_progress_survive_new_columns(tmp_path):

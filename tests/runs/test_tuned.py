@@ -8,7 +8,7 @@ from conftest import run_python
 from rlmem.cli.main import main
 from rlmem.registry import AGENTS, agent_class, task_class
 from rlmem.runs.field_checks import check_fields
-from rlmem.runs.folder import RunSettings, read_settings
+from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file, tuned_settings
 

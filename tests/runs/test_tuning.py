@@ -9,7 +9,7 @@ import pytest
 
 from rlmem.evaluation.seeds import MAX_RUN_SEED
 from rlmem.registry import AGENTS, agent_class
-from rlmem.runs.folder import RunSettings
+from rlmem.runs.settings import RunSettings
 from rlmem.runs.tuned import Tuned, read_tuned
 from rlmem.runs.tuning import KNOBS, SPACE, Effort, Log, Problem, Taken
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,8 @@ from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import PROBLEMS, make_problem
 from rlmem.learning.comparison.run import Budget, Outcome, run, tune
 from rlmem.networks.cells import CELLS
-from rlmem.runs.folder import Progress
+from rlmem.runs.progress import Progress
+from rlmem.signals import leave_signals_to_parent, undisturbed
 from rlmem.suggest import unknown
 
 _KEY = ("problem", "cell", "method", "hidden_size", "seed")
@@ -109,8 +111,9 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
     for problem, cell, method, seed in product(study.problems, study.cells, study.methods, range(study.seeds)):
         if tuple(map(str, (problem, cell, method, study.hidden_size, seed))) not in done:
             missing.setdefault(Cell(problem, cell, method), []).append(seed)
-    with ProcessPoolExecutor(study.processes) as pool:
-        jobs = {pool.submit(rows_of, study, cell, seeds): cell for cell, seeds in missing.items()}
+    with ending_pool(study.processes) as pool:
+        with undisturbed():
+            jobs = {pool.submit(rows_of, study, cell, seeds): cell for cell, seeds in missing.items()}
         for job in as_completed(jobs):
             for entry in job.result():
                 table.add(entry)
@@ -120,6 +123,21 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
     wanted = set(product(study.problems, study.cells, study.methods))
     rows = [entry for entry in table.rows if (entry["problem"], entry["cell"], entry["method"]) in wanted]
     return [entry for entry in rows if int(entry["hidden_size"]) == study.hidden_size]
+
+
+@contextmanager
+def ending_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool whose processes end at once where the block does not come to its end, as after Ctrl-C."""
+    pool = ProcessPoolExecutor(processes, initializer=leave_signals_to_parent)
+    try:
+        yield pool
+    except BaseException:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
+        raise
+    pool.shutdown()
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:

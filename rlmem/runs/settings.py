@@ -1,12 +1,10 @@
-"""The folder of a training run: settings, versions, progress, models.
-
-``runs/ENV/AGENT/SEED/`` holds ``settings.toml`` (all that made the run), ``versions.toml``, ``progress.csv`` (one row
-an evaluation), TensorBoard events, and checkpoints: see :mod:`rlmem.runs.checkpoints`.
-"""
+"""All that makes a training run, and the files ``settings.toml`` and ``versions.toml`` of its folder."""
 
 from __future__ import annotations
 
+import math
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,17 +12,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rlmem import __version__
-from rlmem.csv_table import read_rows, text_row, write_rows
 from rlmem.errors import UserError
+from rlmem.evaluation.seeds import training_seed
+from rlmem.files import json_values
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
-from rlmem.runs.checkpoints import BEST as BEST
-from rlmem.runs.checkpoints import LAST as LAST
+from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml, write_toml
-from rlmem.suggest import unknown
 
+SETTINGS = "settings.toml"
+_MOST = {"steps": 10**12, "envs": 10_000, "eval_every": 10**12, "eval_episodes": 100_000, "keep": 10_000}
 _LIBRARIES = ("gymnasium", "numpy", "pybullet", "stable-baselines3", "sb3-contrib", "torch")
 
 
@@ -66,17 +63,25 @@ class RunSettings:
     agent_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(RunSettings, {name: getattr(self, name) for name in RunSettings.__dataclass_fields__}, "setting")
         object.__setattr__(self, "env", canonical_id(self.env))
         object.__setattr__(self, "agent", self.agent.replace("-", "_"))
-        for name in ("steps", "envs", "eval_every", "eval_episodes", "keep"):
+        for name, most in _MOST.items():
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if getattr(self, name) > most:
+                raise UserError(f"{name} must be at most {most:,}, got {getattr(self, name)}")
         if not 0 <= self.workers <= self.envs:
             raise UserError(f"workers must be from 0 to envs = {self.envs}, got {self.workers}")
+        if self.stop_at is not None and not math.isfinite(self.stop_at):
+            raise UserError(f"stop_at must be a finite number, got {self.stop_at}")
+        training_seed(self.seed)
         task = task_class(self.env)
+        for knobs in (self.knobs, self.eval_knobs):
+            check_fields(task.Settings, knobs, f"knob of {self.env}")
         object.__setattr__(self, "knobs", asdict(task.make_settings(self.knobs)))
-        judged = asdict(task.make_settings(self.knobs | self.eval_knobs))
-        object.__setattr__(self, "eval_knobs", {name: judged[name] for name in self.eval_knobs})
+        evaluated = asdict(task.make_settings(self.knobs | self.eval_knobs))
+        object.__setattr__(self, "eval_knobs", {name: evaluated[name] for name in self.eval_knobs})
         object.__setattr__(self, "agent_settings", asdict(self.make_agent_settings()))
 
     def make_agent_settings(self) -> Any:
@@ -86,19 +91,43 @@ class RunSettings:
             UserError: If the agent has no such hyperparameter, or a value is out of bounds.
         """
         cls = agent_class(self.agent).Settings
-        for name in self.agent_settings:
-            if name not in cls.__dataclass_fields__:
-                raise UserError(unknown(f"setting of agent {self.agent}", name, cls.__dataclass_fields__))
+        check_fields(cls, self.agent_settings, f"setting of agent {self.agent}")
         return cls(**self.agent_settings)
 
-    def folder(self, out: Path) -> Path:
-        """Return where the run lies below ``out``."""
-        return out / self.env.removeprefix(f"{NAMESPACE}/") / self.agent / str(self.seed)
+    def folder(self, out: Path, name: str = "") -> Path:
+        """Return where the run lies below ``out``: ENV/AGENT/SEED, or ENV/AGENT/NAME/SEED.
+
+        Raises:
+            UserError: If the name could be another folder.
+        """
+        if name and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+            raise UserError(f"a run's name has letters, digits, '-', '_' and '.' only, got {name!r}")
+        return out / self.env.removeprefix(f"{NAMESPACE}/") / self.agent / name / str(self.seed)
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a checkpoint of this run must have been trained with."""
+        return {name: getattr(self, name) for name in ("env", "agent", "seed", "envs", "knobs", "agent_settings")}
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what stays as it is when the run is resumed."""
+        return self.origin() | {name: getattr(self, name) for name in ("eval_every", "eval_episodes", "eval_knobs")}
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return the first value that differs, as in ``"seed 1, not 2"``, "" if none does; names must be in both."""
+    for name in before.keys() & now.keys():
+        one, other = before[name], now[name]
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            if found := difference(one, other):
+                return found
+        elif json_values(one) != json_values(other):
+            return f"{name} {one}, not {other}"
+    return ""
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
     """Write ``settings.toml`` and ``versions.toml``."""
-    write_toml(folder / "settings.toml", asdict(settings))
+    write_toml(folder / SETTINGS, asdict(settings))
     libraries = {name: _version(name) for name in _LIBRARIES}
     machine = {"system": platform.platform(), "processor": processor()}
     write_toml(
@@ -113,61 +142,21 @@ def read_settings(folder: Path) -> RunSettings:
     Raises:
         UserError: If the folder is not a run, or if the file does not hold a run's settings.
     """
-    path = folder / "settings.toml"
+    path = folder / SETTINGS
     if not path.is_file():
-        raise UserError(f"{folder} is not a training run: it has no settings.toml")
+        raise UserError(f"{folder} is not a training run: it has no {SETTINGS}")
     values = read_toml(path)
-    if "env" not in values or "agent" not in values:
-        raise UserError(f"{path} names no env and agent")
-    known = RunSettings.__dataclass_fields__
-    for name in values:
-        if name not in known:
-            raise UserError(f"{path}: {unknown('setting', name, known)}")
-    return RunSettings(**values)
-
-
-class Progress:
-    """A CSV file of rows, such as ``progress.csv``, written anew at once for each row, so it is never cut short.
-
-    Args:
-        path: The file; what it holds already is kept.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.rows = read_rows(path)
-
-    def last(self, column: str, default: float) -> float:
-        """Return the last number of a column."""
-        return float(self.rows[-1].get(column) or default) if self.rows else default
-
-    def rewind(self, env_steps: int) -> None:
-        """Drop the rows of evaluations after so many control steps, which a resumed run makes again."""
-        kept = [row for row in self.rows if float(row["env_steps"]) <= env_steps]
-        if len(kept) < len(self.rows):
-            self.rows = kept
-            write_rows(self._path, kept)
-
-    def add(self, row: Mapping[str, float | str]) -> None:
-        """Add a row; new columns are empty in older rows."""
-        self.rows.append(text_row(row))
-        columns = dict.fromkeys((key for entry in self.rows for key in entry), "")
-        self.rows = [columns | entry for entry in self.rows]
-        write_rows(self._path, self.rows)
-
-
-def read_progress(folder: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return the columns of a run's ``progress.csv``, each [rows], not a number where a value is missing.
-
-    Raises:
-        UserError: If there is none.
-    """
-    path = folder / "progress.csv"
-    if not path.is_file():
-        raise UserError(f"{folder} has no progress.csv: was it trained?")
-    rows = Progress(path).rows
-    columns = rows[0].keys() if rows else ()
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
+    try:
+        for name in ("env", "agent", "seed", "knobs", "agent_settings"):
+            if name not in values:
+                raise UserError(f"{name!r} is missing")
+        check_fields(RunSettings, values, "setting")
+        settings = RunSettings(**values)
+        if not values["knobs"] and settings.knobs:
+            raise UserError("'knobs' is empty, so it does not say what was trained on")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return settings
 
 
 def processor() -> str:

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM, sent to real processes as terminals and systems send them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.training import trained_steps
+
+
+def start(*argv):
+    """Start a verb as the leader of a process group that listens to Ctrl-C."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "rlmem", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def members(group):
+    """Return the processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def until(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_group_saves_says_how_to_go_on_and_leaves_no_worker(number, tmp_path):
+    command = ["train", "--agent", "ppo", "--env.robot", "planar", "--steps", "10000000", "--workers", "2"]
+    process = start(*command, "--eval-every", "4096", "--eval-episodes", "4", "--out", str(tmp_path))
+    folder = tmp_path / "TMaze-v0" / "ppo" / "0"
+    until((folder / LAST).is_file)
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, said
+    assert f"resume with: rlmem train {folder}" in said
+    assert "Traceback" not in said
+    assert trained_steps(folder) >= 4096
+    until(lambda: not members(process.pid), 10.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_group_ends_a_comparison_at_once(number, tmp_path):
+    command = ["compare", "--problems", "adding", "--cells", "lstm", "--methods", "bptt", "rtrl"]
+    process = start(*command, "--sequences", "1000000", "--seconds", "600", "--out", str(tmp_path))
+    until(lambda: len(members(process.pid)) > 2)
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    until(lambda: not members(process.pid), 10.0)
