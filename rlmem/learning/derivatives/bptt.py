@@ -56,13 +56,14 @@ class BPTT(Derivative):
         xs, starts, *before = carry.traces
         check_step(x, episode_start, self.of.input_size, xs)
         fresh: Any = self.of.initial_state(len(x))
-        output, after = self.of(x, choose(episode_start, fresh, rebuild(fresh, carry.state)))
         if self.window is not None and len(xs) == self.window:
             before = self.of(xs[0], choose(starts[0], fresh, rebuild(fresh, before)))[1]
             xs, starts = xs[1:], starts[1:]
         xs, starts = torch.cat((xs, x.unsqueeze(0))), torch.cat((starts, episode_start.unsqueeze(0)))
         first = _first_needed(starts) if episode_start.any() else 0
-        return Step(output, Carry(tuple(after), (xs[first:], starts[first:], *before), ()))
+        xs, starts = xs[first:], starts[first:]
+        outputs, after = self.of.unfold(xs, starts, rebuild(fresh, before))
+        return Step(outputs[-1], Carry(tuple(after), (xs, starts, *before), ()))
 
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:
         """Return the gradient [P] of a loss; see :meth:`Derivative.gradient`."""
