@@ -23,6 +23,7 @@ from rlmem.agents.base import Array
 from rlmem.agents.online.dagger import DAgger, DAggerSettings
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
+from rlmem.learning.divergence import check_change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,5 +182,6 @@ class AdamDAgger(DAgger):
         self._update()
 
     def _update(self) -> None:
+        check_change("the controller", self.network.flat.grad)
         self.network.flat.clip_grad_norm(self.settings.max_grad_norm)
         self.optimizer.step()

@@ -22,8 +22,10 @@ from torch import Tensor
 from rlmem.agents.base import Agent, Array, Observer, as_rows, memory_to_learn
 from rlmem.agents.plain_data import pack_tree, unpack_tree
 from rlmem.errors import UserError
+from rlmem.learning.divergence import check_finite
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS
+from rlmem.networks.threads import one_thread
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.suggest import unknown
 
@@ -139,7 +141,9 @@ class Controller(Agent):
         """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
 
         Raises:
-            UserError: If the environment does not reset in the same step, or lacks what this agent learns from.
+            UserError: If the environment does not reset in the same step, lacks what this agent learns from, or gives
+                numbers that are not finite.
+            DivergenceError: If an update has no finite result, or a filter diverges.
         """
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             raise UserError(f"agent {self.name!r} needs an environment with autoreset_mode='same_step'")
@@ -147,7 +151,8 @@ class Controller(Agent):
         observation, start = self._enter(env)
         looking = True
         while looking and self.env_steps < steps:
-            observation, start = self.advance(env, observation, start)
+            with one_thread():
+                observation, start = self.advance(env, observation, start)
             self.env_steps += self.stretch * env.num_envs
             self._where = {"env": inner.get_state() if hasattr(inner, "get_state") else None}
             self._where |= {"observation": observation, "start": start, "recent": list(self._recent)}
@@ -244,6 +249,17 @@ class Controller(Agent):
         if self._recent:
             metrics["rollout/success_rate"] = float(np.mean(self._recent))
         return metrics | self.metrics()
+
+
+def double(name: str, array: Array) -> Tensor:
+    """Return an array from an environment in float64.
+
+    Raises:
+        UserError: If a number is not finite; the message begins with ``name``.
+    """
+    tensor = torch.as_tensor(np.asarray(array), dtype=torch.float64)
+    check_finite(name, tensor)
+    return tensor
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlmem.agents.base import Array, Observer
-from rlmem.agents.online.controller import Controller, ControllerSettings
+from rlmem.agents.online.controller import Controller, ControllerSettings, double
 from rlmem.errors import UserError
 from rlmem.learning.kalman import Censored
 
@@ -59,11 +59,12 @@ class DAgger(Controller):
         """Act, ask and learn. See :meth:`Controller.advance`."""
         inner: Any = env.unwrapped
         for _ in range(self.stretch):
-            x, starts = torch.as_tensor(observation, dtype=torch.float64), torch.as_tensor(start)
+            x, starts = double("observations", observation), torch.as_tensor(start)
             output, ask = self.observe(x, starts)
             label = None
             if ask.any():
-                label = torch.as_tensor((np.asarray(inner.expert_action()) - self._center) / self._radius)
+                action = np.asarray(inner.expert_action())
+                label = double("the expert's actions", (action - self._center) / self._radius)
                 self.queries += int(ask.sum())
             self.teach(x, starts, label, ask)
             observation, _, terminated, truncated, infos = env.step(self._act(output))

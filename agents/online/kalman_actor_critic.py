@@ -27,11 +27,12 @@ from torch import Tensor
 
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
-from rlmem.agents.online.controller import ControllerSettings
+from rlmem.agents.online.controller import ControllerSettings, double
 from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee, Trainee
 from rlmem.agents.recurrent.evaluate_rollout import generalized_advantages
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES
+from rlmem.learning.divergence import check_finite
 from rlmem.learning.kalman import Gaussian, KalmanSettings
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
@@ -152,18 +153,19 @@ class KalmanActorCritic(ActorCriticController):
         terminated, truncated = np.zeros((2, *shape), dtype=np.bool_)
         outputs, actions = [], []
         for t in range(len(rewards)):
-            x, starts = _double(observation), torch.as_tensor(start)
+            x, starts = double("observations", observation), torch.as_tensor(start)
             output, value = self.actor.step(x, starts), self.critic.step(x, starts)
             values[t] = value[:, 0].numpy()
             action = self.law.draw(output, self._rng)
             outputs.append(output)
             actions.append(action)
             observation, rewards[t], terminated[t], truncated[t], infos = env.step(self.law.to_env(action))
+            check_finite("rewards", rewards[t])
             start = terminated[t] | truncated[t]
             if truncated[t].any():
                 following[t] = self._values_at_the_end(infos, truncated[t], shape=observation.shape)
             self._note(start, infos)
-        last = self.critic.peek(_double(observation), torch.as_tensor(start))[:, 0].numpy()
+        last = self.critic.peek(double("observations", observation), torch.as_tensor(start))[:, 0].numpy()
         next_values = np.where(truncated, following, np.concatenate((values[1:], last[None])))
         advantages, returns = generalized_advantages(
             rewards.astype(np.float32),
@@ -174,7 +176,8 @@ class KalmanActorCritic(ActorCriticController):
             gamma=self.settings.gamma,
             gae_lambda=self.settings.gae_lambda,
         )
-        self._move(torch.cat(outputs), torch.cat(actions), _double(values), _double(returns), _double(advantages))
+        doubles = (torch.from_numpy(part).double() for part in (values, returns, advantages))
+        self._move(torch.cat(outputs), torch.cat(actions), *doubles)
         return observation, start
 
     def metrics(self) -> dict[str, float]:
@@ -204,7 +207,7 @@ class KalmanActorCritic(ActorCriticController):
         last = np.zeros(shape)
         for index in np.flatnonzero(where):
             last[index] = infos["final_obs"][index]
-        values = self.critic.peek(_double(last), torch.zeros(len(last), dtype=torch.bool))[:, 0].numpy()
+        values = self.critic.peek(double("observations", last), torch.zeros(len(last), dtype=torch.bool))[:, 0].numpy()
         kept: Array = np.where(where, values, 0.0)
         return kept
 
@@ -219,7 +222,3 @@ class KalmanActorCritic(ActorCriticController):
         self._moved = {f"critic/{name}": value for name, value in critic.items()}
         self._moved |= {f"actor/{name}": value for name, value in actor.items()}
         self._moved["critic/explained_variance"] = 1.0 - unexplained
-
-
-def _double(array: Array) -> Tensor:
-    return torch.as_tensor(array, dtype=torch.float64)

@@ -27,7 +27,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlmem.agents.base import Array
-from rlmem.agents.online.controller import Controller, ControllerSettings, seeded
+from rlmem.agents.online.controller import Controller, ControllerSettings, double, seeded
 from rlmem.agents.online.forward_model import ForwardModel
 from rlmem.agents.online.imagined_loop import ImaginedLoop, Tracking
 from rlmem.errors import UserError
@@ -182,7 +182,7 @@ class ModelController(Controller):
         settings: ModelControllerSettings = self.settings
         exploring = self.env_steps < settings.explore_steps
         for _ in range(self.stretch):
-            x = torch.as_tensor(observation, dtype=torch.float64)
+            x = double("observations", observation)
             active = torch.ones(len(x), dtype=torch.bool) if settings.active is None else x[:, settings.active] > 0.5
             fresh: Any = self.network.initial_state(len(x))
             memory = choose(torch.as_tensor(start), fresh, rebuild(fresh, self._memory))
@@ -194,7 +194,7 @@ class ModelController(Controller):
             observation, _, terminated, truncated, infos = env.step(self._act(action))
             start = terminated | truncated
             self._note(start, infos)
-            after, over = torch.as_tensor(observation, dtype=torch.float64), torch.as_tensor(start)
+            after, over = double("observations", observation), torch.as_tensor(start)
             self.model.learn(x, action, after, self._new, active & ~over)
             self._new = over | ~active
             self._steps += 1

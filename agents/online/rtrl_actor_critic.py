@@ -32,9 +32,10 @@ from torch import Tensor
 
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
-from rlmem.agents.online.controller import ControllerSettings
+from rlmem.agents.online.controller import ControllerSettings, double
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
+from rlmem.learning.divergence import check_change, check_finite
 from rlmem.learning.kalman import choose
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.natural_gradient import Fisher, FisherSettings, FisherState
@@ -155,7 +156,7 @@ class RTRLActorCritic(ActorCriticController):
             observation, reward, terminated, truncated, infos = env.step(self.law.to_env(action))
             start = terminated | truncated
             following = self._following(observation, start, truncated & ~terminated, infos)
-            error = torch.as_tensor(reward, dtype=torch.float64) + self.settings.gamma * following - value
+            error = double("rewards", reward) + self.settings.gamma * following - value
             self._learn_from(error)
             self._note(start, infos)
         return observation, start
@@ -200,6 +201,7 @@ class RTRLActorCritic(ActorCriticController):
 
     def _scaled(self, observation: Array) -> Tensor:
         seen = _wide(observation)
+        check_finite("observations", seen)
         self._moments = self._moments.seen(seen)
         return torch.as_tensor(self._moments.scaled(seen))
 
@@ -238,6 +240,7 @@ class RTRLActorCritic(ActorCriticController):
         seen = np.array(observation, dtype=np.float64)
         for index in np.flatnonzero(cut):
             seen[index] = infos["final_obs"][index]
+        check_finite("observations", seen)
         x = torch.as_tensor(self._moments.scaled(seen))
         going_on = torch.zeros(len(seen), dtype=torch.bool)
         values = self.critic_derivative.step(x, going_on, self._critic.carry).output[:, 0]
@@ -252,12 +255,15 @@ class RTRLActorCritic(ActorCriticController):
         scale = max(math.sqrt(self._power), _LEAST_ERROR)
         gradient = error @ self._actor.traces / scale
         change = settings.learning_rate * self._actor_fisher.natural(self._actor.fisher, gradient[None])[0]
+        check_change("the actor", change)
         self._kl = 0.5 * settings.learning_rate * float(change @ gradient)
-        self.network.theta.add_(change, alpha=min(1.0, math.sqrt(settings.max_kl / max(self._kl, 1e-300))))
         traces = self._critic.traces
         directions = self._critic_fisher.natural(self._critic.fisher, traces)
         rate = settings.critic_rate / (1.0 + settings.critic_rate * float((directions * traces).sum()))
-        self.critic_network.theta.add_(error @ directions, alpha=rate)
+        correction = rate * (error @ directions)
+        check_change("the critic", correction)
+        self.network.theta.add_(change, alpha=min(1.0, math.sqrt(settings.max_kl / max(self._kl, 1e-300))))
+        self.critic_network.theta.add_(correction)
 
 
 def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:

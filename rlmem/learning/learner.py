@@ -16,10 +16,12 @@ from torch import Tensor
 
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative, make_derivative
+from rlmem.learning.divergence import check_finite
 from rlmem.learning.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanSettings, Likelihood
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, GradientUpdate, KalmanUpdate, KalmanUpdateSettings, Seen, Update
 from rlmem.networks.cells import CELLS
+from rlmem.networks.threads import one_thread
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.suggest import unknown
 
@@ -76,9 +78,14 @@ class Learner:
             carry: From :meth:`start` or the last step.
             target: [N, Q], or [N] numbers of classes.
             weight: [N], 0 where a stream has no target; None: all have.
+
+        Raises:
+            UserError: If an input, target, weight or parameter is not finite.
+            DivergenceError: If the update has no finite result, or a filter diverges.
         """
-        output, carry = self.derivative.step(x, episode_start, carry)
         weight = x.new_ones(len(x)) if weight is None else weight.to(x.dtype)
+        self._check(x, target, weight)
+        output, carry = self.derivative.step(x, episode_start, carry)
         return Learnt(output, carry, self.update.step(Seen(self.derivative, carry, output), target, weight))
 
     def fit(
@@ -98,6 +105,10 @@ class Learner:
             weights: [T, N], 0 where there is no target; None: everywhere the same.
             episode_start: [T, N] bool; None: all streams start at the first step.
             carry: Before the first input, by default a fresh one.
+
+        Raises:
+            UserError: If a shape does not fit, or an input, target, weight or parameter is not finite.
+            DivergenceError: If an update has no finite result, or a filter diverges.
         """
         if xs.dim() != 3 or targets.shape[:2] != xs.shape[:2]:
             raise ValueError(
@@ -105,7 +116,12 @@ class Learner:
             )
         weights = xs.new_ones(xs.shape[:2]) if weights is None else weights.to(xs.dtype)
         episode_start = first_step(xs) if episode_start is None else episode_start
+        self._check(xs, targets, weights)
         carry = self.start(xs.shape[1]) if carry is None else carry
+        with one_thread():
+            return self._fit(xs, targets, weights, episode_start, carry)
+
+    def _fit(self, xs: Tensor, targets: Tensor, weights: Tensor, episode_start: Tensor, carry: Carry) -> Fitted:
         update = self.update
         if isinstance(update, GradientUpdate) and not update.online:
             share = weights / weights.sum().clamp_min(1e-12)
@@ -118,7 +134,8 @@ class Learner:
             return Fitted(found.outputs, found.carry)
         outputs = []
         for t, x in enumerate(xs):
-            output, carry, _ = self.step(x, episode_start[t], carry, targets[t], weights[t])
+            output, carry = self.derivative.step(x, episode_start[t], carry)
+            update.step(Seen(self.derivative, carry, output), targets[t], weights[t])
             outputs.append(output)
         return Fitted(torch.stack(outputs), carry)
 
@@ -152,6 +169,12 @@ class Learner:
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"{path} does not fit this learner: {error}") from error
         return Carry.from_dict(tensors, "carry/") if _under("carry/", tensors) else None
+
+    def _check(self, xs: Tensor, targets: Tensor, weights: Tensor) -> None:
+        check_finite("inputs", xs)
+        check_finite("weights", weights)
+        check_finite("targets", targets, weights > 0)
+        check_finite("the network's parameters", self.network.theta)
 
     def _kind(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative
+from rlmem.learning.divergence import check_change
 from rlmem.learning.kalman import KalmanFilter, KalmanSettings, Likelihood, choose, plan
 from rlmem.learning.network import Network
 from rlmem.suggest import unknown
@@ -124,7 +125,12 @@ class GradientUpdate(Update):
         return self.apply(seen.derivative.gradient(seen.carry, self.by_output(seen.output, target, weight)))
 
     def apply(self, gradient: Tensor) -> dict[str, float]:
-        """Take a step of the optimizer along a gradient [P]."""
+        """Take a step of the optimizer along a gradient [P].
+
+        Raises:
+            DivergenceError: If the gradient is not finite; nothing is changed then.
+        """
+        check_change("the network", gradient)
         self.network.flat.grad.copy_(gradient)
         norm = self.network.flat.clip_grad_norm(self.settings.max_grad_norm)
         self.optimizer.step()

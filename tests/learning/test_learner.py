@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES
+from rlmem.learning.divergence import DivergenceError
 from rlmem.learning.kalman import KalmanSettings
 from rlmem.learning.learner import UPDATES, make_learner
 from rlmem.learning.updates import GradientSettings
@@ -14,7 +16,6 @@ from rlmem.networks.cells import CELLS
 from rlmem.runs.tensors_file import CheckpointError
 
 T, N, D = 6, 4, 3
-WINDOW = {"tbptt": {"window": 3}}
 
 
 def data(seed=0, length=T):
@@ -23,31 +24,78 @@ def data(seed=0, length=T):
     return xs, xs[..., :1].cumsum(0) / torch.arange(1, length + 1)[:, None, None]
 
 
-def learner(cell="rtu", derivative="rtrl", update="gekf", **settings):
-    return make_learner(
-        cell, derivative, update, input_size=D, output_size=1, hidden_size=6, **WINDOW.get(derivative, {}), **settings
-    )
+def learner(cell="rtu", derivative="rtrl", update="gekf", window=3, **settings):
+    settings |= {"window": window} if derivative == "tbptt" else {}
+    return make_learner(cell, derivative, update, input_size=D, output_size=1, hidden_size=6, **settings)
 
 
-@pytest.mark.parametrize(("cell", "derivative", "update"), list(product(("lstm", "rtu"), DERIVATIVES, UPDATES)))
-def test_every_derivative_with_every_update_lowers_the_error(cell, derivative, update):
-    fast = {"gradient": GradientSettings(optimizer="sgd", learning_rate=0.1)} if update == "sgd" else {}
-    learning = learner(cell, derivative, update, **fast)
+@pytest.mark.parametrize("update", ["gekf", "ndekf"])
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_kalman_filter_lowers_the_error_in_every_pass_with_every_cell_and_derivative(cell, derivative, update):
+    xs, targets = data(length=16)
+    learning, errors = learner(cell, derivative, update, window=8), []
+    for _ in range(3):
+        errors.append((learning.predict(xs) - targets).square().mean())
+        if len(errors) < 3:
+            learning.fit(xs, targets)
+    assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize(("cell", "derivative", "update"), list(product(("lstm", "rtu"), DERIVATIVES, ("adam", "sgd"))))
+def test_a_gradient_update_lowers_the_error_with_every_derivative(cell, derivative, update):
+    gradient = GradientSettings(optimizer=update, learning_rate=0.1 if update == "sgd" else 0.01)
+    learning = learner(cell, derivative, update, gradient=gradient)
     xs, targets = data()
     before = (learning.predict(xs) - targets).square().mean()
-    for _ in range(30):
+    for _ in range(15):
         learning.fit(xs, targets)
     assert (learning.predict(xs) - targets).square().mean() < 0.7 * before
 
 
-@pytest.mark.parametrize("cell", [name for name in CELLS if name != "memoryless"])
-def test_every_cell_learns_by_gekf(cell):
-    learning = learner(cell)
-    xs, targets = data()
-    before = (learning.predict(xs) - targets).square().mean()
-    for _ in range(20):
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused_before_anything_is_updated(update, bad):
+    learning, (xs, targets) = learner(update=update), data()
+    before, memory = learning.network.theta.clone(), copied(learning.update.tensors())
+    for name in ("inputs", "targets", "weights"):
+        given = {"inputs": xs.clone(), "targets": targets.clone(), "weights": torch.ones(T, N, dtype=torch.float64)}
+        given[name][T - 1, 2] = bad
+        with pytest.raises(UserError, match=rf"{name} must be finite numbers, got {bad} at index \[5, 2"):
+            learning.fit(given["inputs"], given["targets"], weights=given["weights"])
+    start, carry = torch.ones(N, dtype=torch.bool), learning.start(N)
+    with pytest.raises(UserError, match="targets must be finite numbers"):
+        learning.step(xs[0], start, carry, torch.full((N, 1), bad, dtype=torch.float64))
+    assert torch.equal(learning.network.theta, before)
+    assert all(torch.equal(memory[name], value) for name, value in learning.update.tensors().items())
+    learning.network.theta[3] = bad
+    with pytest.raises(UserError, match=r"the network's parameters must be finite numbers, got .* at index \[3\]"):
         learning.fit(xs, targets)
-    assert (learning.predict(xs) - targets).square().mean() < 0.5 * before
+
+
+def copied(tensors):
+    return {name: value.clone() for name, value in tensors.items()}
+
+
+def test_a_target_that_is_not_finite_does_no_harm_where_it_has_no_weight():
+    xs, targets = data()
+    weights = torch.ones(T, N)
+    weights[2, 1], targets[2, 1] = 0.0, float("nan")
+    for update in UPDATES:
+        learning = learner(update=update)
+        learning.fit(xs, targets, weights=weights)
+        assert learning.network.theta.isfinite().all()
+
+
+@pytest.mark.parametrize("derivative", ["bptt", "rtrl"])
+def test_an_exploding_gradient_is_an_error_and_leaves_the_parameters_as_they_were(derivative):
+    learning, (xs, targets) = learner("elman", derivative, "sgd", online=False), data()
+    with torch.no_grad():
+        learning.network.readout.weight.fill_(1e200)
+    before = learning.network.theta.clone()
+    with pytest.raises(DivergenceError, match="diverged: its update is not finite and was not made"):
+        learning.fit(1e150 * xs, targets)
+    assert torch.equal(learning.network.theta, before)
 
 
 def test_bptt_and_rtrl_give_the_same_parameters_after_whole_sequences():

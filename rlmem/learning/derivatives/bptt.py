@@ -24,8 +24,10 @@ from rlmem.networks.cell import AnyCell, choose, rebuild
 class BPTT(Derivative):
     """Traces: inputs [L, N, D] and episode starts [L, N] of the window, and the parts [N, ...] of the state before it.
 
-    A derivative runs the window again with the parameters as they are. Inputs from before all streams' last episode
-    starts are dropped. Where the window is full, the state before it moves on by one step with each input.
+    A step runs the whole window again with the parameters as they are, and so does a derivative: output and rows then
+    belong to the same parameters also where these change at every step. (A Kalman filter whose rows come from newer
+    parameters than its output takes the error of the old ones for theirs, and diverges.) Inputs before the streams'
+    last episode starts are dropped. Where the window is full, the state before it moves on by one step with each input.
 
     Args:
         of: A network or a cell.

@@ -11,7 +11,7 @@ The filter holds what never changes; the state is a value::
 from rlmem.learning.kalman.filter import KalmanFilter
 from rlmem.learning.kalman.likelihoods import Bernoulli, Categorical, Censored, Gaussian, Likelihood
 from rlmem.learning.kalman.planning import GEKF_LIMIT, KalmanPlan, choose, plan
-from rlmem.learning.kalman.report import KalmanError, Projection, Report
+from rlmem.learning.kalman.report import Projection, Report
 from rlmem.learning.kalman.settings import KalmanSettings
 from rlmem.learning.kalman.state import KalmanState
 
@@ -21,7 +21,6 @@ __all__ = [
     "Categorical",
     "Censored",
     "Gaussian",
-    "KalmanError",
     "KalmanFilter",
     "KalmanPlan",
     "KalmanSettings",

@@ -26,12 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlmem.learning.divergence import DivergenceError, check_change
 from rlmem.learning.kalman.covariance import CovarianceForm
 from rlmem.learning.kalman.form import Form, Shadow
 from rlmem.learning.kalman.innovation import observe, whiten
 from rlmem.learning.kalman.layout import Layout
 from rlmem.learning.kalman.planning import KalmanPlan, check_memory, plan
-from rlmem.learning.kalman.report import KalmanError, Projection, Report
+from rlmem.learning.kalman.report import Projection, Report
 from rlmem.learning.kalman.settings import KalmanSettings
 from rlmem.learning.kalman.square_root import SquareRootForm
 from rlmem.learning.kalman.state import KalmanState, restored
@@ -135,7 +136,8 @@ class KalmanFilter:
 
         Raises:
             ValueError: If a shape or type does not fit, or a noise or weight is out of bounds.
-            KalmanError: If S is not positive definite or a number is not finite.
+            DivergenceError: If S is not positive definite, a number is not finite, or errors grow far beyond what the
+                filter expects. Theta and P are as they were.
         """
         shape = self._check(theta, state, rows, innovation)
         observed = observe(innovation, noise, weights)
@@ -149,7 +151,7 @@ class KalmanFilter:
         white = whiten(observed.errors, lower, self.settings.clip)
         log_det = math.nan if failed.item() else 2.0 * sum(map(math.log, lower.diagonal().tolist()))
         if not math.isfinite(white.nis + log_det):
-            raise KalmanError(
+            raise DivergenceError(
                 "the rows or the innovation are not finite, or S = H P H^T + R is not positive definite (P0 / R may be "
                 'too large for this form; form="square_root" bears more): '
                 f"largest variance {shadow.covariance.max().item():.3g}, "
@@ -158,7 +160,12 @@ class KalmanFilter:
         # solved from the right, the result lies row by row
         gain = torch.linalg.solve_triangular(lower.mT, shadow.gain.mT, upper=True, left=False).mT
         theta = theta.detach() + self.layout.collect(white.values @ gain)
-        after = KalmanState(state.blocks, state.updates + 1, state.rows + count, state.clipped + white.clipped)
+        check_change("the network", theta)
+        error = float((observed.errors.square() / observed.noise.diagonal()).mean())
+        consistency = state.consistency.seen(white.nis, error)
+        consistency.check(self.settings.max_nis)
+        clipped = state.clipped + white.clipped
+        after = KalmanState(state.blocks, state.updates + 1, state.rows + count, clipped, consistency)
         self._contract_(after, shadow, gain, lower, observed.noise)
 
         variance = shadow.covariance.diagonal()
@@ -200,6 +207,12 @@ class KalmanFilter:
             self.form.add_(blocks, added)
         if state.updates % _BALANCE == 0:
             self.form.balance_(blocks)
+            least = float(self.layout.collect(self.form.variances(blocks)).min())
+            if not least > 0:
+                raise DivergenceError(
+                    f"P lost its positive sign: its least variance is {least:.3g}. "
+                    'Lower p0 / R, or use form="square_root", which cannot lose it'
+                )
 
     def _shadow(self, state: KalmanState, rows: Tensor | Projection, kept: Tensor | None) -> Shadow:
         """Return the shadow of those rows that count."""

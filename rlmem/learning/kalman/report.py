@@ -13,10 +13,6 @@ from torch import Tensor
 from rlmem.learning.kalman.form import Shadow
 
 
-class KalmanError(ArithmeticError):
-    """An update has no finite result; theta and P are as they were."""
-
-
 class Projection(NamedTuple):
     """Rows and what P makes of them; it goes stale with the next update."""
 

@@ -25,6 +25,8 @@ class KalmanSettings:
         form: "covariance" or "square_root".
         trace_cap: Forgetting and process noise stop where they would take the trace of a group's P above so many times
             that of the prior, so that P does not wind up where nothing excites it.
+        max_nis: An update raises :class:`rlmem.learning.divergence.DivergenceError` where squared errors are more than
+            this times what the filter expects, and than what they were at best; inf: never.
 
     Raises:
         UserError: If a value is out of bounds, or process noise is asked of the square root.
@@ -36,6 +38,7 @@ class KalmanSettings:
     clip: float | None = 3.0
     form: Form = "covariance"
     trace_cap: float = 1.0
+    max_nis: float = 100.0
 
     def __post_init__(self) -> None:
         if not 0 < self.p0 < math.inf:
@@ -50,6 +53,8 @@ class KalmanSettings:
             raise UserError(f"form must be one of {get_args(Form)}, got {self.form!r}")
         if not 1 <= self.trace_cap < math.inf:
             raise UserError(f"trace_cap must be at least 1 time the prior's trace, and finite, got {self.trace_cap}")
+        if not self.max_nis > 1:
+            raise UserError(f"max_nis must be above 1 (inf for no limit), got {self.max_nis}")
         if self.q > 0 and self.form == "square_root":
             raise UserError(
                 f"the square_root form cannot add process noise, got q={self.q}: set q=0 and forgetting below 1, "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rlmem.learning.kalman.consistency import Consistency
 from rlmem.learning.kalman.form import Blocks, Form
 
 
@@ -22,6 +23,8 @@ class KalmanState(NamedTuple):
     """Rows in all of them."""
     clipped: int
     """Innovations bounded in all of them."""
+    consistency: Consistency = Consistency()
+    """Whether errors are as large as the filter expects."""
 
     def clone(self) -> KalmanState:
         """Return a copy with memory of its own, to keep while updates go on."""
@@ -30,7 +33,8 @@ class KalmanState(NamedTuple):
     def tensors(self) -> dict[str, Tensor]:
         """Return all of it by name, for :func:`rlmem.runs.tensors_file.save_checkpoint`; the memory is the state's."""
         parts = {f"blocks.{i}.{j}": part for i, own in enumerate(self.blocks) for j, part in enumerate(own)}
-        return parts | {"counters": torch.tensor([self.updates, self.rows, self.clipped])}
+        consistency = torch.tensor(self.consistency, dtype=torch.float64)
+        return parts | {"counters": torch.tensor([self.updates, self.rows, self.clipped]), "consistency": consistency}
 
 
 def restored(form: Form, tensors: Mapping[str, Any]) -> KalmanState:
@@ -40,9 +44,10 @@ def restored(form: Form, tensors: Mapping[str, Any]) -> KalmanState:
         ValueError: If they are those of another form, grouping or number of parameters.
     """
     expected = {f"blocks.{i}.{j}": shape for i, own in enumerate(form.shapes()) for j, shape in enumerate(own)}
-    if set(tensors) != {*expected, "counters"}:
+    names = {*expected, "counters", "consistency"}
+    if set(tensors) != names:
         raise ValueError(
-            f"this filter's state has tensors {sorted(expected)} and 'counters', got {sorted(tensors)}: "
+            f"this filter's state has tensors {sorted(names)}, got {sorted(tensors)}: "
             "the form, the groups or the number of parameters differ"
         )
     parts = {name: torch.as_tensor(value).clone() for name, value in tensors.items()}
@@ -51,4 +56,5 @@ def restored(form: Form, tensors: Mapping[str, Any]) -> KalmanState:
             raise ValueError(f"{name} must be float64 {list(shape)}, got {parts[name].dtype} {list(parts[name].shape)}")
     blocks = tuple(tuple(parts[f"blocks.{i}.{j}"] for j in range(len(own))) for i, own in enumerate(form.shapes()))
     updates, rows, clipped = parts["counters"].tolist()
-    return KalmanState(blocks, updates, rows, clipped)
+    count, *means = parts["consistency"].tolist()
+    return KalmanState(blocks, updates, rows, clipped, Consistency(int(count), *means))

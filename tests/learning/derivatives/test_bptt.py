@@ -119,6 +119,20 @@ def test_two_sequences_go_on_from_one_another(name: str, setting: dict[str, int]
     assert error(derivative.rows(second.carry), derivative.rows(whole.carry)) < 1e-10
 
 
+@pytest.mark.parametrize("name", ["lstm", "elman", "rtu"])
+def test_outputs_and_rows_after_a_change_of_the_parameters_are_those_of_the_present_ones(name: str) -> None:
+    """A Kalman filter whose outputs came from older parameters than its rows would diverge."""
+    network, xs, starts = make_network(name), some_inputs(), some_starts()
+    derivative = make_derivative("bptt", network)
+    carry = derivative.start(N)
+    for t, (x, start) in enumerate(zip(xs, starts, strict=True)):
+        output, carry = derivative.step(x, start, carry)
+        unrolled = Unrolled(network, xs[: t + 1], starts[: t + 1])
+        torch.testing.assert_close(output, unrolled.outputs[-1], rtol=1e-10, atol=1e-12)
+        assert error(derivative.rows(carry), unrolled.rows(t)) < 1e-10
+        network.theta.mul_(0.95)
+
+
 def test_full_bptt_drops_what_no_episode_needs() -> None:
     derivative, xs = make_derivative("bptt", make_cell("lstm")), some_inputs()
     carry, kept = derivative.start(N), []

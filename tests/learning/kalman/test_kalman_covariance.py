@@ -23,12 +23,13 @@ def badly_excited(kf: KalmanFilter, steps: int, noise: float, seed: int = 0) -> 
     direction, turn, little = normal(seed, p), normal(seed + 1, p), 1e-4 * normal(seed + 2, steps, 1, p)
     theta, state, error = torch.zeros(p, dtype=torch.float64), kf.initial_state(), torch.zeros(1)
     for t in range(steps):
-        rows = direction * math.cos(1e-4 * t) + turn * math.sin(1e-4 * t) + little[t]
+        angle = 10.0 * t / steps
+        rows = direction * math.cos(angle) + turn * math.sin(angle) + little[t]
         theta, state, _ = kf.update(theta, state, rows, error, noise)
     return state
 
 
-@pytest.mark.parametrize(("form", "steps"), [("covariance", 100_000), ("square_root", 10_000)])
+@pytest.mark.parametrize(("form", "steps"), [("covariance", 10_000), ("square_root", 3_000)])
 def test_p_stays_symmetric_and_positive_over_badly_excited_updates(form: Any, steps: int) -> None:
     kf = KalmanFilter(6, KalmanSettings(p0=1e8, form=form))
     state = badly_excited(kf, steps, 1.0)
@@ -56,17 +57,17 @@ def test_a_prior_of_1e16_noises_is_resolved_by_the_square_root() -> None:
 def test_the_trace_stays_below_its_cap_where_forgetting_would_wind_it_up(
     form: Any, groups: list[Tensor] | None
 ) -> None:
-    settings = KalmanSettings(p0=0.5, forgetting=0.999, trace_cap=10.0, form=form)
+    settings = KalmanSettings(p0=0.5, forgetting=0.99, trace_cap=10.0, form=form)
     kf = KalmanFilter(6, settings, groups=groups)
     theta, state, error = torch.zeros(6, dtype=torch.float64), kf.initial_state(), torch.zeros(1)
     rows = torch.zeros(1, 6, dtype=torch.float64)
     # five directions, or two and three, are never excited
     rows[0, :2] = 1.0
-    for t in range(4_000):
+    for t in range(400):
         theta, state, _ = kf.update(theta, state, rows, error, 1.0)
-        if t % 100 == 0:
+        if t % 20 == 0:
             assert all(P.trace() <= 10.0 * 0.5 * len(P) * (1 + 1e-12) for P in kf.covariances(state))
-    # without the cap it would be 0.5 / 0.999**4000 = 27
+    # without the cap it would be 0.5 / 0.99**400 = 28
     assert kf.variances(state)[5].item() == pytest.approx(6.0 if groups is None else 5.0, rel=1e-3)
     assert torch.linalg.eigvalsh(whole(kf, state)).min() > 0
 

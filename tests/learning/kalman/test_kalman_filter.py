@@ -10,7 +10,8 @@ import torch
 from kalman_reference import linear_data, normal, run, textbook_update, whole
 from torch import Tensor
 
-from rlmem.learning.kalman import KalmanError, KalmanFilter, KalmanSettings, KalmanState
+from rlmem.learning.divergence import DivergenceError
+from rlmem.learning.kalman import KalmanFilter, KalmanSettings, KalmanState
 
 FORMS = ["covariance", "square_root"]
 PARTS = [torch.tensor([5, 0, 3]), torch.tensor([1, 6]), torch.tensor([2, 4, 7, 8])]
@@ -367,10 +368,35 @@ def test_an_update_that_has_no_finite_result_is_refused_and_changes_nothing(form
     before = whole(kf, state.clone())
     rows, innovation = normal(65, 2, 1, 3), normal(66, 2, 1)
     (rows if what == "rows" else innovation)[1, 0] = bad
-    with pytest.raises(KalmanError, match="the rows or the innovation are not finite"):
+    with pytest.raises(DivergenceError, match="the rows or the innovation are not finite"):
         kf.update(theta, state, rows, innovation, 1.0)
     assert torch.equal(whole(kf, state), before)
     assert torch.equal(theta, torch.ones(3, dtype=torch.float64))
+
+
+def test_a_filter_whose_errors_grow_far_beyond_what_it_expects_says_that_it_diverges() -> None:
+    kf, truth = KalmanFilter(6, KalmanSettings(q=1e-3)), normal(70, 6)
+    theta, state = torch.zeros(6, dtype=torch.float64), kf.initial_state()
+    said = ""
+    for i in range(1_000):
+        rows = normal(71 + i, 2, 1, 6)
+        try:
+            theta, state, _ = kf.update(theta, state, -rows, rows @ (truth - theta), 0.1)  # rows of the wrong sign
+        except DivergenceError as error:
+            said = str(error)
+            break
+    assert "squared errors were" in said
+    assert theta.isfinite().all()
+
+
+def test_outliers_and_a_noise_that_is_far_too_small_are_no_divergence() -> None:
+    kf, truth = KalmanFilter(6), normal(70, 6)
+    theta, state = torch.zeros(6, dtype=torch.float64), kf.initial_state()
+    for i in range(200):
+        rows = normal(71 + i, 2, 1, 6)
+        disturbance = normal(300 + i, 2, 1) + (1e6 if i % 50 == 40 else 0.0)
+        theta, state, _ = kf.update(theta, state, rows, rows @ (truth - theta) + disturbance, 1e-4)
+    assert theta.isfinite().all()
 
 
 @pytest.mark.parametrize("form", FORMS)
