@@ -24,10 +24,7 @@ from rlmem.agents.recurrent import checkpoint
 from rlmem.errors import UserError
 from rlmem.runs.tensors_file import Checkpoint
 
-_COUNTERS = (
-    *("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates", "_episode_num"),
-    "_current_progress_remaining",
-)
+_COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
 _EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 """Features extractors that follow from the name of the policy."""
 
