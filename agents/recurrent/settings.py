@@ -20,6 +20,8 @@ from rlmem.suggest import unknown
 _SHORTEST_ROLLOUT = 256
 _ROLLOUT_GROWTH = 1.4
 """A rollout lasts so many memory lengths, since no gradient passes its start."""
+_UNKNOWN_ROLLOUT, _UNKNOWN_SEQUENCE = 128, 64
+"""Where the memory length is unknown: many small updates, which standard tasks need most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,10 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     """Hyperparameters that recurrent agents have in common.
 
     Args:
-        n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256.
-        seq_len: Control steps of a sequence, over which gradients flow (truncated BPTT). None: a whole rollout.
+        n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256; 128 where the
+            memory length is unknown.
+        seq_len: Control steps of a sequence, over which gradients flow (truncated BPTT). None: a whole rollout; at most
+            64 where the memory length is unknown.
         burn_in: Control steps before a sequence over which its state is warmed up with the current weights.
         normalize_advantage: Give the advantages of each minibatch mean 0 and deviation 1.
     """
@@ -58,9 +62,11 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         Args:
             memory_length: The task's longest, None where that is unknown.
         """
-        memory = self.memory_length or memory_length or UNKNOWN_MEMORY_LENGTH
-        wanted = self.n_steps or max(_SHORTEST_ROLLOUT, math.ceil(_ROLLOUT_GROWTH * memory))
-        length = self.seq_len or wanted
+        known = self.memory_length or memory_length
+        memory = known or UNKNOWN_MEMORY_LENGTH
+        shortest = max(_SHORTEST_ROLLOUT, math.ceil(_ROLLOUT_GROWTH * memory)) if known else _UNKNOWN_ROLLOUT
+        wanted = self.n_steps or shortest
+        length = self.seq_len or (wanted if known else math.gcd(wanted, _UNKNOWN_SEQUENCE))
         return replace(self, memory_length=memory, n_steps=math.ceil(wanted / length) * length, seq_len=length)
 
 
