@@ -1,4 +1,4 @@
-"""Pictures of a world by Bullet's software renderer, for people drawn large and scaled down for smooth edges."""
+"""Pictures of a Bullet world: for people by :mod:`rlmem.envs.scene`, for agents by Bullet's own software renderer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rlmem.envs.simulation import pybullet
+from rlmem.envs.raster import lens
+from rlmem.envs.scene import Frames, Scene
+from rlmem.envs.simulation import pybullet, scenes
 
-_OVERSAMPLING = 1.5
+_OVERSAMPLING = 2
 _SEAM = (38, 42, 50)
 """Color between two pictures that are joined."""
 
@@ -24,50 +26,61 @@ def photograph(
     up: Point = (0.0, 0.0, 1.0),
     *,
     shadow: bool = False,
-    field_of_view: float = 50.0,
-    smooth: bool = True,
+    frames: Frames | None = None,
 ) -> NDArray[np.uint8]:
-    """Take a picture.
+    """Take a picture for people, drawn twice as large and scaled down for smooth edges.
 
     Args:
-        client: Bullet client.
+        client: Bullet client, whose bodies have all been made.
         eye: Where the camera is, m.
         target: What it looks at, m.
         width: Pixels.
         height: Pixels.
         up: Which way is up in the picture.
-        shadow: Draw shadows. Bullet's shadow map is made around the world's origin: far from it floors turn gray or
-            striped.
-        field_of_view: From top to bottom, degrees.
-        smooth: Draw larger and scale down. Without, a small picture takes less time.
+        shadow: Draw shadows on the plane z = 0.
+        frames: See :class:`rlmem.envs.scene.Scene`.
 
     Returns:
         [height, width, 3] colors.
     """
-    scale = _OVERSAMPLING if smooth else 1.0
-    wide, high = int(width * scale), int(height * scale)
-    view = pybullet.computeViewMatrix(eye, target, up)
-    projection = pybullet.computeProjectionMatrixFOV(field_of_view, wide / high, 0.05, 40.0)
+    if client not in scenes:
+        scenes[client] = Scene(client, frames or {})
+    size = _OVERSAMPLING * width, _OVERSAMPLING * height
+    view = lens(np.array(eye), np.array(target), np.array(up), *size, field_of_view=50.0)
+    drawn = scenes[client].picture(view, shadow_on=0.0 if shadow else None)
+    image = Image.frombuffer("RGBX", size, drawn.tobytes(), "raw", "RGBX", 0, 1).reduce(_OVERSAMPLING)
+    return np.ascontiguousarray(np.asarray(image)[:, :, :3])
+
+
+def agent_picture(client: int, eye: Point, target: Point, size: int, field_of_view: float) -> NDArray[np.uint8]:
+    """Take a small picture for an agent.
+
+    Args:
+        client: Bullet client.
+        eye: Where the camera is, m.
+        target: What it looks at, m.
+        size: Pixels along each side.
+        field_of_view: From top to bottom, degrees.
+
+    Returns:
+        [size, size, 3] colors.
+    """
     pixels = pybullet.getCameraImage(
-        wide,
-        high,
-        view,
-        projection,
+        size,
+        size,
+        pybullet.computeViewMatrix(eye, target, (0.0, 0.0, 1.0)),
+        pybullet.computeProjectionMatrixFOV(field_of_view, 1.0, 0.05, 40.0),
         lightDirection=[-2.0, -1.5, 4.0],  # from behind the camera, so that what it looks at is lit
         lightColor=[1.0, 1.0, 1.0],
         lightAmbientCoeff=0.6,
         lightDiffuseCoeff=0.45,
         lightSpecularCoeff=0.15,
-        shadow=int(shadow),
+        shadow=0,
         renderer=pybullet.ER_TINY_RENDERER,
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,
     )[2]
-    colors = np.asarray(pixels, dtype=np.uint8).reshape(high, wide, 4)[:, :, :3]
-    if not smooth:
-        return colors
-    image = Image.fromarray(colors)
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(pixels, dtype=np.uint8).reshape(size, size, 4)[:, :, :3]
 
 
 def join(first: NDArray[np.uint8], second: NDArray[np.uint8], axis: int = 1) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rlmem.errors import UserError
 
@@ -71,6 +72,10 @@ def has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+scenes: dict[int, Any] = {}
+"""Client -> what its world looks like (:class:`rlmem.envs.scene.Scene`), as long as it is connected."""
+
+
 class World:
     """A Bullet client with one scene in it.
 
@@ -117,6 +122,7 @@ class World:
 
 
 def _disconnect(client: int) -> None:
+    scenes.pop(client, None)
     if pybullet.isConnected(client):
         with quiet():
             pybullet.disconnect(client)

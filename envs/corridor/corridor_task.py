@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import join, photograph
+from rlmem.envs.camera import agent_picture, join, photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
 from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
@@ -209,7 +209,7 @@ class CorridorTask(MemoryTask[C]):
         ahead_x, ahead_y = math.cos(yaw), math.sin(yaw)
         eye = (x - 0.55 * ahead_x, y - 0.55 * ahead_y, 0.75)
         target = (x + 0.35 * ahead_x, y + 0.35 * ahead_y, 0.10)
-        return photograph(self.worlds[index].client, eye, target, SIZE, SIZE, field_of_view=75.0, smooth=False)
+        return agent_picture(self.worlds[index].client, eye, target, SIZE, field_of_view=75.0)
 
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look at one world as the camera behind does."""

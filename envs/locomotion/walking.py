@@ -211,7 +211,8 @@ class Walking(MemoryTask[WalkingSettings]):
             "above": (x - 0.9, y - 0.3, 4.0),
             "both": (x + 0.4, y - 2.7, 1.3),
         }[camera]
-        return photograph(self.worlds[index].client, eye, (x + 0.1, y, 0.68), width, height)
+        target, frames = (x + 0.1, y, 0.68), self._walkers[index].capsules
+        return photograph(self.worlds[index].client, eye, target, width, height, shadow=True, frames=frames)
 
     def show_in_window(self, index: int) -> None:
         """Let Bullet's window look at one robot from the side."""
@@ -240,14 +241,17 @@ class _Floor:
         self._ground = Prop(client, [parts.box((30.0, 30.0, 0.01), _LIGHT, (0.0, 0.0, -0.014))])
         reach, half = self._REACH, _TILE / 2
         cells = [(i, j) for i in range(-reach, reach) for j in range(-reach, reach) if (i + j) % 2]
-        self._tiles = [(i, j, Prop(client, [parts.box((half, half, 0.001), _DARK)])) for i, j in cells]
+        tiles = [parts.box((half, half, 0.001), _DARK, ((i + 0.5) * _TILE, (j + 0.5) * _TILE, 0.0)) for i, j in cells]
+        self._tiles = [
+            Prop(client, tiles[first : first + parts.MAX_PARTS]) for first in range(0, len(tiles), parts.MAX_PARTS)
+        ]
 
     def follow(self, x: float, y: float) -> None:
         """Lie below a robot at x and y, m."""
         corner_x, corner_y = (2.0 * _TILE * round(value / (2.0 * _TILE)) for value in (x, y))
         self._ground.show(corner_x, corner_y)
-        for i, j, tile in self._tiles:
-            tile.show(corner_x + (i + 0.5) * _TILE, corner_y + (j + 0.5) * _TILE)
+        for tiles in self._tiles:
+            tiles.show(corner_x, corner_y)
 
 
 def paint(client: int, body: int) -> None:

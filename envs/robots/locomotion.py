@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pybullet_data
@@ -145,6 +146,8 @@ class Walker:
         (self.body,) = pybullet.loadMJCF(
             str(path), flags=flags | pybullet.URDF_GOOGLEY_UNDEFINED_COLORS, physicsClientId=client
         )
+        self.capsules = _capsules(client, self.body, path) if visuals else {}
+        """Where visual shapes are in their links; see :class:`rlmem.envs.scene.Scene`."""
         self._links = list(range(pybullet.getNumJoints(self.body, physicsClientId=client)))
         infos = [pybullet.getJointInfo(self.body, link, physicsClientId=client) for link in self._links]
         by_joint = {info[1].decode(): info for info in infos}
@@ -284,3 +287,19 @@ class Walker:
             forces=[0.0] * len(self._links),
             physicsClientId=self._client,
         )
+
+
+def _capsules(client: int, body: int, path: Path) -> dict[tuple[int, int], tuple[list[float], list[float]]]:
+    """Read where the capsules are that an MJCF file gives from end to end: body and link -> position, quaternion."""
+    found = {}
+    geoms = ET.parse(path).iter("geom")  # noqa: S314 - pybullet's own file
+    ends = [geom.attrib["fromto"] for geom in geoms if "fromto" in geom.attrib]
+    shapes = pybullet.getVisualShapeData(body, physicsClientId=client)
+    links = [shape[1] for shape in shapes if shape[2] == pybullet.GEOM_CAPSULE and not any(shape[5])]
+    for link, numbers in zip(links, ends, strict=True):
+        start, end = np.array(numbers.split(), dtype=np.float64).reshape(2, 3)
+        along = (end - start) / np.linalg.norm(end - start)
+        # The quaternion that turns z to the capsule's direction.
+        turn = np.array([-along[1], along[0], 0.0, 1.0 + along[2]]) if along[2] > -0.99 else np.array([1.0, 0, 0, 0])
+        found[body, link] = ((start + end) / 2).tolist(), (turn / np.linalg.norm(turn)).tolist()
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 import pybullet_data
 from numpy.typing import NDArray
 
-from rlmem.envs.camera import join, photograph
+from rlmem.envs.camera import agent_picture, join, photograph
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
@@ -169,8 +169,7 @@ def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]
 
 def look(client: int) -> NDArray[np.uint8]:
     """Take a picture [64, 64, 3] of the workspace from across the table, for an agent."""
-    eye, target = (0.98, 0.0, 0.62), (0.55, 0.0, 0.02)
-    return photograph(client, eye, target, SIZE, SIZE, field_of_view=45.0, smooth=False)
+    return agent_picture(client, (0.98, 0.0, 0.62), (0.55, 0.0, 0.02), SIZE, field_of_view=45.0)
 
 
 def look_in_window(client: int) -> None:
