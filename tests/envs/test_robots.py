@@ -112,12 +112,11 @@ def test_walls_stop_it_at_full_speed_without_tunnelling(name: str, arms: int, bu
     world, robot = build(name, arms)
     walls = wall_segments(arms, 3.0)
     least = {"planar": 0.16, "diff_drive": 0.115}[name]
-    for yaw in np.linspace(-math.pi, math.pi, 24, endpoint=False).tolist():
-        for steering in (0.0, 1.0):
-            path = drive(world, robot, 1.0, steering * 0.15, 90, yaw)
-            near = min(distance_to_walls(walls, twist.x, twist.y) for twist in path)
-            assert near > least
-            assert all(math.isfinite(value) for twist in path for value in twist)
+    for number, yaw in enumerate(np.linspace(-math.pi, math.pi, 12, endpoint=False).tolist()):
+        path = drive(world, robot, 1.0, 0.15 * (number % 2), 60, yaw)
+        near = min(distance_to_walls(walls, twist.x, twist.y) for twist in path)
+        assert near > least
+        assert all(math.isfinite(value) for twist in path for value in twist)
 
 
 def test_stays_upright_whatever_it_does_at_walls(build: Build) -> None:
@@ -125,7 +124,7 @@ def test_stays_upright_whatever_it_does_at_walls(build: Build) -> None:
     rng = np.random.default_rng(0)
     world.restore()
     robot.place(0.0, 0.0, 0.0)
-    for _ in range(1_500):
+    for _ in range(600):
         robot.step(*rng.choice([-1.0, 1.0], 2))
     (_, _, height), turn = pybullet.getBasePositionAndOrientation(robot._body, physicsClientId=world.client)  # type: ignore[attr-defined]
     roll, pitch, _ = pybullet.getEulerFromQuaternion(turn)

@@ -119,18 +119,17 @@ def reached(frames: int, **knobs: Any) -> float:
     return float(exploit(CATCH, frames, **knobs).score.mean())
 
 
-@pytest.mark.parametrize("robot", ["panda", "kuka"])
-def test_a_free_hand_waits_where_the_ball_comes_out_and_a_guarded_one_cannot(robot: str) -> None:
-    assert reached(1, guard="none", robot=robot) >= 0.9
-    assert reached(4, guard="cue", robot=robot) >= 0.6
+def test_a_free_hand_waits_where_the_ball_comes_out_and_a_guarded_one_cannot() -> None:
+    assert reached(1, guard="none") >= 0.9
+    assert reached(4, guard="cue") >= 0.6
     for frames, guard in ((1, "delay"), (4, "delay"), (1, "cue")):
-        assert reached(frames, robot=robot, guard=guard) * 96 <= stats.binom.ppf(0.999, 96, 0.2)
+        assert reached(frames, guard=guard) * 96 <= stats.binom.ppf(0.999, 96, 0.2)
 
 
 @pytest.mark.parametrize("robot", ["panda", "kuka"])
 def test_joints_can_be_controlled_too(robot: str, make: Make) -> None:
     env = make(CATCH, control="joint", robot=robot, query_steps=12)
-    assert all(play(env, seed, expert_action).info["is_success"] for seed in range(20))
+    assert all(play(env, seed, expert_action).info["is_success"] for seed in range(4))
 
 
 @pytest.mark.parametrize(

