@@ -46,9 +46,11 @@ class Phase(IntEnum):
     """The episode has ended; nothing happens until the next begins."""
     WAIT = 5
     """The answer has been given and its reward is still to come."""
+    DOCK = 6
+    """The robot is in a dock, see :mod:`rlmem.envs.dock`."""
 
 
-SEARCH, CUE, DELAY, QUERY, OVER, WAIT = (int(phase) for phase in Phase)
+SEARCH, CUE, DELAY, QUERY, OVER, WAIT, DOCK = (int(phase) for phase in Phase)
 """The phases as plain numbers, for what runs every step: looking up a member and comparing with it is slow."""
 
 PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])
@@ -104,11 +106,12 @@ class TaskSettings:
         UserError: If a knob has a value that it cannot have.
     """
 
+    GUARDS: ClassVar[tuple[str, ...]] = ("delay", "cue", "none")
     guard: Guard = "delay"
     cue: Cue = "flash"
 
     def __post_init__(self) -> None:
-        check_choice("guard", self.guard, ("delay", "cue", "none"))
+        check_choice("guard", self.guard, self.GUARDS)
         check_choice("cue", self.cue, ("flash", "always", "never"))
 
 

@@ -95,6 +95,11 @@ class RecallTask(MemoryTask[S]):
     def start_delay(self, indices: Indices) -> None:
         """Change what changes where the cue ends, in some environments."""
 
+    def end_delay(self, indices: Indices) -> None:
+        """Let the query follow the delay in some environments."""
+        self.start_query(indices)
+        self.enter(indices, QUERY)
+
     @abstractmethod
     def start_query(self, indices: Indices) -> None:
         """Bring some environments to the state in which they are asked."""
@@ -129,8 +134,7 @@ class RecallTask(MemoryTask[S]):
             self.start_delay(np.flatnonzero(cued))
             self.enter(cued, DELAY)
         if np.count_nonzero(delayed):
-            self.start_query(np.flatnonzero(delayed))
-            self.enter(delayed, QUERY)
+            self.end_delay(np.flatnonzero(delayed))
         if np.count_nonzero(asked):
             self.judge(asked, step)
             late = asked & (self.clock >= self.query_steps) & ~step.terminated
@@ -156,9 +160,10 @@ class RecallTask(MemoryTask[S]):
 
 
 def guarantees(settings: TaskSettings) -> tuple[str, ...]:
-    """Return which of the guard's exact properties hold; the first does not where the cue is shown throughout."""
-    all_of_them = {"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "none": ()}[settings.guard]
-    return all_of_them[int(settings.cue == "always") :]
+    """Return which of the guard's exact properties hold; those about the cue do not where it is shown throughout."""
+    properties = {"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "dock": ("G1", "G2", "G4"), "none": ()}
+    shown = ("G1", "G4") if settings.cue == "always" else ()
+    return tuple(name for name in properties[settings.guard] if name not in shown)
 
 
 def recall_spec(

@@ -38,7 +38,7 @@ class TaskSpec:
     memoryless: Ceiling
     oracle: Ceiling
     guarantees: tuple[str, ...]
-    """Which of the guard's exact properties (``"G1"``, ``"G2"``, ``"G3"``) hold at these knobs."""
+    """Which of the guard's exact properties (``"G1"`` to ``"G4"``) hold at these knobs."""
     partial: dict[str, Ceiling] = field(default_factory=dict)
     """Ceilings of agents that remember a part."""
 

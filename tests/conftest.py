@@ -124,7 +124,7 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return found
 
 
-@pytest.fixture(params=["delay", "cue", "none"])
+@pytest.fixture(params=["delay", "cue", "dock", "none"])
 def guard(request: pytest.FixtureRequest) -> str:
     """Each value of the knob."""
     return str(request.param)

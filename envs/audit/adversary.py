@@ -39,11 +39,6 @@ class PolicyShape:
 POLICY_SHAPES = (PolicyShape(1, 0), PolicyShape(1, 8), PolicyShape(4, 0))
 
 
-def shorter_than_memory(frames: int, spec: TaskSpec) -> bool:
-    """Return whether the last F observations span less than the memory that the task asks for."""
-    return frames == 1 or spec.memory_length[0] >= frames
-
-
 def run_exploiter(bench: Bench, spec: TaskSpec, seeds: Seeds, exploiter: Exploiter, *, episodes: int) -> Finding:
     """Evaluate a scripted exploiter on test episodes."""
     watch = Stopwatch(bench)

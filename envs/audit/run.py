@@ -18,13 +18,14 @@ from rlmem.envs.audit.adversary import (
     describe_frames,
     run_exploiter,
     run_search,
-    shorter_than_memory,
 )
 from rlmem.envs.audit.bench import Act, Bench, Seeds, Stopwatch
 from rlmem.envs.audit.certificate import Certificate, Finding
 from rlmem.envs.audit.decodability import check_decodability
+from rlmem.envs.audit.dock import check_dock
 from rlmem.envs.audit.properties import PROPERTIES, check_property
 from rlmem.envs.audit.search import SearchSettings
+from rlmem.envs.dock import DockSettings
 from rlmem.envs.exploiter import find_exploiters
 from rlmem.envs.memory_task import Floats, Ints, Phase
 from rlmem.errors import UserError
@@ -91,7 +92,8 @@ def audit(
     - a property that the task claims fails;
     - the task claims all of them, and yet a classifier predicts the cue from what there is at the query;
     - a policy without a hidden state exceeds the memoryless ceiling: its lower confidence bound is above it. That
-      includes policies that see the last few observations, as long as those span less than the memory asked for.
+      includes policies that see the last few observations, as long as those span less than the memory asked for, or
+      no more than a dock.
 
     So ``guard="cue"`` is refused where a robot can note the cue in its pose right after it, and ``guard="none"`` where
     even a memoryless policy does.
@@ -125,11 +127,15 @@ def audit(
         for label in PROPERTIES:
             claimed = label in spec.guarantees
             add(check_property(label, bench, seeds.exact, episodes=budget.exact, claimed=claimed))
+        docked = isinstance(settings, DockSettings) and settings.guard == "dock"
+        if docked:
+            add(check_dock(bench, seeds.exact, episodes=budget.exact, claimed="G4" in spec.guarantees))
         scripted = () if bench.pictures else find_exploiters(cls, bench.names)
         if not scripted:
             add(_no_exploiter(bench, written=scripted is not None))
         scripted = scripted or ()
-        secret = len(PROPERTIES) == len(spec.guarantees)
+        secret = "G1" in spec.guarantees and bool({"G3", "G4"} & set(spec.guarantees))
+        window = settings.dock_steps if docked else spec.memory_length[0]
         players: dict[str, tuple[Act, int]] = {"expert": (_expert(bench), 1)}
         if secret:
             players |= {"random": (_random(bench, seed), 1)}
@@ -144,10 +150,10 @@ def audit(
                 )
             )
         for exploiter in scripted:
-            if shorter_than_memory(exploiter.frames, spec):
+            if exploiter.frames <= max(window, 1):
                 add(run_exploiter(bench, spec, seeds, exploiter, episodes=budget.test))
         for shape in budget.policy_shapes:
-            if shorter_than_memory(shape.frames, spec):
+            if shape.frames <= max(window, 1):
                 add(run_search(bench, spec, seeds, shape, episodes=budget.test, settings=budget.search))
     return Certificate(
         env_id=name,

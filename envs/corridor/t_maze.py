@@ -11,21 +11,22 @@ import numpy as np
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
 from rlmem.envs.corridor.floor_plan import arm_directions
+from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import (
     CUE,
     DELAY,
+    DOCK,
     QUERY,
     Bools,
     Floats,
     Indices,
     Ints,
     Phase,
-    RecallSettings,
     Step,
     check_choice,
 )
 from rlmem.envs.pixels import PixelSettings, PixelTask
-from rlmem.envs.recall import RecallTask, recall_spec
+from rlmem.envs.recall import recall_spec
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
@@ -37,8 +38,8 @@ _HOME_NOISE = (0.03, 0.10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
-    """The knobs of the T-maze. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
+class TMazeSettings(DockSettings, CorridorSettings, PixelSettings):
+    """The knobs of the T-maze. See also :class:`rlmem.envs.dock.DockSettings` and :class:`CorridorSettings`.
 
     Args:
         arms: Arms at the junction: 2, 3 or 4.
@@ -59,7 +60,7 @@ class TMazeSettings(CorridorSettings, RecallSettings, PixelSettings):
             raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
-class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
+class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
     """A light at the start shows an arm; drive down the corridor; turn into that arm at the junction.
 
     The classic of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a body.
@@ -86,7 +87,11 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
     senses nothing of itself, and is put at the junction's middle at rest with fresh noise: nothing it did before can
     reach what it sees (G1, G2, G3 hold exactly). With ``guard="cue"`` it is held during the cue only and then drives
     itself: one step of memory is enough to lean to a side and read the pose at the junction (G1 and G2 hold). With
-    ``guard="none"`` it is free throughout, and a policy without any memory can write the cue into its pose.
+    ``guard="none"`` it is free throughout, and a policy without any memory can note the cue in its pose. With
+    ``guard="dock"`` it drives itself through the delay, with all its senses, and passes a dock before the junction, and
+    after every ``dock_every`` control steps of the way if asked: for ``dock_steps`` control steps it is dark and
+    actions do nothing, and then the robot stands at rest at a pose that only the episode's seed determines (G1, G2 and
+    G4 hold exactly). Then 1 / k is the ceiling of every agent that sees at most the last ``dock_steps`` observations.
     """
 
     Settings: ClassVar[type[TMazeSettings]] = TMazeSettings
@@ -173,13 +178,26 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
         step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * self.length + self.settings.query_steps)
 
     def phase_over(self) -> Bools:
-        """Return [N] whether the phase is over: the delay where a robot that drives itself reaches the junction."""
+        """Return [N] whether the phase is over: the delay where a robot that drives itself reaches junction or dock."""
         over = super().phase_over()
-        return over if self.locked else np.where(self.phase == DELAY, self.pose[:, 0] >= 0.0, over)
+        if self.locked:
+            return over
+        return np.where(self.phase == DELAY, self.pose[:, 0] >= self._leg_x(self.leg + 1), over)
+
+    def legs(self) -> Ints:
+        """Return how many legs the corridor has, the last of which may be shorter. See :meth:`DockTask.legs`."""
+        every = self.settings.dock_every
+        return -(-self.length // every) if self.docks and every else np.ones_like(self.length)
+
+    def start_leg(self, indices: Indices) -> None:
+        """Put robots at rest behind the dock in the corridor. See :meth:`DockTask.start_leg`."""
+        x = self._leg_x(self.leg)
+        for index in indices.tolist():
+            self.place(index, x[index], *(self.pose_noise(index, 2) * _HOME_NOISE).tolist())
 
     def start_query(self, indices: Indices) -> None:
-        """Put robots that come on rails at rest at the junction. See :meth:`RecallTask.start_query`."""
-        if self.locked:
+        """Put robots that come on rails or from a dock at rest at the junction. See :meth:`RecallTask.start_query`."""
+        if self.locked or self.docks:
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
 
@@ -215,6 +233,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
             lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
             out[lit, self.cue[lit]] = 1.0
         out[:, -1] = self.phase == QUERY
+        out[self.phase == DOCK] = 0.0
         return out
 
     def expert_action(self) -> Floats:
@@ -224,6 +243,11 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], RecallTask[TMazeSettings]):
         actions = np.where((self.phase == Phase.QUERY)[:, None], at_junction, self.steer_along())
         actions[self.held()] = 0.0
         return actions
+
+    def _leg_x(self, leg: Ints) -> Floats:
+        """Return [N] m, where legs start; the junction, at 0, follows the last."""
+        starts: Floats = self.start_x + leg * (self.settings.dock_every * STEP_LENGTH)
+        return np.where(leg >= self.legs(), 0.0, starts)
 
     def build_props(self, client: int) -> None:
         """Put lamps and pads into one more world."""

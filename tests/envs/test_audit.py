@@ -64,22 +64,22 @@ def test_the_same_seed_gives_the_same_findings() -> None:
 
 
 def test_without_a_guard_a_memoryless_script_breaks_the_ceiling() -> None:
-    certificate = audit("TMaze", PLANAR | {"guard": "none", "memory_length": 20}, budget=EXACT)
+    certificate = audit("TMaze", PLANAR | {"guard": "none", "memory_length": 20}, budget=replace(SMALL, test=60))
     assert not certificate.passed
     assert [finding.result for finding in found(certificate, "exploiter")] == ["broken", "broken"]
     assert "not claimed, does not hold" in found(certificate, "G2")[0].detail
 
 
 def test_with_the_cue_guarded_only_a_stack_of_frames_breaks_the_ceiling_and_no_memoryless_policy() -> None:
-    certificate = audit("TMaze", PLANAR | {"guard": "cue", "memory_length": 20}, budget=EXACT)
+    certificate = audit("TMaze", PLANAR | {"guard": "cue", "memory_length": 20}, budget=replace(SMALL, test=60))
     assert [finding.result for finding in found(certificate, "exploiter")] == ["holds", "broken"]
     assert [found(certificate, name)[0].result for name in ("G1", "G2", "G3")] == ["holds", "holds", "reported"]
     assert not certificate.passed
 
 
 def test_without_a_guard_the_search_finds_the_leak_by_itself() -> None:
-    settings = SearchSettings(generations=16)
-    budget = replace(QUICK, num_envs=32, search=settings, policy_shapes=(PolicyShape(1, 0),))
+    settings = SearchSettings(candidates=16, episodes=4, generations=16)
+    budget = replace(SMALL, num_envs=32, test=60, search=settings, policy_shapes=(PolicyShape(1, 0),))
     certificate = audit("TMaze", PLANAR | {"guard": "none"}, budget=budget)
     (finding,) = found(certificate, "search")
     assert finding.result == "broken"
@@ -155,7 +155,7 @@ def test_a_cue_that_the_world_is_drawn_from_is_read_off_the_query(monkeypatch: p
             self._home[index, 0] = 0.02 * (1 - 2 * int(self.cue[index]))
 
     monkeypatch.setattr(TMaze, "deal", deal)
-    certificate = audit("TMaze", PLANAR, budget=EXACT)
+    certificate = audit("TMaze", PLANAR, budget=replace(EXACT, test=16))
     broken = [finding.check for finding in certificate.broken]
     assert broken
     assert all(check.startswith(("cue predicted from the observation", "exploiter")) for check in broken)

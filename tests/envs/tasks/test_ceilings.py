@@ -85,7 +85,7 @@ class TestCeilings:
         assert all(spec.memoryless.value <= part.value <= spec.oracle.value for part in spec.partial.values())
         if cue != "flash" and spec.memory != "velocity":
             assert spec.memoryless.value == spec.oracle.value, "without a flash nothing is to be remembered"
-        assert set(spec.guarantees) <= {"G1", "G2", "G3"}
+        assert set(spec.guarantees) <= {"G1", "G2", "G3", "G4"}
         assert guard != "none" or not spec.guarantees
 
     @pytest.mark.parametrize("recall_id", RECALL_IDS)

@@ -1,0 +1,120 @@
+"""Docks: the robot works through the delay with all its senses, and cannot carry the cue across a dock in its pose.
+
+With ``guard="dock"`` the robot is held during the cue and then moves with full physics. Before the query, and on the
+way if asked, it enters a dock: for ``dock_steps`` control steps it is dark, actions do nothing and every observation is
+the same. Then the world is restored, with the robot at rest at a pose that the episode's seed determines.
+
+So the dock washes (property G4): whatever was done before it and whatever the cue, everything that is observed and
+earned from its first step on is the same bit for bit under the same later actions, except for what the answer earns.
+An agent that sees the last w <= ``dock_steps`` observations is then no better than one without memory.
+
+Axes: N environments, A action.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+import numpy as np
+
+from rlmem.envs.memory_task import DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.recall import RecallTask
+
+DockGuard = Literal["delay", "cue", "dock", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockSettings(RecallSettings):
+    """The knobs of tasks with docks. See also :class:`rlmem.envs.memory_task.RecallSettings`.
+
+    Args:
+        guard: As in every task; or ``"dock"``: the robot moves and senses itself throughout the delay, and passes
+            docks in which its pose is reset.
+        dock_steps: With ``guard="dock"``: control steps of a dock.
+        dock_every: With ``guard="dock"``: control steps at full speed between docks; 0 for one dock, before the query.
+
+    Raises:
+        UserError: If a knob has a value that it cannot have.
+    """
+
+    GUARDS: ClassVar[tuple[str, ...]] = ("delay", "cue", "dock", "none")
+    guard: DockGuard = "delay"  # type: ignore[assignment]  # one more than every task has
+    dock_steps: int = 5
+    dock_every: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("dock_steps", self.dock_steps, least=1, most=1_000)
+        check_whole("dock_every", self.dock_every, least=0, most=10_000)
+
+
+D = TypeVar("D", bound=DockSettings)
+
+
+class DockTask(RecallTask[D]):
+    """N environments whose delay may lead through docks.
+
+    The way from the cue to the query consists of legs, with a dock at the end of each. A task says where a leg ends
+    (:meth:`phase_over` in the delay), how many there are (:meth:`legs`), and where the next one starts
+    (:meth:`start_leg`); in the dock :meth:`signals` must be 0.
+    """
+
+    def __init__(self, settings: D, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
+        super().__init__(settings, num_envs, visuals=visuals, gui=gui)
+        self.docks = settings.guard == "dock"
+        """Whether there are docks."""
+        self.leg = np.zeros(num_envs, dtype=np.int64)
+        """[N] docks passed."""
+        self._pose_seeds = np.zeros(num_envs, dtype=np.int64)
+
+    @abstractmethod
+    def legs(self) -> Ints:
+        """Return [N] how many legs, and so docks, the way to the query has."""
+
+    @abstractmethod
+    def start_leg(self, indices: Indices) -> None:
+        """Restore some worlds, with the robot at rest where leg :attr:`leg` starts; draw from :meth:`pose_noise`."""
+
+    def pose_noise(self, index: int, size: int) -> Floats:
+        """Return noise, uniform in [-1, 1], for the start of one environment's leg; only the episode's seed matters."""
+        return np.random.default_rng([int(self._pose_seeds[index]), int(self.leg[index])]).uniform(-1.0, 1.0, size)
+
+    def begin(self, indices: Indices, cues: Ints | None) -> None:
+        """Start episodes. See :meth:`MemoryTask.begin`."""
+        self.leg[indices] = 0
+        if self.docks:
+            self._pose_seeds[indices] = [self.rngs[index].integers(2**62) for index in indices.tolist()]
+        super().begin(indices, cues)
+
+    def advance(self, actions: Floats) -> Step:
+        """Run one control step; a dock ends after its control steps. See :meth:`MemoryTask.advance`."""
+        docked = self.phase == DOCK
+        step = super().advance(actions)
+        leaving = np.flatnonzero(docked & (self.clock >= self.settings.dock_steps))
+        if len(leaving):
+            self.leg[leaving] += 1
+            last = (self.leg >= self.legs())[leaving]
+            self.start_query(leaving[last])
+            self.enter(leaving[last], QUERY)
+            self.start_leg(leaving[~last])
+            self.enter(leaving[~last], DELAY)
+        return step
+
+    def end_delay(self, indices: Indices) -> None:
+        """Enter the dock, if there are docks, else the query. See :meth:`RecallTask.end_delay`."""
+        if self.docks:
+            self.enter(indices, DOCK)
+        else:
+            super().end_delay(indices)
+
+    def held(self) -> Bools:
+        """Return [N] whether the robot is held: by the guard, or in a dock."""
+        held: Bools = super().held() | (self.phase == DOCK)
+        return held
+
+    def sensing(self) -> Bools:
+        """Return [N] whether the robot senses itself: never in a dock."""
+        sensing: Bools = super().sensing() & (self.phase != DOCK)
+        return sensing
