@@ -1,6 +1,6 @@
-"""Make ``docs/results.md`` and its figures from the table of a benchmark and the tables of the length studies.
+"""Make ``docs/results.md``, its figures and ``docs/results/tests.csv`` from the tables in ``benchmarks/results``.
 
-It shows what is there: a table that is not finished gives a page that says how many runs are missing.
+A table that is not finished gives a page that says how many runs are missing.
 
     rlmem benchmark standard --out benchmark/standard
     python scripts/results_page.py --merge benchmark/standard
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+import numpy as np
 import tyro
-from length_table import by_cell, by_length
+from length_table import SOLVED, by_cell
 
 from rlmem.benchmark.figures import write_figures
 from rlmem.benchmark.overview import (
@@ -34,6 +35,7 @@ from rlmem.benchmark.suite import Suite, read_suite
 from rlmem.benchmark.summary import (
     FEW,
     Row,
+    horizon_groups,
     horizon_section,
     markdown_table,
     memory_scores,
@@ -42,16 +44,17 @@ from rlmem.benchmark.summary import (
     score_interval,
 )
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.evaluation.horizon import length_at, length_in_words
 from rlmem.evaluation.statistics import Estimate
 
 _BASELINES = ("sb3-contrib, our LSTM start", "sb3_recurrent_ppo", "sb3-contrib as shipped", "ppo")
-_STUDIES = (
-    ("How long a memory is learnt, by agent, robot and kind of training", "t_maze_lengths.csv"),
-    ("Which cells learn it", "t_maze_cells.csv"),
-    ("Learnt fully online", "t_maze_online.csv"),
-)
-_VARIED = {"cells": "cell", "inits": "init", "robots": "robot", "training": "training", "lengths": "memory_length"}
-"""Option of the length study -> column of its table."""
+_MORE = """\
+## More
+
+- [What learning and simulation cost](results-cost.md): CPU time beside stable-baselines3's and skrl's agents, time to
+  solve, speed of the environments, environments of others.
+- [What imitation, Kalman filters and online learning reach](learning.md).
+- [Every task](suite.md), with agents without memory, adversaries and lesions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,42 +94,85 @@ def main(options: Options) -> None:
     baseline = options.baseline or next((name for name in _BASELINES if any(r["agent"] == name for r in rows)), "")
     figures = options.out.with_suffix("")
     figures.mkdir(parents=True, exist_ok=True)
-    parts = [*_head(rows, suite, options), *_together(rows, baseline, figures)]
-    parts += [*_lengths(rows, figures), *_tables(rows, options.suite), *_maps(rows, figures), *_studies(options)]
-    options.out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    _write_tests(rows, figures / "tests.csv")
+    parts = [*_head(rows, suite, options), *_headlines(rows, options), *_together(rows, baseline, figures)]
+    parts += [*_lengths(rows, figures), *_credit(options, figures), *_horizon(options), *_studies(options)]
+    options.out.write_text("\n\n".join([*parts, _MORE]) + "\n", encoding="utf-8")
     print(f"{options.out}, figures in {figures}")
 
 
 def _head(rows: Sequence[Row], suite: Suite, options: Options) -> list[str]:
     wanted, found = {job.key for job in suite.jobs()}, {row["cell"] for row in rows}
-    counts = f"**{len(wanted & found)} of the {len(wanted)} runs** of the suite `{suite.name}` are in the table"
+    counts = f"**{len(wanted & found)} of the {len(wanted)} runs** of the suite `{suite.name}` are in its table"
     counts += f", and {len(found - wanted)} with other settings." if found - wanted else "."
     seeds = [len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {row["agent"] for row in rows}]
-    few = (
-        f" An agent has at most {max(seeds)} runs on a task: with fewer than {FEW}, intervals over runs are too narrow."
-    )
-    versions, machines = (sorted({row[name] for row in rows}) for name in ("version", "machine"))
+    few = f" An agent has at most {max(seeds)} runs on a task: with fewer than {FEW}, intervals are too narrow."
+    versions, machines = (sorted({row[name].removesuffix("-dirty") for row in rows}) for name in ("version", "machine"))
     return [
         "# Results",
-        f"Made by `python scripts/results_page.py` from [the table]({_link(options.table, options.out)}) that "
-        f"`rlmem benchmark {options.suite}` writes, a row for each run and test. {counts}"
-        f"{few if max(seeds) < FEW else ''}",
-        "Runs are tested on 200 held-out seeds; those of training, validation and test never meet. Success or score: "
-        "interquartile mean (IQM) over runs with its 95 % interval by stratified bootstrap; where there is one run, "
-        "the interval over its episodes. Memory score: 0 at the ceiling without memory, 1 at the oracle. State zeroed: "
-        "success with the hidden state zeroed as the query begins, and in how many runs it is then not above the "
-        "ceiling without memory (the lower end of its interval over episodes). Env steps and CPU seconds of training: "
-        "medians; training stops when 50 of 50 validation episodes succeed. Learns from: what an agent is told beside "
-        "what it sees.",
-        f"rlmem {', '.join(versions)}; {'; '.join(machines)}.",
+        "Everything here is measured on held-out seeds: those of training, validation and test never meet. A run is "
+        f"*solved* when at least {SOLVED:.0%} of 200 test episodes succeed at the stated memory length. Numbers of "
+        "several runs are medians, or interquartile means (IQM) with a 95 % bootstrap interval in brackets. The memory "
+        "score is 0 at the ceiling without memory and 1 at the oracle. One thread a run.",
+        f"Made by `python scripts/results_page.py` from the tables in [`benchmarks/results`]"
+        f"({_link(options.studies, options.out)}), a row a run. {counts}{few * (max(seeds) < FEW)} rlmem "
+        f"{', '.join(versions)}; {'; '.join(machines)}.",
     ]
 
 
+def _headlines(rows: Sequence[Row], options: Options) -> list[str]:
+    """Return the table that the page opens with: a question a row, as far as there are runs that answer it."""
+    table = [["what", "agent", "runs solved", "env steps", "CPU s", "rows"], ["---"] * 6]
+
+    def add(what: str, agent: str, name: str, solved_of: tuple[int, int], runs: Sequence[Row]) -> None:
+        cost = [median(float(row[column]) for row in runs) for column in ("env_steps", "cpu_seconds")]
+        link = f"[{name}]({_link(options.studies / name, options.out)})"
+        table.append([what, agent, f"{solved_of[0]} of {solved_of[1]}", f"{cost[0]:,.0f}", f"{cost[1]:,.1f}", link])
+
+    for length, agent, init, words in (
+        (100, "recurrent_ppo", "forget", "`recurrent_ppo`"),
+        (100, "sb3_recurrent_ppo", "torch", "sb3-contrib, LSTM as shipped"),
+        (1_000, "recurrent_ppo", "forget", "`recurrent_ppo`"),
+        (10_000, "recurrent_ppo", "forget", "`recurrent_ppo`"),
+    ):
+        name = "t_maze_cells.csv" if length == 10_000 else "t_maze_lengths.csv"
+        kept = {"agent": agent, "init": init, "cell": "lstm", "robot": "planar", "training": "range"}
+        runs = _where(_study(options, name), **kept, memory_length=str(length))
+        if runs:
+            solved_runs = sum(float(row["test_success"]) >= SOLVED for row in runs)
+            add(f"remember the lamp for {length:,} steps (`TMaze`)", words, name, (solved_runs, len(runs)), runs)
+    active = [row for row in rows if row["env"].endswith("TMazeActive-v0") and row["memory_length"] == "50"]
+    for agent, words in (("recurrent_ppo", "`recurrent_ppo`, three cells"), ("sb3-contrib", "sb3-contrib")):
+        runs = [row for row in active if row["agent"].startswith(agent)]
+        if runs:
+            solved_of = sum(float(row["value"]) >= SOLVED for row in runs), len(runs)
+            add("look for the cue first (`TMazeActive`, 50 steps)", words, "standard.csv", solved_of, runs)
+    for what, name, agent in (
+        ("remember from 64 x 64 pictures (`TMaze`, 20 steps)", "pixels.csv", "recurrent_ppo"),
+        ("learn at every step, no replay (`TMaze`, 20 steps)", "t_maze_online.csv", "rtrl_actor_critic"),
+    ):
+        runs = _where(_study(options, name), agent=agent)
+        runs = [row for row in runs if row.get("training", "fixed") == "fixed"]
+        if runs:
+            solved_runs = sum(float(row.get("test_success") or row["value"]) >= SOLVED for row in runs)
+            add(what, f"`{agent}`", name, (solved_runs, len(runs)), runs)
+    every = "Every task of the package, agents without memory and adversaries: [suite.md](suite.md)."
+    return ["## In short", every, markdown_table(table)] if len(table) > 2 else ["## In short", every]
+
+
 def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
-    parts = ["## All tasks together"]
+    parts = ["## All agents on five corridor tasks"]
+    parts.append(
+        "Memory score (IQM over runs) at the longest memory length of training, bold from 0.9 on; of `KeyToDoor`, "
+        "which asks for no memory, the points of 8. All agents have their defaults and at most 400,000 env steps; "
+        "training stops when 50 of 50 validation episodes succeed. Every test, with intervals, costs and lesions: "
+        f"[tests.csv]({figures.name}/tests.csv)."
+    )
+    parts.append(_by_task(rows))
     if memory_scores(rows):
         plot_matrix(rows, figures / "matrix.png")
         parts.append(f"![Memory score of each agent in each test]({figures.name}/matrix.png)")
+    parts.append("### Over all tests together")
     found = overall(rows, baseline)
     every = list(dict.fromkeys(row["agent"] for row in rows))
     left_out = [agent for agent in every if agent not in [one.agent for one in found]]
@@ -154,67 +200,73 @@ def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
     return parts
 
 
-def _lengths(rows: Sequence[Row], figures: Path) -> list[str]:
-    if not plot_generalization(rows, figures / "generalization.png"):
-        return []
-    section = horizon_section(rows)
-    return [
-        "## Beyond the lengths of training",
-        f"![Memory score against memory length, by agent]({figures.name}/generalization.png)",
-        *([section.markdown()] if section else []),
-    ]
-
-
-def _tables(rows: Sequence[Row], suite: str) -> list[str]:
-    parts = []
-    for task in dict.fromkeys(row["task"] for row in rows):
-        parts.append(f"## {task}")
-        mine = [row for row in rows if row["task"] == task]
-        for test in dict.fromkeys(row["test"] for row in mine):
-            here = [row for row in mine if row["test"] == test]
-            ceilings = f"without memory {float(here[0]['memoryless']):.3g}, oracle {float(here[0]['oracle']):.3g}"
-            parts.append(
-                f"**{'Tested at ' + test if test else 'Tested as trained'}** ({ceilings}); `rlmem benchmark {suite}`:"
-            )
-            parts.append(_table(here))
-    return parts
-
-
-def _table(rows: Sequence[Row]) -> str:
-    measure = "success" if rows[0]["metric"] == "success" else "score"
-    head = ["agent", "learns from", "runs", measure, "95 % interval", "memory score (IQM)", "95 % interval"]
-    head += ["state zeroed", "then at the ceiling", "env steps", "CPU s"]
-    table = [head, ["---"] * len(head)]
+def _by_task(rows: Sequence[Row]) -> str:
+    """Return a table of agents against tasks."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    table = [["agent", *(_short(task) for task in tasks)], ["---"] * (len(tasks) + 1)]
     for agent in dict.fromkeys(row["agent"] for row in rows):
-        runs = [row for row in rows if row["agent"] == agent]
-        value, score, lesioned = run_interval(runs, "value"), score_interval(runs), runs_of(runs, "lesioned")
-        steps, seconds, fallen = (
-            runs_of(runs, "env_steps"),
-            runs_of(runs, "cpu_seconds"),
-            memoryless_when_lesioned(runs),
-        )
-        defined = math.isfinite(score.value)
-        table.append(
-            [
-                f"**{agent}**" if solved(runs) else agent,
-                runs[0].get("information", ""),
-                str(len(runs)),
-                f"{value.value:.3f}",
-                _range(value),
-                f"{score.value:.2f}" if defined else "",
-                _range(score) if defined else "",
-                f"{fmean(lesioned):.2f}" if lesioned else "",
-                f"{fallen[0]} of {fallen[1]}" if fallen else "",
-                f"{median(steps):,.0f}" if any(steps) else "",
-                f"{median(seconds):,.1f}" if seconds else "",
-            ]
-        )
+        line = [agent]
+        for task in tasks:
+            runs = [row for row in rows if (row["agent"], row["task"]) == (agent, task)]
+            runs = [row for row in runs if row["test"] == runs[0]["test"]]
+            scores = runs_of(runs, "memory_score")
+            said = f"{score_interval(runs).value:.2f}" if scores else ""
+            if runs and not scores:
+                said = f"{run_interval(runs, 'value').value:.1f} points"
+            line.append(f"**{said}**" if solved(runs) else said.replace("-0.00", "0.00"))
+        table.append(line)
     return markdown_table(table)
 
 
-def _maps(rows: Sequence[Row], figures: Path) -> list[str]:
-    paths = write_figures(rows, figures, kinds=("maps",))
-    return [f"![Memory score over memory length and credit length]({figures.name}/{path.name})" for path in paths]
+def _short(task: str) -> str:
+    name, *knobs = task.split(", ")
+    length = next((knob.removeprefix("memory_length ") for knob in knobs if knob.startswith("memory_length")), "")
+    return f"{name.removesuffix('-v0')} {length}".strip()
+
+
+def _write_tests(rows: Sequence[Row], path: Path) -> None:
+    """Write a row for each agent in each test, of all its runs."""
+    lines = []
+    for task, test, agent in dict.fromkeys((row["task"], row["test"], row["agent"]) for row in rows):
+        runs = [row for row in rows if (row["task"], row["test"], row["agent"]) == (task, test, agent)]
+        value, score, lesioned = run_interval(runs, "value"), score_interval(runs), runs_of(runs, "lesioned")
+        fallen, costs = memoryless_when_lesioned(runs), {}
+        for column in ("env_steps", "cpu_seconds"):
+            known = runs_of(runs, column)
+            costs[column] = f"{median(known):.10g}" if known else ""
+        line = {"task": task, "test": test, "agent": agent, "learns_from": runs[0].get("information", "")}
+        line |= {"runs": str(len(runs)), "metric": runs[0]["metric"]}
+        line |= {name: f"{number:.4f}" for name, number in zip(("value", "low", "high"), value, strict=True)}
+        names = ("memory_score", "memory_score_low", "memory_score_high")
+        line |= {
+            name: f"{number:.4f}" if math.isfinite(number) else "" for name, number in zip(names, score, strict=True)
+        }
+        line |= {"state_zeroed": f"{fmean(lesioned):.4f}" if lesioned else ""}
+        line |= {"then_at_the_ceiling": f"{fallen[0]} of {fallen[1]}" if fallen else ""}
+        line |= {name: runs[0][name] for name in ("memoryless", "oracle")}
+        lines.append(line | costs)
+    write_rows(path, lines)
+
+
+def _lengths(rows: Sequence[Row], figures: Path) -> list[str]:
+    groups = horizon_groups(rows)
+    if not plot_generalization(rows, figures / "generalization.png"):
+        return []
+    table = [["agent", *map(_short, groups)], ["---"] * (len(groups) + 1)]
+    for agent in dict.fromkeys(agent for agents in groups.values() for agent in agents):
+        line = [agent]
+        for agents in groups.values():
+            found = agents.get(agent, {})
+            runs = min(map(len, found.values()), default=0)
+            scores = np.array([runs_of(rows, "memory_score")[:runs] for rows in found.values()])
+            line.append(length_in_words(length_at(list(found), scores, 0.5), list(found)) if runs else "")
+        table.append(line)
+    return [
+        "## Beyond the lengths of training",
+        "Memory length (control steps) at which the memory score has fallen to 0.5, with its 95 % interval.",
+        markdown_table(table),
+        f"![Memory score against memory length, by agent]({figures.name}/generalization.png)",
+    ]
 
 
 def _credit(options: Options, figures: Path) -> list[str]:
@@ -224,47 +276,71 @@ def _credit(options: Options, figures: Path) -> list[str]:
     rows = read_rows(path)
     seeds = len({row["seed"] for row in rows})
     said = f"`rlmem benchmark benchmarks/credit.toml`, {seeds} seed{'s' * (seeds > 1)}, at most 400,000 env steps, the "
-    said += f"agents at their defaults, sb3-contrib's with our forget biases; [table]({_link(path, options.out)}):"
-    return ["## By memory length and credit length", said, *_maps(rows, figures)]
+    said += f"agents at their defaults, sb3-contrib's with our forget biases; [rows]({_link(path, options.out)})."
+    paths = write_figures(rows, figures, kinds=("maps",))
+    maps = [f"![Memory score over memory length and credit length]({figures.name}/{path.name})" for path in paths]
+    return ["## By memory length and credit length", said, *maps]
+
+
+def _horizon(options: Options) -> list[str]:
+    path = options.studies / "horizon.csv"
+    section = horizon_section(read_rows(path))
+    if section is None:
+        return []
+    made = f"`rlmem benchmark benchmarks/horizon.toml`, 3 runs each; [rows]({_link(path, options.out)})."
+    said = " ".join([made, *section.text])
+    figure = "![Success against memory length](horizon.png)"
+    return ["## To 10,000 steps of memory", said, figure, *(table.markdown() for table in section.tables)]
 
 
 def _studies(options: Options) -> list[str]:
-    parts = _credit(options, options.out.with_suffix(""))
-    horizon = options.studies / "horizon.csv"
-    if horizon.is_file():
-        parts += ["## To 10,000 steps of memory", "`rlmem benchmark benchmarks/horizon.toml`, drawn by"]
-        parts[-1] += f" `python scripts/horizon_figure.py`; [table]({_link(horizon, options.out)}):"
-        section = horizon_section(read_rows(horizon))
-        assert section is not None
-        parts += [
-            "![Success against memory length](horizon.png)",
-            *(table.markdown() for table in section.tables),
+    """Return how long a memory is learnt, by agent and by cell, on the planar robot."""
+    rows = _where(_study(options, "t_maze_lengths.csv"), robot="planar", training="range", cell="lstm", init="forget")
+    rows += _where(_study(options, "t_maze_cells.csv"), robot="planar", cell="lstm", memory_length="10000")
+    parts = []
+    if rows:
+        head = [
+            "memory length L",
+            "`recurrent_ppo`",
+            "env steps, CPU s",
+            "sb3-contrib, our LSTM start",
+            "env steps, CPU s",
         ]
-    for title, name in _STUDIES:
-        path = options.studies / name
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            said = f"{len(rows)} runs; [table]({_link(path, options.out)}). They are among those of"
-            commands = "\n".join(_commands(rows, name))
-            cells = len({row["cell"] for row in rows}) > 1 == len({row["agent"] for row in rows})
-            parts += [f"## {title}", said, f"```\n{commands}\n```", by_cell(rows) if cells else by_length(rows)]
-    more = "[learning.md](learning.md) has what imitation, Kalman filters and online learning reach and cost."
-    return [*parts, more]
+        table = [head, ["---"] * len(head)]
+        for length in sorted({int(row["memory_length"]) for row in rows}):
+            line = [f"{length:,}"]
+            for agent in ("recurrent_ppo", "sb3_recurrent_ppo"):
+                own = _where(rows, agent=agent, memory_length=str(length))
+                count = sum(float(row["test_success"]) >= SOLVED for row in own)
+                steps, seconds = (
+                    median(float(row[name]) for row in own) if own else 0.0 for name in ("env_steps", "cpu_seconds")
+                )
+                line += [f"{count} of {len(own)}", f"{steps:,.0f}, {seconds:.1f}"] if own else ["not run", ""]
+            table.append(line)
+        said = "`TMaze-v0`, planar robot, trained on lengths drawn log-uniformly from 5 to L and tested at L. Both "
+        said += "robots, one length alone, and what the start of the LSTM decides: [lengths.md](lengths.md); "
+        link = _link(options.studies / "t_maze_lengths.csv", options.out)
+        parts += ["## How long a memory is learnt", f"{said}[rows]({link}).", markdown_table(table)]
+    cells = _where(_study(options, "t_maze_cells.csv"), robot="planar")
+    if cells:
+        link = _link(options.studies / "t_maze_cells.csv", options.out)
+        said = f"The same, by memory cell: runs solved, env steps in thousands and CPU seconds; [rows]({link})."
+        parts += ["## Which cells learn it", said, by_cell(cells)]
+    return parts
 
 
-def _commands(rows: Sequence[Row], name: str) -> list[str]:
-    """Return the command for each agent and batch that makes the runs of a length study, and perhaps more."""
-    commands = []
-    for agent, batch in dict.fromkeys((row["agent"], row.get("batch") or "") for row in rows):
-        words = [f"python scripts/length_study.py --out benchmarks/results/{name} --agent {agent}"]
-        words += [f"--batch {batch}"] * bool(batch)
-        own = [row for row in rows if (row["agent"], row.get("batch") or "") == (agent, batch)]
-        for option, column in _VARIED.items():
-            values = dict.fromkeys(row[column] for row in own)
-            words.append(f"--{option} {' '.join(sorted(values, key=lambda value: (len(value), value)))}")
-        commands.append(" ".join(words))
-    return commands
+def _study(options: Options, name: str) -> list[dict[str, str]]:
+    """Return the rows of a study's table, none where there is no such file."""
+    path = options.studies / name
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _where(rows: Sequence[Row], **values: str) -> list[Row]:
+    """Return the rows that have these values, of the agents' own batches."""
+    return [row for row in rows if not row.get("batch") and all(row[name] == value for name, value in values.items())]
 
 
 def _link(path: Path, page: Path) -> str:

@@ -1,8 +1,7 @@
-"""Make ``docs/suite.md``, a row for every task of the package, from three tables, and fill those with ``--run``.
+"""Make ``docs/suite.md``, the results of every task, from three tables in ``benchmarks/results``.
 
-The tables: what agents reach (the suite ``tasks`` of ``rlmem benchmark``), what the adversaries of ``rlmem audit``
-reach, and how fast the environments are. What they hold already is not measured again; a page of unfinished tables
-shows what there is.
+The tables hold the runs of agents (``rlmem benchmark tasks``), the adversaries of ``rlmem audit`` and the speed of the
+environments. With ``--run`` what is missing in them is measured first.
 
     python scripts/suite_page.py --run                           # measure what is missing: a day on two cores
     python scripts/suite_page.py --merge benchmark/tasks         # take over what a benchmark has found
@@ -44,18 +43,39 @@ _NUM_ENVS, _BLOCK, _BLOCKS = 16, 400, 5
 """Environments, control steps of a measurement of speed, measurements."""
 
 _MADE = """\
+Every task of the package at its default knobs, and what agents reach on 200 held-out seeds (walkers: 50).
+`recurrent_ppo` has its tuned settings and at most 2,000,000 env steps (KeyToDoor 600,000, walkers 300,000), and stops
+when validation reaches a memory score of 0.98. `ppo` and `frame_stack_ppo` have no memory and 200,000 env steps. `ekf`
+is taught by the expert.
+
 Made by `python scripts/suite_page.py` from [`tasks.csv`](../benchmarks/results/tasks.csv) (`rlmem benchmark tasks`),
 [`audits.csv`](../benchmarks/results/audits.csv) (`rlmem audit TASK`) and
-[`task_speed.csv`](../benchmarks/results/task_speed.csv); with `--run` it measures what is missing."""
+[`task_speed.csv`](../benchmarks/results/task_speed.csv), which hold every run; with `--run` it measures what is
+missing."""
 _LEGEND = """\
-All tasks have their default knobs. Success, score or return on 200 held-out seeds (walkers: 50): interquartile mean
-over runs with its 95 % bootstrap interval, of one run that of its episodes; in brackets the number of runs. The memory
-score is 0 at the ceiling without memory and 1 at the oracle. `recurrent_ppo` has its tuned settings and at most
-2,000,000 env steps (KeyToDoor 600,000, walkers 300,000), and stops when validation reaches a memory score of 0.98; env
-steps and CPU seconds are medians. `ppo` and `frame_stack_ppo` have no memory and 200,000 env steps; `ekf` is told what
-the expert would do. State zeroed: success with the hidden state zeroed as the query begins. The adversary is the best
-of scripts and searched policies without memory or with four frames, with the lower end of its 99 % interval. Where it
-is empty nothing was run."""
+**How to read the numbers.** Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the
+interval over its episodes. The memory score is 0 at the ceiling without memory and 1 at the oracle. State zeroed:
+success with the hidden state zeroed as the query begins; an agent that remembers falls to the ceiling. Env steps and
+CPU seconds are medians. An empty cell was not run."""
+_REACHED = """\
+## What is reached
+
+Success, or the score that the task counts. Without memory no agent exceeds the ceiling; with it all of the success up
+to the oracle is memory, and is lost when the hidden state is zeroed."""
+_COST = """\
+## What it costs
+
+`ekf` has 30,000 env steps. The last column is the speed of the environment under random actions, 16 side by side,
+resets counted in."""
+_GUARD = """\
+## What keeps agents without memory at the ceiling
+
+The adversary is the best of scripts and searched policies that see one or four observations, with the lower end of its
+99 % interval: it must not exceed the ceiling."""
+_WALKERS = """\
+## Walkers with hidden velocities or positions
+
+Mean return; these tasks state no ceiling and ask for little memory."""
 
 _TRIED = """\
 ## Where `recurrent_ppo` does not get there
@@ -164,46 +184,82 @@ def speed(name: str) -> dict[str, float | str]:
 
 def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Row]) -> str:
     """Return the page in Markdown."""
-    head = ["task", "memory", "ceiling without memory", "oracle", "expert", "`ppo`", "`frame_stack_ppo`"]
-    head += ["best adversary of the audit", "`recurrent_ppo`", "memory score", "env steps", "CPU s", "state zeroed"]
-    head += ["`ekf`", "env steps a CPU-second"]
-    table, learnt, tried = [head, ["---"] * len(head)], [], 0
-    for task in TASKS:
-        name = canonical_id(task)
-        spec: TaskSpec = task_class(name).spec(task_class(name).make_settings({}))
-        of = {agent: [row for row in rows if row["env"] == name and row["agent"] == agent] for agent in _agents(rows)}
-        ours = of.get("recurrent_ppo", [])
-        tried += bool(runs_of(ours, "memory_score"))
-        if solved(ours, SOLVED):
-            learnt.append(task)
-        table.append(
-            [
-                f"[{task.removesuffix('-v0')}](tasks/{task}.md)",
-                _memory(spec),
-                f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "not measured",
-                f"{spec.oracle.value:.4g}",
-                *(_reached(of.get(agent, [])) for agent in ("expert", "ppo", "frame_stack_ppo")),
-                _adversary(audits.get(name)),
-                _reached(ours),
-                _score(ours),
-                *(_cost(ours, column) for column in ("env_steps", "cpu_seconds")),
-                _lesioned(ours),
-                _reached(of.get(EKF, [])),
-                f"{float(speeds[name]['steps_per_cpu_second']):,.0f}" if name in speeds else "",
-            ]
-        )
+    specs = {task: _spec(task) for task in TASKS}
+    of = {task: _Reached([row for row in rows if row["env"] == canonical_id(task)]) for task in TASKS}
+    walkers = [task for task in TASKS if not specs[task].memoryless.known]
+    others = [task for task in TASKS if task not in walkers]
+    tried = [task for task in TASKS if runs_of(of[task].runs("recurrent_ppo"), "memory_score")]
+    learnt = [task for task in tried if solved(of[task].runs("recurrent_ppo"), SOLVED)]
     machines = "; ".join(sorted({row["machine"] for row in (*rows, *speeds.values()) if row.get("machine")}))
     found = (
-        f"**`recurrent_ppo` reaches a memory score of {SOLVED} on {len(learnt)} of the {tried} tasks that have one "
-        f"and rows of it below**: {', '.join(task.removesuffix('-v0') for task in learnt)}."
+        f"**`recurrent_ppo` reaches a memory score of {SOLVED} on {len(learnt)} of the {len(tried)} tasks that have "
+        f"one and rows in the tables**{': ' * bool(learnt)}{', '.join(task.removesuffix('-v0') for task in learnt)}. "
+        "Where it does not get there is said [at the end](#where-recurrent_ppo-does-not-get-there)."
     )
-    made = f"{_MADE} Machine: {machines}; one thread a run."
-    parts = ["# Every task, and what is reached on it", made, _LEGEND, found, markdown_table(table), _TRIED]
-    return "\n\n".join(parts) + "\n"
+    reached = [["task", "memory", "ceiling without memory", "`ppo`", "`recurrent_ppo`", "state zeroed"]]
+    cost = [["task", "memory score", "env steps", "CPU s", "`ekf`", "steps a CPU-second"]]
+    guard = [["task", "ceiling without memory", "best adversary", "`frame_stack_ppo`", "expert", "oracle"]]
+    walk = [["task", "`ppo`", "`frame_stack_ppo`", "`recurrent_ppo`", "env steps", "CPU s"]]
+    for task in others:
+        ours, spec, link = of[task].runs("recurrent_ppo"), specs[task], _link(task)
+        ceiling = number(spec.memoryless.value)
+        zeroed = runs_of(ours, "lesioned")
+        values = of[task].value("ppo"), of[task].value("recurrent_ppo")
+        reached.append([link, _memory(spec), ceiling, *values, number(float(np.mean(zeroed))) if zeroed else ""])
+        costs = (_cost(ours, column) for column in ("env_steps", "cpu_seconds"))
+        cost.append([link, _score(ours), *costs, of[task].value(EKF), _speed(speeds.get(canonical_id(task)))])
+        adversary = _adversary(audits.get(canonical_id(task)))
+        values = of[task].value("frame_stack_ppo"), of[task].value("expert")
+        guard.append([link, ceiling, adversary, *values, number(spec.oracle.value)])
+    for task in walkers:
+        values = (of[task].value(agent) for agent in ("ppo", "frame_stack_ppo", "recurrent_ppo"))
+        costs = (_cost(of[task].runs("recurrent_ppo"), column) for column in ("env_steps", "cpu_seconds"))
+        walk.append([_link(task), *values, *costs])
+    parts = ["# Every task, and what is reached on it", found, _MADE, _LEGEND, _REACHED, _table(reached)]
+    parts += [_COST, _table(cost), _GUARD, _table(guard), _WALKERS, _table(walk), _TRIED]
+    return "\n\n".join([*parts, f"Machine: {machines}; one thread a run."]) + "\n"
 
 
-def _agents(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row["agent"] for row in rows))
+class _Reached:
+    """Rows of one task, by agent."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def runs(self, agent: str) -> list[Row]:
+        """Return the rows of an agent."""
+        return [row for row in self._rows if row["agent"] == agent]
+
+    def value(self, agent: str) -> str:
+        """Return what an agent reaches, with its interval; empty where it was not run."""
+        rows = self.runs(agent)
+        if not rows:
+            return ""
+        found = run_interval(rows, "value")
+        return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
+
+
+def number(value: float) -> str:
+    """Return a number with two digits after the point, or as few as its size asks for."""
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f}"
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    return markdown_table([lines[0], ["---"] * len(lines[0]), *lines[1:]])
+
+
+def _spec(task: str) -> TaskSpec:
+    cls = task_class(task)
+    return cls.spec(cls.make_settings({}))  # type: ignore[no-any-return]
+
+
+def _link(task: str) -> str:
+    return f"[{task.removesuffix('-v0')}](tasks/{task}.md)"
+
+
+def _speed(row: Row | None) -> str:
+    return f"{float(row['steps_per_cpu_second']):,.0f}" if row else ""
 
 
 def _memory(spec: TaskSpec) -> str:
@@ -211,19 +267,11 @@ def _memory(spec: TaskSpec) -> str:
     return spec.memory + bits
 
 
-def _reached(rows: Sequence[Row]) -> str:
-    if not rows:
-        return ""
-    found = run_interval(rows, "value")
-    runs = f" ({len(rows)})" if len(rows) > 1 else ""
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{runs}"
-
-
 def _score(rows: Sequence[Row]) -> str:
     if not runs_of(rows, "memory_score"):
         return ""
     found = score_interval(rows)
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 def _cost(rows: Sequence[Row], column: str) -> str:
@@ -231,16 +279,11 @@ def _cost(rows: Sequence[Row], column: str) -> str:
     return f"{median(values):,.0f}" if values else ""
 
 
-def _lesioned(rows: Sequence[Row]) -> str:
-    values = runs_of(rows, "lesioned")
-    return f"{np.mean(values):.2f}" if values else ""
-
-
 def _adversary(row: Row | None) -> str:
     if row is None:
         return ""
     passed = "" if row["passed"] == "True" else ", refused"
-    return f"{float(row['value']):.3g}, at least {float(row['low']):.3g}{passed}"
+    return f"{number(float(row['value']))} (at least {number(float(row['low']))}){passed}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Agents side by side: compared only where both were run, and the page of results says what is missing."""
 
+import csv
 import importlib.util
 import math
 import sys
@@ -104,7 +105,7 @@ def test_figures_are_drawn_where_there_is_something_to_draw(rows, tmp_path):
     assert not plot_generalization(one_length, tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("runs", [1, 5, len(JOBS)])
+@pytest.mark.parametrize("runs", [1, len(JOBS)])
 def test_the_page_of_results_is_right_for_a_table_that_is_not_finished(page, tmp_path, runs):
     invent(JOBS[:runs], tmp_path / "part", skilled)
     write_toml(tmp_path / "tiny.toml", SUITE)
@@ -112,12 +113,14 @@ def test_the_page_of_results_is_right_for_a_table_that_is_not_finished(page, tmp
     page.main(page.Options(**options, merge=(tmp_path / "part",), studies=ROOT / "benchmarks" / "results"))
     text = (tmp_path / "results.md").read_text()
     assert f"**{runs} of the {len(JOBS)} runs**" in text
-    assert text.count("Tested at memory_length") == 3
-    assert text.count("Tested as trained") == (runs > 4)
-    assert "| **expert** " in text
+    assert "| expert " in text
+    assert max(line.count("|") - 1 for line in text.splitlines()) <= 6
+    with (tmp_path / "results" / "tests.csv").open(newline="") as file:
+        tests = list(csv.DictReader(file))
+    assert {row["memory_score"] for row in tests if row["agent"] == "expert" and row["memory_score"]} == {"1.0000"}
     pictures = [part.partition(")")[0] for part in text.split("](results/")[1:]]
     assert {"matrix.png", "generalization.png"} <= set(pictures)
     assert ("improvement.png" in pictures) == (runs > 1)
     assert all((tmp_path / "results" / name).is_file() for name in pictures)
     assert "## Which cells learn it" in text
-    assert ("3 of 3" in text) == (runs == len(JOBS))
+    assert ("3 of 3" in {row["then_at_the_ceiling"] for row in tests}) == (runs == len(JOBS))
