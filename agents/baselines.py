@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rlmem.agents.base import Agent, Array
+from rlmem.errors import UserError
 
 
 class Random(Agent):
@@ -56,7 +57,7 @@ class Expert(Agent):
             UserError: If the environment has no expert.
         """
         if not hasattr(env.unwrapped, "expert_action"):
-            raise ValueError(f"agent 'expert' needs an environment with an expert_action method, {env} has none")
+            raise UserError(f"agent 'expert' needs an environment with an expert_action method, {env} has none")
         self._env = env.unwrapped
 
     def predict(

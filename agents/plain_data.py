@@ -10,6 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 
+from rlmem.errors import UserError
+
 
 def pack_tree(value: Any, name: str, tensors: dict[str, Any]) -> Any:
     """Return nested values as JSON; arrays go to ``tensors`` under names that begin with ``name``.
@@ -35,7 +37,7 @@ def pack_tree(value: Any, name: str, tensors: dict[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         parts = [pack_tree(part, f"{name}/{i}", tensors) for i, part in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": parts}
-    raise ValueError(f"{name} is a {type(value).__name__}, which cannot be written as plain data")
+    raise UserError(f"{name} is a {type(value).__name__}, which cannot be written as plain data")
 
 
 def unpack_tree(value: Any, tensors: dict[str, NDArray[Any]]) -> Any:
@@ -56,7 +58,7 @@ def unpack_tree(value: Any, tensors: dict[str, NDArray[Any]]) -> Any:
         if kind in ("list", "tuple") and isinstance(content, list):
             parts = [unpack_tree(part, tensors) for part in content]
             return parts if kind == "list" else tuple(parts)
-    raise ValueError(f"not a packed value: {str(value)[:80]}")
+    raise UserError(f"not a packed value: {str(value)[:80]}")
 
 
 def pack_schedule(name: str, value: Any) -> Any:
@@ -84,7 +86,7 @@ def unpack_schedule(name: str, value: Any) -> Any:
         return None
     if isinstance(value, dict) and isinstance(value.get("linear"), list) and len(value["linear"]) == 3:
         return LinearSchedule(*(float(number) for number in value["linear"]))
-    raise ValueError(f"{name} was a function, and a file holds no code: pass {name}=... when loading")
+    raise UserError(f"{name} was a function, and a file holds no code: pass {name}=... when loading")
 
 
 def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist()}
     if isinstance(space, spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
         return {"type": "MultiBinary", "n": int(space.n)}
-    raise ValueError(f"a file can hold Box, Discrete, MultiDiscrete, MultiBinary and Dict spaces, got {space}")
+    raise UserError(f"a file can hold Box, Discrete, MultiDiscrete, MultiBinary and Dict spaces, got {space}")
 
 
 def _bound(values: NDArray[Any]) -> Any:
@@ -125,7 +127,7 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
     if kind == "Box":
         dtype, shape = np.dtype(value["dtype"]), tuple(int(size) for size in value["shape"])
         if dtype.kind not in "fiub":
-            raise ValueError(f"a Box of {dtype} is not a space of numbers")
+            raise UserError(f"a Box of {dtype} is not a space of numbers")
         low, high = (
             np.broadcast_to(np.array(value[name], dtype).reshape(shape if np.ndim(value[name]) else ()), shape)
             for name in ("low", "high")
@@ -137,4 +139,4 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
         return spaces.MultiDiscrete([int(n) for n in value["nvec"]])
     if kind == "MultiBinary":
         return spaces.MultiBinary(int(value["n"]))
-    raise ValueError(f"unknown space {kind!r}")
+    raise UserError(f"unknown space {kind!r}")

@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from rlmem.errors import UserError
@@ -36,8 +37,17 @@ def quiet(descriptor: int = 1) -> Iterator[None]:
         os.close(sink)
 
 
-with quiet(2):
-    import pybullet as pybullet  # for all modules, so that it is quiet whichever comes first
+class _Pybullet:
+    """Bullet, imported quietly when it is first used: to read a task's knobs and ceilings takes no simulator."""
+
+    def __getattr__(self, name: str) -> Any:
+        with quiet(2) if "pybullet" not in sys.modules else contextlib.nullcontext():
+            found = getattr(import_module("pybullet"), name)
+        setattr(self, name, found)
+        return found
+
+
+pybullet: Any = _Pybullet()
 
 
 @dataclass(frozen=True, kw_only=True)

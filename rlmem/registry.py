@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import gymnasium
 
@@ -43,21 +45,53 @@ TASKS: dict[str, str] = {
 }
 """Name of a task (without the namespace) -> ``module:class``."""
 
-AGENTS: dict[str, str] = {
-    "random": "rlmem.agents.baselines:Random",
-    "expert": "rlmem.agents.baselines:Expert",
-    "ppo": "rlmem.agents.sb3.memoryless:MemorylessPPO",
-    "frame_stack_ppo": "rlmem.agents.sb3.frame_stack:FrameStackPPO",
-    "recurrent_ppo": "rlmem.agents.recurrent.agent:RecurrentPPOAgent",
-    "recurrent_a2c": "rlmem.agents.recurrent.agent:RecurrentA2CAgent",
-    "ekf": "rlmem.agents.online.ekf_controller:EKFController",
-    "adam_dagger": "rlmem.agents.online.adam_dagger:AdamDAgger",
-    "kalman_actor_critic": "rlmem.agents.online.kalman_actor_critic:KalmanActorCritic",
-    "model_controller": "rlmem.agents.online.model_controller:ModelController",
-    "rtrl_actor_critic": "rlmem.agents.online.rtrl_actor_critic:RTRLActorCritic",
-    "sb3_recurrent_ppo": "rlmem.agents.sb3.sb3_contrib:SB3RecurrentPPO",
+
+class AgentEntry(NamedTuple):
+    """Where an agent is, and what it is in one line; importing this must not import torch."""
+
+    entry: str
+    """``module:class``, a :class:`rlmem.agents.base.Agent`."""
+    summary: str
+    settings: str | None = None
+    """``module:class`` of its hyperparameters where that module needs no torch, which makes ``--help`` fast."""
+
+
+_RECURRENT = "rlmem.agents.recurrent"
+_ONLINE = "rlmem.agents.online"
+_SB3 = "rlmem.agents.sb3"
+AGENTS: dict[str, AgentEntry] = {
+    "random": AgentEntry("rlmem.agents.baselines:Random", "Actions drawn uniformly from the action space"),
+    "expert": AgentEntry("rlmem.agents.baselines:Expert", "The task's scripted expert, which reads hidden state"),
+    "ppo": AgentEntry(f"{_SB3}.memoryless:MemorylessPPO", "stable-baselines3's PPO: sees the present observation only"),
+    "frame_stack_ppo": AgentEntry(f"{_SB3}.frame_stack:FrameStackPPO", "stable-baselines3's PPO on some observations"),
+    "recurrent_ppo": AgentEntry(
+        f"{_RECURRENT}.agent:RecurrentPPOAgent",
+        "PPO with a memory cell in actor and critic",
+        f"{_RECURRENT}.settings:RecurrentPPOSettings",
+    ),
+    "recurrent_a2c": AgentEntry(
+        f"{_RECURRENT}.agent:RecurrentA2CAgent",
+        "The LSTM actor-critic: an update a rollout",
+        f"{_RECURRENT}.settings:RecurrentA2CSettings",
+    ),
+    "ekf": AgentEntry(
+        f"{_ONLINE}.ekf_controller:EKFController", "Recurrent controller taught by the expert, with a Kalman filter"
+    ),
+    "adam_dagger": AgentEntry(
+        f"{_ONLINE}.adam_dagger:AdamDAgger", "Recurrent controller taught by the expert, with Adam (DAgger)"
+    ),
+    "kalman_actor_critic": AgentEntry(
+        f"{_ONLINE}.kalman_actor_critic:KalmanActorCritic", "Recurrent actor-critic trained by Kalman filters"
+    ),
+    "model_controller": AgentEntry(
+        f"{_ONLINE}.model_controller:ModelController", "Recurrent controller trained through a model that it learns"
+    ),
+    "rtrl_actor_critic": AgentEntry(
+        f"{_ONLINE}.rtrl_actor_critic:RTRLActorCritic", "Recurrent actor-critic, exact gradients (RTRL), online"
+    ),
+    "sb3_recurrent_ppo": AgentEntry(f"{_SB3}.sb3_contrib:SB3RecurrentPPO", "sb3-contrib's RecurrentPPO, an LSTM each"),
 }
-"""Name of an agent -> ``module:class``."""
+"""Agents by name. Add an agent: one file and one line here."""
 
 
 def register_tasks() -> None:
@@ -73,42 +107,111 @@ def register_tasks() -> None:
             )
 
 
+def is_task(name: str) -> bool:
+    """Return whether an id is that of a task of this package, with or without namespace and version."""
+    short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
+    return short in TASKS or f"{short}-v0" in TASKS
+
+
 def canonical_id(name: str) -> str:
-    """Complete and check a task's name: ``TMaze-v0``, ``rlmem/TMaze-v0`` and ``TMaze`` name the same task.
+    """Complete and check the id of an environment.
+
+    ``TMaze``, ``TMaze-v0`` and ``rlmem/TMaze-v0`` name the same task. Any other id is one that Gymnasium knows;
+    ``module:Name-v0`` imports the module first, which registers it.
 
     Raises:
-        UserError: If no task has the name; the message names the nearest.
+        UserError: If no environment has the id; the message names the nearest.
     """
+    if not is_task(name):
+        gymnasium_spec(name)
+        return name
     short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
-    if short not in TASKS and f"{short}-v0" in TASKS:
-        short = f"{short}-v0"
-    if short not in TASKS:
-        raise UserError(unknown("environment", name, (f"{NAMESPACE}/{task}" for task in TASKS)))
-    return f"{NAMESPACE}/{short}"
+    return f"{NAMESPACE}/{short if short in TASKS else f'{short}-v0'}"
+
+
+def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
+    """Return what Gymnasium knows of an environment.
+
+    Raises:
+        UserError: If there is no such id, or no such module.
+    """
+    module, _, env_id = name.rpartition(":")
+    if module:
+        import_named(module)
+    if env_id not in gymnasium.registry:
+        tasks = (f"{NAMESPACE}/{task}" for task in TASKS)
+        raise UserError(unknown("environment", name, tasks, also=gymnasium.registry))
+    return gymnasium.registry[env_id]
+
+
+def import_named(module: str) -> Any:
+    """Import a module that a user has named; those in the working directory are found too.
+
+    Raises:
+        UserError: If there is no such module.
+    """
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(f"there is no module {module!r} here or installed") from error
 
 
 def load_object(entry: str) -> Any:
-    """Import what a ``module:name`` string of this package's registries names."""
-    module, name = entry.split(":")
-    return getattr(import_module(module), name)
+    """Import what a ``module:name`` string names.
+
+    Raises:
+        UserError: If there is no such module, or it has no such name.
+    """
+    module, _, name = entry.partition(":")
+    found = import_named(module)
+    if not hasattr(found, name):
+        raise UserError(f"module {module} has no {name!r}")
+    return getattr(found, name)
 
 
 def task_class(env_id: str) -> Any:
-    """Return the task's class, a :class:`rlmem.envs.memory_task.MemoryTask`.
+    """Return a task's class, a :class:`rlmem.envs.memory_task.MemoryTask`.
 
     Raises:
-        UserError: If no task has the id.
+        UserError: If no task of this package has the id.
     """
-    return load_object(TASKS[canonical_id(env_id).removeprefix(f"{NAMESPACE}/")])
+    name = canonical_id(env_id)
+    if not is_task(name):
+        raise UserError(f"{env_id} is no task of rlmem, and others do not say what they ask of memory")
+    return load_object(TASKS[name.removeprefix(f"{NAMESPACE}/")])
+
+
+def agent_name(name: str) -> str:
+    """Complete and check the name of an agent; ``module:Class`` names one that is not of this package.
+
+    Raises:
+        UserError: If no agent has the name; the message names the nearest.
+    """
+    key = name if ":" in name else name.replace("-", "_")
+    if ":" not in key and key not in AGENTS:
+        raise UserError(unknown("agent", name, AGENTS))
+    return key
 
 
 def agent_class(name: str) -> Any:
     """Return an agent's class, a :class:`rlmem.agents.base.Agent`.
 
     Raises:
-        UserError: If no agent has the name; the message names the nearest.
+        UserError: If no agent has the name.
     """
-    key = name.replace("-", "_")
-    if key not in AGENTS:
-        raise UserError(unknown("agent", name, AGENTS))
-    return load_object(AGENTS[key])
+    key = agent_name(name)
+    return load_object(key if ":" in key else AGENTS[key].entry)
+
+
+def agent_settings_class(name: str) -> Any:
+    """Return the dataclass of an agent's hyperparameters, without importing torch where that can be avoided.
+
+    Raises:
+        UserError: If no agent has the name.
+    """
+    entry = AGENTS.get(agent_name(name))
+    return load_object(entry.settings) if entry and entry.settings else agent_class(name).Settings

@@ -7,16 +7,18 @@ import re
 from collections.abc import Iterable
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
+def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Say that a name is unknown, which one may have been meant, and which there are.
 
     Args:
         what: What is named, such as ``"agent"``.
         name: The unknown name.
         known: The right names.
+        also: More right names, too many to list.
     """
     names = sorted(known)
-    spellings = {form: entry for entry in names for form in (_plain(entry), entry.lower())}
+    candidates = [*sorted(also, key=lambda entry: "/" not in entry), *names]
+    spellings = {form: entry for entry in candidates for form in (_plain(entry), entry.lower())}
     near = difflib.get_close_matches(_plain(name), spellings, n=1, cutoff=0.5)
     hint = f" Did you mean {spellings[near[0]]!r}?" if near else ""
     return f"unknown {what} {name!r}.{hint} There is: {', '.join(names)}"

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from rlmem.cli.arguments import check_least
 from rlmem.cli.options import parse
-from rlmem.envs.audit import QUICK, THOROUGH, Finding, audit
+from rlmem.cli.outputs import writable_file
 from rlmem.files import write_text
+
+if TYPE_CHECKING:
+    from rlmem.envs.audit import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +27,18 @@ class Audit:
         seed: Seed of actions, episodes and searches.
         budget: How hard the searches try: ``quick`` takes about ten seconds, ``thorough`` a minute or two.
         out: Also write the certificate to this file.
+
+    Examples:
+        rlmem audit TMaze-v0 --budget quick
+        rlmem audit RememberColor-v0 --env.guard none --out certificate.txt
     """
 
     seed: int = 0
     budget: Literal["thorough", "quick"] = "thorough"
     out: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_least(self, seed=0)
 
 
 def _progress(found: Finding) -> None:
@@ -39,10 +50,13 @@ def run(argv: Sequence[str]) -> int:
     """Audit, print the certificate, and return the exit status: 0 if it passed."""
     parsed = parse(Audit, argv, name="audit", positional_env=True)
     options: Audit = parsed.verb
+    out = None if options.out is None else writable_file(options.out, "--out")
+    from rlmem.envs.audit import QUICK, THOROUGH, audit
+
     budget = {"thorough": THOROUGH, "quick": QUICK}[options.budget]
     certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress)
     text = certificate.text()
     print(text)
-    if options.out is not None:
-        write_text(options.out, text + "\n")
+    if out is not None:
+        write_text(out, text + "\n")
     return 0 if certificate.passed else 1

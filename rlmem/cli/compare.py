@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from rlmem.cli.arguments import check_least
+from rlmem.cli.help import cli
+from rlmem.cli.outputs import writable_file, writable_folder
 from rlmem.files import write_text
-from rlmem.learning.comparison.figure import draw
-from rlmem.learning.comparison.methods import METHODS
-from rlmem.learning.comparison.problems import PROBLEMS
-from rlmem.learning.comparison.run import Budget
-from rlmem.learning.comparison.study import Study, markdown, run_study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +22,21 @@ class Compare:
     Args:
         problems: Kinds of sequences: recall, adding, control.
         cells: Memory cells.
-        methods: Training algorithms.
+        methods: Training algorithms: bptt, tbptt, rtrl, rtrl_online, snap1, gekf, ndekf, gekf_bptt; all if not given.
         hidden_size: Units of a cell.
         seeds: Runs of each.
         sequences: At most in a run.
         seconds: CPU seconds at most in a run.
         processes: Runs side by side.
         out: Folder for compare.csv, compare.md and compare.png.
+
+    Examples:
+        rlmem compare --problems recall --cells lstm --methods bptt gekf --seeds 2
     """
 
-    problems: tuple[str, ...] = tuple(PROBLEMS)
+    problems: tuple[str, ...] = ("recall", "adding", "control")
     cells: tuple[str, ...] = ("lstm", "rtu")
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = ()
     hidden_size: int = 16
     seeds: int = 5
     sequences: int = 4_000
@@ -45,24 +44,33 @@ class Compare:
     processes: int = 2
     out: Path = Path("comparison")
 
+    def __post_init__(self) -> None:
+        check_least(self, hidden_size=1, seeds=1, sequences=1, seconds=0.001, processes=1)
+
 
 def run(argv: Sequence[str]) -> int:
     """Run what is missing, print the table and draw."""
-    options = tyro.cli(Compare, args=list(argv), prog="rlmem compare", description=Compare.__doc__)
+    options: Compare = cli(Compare, argv, "rlmem compare")
+    from rlmem.learning.comparison.figure import draw
+    from rlmem.learning.comparison.methods import METHODS
+    from rlmem.learning.comparison.run import Budget
+    from rlmem.learning.comparison.study import Study, markdown, run_study
+
     study = Study(
         problems=options.problems,
         cells=options.cells,
-        methods=options.methods,
+        methods=options.methods or tuple(METHODS),
         hidden_size=options.hidden_size,
         seeds=options.seeds,
         budget=Budget(sequences=options.sequences, seconds=options.seconds),
         processes=options.processes,
     )
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = run_study(study, options.out / "compare.csv", lambda line: print(line, flush=True))
+    out = writable_folder(options.out, "--out")
+    table_file, picture = writable_file(out / "compare.md", "--out"), writable_file(out / "compare.png", "--out")
+    rows = run_study(study, out / "compare.csv", lambda line: print(line, flush=True))
     table = markdown(rows)
     print(f"\n{table}")
-    write_text(options.out / "compare.md", table)
-    draw(rows, options.out / "compare.png")
-    print(f"table and picture: {options.out}/compare.md, {options.out}/compare.png")
+    write_text(table_file, table)
+    draw(rows, picture)
+    print(f"table and picture: {table_file}, {picture}")
     return 0

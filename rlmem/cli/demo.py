@@ -8,22 +8,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import gymnasium
-import tyro
-from rich.console import Console
-from rich.table import Table
-
-from rlmem.evaluation.episodes import Evaluation, evaluate
+from rlmem.cli.arguments import check_least
+from rlmem.cli.help import cli
+from rlmem.cli.outputs import writable_folder
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.figures.learning_curves import plot_learning_curves
-from rlmem.figures.recording import record
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import BEST
 from rlmem.runs.progress import Progress, read_progress
 from rlmem.runs.settings import RunSettings
-from rlmem.runs.training import agent_for, load_agent, make_env
+
+if TYPE_CHECKING:
+    from rlmem.evaluation.episodes import Evaluation
 
 _EPISODES = 200
 _LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
@@ -46,23 +43,29 @@ class Demo:
         out: Folder for runs, video and picture.
         steps: Control steps of each agent.
         memory_length: Control steps between the light and the junction.
-        robot: "diff_drive" or "planar".
+        robot: "diff_drive": two driven wheels; "planar": a base moved by motors, faster to simulate.
         seed: Of both runs.
+
+    Examples:
+        rlmem demo --memory-length 10 --steps 40000
     """
 
     out: Path = Path("demo")
     steps: int = 80_000
     memory_length: int = 20
-    robot: str = "diff_drive"
+    robot: Literal["diff_drive", "planar"] = "diff_drive"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(self, steps=1, memory_length=1, seed=0)
 
 
 def run(argv: Sequence[str]) -> int:
     """Train, evaluate, print a table, leave a video and a picture."""
-    options = tyro.cli(Demo, args=list(argv), prog="rlmem demo")
+    options: Demo = cli(Demo, argv, "rlmem demo")
     started = time.monotonic()
     knobs = {"memory_length": options.memory_length, "robot": options.robot}
-    out = options.out / f"seed-{options.seed}"
+    out = writable_folder(options.out, "--out") / f"seed-{options.seed}"
     runs = {
         agent: RunSettings(env="TMaze-v0", agent=agent, seed=options.seed, steps=options.steps, knobs=knobs)
         for agent in ("recurrent_ppo", "ppo")
@@ -71,6 +74,10 @@ def run(argv: Sequence[str]) -> int:
     print(f"training two agents side by side for {options.steps:,} control steps each ...")
     _train_side_by_side(runs, out, options)
     folders = {agent: settings.folder(out) for agent, settings in runs.items()}
+
+    from rlmem.evaluation.episodes import evaluate
+    from rlmem.figures.learning_curves import plot_learning_curves
+    from rlmem.runs.training import agent_for, load_agent, make_env
 
     rows: dict[str, Row] = {}
     for agent in ("expert", *runs, "random"):
@@ -114,7 +121,7 @@ def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) 
         if folder.is_dir():
             _clear(folder)
         command = [
-            *(sys.executable, "-m", "rlmem.cli.main", "train", "--agent", agent, "--env", "TMaze-v0"),
+            *(sys.executable, "-m", "rlmem", "train", "--agent", agent, "--env", "TMaze-v0"),
             *("--env.memory-length", str(options.memory_length), "--env.robot", options.robot),
             *("--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out)),
             *("--eval-every", str(max(options.steps // 16, 1))),
@@ -152,6 +159,9 @@ def _renamed(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(rows: dict[str, Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(
         "agent",
         *("success", "95 % interval", "memory score", "context", "env steps", "CPU s"),
@@ -167,6 +177,11 @@ def _print(rows: dict[str, Row]) -> None:
 
 
 def _film(folder: Path, knobs: dict[str, Any], path: Path) -> None:
+    import gymnasium
+
+    from rlmem.figures.recording import record
+    from rlmem.runs.training import load_agent
+
     env = gymnasium.make("rlmem/TMaze-v0", render_mode="rgb_array", **knobs)
     try:
         agent = load_agent(folder, env, BEST)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
+from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Evaluation, evaluate, make_test_env
-from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
-from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.files import json_text, write_text
 from rlmem.registry import agent_class
-from rlmem.runs.training import agent_for, load_agent
+
+if TYPE_CHECKING:
+    from rlmem.evaluation.episodes import Evaluation
+    from rlmem.evaluation.lesion import Lesion, LesionTest
 
 _ENVS = 50
 
@@ -38,6 +40,10 @@ class Evaluate:
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         stochastic: Draw actions instead of taking the most likely.
         json: Write the numbers to this file.
+
+    Examples:
+        rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --env.memory-length 50
+        rlmem evaluate --policy examples/own_agent.py:WriteItDown --env TMaze-v0 --lesion zero
     """
 
     policy: str | None = None
@@ -50,14 +56,21 @@ class Evaluate:
     stochastic: bool = False
     json: Path | None = None
 
+    def __post_init__(self) -> None:
+        check_least(self, episodes=1, lesion_step=1)
+
 
 def run(argv: Sequence[str]) -> int:
     """Evaluate and print a table."""
     parsed = parse(Evaluate, argv, name="evaluate", agent="expert", run=True)
     options: Evaluate = parsed.verb
+    output = None if options.json is None else writable_file(options.json, "--json")
     seeds = {"test": test_seeds, "validation": validation_seeds}[options.seeds](options.episodes)
     lesion = _lesion(options)
-    name, agent = acting_agent(parsed, argv)
+    name, agent = acting_agent(parsed)
+    from rlmem.evaluation.episodes import evaluate, make_test_env
+    from rlmem.evaluation.lesion import lesion_test
+
     env = make_test_env(parsed.env, min(_ENVS, options.episodes), parsed.knobs)
     try:
         test: LesionTest | None = None
@@ -69,31 +82,35 @@ def run(argv: Sequence[str]) -> int:
     finally:
         env.close()
     context = getattr(agent, "context", "its own")
-    print(f"{name} on {parsed.env}, {options.episodes} {options.seeds} seeds, context: {context}")
+    where = f"{parsed.env}{lengths_in_words(parsed.knobs)}"
+    print(f"{name} on {where}, {options.episodes} {options.seeds} seeds, context: {context}")
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))
-    if options.json is not None:
+    if output is not None:
         row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
         row |= result.as_dict() | ({"lesion": test.as_dict()} if test else {})
         text = json_text(row, indent=2) + "\n"
-        write_text(options.json, text)
-        print(f"written to {options.json}")
+        write_text(output, text)
+        print(f"written to {output}")
     return 0
 
 
-def acting_agent(parsed: Parsed, argv: Sequence[str]) -> tuple[str, Any]:
+def acting_agent(parsed: Parsed) -> tuple[str, Any]:
     """Return the name of what a command line wants to see act, and the agent.
 
     Raises:
         UserError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
     """
+    from rlmem.evaluation.episodes import make_test_env
+    from rlmem.evaluation.own_agent import load_policy
+
     options = parsed.verb
     env = make_test_env(parsed.env, 1, parsed.knobs)
     try:
         if options.policy is None:
             return parsed.agent or "", chosen_agent(parsed, env, options.which)
-        if parsed.run is not None or any(word.split("=")[0] == "--agent" for word in argv):
+        if parsed.run is not None or "--agent" in parsed.given:
             raise UserError("--policy names the agent: leave out the run and --agent")
         return options.policy, load_policy(options.policy, env)
     finally:
@@ -106,6 +123,8 @@ def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:
     Raises:
         UserError: If a learning agent is named without a run.
     """
+    from rlmem.runs.training import agent_for, load_agent
+
     if parsed.run is not None:
         return load_agent(parsed.run, env, which)
     cls = agent_class(parsed.agent or "")
@@ -118,6 +137,8 @@ def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:
 
 def _lesion(options: Evaluate) -> Lesion | None:
     """Return the lesion that is asked for."""
+    from rlmem.evaluation.lesion import Lesion
+
     if options.lesion is None:
         if options.lesion_phase is not None or options.lesion_step is not None:
             raise UserError("--lesion-phase and --lesion-step say when: say what too, with --lesion zero|freeze|swap")
@@ -128,15 +149,29 @@ def _lesion(options: Evaluate) -> Lesion | None:
     return Lesion(kind=options.lesion, phase=phase, step=options.lesion_step)
 
 
+def lengths_in_words(knobs: Mapping[str, Any]) -> str:
+    """Return the memory and credit lengths among knobs in words, such as ", memory length 5 to 20"."""
+    words = ""
+    for knob in ("memory_length", "credit_length"):
+        length = knobs.get(knob)
+        if length is not None:
+            value = f"{length[0]} to {length[1]}" if isinstance(length, (list, tuple)) else str(length)
+            words += f", {knob.replace('_', ' ')} {value}"
+    return words
+
+
 def summary(result: Evaluation) -> str:
     """Return the numbers of an evaluation in a few lines."""
     low, high = result.interval
-    assert result.spec is not None
-    spec, name = result.spec, "success rate" if result.spec.metric == "success" else "mean score"
-    lines = [
-        f"  {name:<14}{result.value:.3f}   95 % interval {low:.3f} to {high:.3f}",
-        f"  {'ceilings':<14}memoryless {spec.memoryless.value:.3g}, oracle {spec.oracle.value:.3g}",
-        f"  {'memory score':<14}{result.memory_score:.3f}" + ("   (no memory to measure)" * (spec.n_bits == 0)),
+    name = "success rate" if result.metric == "success" else "mean score"
+    lines = [f"  {name:<14}{result.value:.3f}   95 % interval {low:.3f} to {high:.3f}"]
+    if result.spec is not None:
+        spec, none = result.spec, "   (no memory to measure)" * (result.spec.n_bits == 0)
+        lines += [
+            f"  {'ceilings':<14}memoryless {spec.memoryless.value:.3g}, oracle {spec.oracle.value:.3g}",
+            f"  {'memory score':<14}{result.memory_score:.3f}{none}",
+        ]
+    lines += [
         f"  {'mean return':<14}{result.returns.mean():.3f}",
         f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",
         f"  {'cost':<14}{result.env_steps:,} env steps, {result.cpu_seconds:.1f} CPU seconds",

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gymnasium
-import numpy as np
-import torch
-import tyro
-
+from rlmem.cli.arguments import check_least
+from rlmem.cli.help import cli
+from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import make_test_env
-from rlmem.evaluation.gradient import gradient_vs_lag, lags_up_to, trained_cell
-from rlmem.figures.gradients import Reach, draw_reach
-from rlmem.figures.video import checked_path
-from rlmem.networks.cell import AnyCell
-from rlmem.networks.cells import CELLS
-from rlmem.runs.checkpoints import BEST
 from rlmem.runs.settings import read_settings
-from rlmem.runs.training import load_agent, make_agent
 from rlmem.suggest import unknown
+
+if TYPE_CHECKING:
+    from rlmem.figures.gradients import Reach
+    from rlmem.networks.cell import AnyCell
 
 STARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "elman": ("elman", {}),
@@ -53,6 +47,10 @@ class Gradients:
         input_size: Numbers in an input.
         seeds: Cells drawn of each kind; the median is shown.
         out: PNG file.
+
+    Examples:
+        rlmem gradients --cells lstm lstm-torch gru
+        rlmem gradients runs/TMaze-v0/recurrent_ppo/0 --out reach.png
     """
 
     cells: tuple[str, ...] = tuple(STARTS)
@@ -63,24 +61,24 @@ class Gradients:
     seeds: int = 10
     out: Path = Path("gradients.png")
 
-    def check(self) -> None:
-        """Raise UserError unless all values are within bounds and the picture can be written."""
-        checked_path(self.out, (".png",))
+    def __post_init__(self) -> None:
+        check_least(self, max_lag=1, memory_length=2, hidden_size=2, input_size=1, seeds=1)
         for name in self.cells:
             if name not in STARTS:
                 raise UserError(unknown("cell", name, STARTS))
-        for field, least in (("max_lag", 1), ("hidden_size", 2), ("input_size", 1), ("seeds", 1)):
-            if getattr(self, field) < least:
-                raise UserError(f"{field} must be at least {least}, got {getattr(self, field)}")
 
 
 def run(argv: Sequence[str]) -> int:
     """Measure, print a table and draw."""
     rest = list(argv)
     folder = Path(rest.pop(0)) if rest and not rest[0].startswith("-") else None
-    description = f"{Gradients.__doc__}\n\nusage: rlmem gradients [RUN] [options]"
-    options = tyro.cli(Gradients, args=rest, prog="rlmem gradients", description=description)
-    options.check()
+    options: Gradients = cli(Gradients, rest, "rlmem gradients", "[RUN]")
+    if folder is not None:
+        read_settings(folder)
+    out = writable_file(options.out, "--out", (".png",))
+    from rlmem.evaluation.gradient import lags_up_to
+    from rlmem.figures.gradients import draw_reach
+
     lags = [lag for lag in lags_up_to(options.max_lag) if lag]
     reaches = of_run(folder, lags) if folder else of_cells(options, lags)
     wide = max(len(reach.label) for reach in reaches) + 2
@@ -88,13 +86,19 @@ def run(argv: Sequence[str]) -> int:
     for reach in reaches:
         print(reach.label.ljust(wide) + "".join(f"{value:>9.1e}" for value in reach.norms))
     title = f"{folder}" if folder else f"{options.hidden_size} units, memory length {options.memory_length:g}"
-    draw_reach(reaches, options.out, title=title)
-    print(f"picture: {options.out}")
+    draw_reach(reaches, out, title=title)
+    print(f"picture: {out}")
     return 0
 
 
 def of_cells(options: Gradients, lags: Sequence[int]) -> list[Reach]:
     """Return the reach of cells as they start, the median over seeds."""
+    import numpy as np
+    import torch
+
+    from rlmem.figures.gradients import Reach
+    from rlmem.networks.cells import CELLS
+
     found = []
     for name in options.cells:
         kind, settings = STARTS[name]
@@ -115,8 +119,14 @@ def of_run(folder: Path, lags: Sequence[int]) -> list[Reach]:
     Raises:
         UserError: If there is no such run, or if its agent has no memory cells.
     """
+    from rlmem.evaluation.episodes import make_test_env
+    from rlmem.evaluation.gradient import trained_cell
+    from rlmem.figures.gradients import Reach
+    from rlmem.runs.checkpoints import BEST
+    from rlmem.runs.training import load_agent, make_agent
+
     settings = read_settings(folder)
-    env: gymnasium.vector.VectorEnv[Any, Any, Any] = make_test_env(settings.env, 1, settings.knobs)
+    env = make_test_env(settings.env, 1, settings.knobs)
     try:
         fresh, trained = make_agent(settings, env), load_agent(folder, env, BEST)
     finally:
@@ -127,5 +137,7 @@ def of_run(folder: Path, lags: Sequence[int]) -> list[Reach]:
 
 def relative(cell: AnyCell, lags: Sequence[int], seed: int) -> Any:
     """Return |dL_T / dh_t| at the lags, relative to lag 1, on inputs of normal noise."""
+    from rlmem.evaluation.gradient import gradient_vs_lag
+
     norms = gradient_vs_lag(cell, [1, *lags], seed=seed)
     return norms[1:] / norms[0]

@@ -3,71 +3,59 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import textwrap
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields
+from itertools import zip_longest
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
-
+from rlmem.cli.docstrings import explanations, plain
+from rlmem.cli.help import cli
 from rlmem.errors import UserError
-from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
+from rlmem.registry import AGENTS, NAMESPACE, TASKS, canonical_id, task_class
 from rlmem.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class List:
+    """Tasks with their ceilings, and agents; with ENV, one task in full: its knobs and why its ceilings hold.
+
+    Examples:
+        rlmem list
+        rlmem list TMaze-v0
+    """
 
 
 def run(argv: Sequence[str]) -> int:
     """Print all tasks and agents, or one task in full."""
-    console = Console()
     names = [word for word in argv if not word.startswith("-")]
-    if set(argv) & {"-h", "--help"}:
-        console.print("usage: rlmem list [ENV]\n\nAll tasks and agents; with ENV, one task in full.", markup=False)
-        return 0
-    if len(names) != len(argv) or len(names) > 1:
-        raise UserError(f"list takes the id of one task at most, got {' '.join(argv)}")
-    if names:
-        _describe(console, canonical_id(names[0]))
-        return 0
-    tasks = Table(
-        Column("id", no_wrap=True),
-        Column("memory", ratio=1),
-        Column("length", no_wrap=True, justify="right"),
-        Column("bits", no_wrap=True, justify="right"),
-        Column("memoryless", no_wrap=True, justify="right"),
-        Column("oracle", no_wrap=True, justify="right"),
-        title=f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        expand=True,
-    )
+    cli(List, [word for word in argv if word.startswith("-")], "rlmem list", "[ENV]")
+    if len(names) > 1:
+        raise UserError(f"list takes the id of one task at most, got {' '.join(names)}")
+    print("\n".join(_describe(canonical_id(names[0])) if names else _overview()))
+    return 0
+
+
+def _overview() -> list[str]:
+    """Return the tables of all tasks and agents."""
+    head = ("id", "memory", "length", "bits", "memoryless", "oracle")
+    rows = [head]
     for name in TASKS:
         spec = _spec(name)
-        tasks.add_row(
-            name,
-            spec.memory,
-            _steps(spec),
-            f"{spec.n_bits:.3g}",
-            f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "-",
-            f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success"),
-        )
-    agents = Table(
-        Column("agent", no_wrap=True),
-        Column("learns from", no_wrap=True),
-        Column("what it is", ratio=1),
-        title="Agents",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        expand=True,
-    )
-    for name in AGENTS:
-        cls = agent_class(name)
-        agents.add_row(name, cls.information, inspect.getdoc(cls).splitlines()[0])  # type: ignore[union-attr]
-    console.print(tasks, agents, sep="\n")
-    console.print("Knobs of a task: rlmem list ENV. Each is a keyword of gymnasium.make and an option --env.KNOB.")
-    return 0
+        memoryless = f"{spec.memoryless.value:.3g}" if spec.memoryless.known else "-"
+        oracle = f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success")
+        rows.append((name, spec.memory, _steps(spec), f"{spec.n_bits:.3g}", memoryless, oracle))
+    agents = [("agent", "what it is"), *((name, entry.summary) for name, entry in AGENTS.items())]
+    return [
+        f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
+        *_table(rows, flexible=1, right=(2, 3, 4, 5)),
+        "",
+        "Agents",
+        *_table(agents, flexible=1),
+        "",
+        "Knobs of a task: rlmem list ENV. Each is a keyword of gymnasium.make and an option --env.KNOB.",
+        "`rlmem train` takes any other Gymnasium id too.",
+    ]
 
 
 def _spec(name: str) -> TaskSpec:
@@ -80,35 +68,54 @@ def _steps(spec: TaskSpec) -> str:
     return f"{spec.memory_length[1]}" if spec.memory_length[1] else f"credit {spec.credit_length[1]}"
 
 
-def _describe(console: Console, env_id: str) -> None:
-    cls, spec = task_class(env_id), _spec(env_id.removeprefix(f"{NAMESPACE}/"))
-    console.print(f"[bold]{env_id}[/bold]\n")
-    console.print(inspect.getdoc(cls) or "", markup=False, highlight=False)
-    knobs = Table("knob", "default", "what it is", title="\nKnobs", title_justify="left")
+def _describe(env_id: str) -> list[str]:
+    """Return all there is to say of a task."""
+    cls, spec = task_class(env_id), _spec(env_id)
     explained = explanations(cls.Settings)
-    for knob in fields(cls.Settings):
-        knobs.add_row(knob.name, escape(repr(knob.default)), escape(explained.get(knob.name, "")))
-    console.print(knobs)
-    ceilings = Table("agent", "at most", "why", title="\nCeilings at the default knobs", title_justify="left")
-    for who in ("random", "memoryless", "oracle"):
-        ceiling = getattr(spec, who)
-        ceilings.add_row(who, f"{ceiling.value:.4g}", ceiling.why)
-    for who, ceiling in spec.partial.items():
-        ceilings.add_row(who, f"{ceiling.value:.4g}", ceiling.why)
-    console.print(ceilings)
-    console.print(f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.")
+    knobs = [("knob", "default", "what it is")]
+    knobs += [(knob.name, str(knob.default), plain(explained.get(knob.name, ""))) for knob in fields(cls.Settings)]
+    ceilings = [("agent", "at most", "why")]
+    named = {"random": spec.random, "memoryless": spec.memoryless, "oracle": spec.oracle, **spec.partial}
+    ceilings += [(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in named.items()]
+    return [
+        env_id,
+        "",
+        *(line for part in (inspect.getdoc(cls) or "").split("\n\n") for line in [*_paragraph(part), ""]),
+        "Knobs",
+        *_table(knobs, flexible=2),
+        "",
+        "Ceilings at the default knobs",
+        *_table(ceilings, flexible=2),
+        "",
+        f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.",
+    ]
 
 
-def explanations(settings: Any) -> dict[str, str]:
-    """Return what the ``Args:`` sections of a settings class and its bases say of each knob."""
-    found: dict[str, str] = {}
-    for cls in reversed(settings.__mro__):
-        knob = None
-        _, _, section = (inspect.cleandoc(cls.__dict__.get("__doc__") or "")).partition("Args:\n")
-        for line in section.partition("\nRaises:")[0].splitlines():
-            name, colon, text = line.strip().partition(":")
-            if colon and line.startswith("    ") and not line.startswith("     ") and name.isidentifier():
-                knob, found[name] = name, text.strip()
-            elif knob and line.strip():
-                found[knob] += " " + line.strip()
-    return {name: text.replace("``", "") for name, text in found.items()}
+def _paragraph(text: str) -> list[str]:
+    """Return a paragraph of a docstring, filled; a list or table as it is."""
+    if any(line.startswith((" ", "-", "=")) for line in text.splitlines()):
+        return text.replace("``", "").replace("**", "").splitlines()
+    return textwrap.wrap(plain(text).replace("**", ""), _width())
+
+
+def _table(rows: Sequence[Sequence[str]], flexible: int, right: Sequence[int] = ()) -> list[str]:
+    """Return the lines of a table that fits the terminal; the text of one column is wrapped for that."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    others = sum(width + 2 for column, width in enumerate(widths) if column != flexible)
+    widths[flexible] = max(12, min(widths[flexible], _width() - others))
+    lines = []
+    for number, row in enumerate(rows):
+        wrapped = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
+        for cells in zip_longest(*wrapped, fillvalue=""):
+            padded = (
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            )
+            lines.append("  ".join(padded).rstrip())
+        if number == 0:
+            lines.append("-" * min(_width(), sum(widths) + 2 * len(widths) - 2))
+    return lines
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 120)

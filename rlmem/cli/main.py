@@ -13,11 +13,12 @@ from rlmem.suggest import unknown
 
 VERBS = {
     "list": "tasks with their ceilings and knobs, and agents",
-    "train": "train an agent on a task",
+    "train": "train an agent on a task, or on any Gymnasium environment",
     "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
     "memory": "does it remember, how far back, how much: lesions, probe, horizon",
     "render": "a video of rollouts",
     "report": "one page of HTML on a run or a benchmark, with a player of episodes",
+    "doctor": "versions, processors, rendering, and what is missing",
     "play": "drive the robot yourself, with the keyboard",
     "gradients": "how far back gradients reach: a picture, for every cell or a trained agent",
     "compare": "BPTT, RTRL, SnAp-1, GEKF and NDEKF on the same cell, data and seeds",

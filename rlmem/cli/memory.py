@@ -6,20 +6,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from rlmem.cli.evaluate import acting_agent
+from rlmem.cli.arguments import check_least
+from rlmem.cli.evaluate import acting_agent, lengths_in_words
 from rlmem.cli.options import Parsed, parse
+from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Evaluation
-from rlmem.evaluation.horizon import length_in_words
-from rlmem.evaluation.memory import MemoryReport, measure_memory
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.figures.memory import plot_memory
 from rlmem.files import json_text, write_text
+
+if TYPE_CHECKING:
+    from rlmem.evaluation.episodes import Evaluation
+    from rlmem.evaluation.memory import MemoryReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,9 @@ class Memory:
         lengths: Memory lengths of the horizon curve; if not given, up to ten times the longest of training.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         out: Folder for numbers and figure: RUN/memory if not given, and memory where there is no run.
+
+    Examples:
+        rlmem memory runs/TMaze-v0/recurrent_ppo/0 --lengths 20 50 100
     """
 
     policy: str | None = None
@@ -43,16 +45,23 @@ class Memory:
     which: str = "best"
     out: Path | None = None
 
+    def __post_init__(self) -> None:
+        check_least(self, episodes=2, lengths=1)
+
 
 def run(argv: Sequence[str]) -> int:
     """Measure, print a table, leave numbers and a figure."""
     parsed = parse(Memory, argv, name="memory", agent="expert", run=True)
     options: Memory = parsed.verb
-    if parsed.run is None and options.policy is None and not any(word.split("=")[0] == "--agent" for word in argv):
+    if parsed.run is None and options.policy is None and "--agent" not in parsed.given:
         raise UserError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
     seeds = test_seeds(options.episodes)
-    name, agent = acting_agent(parsed, argv)
     out = options.out or ((parsed.run or Path()) / "memory")
+    numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
+    name, agent = acting_agent(parsed)
+    from rlmem.evaluation.memory import measure_memory
+    from rlmem.figures.memory import plot_memory
+
     report = measure_memory(
         agent,
         parsed.env,
@@ -64,17 +73,20 @@ def run(argv: Sequence[str]) -> int:
         report=lambda what: _progress(f"measuring {what} ..."),
     )
     _progress("")
-    title = f"{name} on {parsed.env}{_length(parsed.knobs)}"
+    title = f"{name} on {parsed.env}{lengths_in_words(parsed.knobs)}"
     _print(report, f"{title}, {options.episodes} test episodes")
     row = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes}
     text = json_text(row | report.as_dict(), indent=2) + "\n"
-    write_text(out / "memory.json", text)
-    plot_memory(report, out / "memory.png", title=title)
+    write_text(numbers, text)
+    plot_memory(report, figure, title=title)
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
     return 0
 
 
 def _print(report: MemoryReport, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     name = "success" if report.intact.metric == "success" else "score"
     table = Table("hidden state", name, "95 % interval", "", title=title, title_justify="left")
@@ -101,6 +113,8 @@ def _print(report: MemoryReport, title: str) -> None:
 
 def _lines(report: MemoryReport) -> list[str]:
     """Return what else was measured, a line each."""
+    from rlmem.evaluation.horizon import length_in_words
+
     lines = []
     if report.body_swap is not None:
         follows = ", ".join(
@@ -155,17 +169,6 @@ def _trained(parsed: Parsed) -> int | None:
     """Return the longest memory length that a run was trained on, if it was and the task has one."""
     length = (parsed.run_settings.knobs if parsed.run_settings else {}).get("memory_length")
     return max(length) if isinstance(length, (list, tuple)) else length
-
-
-def _length(knobs: dict[str, Any]) -> str:
-    """Return the lengths among the knobs in words."""
-    words = ""
-    for knob in ("memory_length", "credit_length"):
-        length = knobs.get(knob)
-        if length is not None:
-            value = f"{length[0]} to {length[1]}" if isinstance(length, (list, tuple)) else str(length)
-            words += f", {knob.replace('_', ' ')} {value}"
-    return words
 
 
 def _progress(what: str) -> None:

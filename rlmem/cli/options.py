@@ -1,24 +1,25 @@
-"""Command lines whose options follow from the task and the agent: ``--env TMaze-v0 --env.memory-length 50``.
+"""Command lines whose options follow from the environment and the agent: ``--env TMaze-v0 --env.memory-length 50``.
 
-The task's and the agent's own settings classes are the options, so a new knob or hyperparameter is on the command
-line as soon as it exists.
+The knobs of the environment and the settings of the agent are options, so a new one is on the command line as soon as
+it exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, make_dataclass
-from functools import partial
-from inspect import cleandoc
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from rlmem.cli.arguments import Group, HelpWanted, parse_groups
+from rlmem.cli.help import help_text
+from rlmem.environments import knobs_class
 from rlmem.errors import UserError
-from rlmem.registry import AGENTS, NAMESPACE, TASKS, agent_class, canonical_id, task_class
+from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_task
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import Tuned, tuned_settings
+
+_FIRST_TASK = "TMaze-v0"
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,41 @@ class Parsed:
     verb: Any
     """The verb's own options."""
     env: str
-    """Id of the task."""
+    """Id of the environment."""
     knobs: dict[str, Any]
     agent: str | None
     agent_settings: dict[str, Any]
     run: Path | None
     run_settings: RunSettings | None
     """Of the run named on the command line."""
+    given: Mapping[str, Any]
+    """The options that were given, such as ``"--agent"``, and their values."""
     tuned: Tuned | None = None
     """Settings found by tuning from which ``agent_settings`` start, where they were asked for and fit the knobs."""
 
 
-def _is_task(name: str) -> bool:
-    short = name.removeprefix(f"{NAMESPACE}/")
-    return short in TASKS or f"{short}-v0" in TASKS
+@dataclass(frozen=True, kw_only=True)
+class _TaskChoice:
+    """The task.
+
+    Args:
+        env: A task; `rlmem list` shows them.
+    """
+
+    env: str = _FIRST_TASK
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice(_TaskChoice):
+    """The environment and the agent.
+
+    Args:
+        env: A task (`rlmem list` shows them), or any environment that Gymnasium knows: module:Name-v0 imports the
+            module first.
+        agent: An agent (`rlmem list` shows them); module:Class is one of your own.
+    """
+
+    agent: str = ""
 
 
 def parse(
@@ -53,9 +75,8 @@ def parse(
     run: bool = False,
     positional_env: bool = False,
     tuned: bool = False,
-    prog: str = "rlmem",
 ) -> Parsed:
-    """Parse a verb's command line.
+    """Parse a verb's command line; print its help and exit if that is asked for.
 
     Args:
         verb: Dataclass of the verb's own options; its docstring is the help.
@@ -63,91 +84,79 @@ def parse(
         name: The verb.
         agent: Default agent; None where the verb has no agent.
         run: Whether the first argument may be a training run's folder.
-        positional_env: Whether the first argument may be a task's id.
+        positional_env: Whether the first argument may be an environment's id.
         tuned: Whether the agent's settings start from those found by tuning, where they fit the task's knobs.
-        prog: What the verb is an argument of, for the help.
 
     Raises:
-        UserError: If the task, agent or run is unknown or a knob has a value that it cannot have, or if the first
-            argument is no run.
-        SystemExit: If an option is unknown, after a message, or help was asked for.
+        UserError: If the environment, agent or run is unknown, or an option is unknown or has a wrong value.
+        SystemExit: After the help.
     """
-    rest, chosen = _extract(argv, ("env", "agent") if agent is not None else ("env",))
-    folder, loaded = None, None
+    rest, folder, loaded = list(argv), None, None
+    chosen = _peek(rest, ("env", "agent"))
     if rest and not rest[0].startswith("-") and (run or positional_env):
         first = rest.pop(0)
         if run:
-            folder = Path(first)
-            if not folder.exists() and _is_task(first):
-                raise UserError(f"{first} is a task and not a training run: write --env {first}")
-            loaded = read_settings(folder)
+            folder, loaded = Path(first), _read_run(first)
         else:
             chosen.setdefault("env", first)
-    default_env = loaded.env if loaded else f"{NAMESPACE}/TMaze-v0"
-    env = canonical_id(chosen.get("env", default_env))
-    agent_name = None
-    if agent is not None:
-        agent_name = chosen.get("agent", loaded.agent if loaded else agent).replace("-", "_")
-        agent_class(agent_name)
-    if folder is not None and loaded is not None and (env, agent_name) != (loaded.env, loaded.agent):
+    env = canonical_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
+    acting = None if agent is None else agent_name(chosen.get("agent", loaded.agent if loaded else agent))
+    if loaded is not None and (env, acting or loaded.agent) != (loaded.env, loaded.agent):
         raise UserError(f"{folder} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
-
-    knobs = task_class(env).Settings
-    omit: Any = tyro.conf.OmitArgPrefixes
-    known = loaded.knobs | loaded.eval_knobs if loaded else {}
-    fields: list[Any] = [
-        ("verb", omit[verb], field(default_factory=verb)),
-        ("env", knobs, field(default_factory=partial(knobs, **known))),
-    ]
-    where = "[RUN] " if run else ("[ENV] " if positional_env else "")
-    summary = cleandoc(verb.__doc__ or "").partition("\n\nArgs:")[0]
-    description = f"{summary}\n\nusage: {prog} {name} {where}[options]   Task: {env}, choose with --env ("
-    description += ", ".join(TASKS) + ")."
-    if agent_name is not None:
-        description += f" Agent: {agent_name}, choose with --agent ({', '.join(AGENTS)})."
-
-    def parsed_with(start: dict[str, Any]) -> Any:
-        """Parse with the agent's options starting from some settings."""
-        more: list[Any] = []
-        if agent_name is not None and folder is None and agent_class(agent_name).Settings.__dataclass_fields__:
-            settings = agent_class(agent_name).Settings
-            more.append(("agent", settings, field(default_factory=partial(settings, **start))))
-        options = make_dataclass("Options", fields + more, frozen=True)
-        return tyro.cli(options, args=rest, prog=f"{prog} {name}", description=description)
-
-    found = tuned_settings(agent_name, env) if tuned and agent_name is not None and folder is None else None
-    parsed = parsed_with(found.agent if found else {})
-    if found is not None and not found.fits(asdict(parsed.env)):
-        found, parsed = None, parsed_with({})
-    own = asdict(parsed.agent) if hasattr(parsed, "agent") else {}
+    options, knobs = Group(verb), Group(knobs_class(env), f"knobs of {env}", "env.", _test_knobs(loaded))
+    groups = [options, knobs]
+    if agent is not None:
+        groups.insert(0, Group(_Choice, "environment and agent", start={"env": env, "agent": acting}))
+    elif not run:
+        groups.insert(0, Group(_TaskChoice, "task", start={"env": env}))
+    found = None
+    if acting is not None and loaded is None:
+        found = tuned_settings(acting, env) if tuned else None
+        groups.append(_agent_group(acting, found))
+    command, argument = f"rlmem {name}", "[ENV]" if positional_env else ""
+    if run:
+        argument = "RUN" if agent is None else "[RUN]"
+    try:
+        made, given = parse_groups(rest, groups, command)
+    except HelpWanted:
+        print(help_text(verb, groups, command, argument))
+        raise SystemExit(0) from None
+    chosen_knobs = asdict(made[groups.index(knobs)])
+    if found is not None and not found.fits(chosen_knobs):
+        found, groups[-1] = None, _agent_group(acting or "", None)
+        made, _ = parse_groups(rest, groups, command)
     return Parsed(
-        verb=parsed.verb,
+        verb=made[groups.index(options)],
         env=env,
-        knobs=asdict(parsed.env),
-        agent=agent_name,
-        agent_settings=loaded.agent_settings if loaded else own,
+        knobs=chosen_knobs,
+        agent=acting,
+        agent_settings=loaded.agent_settings if loaded else asdict(made[-1]) if acting else {},
         run=folder,
         run_settings=loaded,
+        given=given,
         tuned=found,
     )
 
 
-def _extract(argv: Sequence[str], names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Take ``--name value`` and ``--name=value`` out of a command line.
+def _test_knobs(run: RunSettings | None) -> dict[str, Any]:
+    return run.knobs | run.eval_knobs if run else {}
 
-    Raises:
-        UserError: If a value is missing.
-    """
-    rest, found, arguments = [], {}, list(argv)
-    while arguments:
-        word = arguments.pop(0)
+
+def _agent_group(agent: str, tuned: Tuned | None) -> Group:
+    return Group(agent_settings_class(agent), f"settings of {agent}", "agent.", tuned.agent if tuned else {})
+
+
+def _read_run(name: str) -> RunSettings:
+    if not Path(name).exists() and is_task(name):
+        raise UserError(f"{name} is a task and not a training run: write --env {name}")
+    return read_settings(Path(name))
+
+
+def _peek(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return the values of some options before the others are known, since these depend on them."""
+    found = {}
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
         key, equals, value = word.partition("=")
-        if key.removeprefix("--") in names and key.startswith("--"):
-            if not equals:
-                if not arguments or arguments[0].startswith("-"):
-                    raise UserError(f"{key} needs a name, as in {key} {'TMaze-v0' if key == '--env' else 'ppo'}")
-                value = arguments.pop(0)
-            found[key.removeprefix("--")] = value
-        else:
-            rest.append(word)
-    return rest, found
+        if key in (f"--{name}" for name in names) and (equals or (following and not following.startswith("--"))):
+            found[key.removeprefix("--")] = value if equals else following
+    return found

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.cli.arguments import check_least
 from rlmem.cli.options import parse
 from rlmem.errors import UserError
+from rlmem.registry import task_class
 
 Keys = frozenset[str]
 
@@ -30,11 +31,19 @@ class Play:
         episodes: How many; 0 goes on until q is pressed.
         seed: Of the first episode.
         strength: Part of the full action that a key stands for.
+
+    Examples:
+        rlmem play TMaze-v0 --env.memory-length 50
     """
 
     episodes: int = 0
     seed: int = 0
     strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_least(self, episodes=0, seed=0)
+        if not 0 < self.strength <= 1:
+            raise UserError(f"strength must be above 0 and at most 1, got {self.strength}")
 
 
 class Played(NamedTuple):
@@ -52,8 +61,7 @@ def run(argv: Sequence[str]) -> int:
     """Play until all episodes are over or q is pressed."""
     parsed = parse(Play, argv, name="play", positional_env=True)
     options: Play = parsed.verb
-    if options.episodes < 0 or options.seed < 0 or not 0 < options.strength <= 1:
-        raise UserError("episodes and seed must be at least 0, and strength above 0 and at most 1")
+    task_class(parsed.env)
     from rlmem.envs.simulation import has_screen  # not for --help, which needs no simulator
 
     if not has_screen():
@@ -61,6 +69,8 @@ def run(argv: Sequence[str]) -> int:
             "play opens a window and there is no screen here (DISPLAY is not set): "
             f"`rlmem render --agent expert --env {parsed.env}` makes a video instead"
         )
+    import gymnasium
+
     from rlmem.envs.keyboard import Keyboard
 
     env = gymnasium.make(parsed.env, render_mode="human", **parsed.knobs).unwrapped

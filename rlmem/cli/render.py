@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import gymnasium
-import numpy as np
-
+from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import chosen_agent
 from rlmem.cli.options import parse
+from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.figures.recording import record
+from rlmem.registry import task_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,10 @@ class Render:
         fps: Frames a second; 20 is the robot's own speed.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         human: Show Bullet's window in real time instead of writing a file.
+
+    Examples:
+        rlmem render runs/TMaze-v0/recurrent_ppo/0 --episodes 5 --out maze.gif
+        rlmem render --agent expert --env KeyToDoor-v0
     """
 
     out: Path = Path("rollout.mp4")
@@ -44,6 +47,9 @@ class Render:
     which: str = "best"
     human: bool = False
 
+    def __post_init__(self) -> None:
+        check_least(self, episodes=1, seed=0, width=64, height=64, fps=1)
+
 
 def run(argv: Sequence[str]) -> int:
     """Render and say where the video is."""
@@ -51,8 +57,12 @@ def run(argv: Sequence[str]) -> int:
     options: Render = parsed.verb
     if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
-    if options.episodes < 1 or options.seed < 0 or min(options.width, options.height) < 64:
-        raise UserError("episodes must be at least 1, seed at least 0, width and height at least 64 pixels")
+    out = options.out if options.human else writable_file(options.out, "--out", (".mp4", ".gif"))
+    task_class(parsed.env)
+    import gymnasium
+
+    from rlmem.figures.recording import record
+
     env = gymnasium.make(
         parsed.env,
         render_mode="human" if options.human else "rgb_array",
@@ -73,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
         episodes = record(
             env,
             agent,
-            options.out,
+            out,
             episodes=len(seeds),
             seeds=seeds,
             title=title,
@@ -85,12 +95,14 @@ def run(argv: Sequence[str]) -> int:
     for episode in episodes:
         outcome = "success" if episode.success else "failure"
         print(f"seed {episode.seed}: {outcome}, {episode.steps} control steps, return {episode.reward:.2f}")
-    print(f"written to {options.out}")
+    print(f"written to {out}")
     return 0
 
 
 def watch(env: Any, agent: Any, seed: int) -> None:
-    """Run an episode before a person's eyes."""
+    """Run an episode in Bullet's window and print its phases."""
+    import numpy as np
+
     observation, info = env.reset(seed=seed)
     state, start, over, total, phase = None, np.ones(1, dtype=np.bool_), False, 0.0, ""
     while not over:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
+from rlmem.cli.outputs import writable_folder
 from rlmem.errors import UserError
-from rlmem.registry import task_class
+from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
-from rlmem.runs.training import Stopped, train
 from rlmem.runs.tuned import tuned_settings
 
-_LINE_EVERY = 10.0
 _OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "stop_at", "keep")
-_SUCCESS, _RETURN = ("success", "rollout/success_rate"), ("return", "rollout/ep_rew_mean")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train an agent on a task, or go on with the run in the folder RUN.
+    """Train an agent on an environment, or go on with the run in the folder RUN.
 
     Settings start from those found by tuning, where there are any for the agent on the task; --agent.X sets single
     ones. Ctrl-C and SIGTERM stop after the rollout at hand with everything saved. A run that goes on keeps its
@@ -46,6 +40,11 @@ class Train:
         defaults: Leave out settings found by tuning.
         resume: Go on with the run that lies there; as naming its folder.
         checkpoint: Go on from a checkpoint that was kept, named by its control steps, and forget what came after it.
+
+    Examples:
+        rlmem train --env TMaze-v0 --env.memory-length 5 50 --eval-length 50 --steps 1e6
+        rlmem train --env CartPole-v1 --agent ppo --steps 50000
+        rlmem train runs/TMaze-v0/recurrent_ppo/0 --steps 2e6
     """
 
     steps: int | None = None
@@ -63,6 +62,9 @@ class Train:
     resume: bool = False
     checkpoint: str | None = None
 
+    def __post_init__(self) -> None:
+        check_least(self, steps=1, seed=0, envs=1, workers=0, eval_every=1, eval_episodes=1, eval_length=1, keep=1)
+
 
 def run(argv: Sequence[str]) -> int:
     """Train and say where the results are."""
@@ -73,20 +75,23 @@ def run(argv: Sequence[str]) -> int:
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
         raise UserError("--checkpoint says where to go on with a run: name its folder, or add --resume")
+    if agent_class(settings.agent).learns:
+        writable_folder(folder, "--out")
+    from rlmem.cli.training_progress import TrainingProgress
+    from rlmem.runs.training import Stopped, train
+
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     if parsed.run is None:
         print(_where_from(parsed))
-    task = task_class(settings.env)
-    metric = task.spec(task.make_settings(settings.knobs)).metric
-    bar = Bar(settings.steps, metric)
+    progress = TrainingProgress(settings, folder)
     try:
-        with bar:
+        with progress:
             train(
                 settings,
                 folder=folder,
                 resume=resume,
                 checkpoint=options.checkpoint,
-                report=bar.report,
+                report=progress.report,
                 say=print,
                 plan=print,
             )
@@ -129,57 +134,3 @@ def _where_from(parsed: Parsed) -> str:
     if known is None or parsed.verb.defaults:
         return "settings: the agent's defaults"
     return f"settings: the agent's defaults, since those tuned for this task are for {known.lengths}"
-
-
-class Bar:
-    """A progress bar on a terminal, a line now and then elsewhere.
-
-    Args:
-        steps: Control steps in all.
-        metric: What the task is judged by: "success" shows the share of episodes that succeed, another their return.
-    """
-
-    def __init__(self, steps: int, metric: str = "success") -> None:
-        self._name, self._column = _SUCCESS if metric == "success" else _RETURN
-        self._steps, self._started, self._first = steps, time.monotonic(), -1
-        self._printed = self._started
-        self._bar: Progress | None = None
-        if sys.stdout.isatty():
-            columns = (
-                BarColumn(),
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("{task.fields[said]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=Console())
-            self._task = self._bar.add_task("", total=steps, rate="", said="")
-
-    def __enter__(self) -> Bar:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def report(self, env_steps: int, metrics: dict[str, float]) -> None:
-        """Show progress. See :data:`rlmem.runs.training.Report`."""
-        if self._first < 0:
-            self._first = env_steps
-        now = time.monotonic()
-        rate = (env_steps - self._first) / max(now - self._started, 1e-9)
-        value = metrics.get(self._column)
-        said = "" if value is None else f"{self._name} {value:.2f}"
-        if self._bar is not None:
-            shown = f"{rate:,.0f}/s" if rate else ""
-            self._bar.update(self._task, completed=min(env_steps, self._steps), rate=shown, said=said)
-        elif now - self._printed >= _LINE_EVERY or env_steps >= self._steps:
-            self._printed = now
-            left = max(self._steps - env_steps, 0) / rate if rate else 0.0
-            steps = f"{env_steps:>10,}/{self._steps:,} steps"
-            pace = f"{rate:,.0f}/s  {left:,.0f} s left" if rate else ""
-            print("  ".join(filter(None, (steps, pace, said))), flush=True)

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from scipy import stats
 
+from rlmem.environments import make_vector
 from rlmem.errors import UserError
 from rlmem.evaluation.checks import check_actions, check_observations
 from rlmem.evaluation.intervention import Clock, Intervention, Moment, given_answers, hidden_cues
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.registry import NAMESPACE, TASKS, canonical_id
 from rlmem.spec import TaskSpec
 
 AnyVectorEnv = VectorEnv[Any, Any, Any]
@@ -165,10 +164,7 @@ def make_test_env(env: str | EnvMaker, num_envs: int, knobs: Mapping[str, Any] |
     """Make a vector environment for evaluation; see :func:`evaluate_on`."""
     if callable(env):
         return env(num_envs=num_envs, **(knobs or {}))
-    if env in gymnasium.registry and env.removeprefix(f"{NAMESPACE}/") not in TASKS:
-        options = {"autoreset_mode": AutoresetMode.DISABLED}
-        return gymnasium.make_vec(env, num_envs, "sync", vector_kwargs=options, **(knobs or {}))
-    return gymnasium.make_vec(canonical_id(env), num_envs=num_envs, autoreset_mode="disabled", **(knobs or {}))
+    return make_vector(env, num_envs, knobs or {}, autoreset_mode="disabled")
 
 
 def evaluate(

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rlmem import __version__
+from rlmem.environments import complete_knobs, knobs_class
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.files import json_values
-from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
+from rlmem.registry import NAMESPACE, agent_name, agent_settings_class, canonical_id
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml, write_toml
 
@@ -65,7 +66,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         check_fields(RunSettings, {name: getattr(self, name) for name in RunSettings.__dataclass_fields__}, "setting")
         object.__setattr__(self, "env", canonical_id(self.env))
-        object.__setattr__(self, "agent", self.agent.replace("-", "_"))
+        object.__setattr__(self, "agent", agent_name(self.agent))
         for name, most in _MOST.items():
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -76,11 +77,10 @@ class RunSettings:
         if self.stop_at is not None and not math.isfinite(self.stop_at):
             raise UserError(f"stop_at must be a finite number, got {self.stop_at}")
         training_seed(self.seed)
-        task = task_class(self.env)
         for knobs in (self.knobs, self.eval_knobs):
-            check_fields(task.Settings, knobs, f"knob of {self.env}")
-        object.__setattr__(self, "knobs", asdict(task.make_settings(self.knobs)))
-        evaluated = asdict(task.make_settings(self.knobs | self.eval_knobs))
+            check_fields(knobs_class(self.env), knobs, f"knob of {self.env}")
+        object.__setattr__(self, "knobs", complete_knobs(self.env, self.knobs))
+        evaluated = complete_knobs(self.env, self.knobs | self.eval_knobs)
         object.__setattr__(self, "eval_knobs", {name: evaluated[name] for name in self.eval_knobs})
         object.__setattr__(self, "agent_settings", asdict(self.make_agent_settings()))
 
@@ -90,7 +90,7 @@ class RunSettings:
         Raises:
             UserError: If the agent has no such hyperparameter, or a value is out of bounds.
         """
-        cls = agent_class(self.agent).Settings
+        cls = agent_settings_class(self.agent)
         check_fields(cls, self.agent_settings, f"setting of agent {self.agent}")
         return cls(**self.agent_settings)
 
@@ -102,7 +102,8 @@ class RunSettings:
         """
         if name and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
             raise UserError(f"a run's name has letters, digits, '-', '_' and '.' only, got {name!r}")
-        return out / self.env.removeprefix(f"{NAMESPACE}/") / self.agent / name / str(self.seed)
+        env, agent = (part.rpartition(":")[2] for part in (self.env.removeprefix(f"{NAMESPACE}/"), self.agent))
+        return out / env / agent / name / str(self.seed)
 
     def origin(self) -> dict[str, Any]:
         """Return what a checkpoint of this run must have been trained with."""

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 from gymnasium.vector import VectorEnv
 
+from rlmem.environments import make_vector
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.files import delete_temporary_files, locked
@@ -43,7 +43,7 @@ class Stopped(Exception):  # noqa: N818 - not an error
 def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) -> Any:
     """Make the run's vector environment, with the knobs of evaluations where those give the seeds."""
     knobs = settings.knobs | (settings.eval_knobs if mode == "disabled" else {})
-    return gymnasium.make_vec(settings.env, num_envs=num_envs, autoreset_mode=mode, **knobs, **arguments)
+    return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, **arguments)
 
 
 def make_agent(settings: RunSettings, env: Any) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.errors import UserError
-from rlmem.registry import NAMESPACE, TASKS, agent_class, canonical_id, task_class
+from rlmem.registry import NAMESPACE, TASKS, agent_name, agent_settings_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml
 from rlmem.suggest import unknown
@@ -115,8 +115,8 @@ def tuned_file(agent: str) -> Path:
     Raises:
         UserError: If there is no such agent.
     """
-    agent_class(agent)
-    return Path(str(files("rlmem.agents"))) / "settings" / f"{agent.replace('-', '_')}.toml"
+    agent = agent_name(agent).rpartition(":")[2]
+    return Path(str(files("rlmem.agents"))) / "settings" / f"{agent}.toml"
 
 
 def read_tuned(path: Path, agent: str) -> dict[str, Tuned]:
@@ -146,7 +146,7 @@ def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
             raise UserError(f"{task} names its task already: leave 'env' out")
         check_fields(Tuned, table, f"part of {task}")
         tuned = Tuned(env=canonical_id(task), **table)
-        settings = agent_class(agent).Settings
+        settings = agent_settings_class(agent)
         check_fields(settings, tuned.agent, f"setting of agent {agent}")
         settings(**tuned.agent)
     except UserError as error:

@@ -53,7 +53,7 @@ def test_each_component_has_keys_of_its_own():
     ("argv", "message"),
     [
         (["TMaze-v0"], "there is no screen here"),
-        (["TMaze-v0", "--strength", "0"], "strength above 0"),
+        (["TMaze-v0", "--strength", "0"], "--strength must be above 0"),
         (["TMazee-v0"], "TMazee"),
     ],
 )

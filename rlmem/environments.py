@@ -1,0 +1,109 @@
+"""Environments by id, of this package or any other that Gymnasium knows: their knobs and their vector form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict, field, make_dataclass
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from rlmem.errors import UserError
+from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
+from rlmem.spec import TaskSpec
+from rlmem.suggest import unknown
+
+
+def knobs_class(env_id: str) -> type[Any]:
+    """Return a dataclass of an environment's knobs.
+
+    Of a task of this package they are its settings; of another environment those arguments of its constructor that
+    have a number, a word or true or false as their default.
+
+    Raises:
+        UserError: If there is no such environment.
+    """
+    if is_task(env_id):
+        settings: type[Any] = task_class(env_id).Settings
+        return settings
+    spec = gymnasium_spec(env_id)
+    plain = {**_defaults(spec), **spec.kwargs}
+    known = [(name, type(value), field(default=value)) for name, value in plain.items() if _is_plain(name, value)]
+    return make_dataclass("Knobs", known, frozen=True, kw_only=True)
+
+
+def complete_knobs(env_id: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all knobs of an environment, with their defaults where none are given.
+
+    Raises:
+        UserError: If there is no such environment or knob, or a knob has a value that it cannot have.
+    """
+    if is_task(env_id):
+        return asdict(task_class(env_id).make_settings(knobs))
+    cls = knobs_class(env_id)
+    for name in knobs:
+        if name not in cls.__dataclass_fields__:
+            raise UserError(unknown(f"knob of {env_id}", name, cls.__dataclass_fields__))
+    return asdict(cls(**knobs))
+
+
+def spec_at(env_id: str, knobs: Mapping[str, Any]) -> TaskSpec | None:
+    """Return what a task of this package asks of memory at some knobs; None for any other environment."""
+    if not is_task(env_id):
+        return None
+    task = task_class(env_id)
+    spec: TaskSpec = task.spec(task.make_settings(knobs))
+    return spec
+
+
+def make_vector(
+    env_id: str, num_envs: int, knobs: Mapping[str, Any], *, autoreset_mode: str, workers: int = 0, **arguments: Any
+) -> VectorEnv[Any, Any, Any]:
+    """Make a vector environment.
+
+    Args:
+        env_id: Of a task, or any id that Gymnasium knows; ``module:Name-v0`` imports the module first.
+        num_envs: N.
+        knobs: Of the environment.
+        autoreset_mode: ``"same_step"`` for training, ``"disabled"`` for evaluation.
+        workers: Processes to spread the environments over; 0 for none. Environments of other packages have a process
+            each or none.
+        arguments: More for the constructor.
+
+    Raises:
+        UserError: If there is no such environment, a knob is wrong, or a package that it needs is missing.
+    """
+    env_id = canonical_id(env_id)
+    if is_task(env_id):
+        return gymnasium.make_vec(
+            env_id, num_envs=num_envs, autoreset_mode=autoreset_mode, workers=workers, **knobs, **arguments
+        )
+    try:
+        return gymnasium.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode="async" if workers else "sync",
+            vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
+            **knobs,
+            **arguments,
+        )
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{env_id} cannot be made: {error}") from error
+
+
+def _defaults(spec: EnvSpec) -> dict[str, Any]:
+    """Return the arguments of an environment's constructor that have a default, as far as it tells."""
+    creator: Any = spec.entry_point
+    try:
+        creator = load_env_creator(creator) if isinstance(creator, str) else creator
+    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+        raise UserError(f"{spec.id} cannot be made: {error}") from error
+    arguments = inspect.signature(creator).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not inspect.Parameter.empty}
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    return name != "render_mode" and isinstance(value, (bool, int, float, str))
