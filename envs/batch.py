@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask
+from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask, check_observations
 
 
 class Ends(NamedTuple):
@@ -45,6 +45,18 @@ class EnvState(NamedTuple):
     """The cue that was asked for, None where it was drawn."""
     actions: Floats
     """[t, A] what was done since."""
+    knobs: dict[str, Any] | None = None
+    """The knobs that can be changed, as they were when the episode began; None: as they are."""
+
+
+def begin_again(task: MemoryTask[Any], index: int, state: EnvState) -> None:
+    """Start one environment's episode again that a state is from."""
+    in_force = task.settings
+    task.rngs[index].bit_generator.state = state.generator
+    cues = None if state.cue is None else np.full(task.num_envs, state.cue, dtype=np.int64)
+    task.change_knobs(state.knobs or {})
+    task.reset(np.array([index]), None, cues)
+    task.settings = in_force
 
 
 _SLACK = 64
@@ -109,6 +121,7 @@ class Batch:
             if self._mode is AutoresetMode.NEXT_STEP:
                 self._begin(np.flatnonzero(idle))
         observation, phase, ends = task.observe(), task.phase.copy(), None
+        check_observations(observation, task.observation_space)
         if resting and self._mode is AutoresetMode.DISABLED:
             observation[idle] = 0.0
         ended = terminated | truncated
@@ -140,14 +153,15 @@ class Batch:
         Bullet's own state cannot be taken out of its process; episodes are exactly repeatable, so this says as much.
         """
         return [
-            EnvState(origin.generator, origin.cue, np.array([past[index] for past in self._recent(steps)]))
-            for index, (origin, steps) in enumerate(zip(self.task.origins, self._steps.tolist(), strict=True))
+            EnvState(origin.generator, origin.cue, np.array([past[at] for past in self._recent(steps)]), origin.knobs)
+            for at, (origin, steps) in enumerate(zip(self.task.origins, self._steps.tolist(), strict=True))
         ]
 
     def set_state(self, states: Sequence[EnvState]) -> None:
         """Bring each environment to where :meth:`get_state` found it, by repeating its episode.
 
-        Episodes begin one after the other, so that all of them arrive together.
+        Episodes begin one after the other, so that all of them arrive together. An environment that was at rest after
+        its episode is so again.
         """
         task, size = self.task, self.task.action_space.shape
         paths = [np.asarray(state.actions, dtype=np.float64).reshape(-1, *size) for state in states]
@@ -157,17 +171,19 @@ class Batch:
         for step in range(longest + 1):
             for index, (state, path) in enumerate(zip(states, paths, strict=True)):
                 if longest - len(path) == step:
-                    task.rngs[index].bit_generator.state = state.generator
-                    cues = None if state.cue is None else np.full(task.num_envs, state.cue, dtype=np.int64)
-                    self.task.reset(np.array([index]), None, cues)
+                    begin_again(task, index, state)
                     self._steps[index] = 0
             if step < longest:
                 offsets = [step - longest + len(path) for path in paths]
                 actions = np.array(
                     [path[at] if at >= 0 else np.zeros(size) for at, path in zip(offsets, paths, strict=True)]
                 )
-                task.step_checked(actions)
+                _, terminated, truncated = task.step_checked(actions)
                 self._steps += 1
+                ended = (terminated | truncated) & (task.phase != OVER)
+                if self._max_steps is not None:
+                    ended |= (self._steps >= self._max_steps) & (task.phase != OVER)
+                task.enter(ended, OVER)
                 self._remember(actions)
 
     def _remember(self, actions: Floats) -> None:

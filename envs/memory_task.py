@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import ClosedEnvironmentError
 from numpy.typing import NDArray
 
+from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, World
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
@@ -164,8 +166,22 @@ def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Fl
     if checked.shape != (num_envs, *space.shape):
         raise ValueError(f"actions must have shape {(num_envs, *space.shape)}, got {checked.shape}")
     if np.count_nonzero(np.isfinite(checked)) < checked.size:
-        raise ValueError(f"actions must be finite, got {checked.tolist()}")
+        index = int(np.argmin(np.isfinite(checked).all(axis=1)))
+        raise ValueError(f"actions must be finite, got {checked[index].tolist()} for environment {index}")
     return np.minimum(np.maximum(checked, space.low), space.high)
+
+
+def check_observations(observations: NDArray[Any], space: spaces.Box) -> None:
+    """Raise an error unless observations [N, ...] lie in the space of one.
+
+    Raises:
+        RuntimeError: If a component is not a number, or out of its bounds.
+    """
+    inside = (observations >= space.low) & (observations <= space.high)
+    if np.count_nonzero(inside) < inside.size:
+        index, *component = np.argwhere(~inside)[0].tolist()
+        value, at = observations[(index, *component)], ", ".join(map(str, component))
+        raise RuntimeError(f"observation {at} of environment {index} is {value}, outside the observation space")
 
 
 class Step(NamedTuple):
@@ -183,6 +199,8 @@ class Origin(NamedTuple):
     """State of the environment's generator before the episode began."""
     cue: int | None
     """The cue that was asked for, None where it was drawn."""
+    knobs: dict[str, Any]
+    """The knobs that can be changed, as they were when the episode began."""
 
 
 class MemoryTask(ABC, Generic[S]):
@@ -195,11 +213,13 @@ class MemoryTask(ABC, Generic[S]):
         gui: Show the (single) world in Bullet's window.
 
     Raises:
-        UserError: If ``num_envs`` is less than 1.
+        UserError: If ``num_envs`` is less than 1, or more than a process can hold.
     """
 
     Settings: ClassVar[type[Any]]
     """The dataclass of the task's knobs."""
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ()
+    """The knobs that can be changed from one episode to the next, such as ``"memory_length"``."""
     observation_names: tuple[str, ...]
     """What each component of the observation is, D of them."""
     observation_space: spaces.Box
@@ -218,9 +238,14 @@ class MemoryTask(ABC, Generic[S]):
     def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         if num_envs < 1:
             raise UserError(f"num_envs must be at least 1, got {num_envs}")
+        if num_envs > MAX_WORLDS:
+            raise UserError(f"num_envs = {num_envs} is too many: {MAX_WORLDS_COST}; spread them over workers")
         self.settings, self.num_envs, self.visuals, self.gui = settings, num_envs, visuals, gui
         self.rngs = [np.random.default_rng() for _ in range(num_envs)]
-        self.origins = [Origin(dict(rng.bit_generator.state), None) for rng in self.rngs]
+        self.worlds: list[World] = []
+        """The Bullet worlds, of tasks that have some; closed with the task."""
+        self.closed = False
+        self.origins = [Origin(dict(rng.bit_generator.state), None, {}) for rng in self.rngs]
         self.phase = np.full(num_envs, int(Phase.CUE))
         self.clock = np.zeros(num_envs, dtype=np.int64)
         self.cue = np.zeros(num_envs, dtype=np.int64)
@@ -309,9 +334,39 @@ class MemoryTask(ABC, Generic[S]):
     def show_in_window(self, index: int) -> None:
         """Bring Bullet's window up to date with one environment."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Give back what the worlds hold. Closing twice does nothing."""
+        """Disconnect all worlds. Closing twice does nothing."""
+        self.closed = True
+        for world in self.worlds:
+            world.close()
+
+    def check_open(self) -> None:
+        """Raise an error if the task is closed: Bullet gives the numbers of closed worlds to new ones.
+
+        Raises:
+            ClosedEnvironmentError: If it is.
+        """
+        if self.closed:
+            raise ClosedEnvironmentError("this environment is closed; make a new one")
+
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs of the episodes that begin from now on.
+
+        Args:
+            knobs: Names and values; the names are among ``CHANGEABLE``.
+
+        Raises:
+            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+        """
+        names = [field.name for field in fields(self.Settings)]
+        changeable = [name for name in self.CHANGEABLE if name in names]
+        for name in knobs:
+            if name not in names:
+                raise UserError(unknown(f"knob of {type(self).__name__}", name, names))
+            if name not in changeable:
+                which = f"what can be changed is {', '.join(changeable)}" if changeable else "no knob can be changed"
+                raise UserError(f"{name} is fixed once {type(self).__name__} is made, and {which}; make a new one")
+        self.settings = replace(self.settings, **knobs)
 
     def reset(
         self, indices: Indices | None = None, seeds: Sequence[int | None] | None = None, cues: Ints | None = None
@@ -324,17 +379,21 @@ class MemoryTask(ABC, Generic[S]):
             cues: [N] cues to show instead of the ones drawn.
 
         Raises:
-            ValueError: If a cue is out of range.
+            UserError: If a cue is out of range.
+            ClosedEnvironmentError: If the task is closed.
         """
+        self.check_open()
         which = self.everyone if indices is None else indices
         if cues is not None and not all(0 <= cues[i] < self.num_cues for i in which):
-            raise ValueError(f"cue must be from 0 to {self.num_cues - 1}, got {cues.tolist()}")
+            raise UserError(f"cue must be from 0 to {self.num_cues - 1}, got {cues.tolist()}")
         for position, index in enumerate(which):
             seed = seeds[position] if seeds is not None else None
             if seed is not None:
                 self.rngs[index] = np.random.default_rng(seed)
             self.origins[index] = Origin(
-                dict(self.rngs[index].bit_generator.state), None if cues is None else int(cues[index])
+                dict(self.rngs[index].bit_generator.state),
+                None if cues is None else int(cues[index]),
+                {name: getattr(self.settings, name) for name in self.CHANGEABLE if hasattr(self.settings, name)},
             )
         self.clock[which] = 0
         self.success[which] = False
@@ -357,6 +416,7 @@ class MemoryTask(ABC, Generic[S]):
 
     def step_checked(self, actions: Floats) -> Step:
         """Run one control step with actions [N, A] that :func:`check_actions` has returned."""
+        self.check_open()
         self.clock += 1
         return self.advance(actions)
 

@@ -47,6 +47,7 @@ class RecallTask(MemoryTask[S]):
     - :meth:`judge` rewards and ends what happens in the query.
     """
 
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("memory_length",)
     CUE_STEPS: ClassVar[int] = 3
     STEP_COST: ClassVar[float] = 0.01
     """Reward that a control step of the query costs, so that waiting is worse than guessing."""

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,23 +19,33 @@ from typing import Any
 
 from rlmem.errors import UserError
 
+_redirecting = threading.RLock()
+os.register_at_fork(
+    before=_redirecting.acquire, after_in_parent=_redirecting.release, after_in_child=_redirecting.release
+)
+
 
 @contextlib.contextmanager
 def quiet(descriptor: int = 1) -> Iterator[None]:
-    """Send what C code prints on a descriptor to nowhere (Bullet prints when connecting, and on 2 when imported)."""
-    with contextlib.suppress(OSError, ValueError):
-        (sys.stdout if descriptor == 1 else sys.stderr).flush()
-    saved, sink = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-    flush = ctypes.CDLL(None).fflush
-    try:
+    """Send what C code prints on a descriptor to nowhere.
+
+    A descriptor belongs to the whole process: one thread at a time redirects it, and no process is forked meanwhile,
+    so that it always comes back.
+    """
+    with _redirecting:
+        with contextlib.suppress(OSError, ValueError):
+            (sys.stdout if descriptor == 1 else sys.stderr).flush()
+        flush = ctypes.CDLL(None).fflush
         flush(None)
-        os.dup2(sink, descriptor)
-        yield
-    finally:
-        flush(None)
-        os.dup2(saved, descriptor)
-        os.close(saved)
-        os.close(sink)
+        saved, sink = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(sink, descriptor)
+            yield
+        finally:
+            flush(None)
+            os.dup2(saved, descriptor)
+            os.close(saved)
+            os.close(sink)
 
 
 class _Pybullet:
@@ -75,6 +86,9 @@ class Physics:
 
 PHYSICS = Physics()
 """Of the corridor and the table: 20 control steps a second, of five physics steps each."""
+MAX_WORLDS = 1024
+"""Bullet's limit of worlds in a process."""
+MAX_WORLDS_COST = f"a process holds at most {MAX_WORLDS} worlds, each of about 28 MiB (28 GiB in all)"
 
 
 def has_screen() -> bool:
@@ -99,13 +113,16 @@ class World:
     """
 
     def __init__(self, build: Callable[[int], None], physics: Physics, *, gui: bool = False) -> None:
-        self.client = -1
-        with quiet():
-            self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+        if gui:
+            with quiet():
+                self.client = pybullet.connect(pybullet.GUI)
+        else:
+            self.client = pybullet.connect(pybullet.DIRECT)
         if self.client < 0:
             raise RuntimeError(
-                "Bullet gave no connection: a process holds at most some 1000 worlds, and a window needs a screen; "
-                "close other environments or use workers"
+                "Bullet opened no window: it needs a screen, and a process has one window at most"
+                if gui
+                else f"Bullet opened no world: {MAX_WORLDS_COST}; close environments, or spread them over workers"
             )
         self._disconnect = weakref.finalize(self, _disconnect, self.client)
         self._disconnect.atexit = False
@@ -134,5 +151,4 @@ class World:
 def _disconnect(client: int) -> None:
     scenes.pop(client, None)
     if pybullet.isConnected(client):
-        with quiet():
-            pybullet.disconnect(client)
+        pybullet.disconnect(client)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import PHASE_NAMES, Floats, MemoryTask
+from rlmem.envs.batch import EnvState, begin_again
+from rlmem.envs.knobs import KnobAccess, reset_knobs
+from rlmem.envs.memory_task import PHASE_NAMES, Floats, MemoryTask, check_actions, check_observations
 from rlmem.envs.simulation import has_screen
 from rlmem.errors import UserError
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
 
-class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
+class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
     """One environment of a memory task; what ``gymnasium.make`` calls.
 
     Args:
@@ -49,7 +53,7 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
         cls: type[MemoryTask[Any]] = load_object(task)
-        settings = cls.make_settings(knobs)
+        self.settings = settings = cls.make_settings(knobs)
         self.task_spec: TaskSpec = cls.spec(settings)
         self.render_mode, self._view = render_mode, (camera, width, height)
         if render_mode == "human" and not has_screen():
@@ -62,6 +66,10 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
         self.observation_space = cast("spaces.Space[NDArray[Any]]", self.task.observation_space)
         self.action_space: spaces.Box = self.task.action_space
         self._drawn_at = 0.0
+        self._running: bool | None = None
+        """Whether an episode goes on; None before the first."""
+        self._actions: list[Floats] = []
+        """[t] of [1, A], the actions of the episode."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -70,19 +78,27 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
 
         Args:
             seed: None goes on with the generator.
-            options: ``"cue"``: the cue to show instead of the one drawn, all else drawn the same.
+            options: ``"cue"``: the cue to show instead of the one drawn, all else drawn the same; or knobs to change
+                from this episode on, see :meth:`change_knobs`.
 
         Returns:
             The observation [D] and ``{"phase": ...}``.
 
         Raises:
-            ValueError: If the cue is out of range.
+            ValueError: If an option is unknown, or a cue or knob is out of range.
+            ClosedEnvironmentError: If the environment is closed.
         """
+        self.task.check_open()
+        options = options or {}
+        knobs = reset_knobs(options, ("cue",), self.settings)
         super().reset(seed=seed)
-        cue = (options or {}).get("cue")
+        cue = options.get("cue")
+        if knobs:
+            self.change_knobs(knobs)
         self.task.reset(None, [seed], None if cue is None else np.array([cue], dtype=np.int64))
+        self._running, self._actions = True, []
         self._show()
-        return self.task.observe()[0], self._info()
+        return self._observe(), self._info()
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Run one control step.
@@ -96,32 +112,89 @@ class MemoryEnv(EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
 
         Raises:
             ValueError: If the action has another shape or is not finite. Nothing has moved then.
+            ResetNeeded: If no episode has begun, or the last has ended.
+            ClosedEnvironmentError: If the environment is closed.
         """
+        self.task.check_open()
+        if not self._running:
+            raise ResetNeeded(
+                "call reset before step" if self._running is None else "the episode has ended: call reset before step"
+            )
         if np.shape(action) != self.action_space.shape:
             raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
-        reward, terminated, truncated = (value[0].item() for value in self.task.step(np.asarray(action)[None]))
+        checked = check_actions(np.asarray(action)[None], 1, self.action_space)
+        self._actions.append(checked)
+        reward, terminated, truncated = (value[0].item() for value in self.task.step_checked(checked))
         info = self._info()
         if terminated or truncated:
+            self._running = False
             info |= {
                 "is_success": bool(self.task.success[0]),
                 "score": float(self.task.score[0]),
                 "cue": int(self.task.cue[0]),
             }
         self._show()
-        return self.task.observe()[0], reward, terminated, truncated, info
+        return self._observe(), reward, terminated, truncated, info
 
     def expert_action(self) -> Floats:
         """Return what the scripted expert, which may read privileged state, does now: [A]."""
+        self.task.check_open()
         action: Floats = self.task.expert_action()[0]
         return action
 
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs from the next episode on: the task's ``CHANGEABLE``, such as ``memory_length``.
+
+        Raises:
+            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+        """
+        self.task.change_knobs(knobs)
+        self.settings = self.task.settings
+        self.task_spec = self.task.spec(self.settings)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return where the episode is, as plain data; see :meth:`rlmem.envs.vector.MemoryVectorEnv.get_state`."""
+        self.task.check_open()
+        (origin,) = self.task.origins
+        return EnvState(origin.generator, origin.cue, np.array(self._actions), origin.knobs)._asdict()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Bring the episode to where :meth:`get_state` found it, bit for bit, by repeating it."""
+        begin_again(self.task, 0, EnvState(**state))
+        self._running, self._actions = True, list(np.asarray(state["actions"]).reshape(-1, 1, *self.action_space.shape))
+        for action in self._actions:
+            step = self.task.step_checked(action)
+            self._running = not (step.terminated[0] or step.truncated[0])
+
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture [height, width, 3] with ``render_mode="rgb_array"``, else None."""
+        self.task.check_open()
         return self.task.frame(0, *self._view) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Give the world back. Closing twice does nothing."""
         self.task.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return constructor arguments and where the episode is, so that copies go on from there."""
+        episode = None if self._running is None else self.get_state()
+        now = {name: self.__dict__.get(name) for name in ("spec", "action_space", "_np_random", "_np_random_seed")}
+        return super().__getstate__() | {"settings": self.settings, "episode": episode, "now": now}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the environment anew and repeat the episode."""
+        super().__setstate__(state)
+        self.settings = self.task.settings = state["settings"]
+        self.task_spec = self.task.spec(self.settings)
+        if state["episode"] is not None:
+            self.set_state(state["episode"])
+        self.__dict__.update(state["now"])
+
+    def _observe(self) -> NDArray[Any]:
+        observations = self.task.observe()
+        check_observations(observations, self.task.observation_space)
+        observation: NDArray[Any] = observations[0]
+        return observation
 
     def _info(self) -> dict[str, Any]:
         return {"phase": str(PHASE_NAMES[self.task.phase[0]])}

@@ -7,17 +7,21 @@ Axes: N environments, D observation, A action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.utils import EzPickle
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
+from rlmem.envs.knobs import KnobAccess, reset_knobs
 from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, MemoryTask, check_actions
 from rlmem.envs.workers import Workers
 from rlmem.errors import UserError
@@ -45,6 +49,9 @@ class Backend(Protocol):
     def set_state(self, states: Sequence[EnvState]) -> None:
         """Bring each environment to where it was."""
 
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs from the next episodes on."""
+
     def close(self) -> None:
         """Give the worlds back."""
 
@@ -57,6 +64,7 @@ class InProcess:
         self.reset, self.step = batch.reset, batch.step
         self.get_state, self.set_state = batch.get_state, batch.set_state
         self.expert_action, self.close = batch.task.expert_action, batch.task.close
+        self.change_knobs = batch.task.change_knobs
 
 
 def make_vector(
@@ -64,7 +72,7 @@ def make_vector(
     *,
     task: str,
     workers: int = 0,
-    autoreset_mode: Mode = "same_step",
+    autoreset_mode: Mode = "next_step",
     render_mode: str | None = None,
     max_episode_steps: int | None = None,
     **knobs: Any,
@@ -75,8 +83,9 @@ def make_vector(
         num_envs: N.
         task: ``module:class`` of the task.
         workers: Processes to spread the worlds over; 0 keeps them in this one, which is best for cheap worlds.
-        autoreset_mode: When an ended episode is followed by the next: in the same step, with the last observation in
-            ``infos["final_obs"]``; in the next step; or when you reset it.
+        autoreset_mode: When an ended episode is followed by the next: ``"next_step"``, as in Gymnasium's own vector
+            environments; ``"same_step"``, with the last observation in ``infos["final_obs"]``; or ``"disabled"``, when
+            you reset it.
         render_mode: None or ``"rgb_array"`` (in this process only).
         max_episode_steps: Truncate episodes after so many control steps.
         **knobs: The task's knobs, see its documentation.
@@ -87,7 +96,7 @@ def make_vector(
     return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
 
 
-class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
+class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     """N environments of one memory task. See :func:`make_vector` for the arguments."""
 
     def __init__(
@@ -102,6 +111,8 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
     ) -> None:
         EzPickle.__init__(self, num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
         self._backend: Backend | None = None
+        self._begun = False
+        self._spec: EnvSpec | None = None
         mode = _autoreset_mode(autoreset_mode)
         if render_mode not in (None, "rgb_array"):
             raise UserError(f"render_mode of a vector environment must be None or 'rgb_array', got {render_mode!r}")
@@ -110,13 +121,14 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         if workers and render_mode:
             raise UserError("workers do not render: use workers=0 with render_mode='rgb_array'")
         cls: type[MemoryTask[Any]] = load_object(task)
-        self.settings = cls.make_settings(knobs)
-        self.task_spec: TaskSpec = cls.spec(self.settings)
+        self.settings = settings = cls.make_settings(knobs)
+        self._task_class, self._max_episode_steps = cls, max_episode_steps
+        self.task_spec: TaskSpec = cls.spec(settings)
         self.metadata = {"autoreset_mode": mode, "render_modes": ["rgb_array"], "render_fps": 20}
         self.render_mode, self.num_envs = render_mode, num_envs
 
         def batch(size: int) -> Batch:
-            return Batch(cls(self.settings, size, visuals=render_mode is not None), mode, max_episode_steps)
+            return Batch(cls(settings, size, visuals=render_mode is not None), mode, max_episode_steps)
 
         if workers:
             pool = Workers(batch, num_envs, workers)
@@ -132,6 +144,17 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What the environment was made from; Gymnasium sets it."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None and self._max_episode_steps is not None:
+            spec.max_episode_steps = self._max_episode_steps
+        self._spec = spec
+
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -140,26 +163,33 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         Args:
             seed: One a environment; a number means ``seed, seed + 1, ...``; None goes on with the generators.
             options: ``"reset_mask"``: [N] bool, which environments (all by default); ``"cue"``: [N] int, cues to show
-                instead of the ones drawn, all else drawn the same.
+                instead of the ones drawn, all else drawn the same; or knobs to change from these episodes on, see
+                :meth:`change_knobs`.
 
         Returns:
             Observations [N, D] and infos.
 
         Raises:
-            ValueError: If seeds, mask or cues do not fit.
+            ValueError: If seeds, mask, cues or knobs do not fit, or an option is unknown.
+            ClosedEnvironmentError: If the environment is closed.
         """
+        worlds = self._worlds
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed
         seeds = [None] * self.num_envs if seeds is None else [None if s is None else int(s) for s in seeds]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed must hold {self.num_envs} seeds, got {len(seeds)}")
         options = options or {}
+        knobs = reset_knobs(options, ("reset_mask", "cue"), self.settings)
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(f"reset_mask must hold {self.num_envs} booleans, at least one true, got {mask!r}")
         cues = options.get("cue")
         if cues is not None:
             cues = np.broadcast_to(np.asarray(cues, dtype=np.int64), (self.num_envs,))
-        observation, phase = self._worlds.reset(mask, seeds, cues)
+        if knobs:
+            self.change_knobs(knobs)
+        observation, phase = worlds.reset(mask, seeds, cues)
+        self._begun = True
         return observation, {"phase": PHASE_NAMES[phase], "_phase": mask.copy()}
 
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], Floats, Bools, Bools, dict[str, Any]]:
@@ -175,9 +205,14 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
 
         Raises:
             ValueError: If actions have another shape or are not finite. Nothing has moved then.
+            ResetNeeded: If no episode has begun.
+            ClosedEnvironmentError: If the environment is closed.
         """
+        worlds = self._worlds
+        if not self._begun:
+            raise ResetNeeded("call reset before step")
         checked = check_actions(actions, self.num_envs, self._box)
-        step = self._worlds.step(checked)
+        step = worlds.step(checked)
         everyone = np.ones(self.num_envs, dtype=np.bool_)
         infos: dict[str, Any] = {"phase": PHASE_NAMES.take(step.phase), "_phase": everyone}
         if step.ends is not None:
@@ -196,15 +231,48 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         """Return what the scripted expert, which may read privileged state, does now: [N, A]."""
         return self._worlds.expert_action()
 
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs from the next episodes on: the task's ``CHANGEABLE``, such as ``memory_length``.
+
+        Raises:
+            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+        """
+        self._worlds.change_knobs(knobs)
+        self.settings = replace(self.settings, **knobs)
+        self.task_spec = self._task_class.spec(self.settings)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Return an attribute or knob, once for each environment."""
+        return (getattr(self, name),) * self.num_envs
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Change a knob from the next episodes on; see :meth:`change_knobs`.
+
+        Args:
+            name: Of the knob.
+            values: One value for all environments, or a list of N that are all the same.
+
+        Raises:
+            UserError: If values differ, or as :meth:`change_knobs` does.
+        """
+        if isinstance(values, list):
+            if len(values) != self.num_envs or any(value != values[0] for value in values):
+                raise UserError(f"all {self.num_envs} environments have the same {name}, got {values}")
+            values = values[0]
+        self.change_knobs({name: values})
+
     def get_state(self) -> list[dict[str, Any]]:
-        """Return where each environment is, as plain data: ``generator``, ``cue`` and ``actions`` since the reset."""
+        """Return where each environment is, as plain data.
+
+        That is the ``generator``, ``cue`` and ``knobs`` that its episode began with, and its ``actions`` since.
+        """
         return [state._asdict() for state in self._worlds.get_state()]
 
     def set_state(self, states: Sequence[dict[str, Any]]) -> None:
         """Bring each environment to where :meth:`get_state` found it, bit for bit, here or in another process.
 
         Args:
-            states: N of them, from environments of the same task and knobs; none of them at its end.
+            states: N of them, from environments of the same task and knobs.
 
         Raises:
             ValueError: If they are not N.
@@ -212,10 +280,11 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
         if len(states) != self.num_envs:
             raise ValueError(f"there must be {self.num_envs} states, got {len(states)}")
         self._worlds.set_state([EnvState(**state) for state in states])
+        self._begun = True
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Return a picture [360, 640, 3] of each environment, or None without ``render_mode``."""
-        if self.render_mode is None or self.task is None:
+        if self._worlds is None or self.render_mode is None or self.task is None:
             return None
         return tuple(self.task.frame(index, "both", 640, 360) for index in range(self.num_envs))
 
@@ -227,8 +296,24 @@ class MemoryVectorEnv(EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[An
     @property
     def _worlds(self) -> Backend:
         if self.closed or self._backend is None:
-            raise RuntimeError("this environment is closed; make a new one")
+            raise ClosedEnvironmentError("this environment is closed; make a new one")
         return self._backend
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return constructor arguments and where the episodes are, so that copies go on from there."""
+        episodes = [state._asdict() for state in self._worlds.get_state()] if self._begun else None
+        return super().__getstate__() | {"settings": self.settings, "episodes": episodes, "spec": self._spec}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the environments anew and repeat their episodes."""
+        super().__setstate__(state)
+        changeable = {name: getattr(state["settings"], name) for name in self._task_class.CHANGEABLE}
+        changed = {name: value for name, value in changeable.items() if value != getattr(self.settings, name)}
+        if changed:
+            self.change_knobs(changed)
+        if state["episodes"] is not None:
+            self.set_state(state["episodes"])
+        self._spec = state["spec"]
 
 
 def _end_info(ends: Ends) -> dict[str, Any]:

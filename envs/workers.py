@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -20,9 +21,13 @@ from numpy.typing import NDArray
 from rlmem.envs.batch import Batch, BatchStep, Ends, EnvState
 from rlmem.envs.memory_task import Bools, Floats, Ints
 from rlmem.errors import UserError
-from rlmem.signals import leave_signals_to_parent
+from rlmem.signals import leave_signals_to_parent, undisturbed
 
-_STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CLOSE = range(6)
+_STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CHANGE_KNOBS, _CLOSE = range(7)
+_LONG = (_RESET, _SET_STATE)
+"""What may take long: the first reset makes the worlds, and states are found again by repeating their episodes."""
+PATIENCE = 120
+"""s, that a worker has for an answer, and ten times that for what may take long."""
 
 
 class Shared(NamedTuple):
@@ -48,6 +53,9 @@ class Workers:
         num_envs: N.
         workers: W, from 1 to N.
 
+    The processes end with :meth:`close`, when the object is forgotten, and when this process ends, however it does. A
+    fork of this process cannot use them, and does not end them.
+
     Raises:
         RuntimeError: If a worker fails; the message holds its traceback.
     """
@@ -67,32 +75,34 @@ class Workers:
         self._end = Finalize(self, _end, args=(self._pipes, self._processes), exitpriority=1)
         for part in self._parts:
             here, there = context.Pipe()
+            self._pipes.append(here)
             shared = self._shared.part(part)
             size = part.stop - part.start
-            process = context.Process(target=_work, args=(there, make_batch, size, shared, os.getpid()), daemon=True)
+            arguments = (there, tuple(self._pipes), make_batch, size, shared, os.getpid())
+            process = context.Process(target=_work, args=arguments, daemon=True)
             process.start()
             there.close()
-            self._pipes.append(here)
             self._processes.append(process)
+        self._owner, self.patience = os.getpid(), PATIENCE
+        self._broken = ""
+        """Why the workers cannot be used any more."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes; see :meth:`rlmem.envs.batch.Batch.reset`."""
-        asked = []
-        for number, part in enumerate(self._parts):
-            if mask[part].any():
-                asked.append(number)
-                self._send(number, (_RESET, (mask[part], seeds[part], None if cues is None else cues[part])))
-        self._collect(asked)
+        self._exchange(
+            {
+                number: (_RESET, (mask[part], seeds[part], None if cues is None else cues[part]))
+                for number, part in enumerate(self._parts)
+                if mask[part].any()
+            }
+        )
         return self._shared.observation.copy(), self._shared.phase.copy()
 
     def step(self, actions: Floats) -> BatchStep:
         """Run one control step; see :meth:`rlmem.envs.batch.Batch.step`."""
         shared = self._shared
         shared.action[:] = actions
-        everyone = range(len(self._pipes))
-        for number in everyone:
-            self._send(number, (_STEP, None))
-        ends = self._merge(self._collect(everyone))
+        ends = self._merge(self._exchange(self._all(_STEP)))
         return BatchStep(
             shared.observation.copy(),
             shared.reward.copy(),
@@ -104,48 +114,79 @@ class Workers:
 
     def expert_action(self) -> Floats:
         """Return the expert's actions [N, A]."""
-        everyone = range(len(self._pipes))
-        for number in everyone:
-            self._send(number, (_EXPERT, None))
-        return np.concatenate(self._collect(everyone))
+        return np.concatenate(self._exchange(self._all(_EXPERT)))
+
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs; see :meth:`rlmem.envs.memory_task.MemoryTask.change_knobs`."""
+        self._exchange(self._all(_CHANGE_KNOBS, dict(knobs)))
 
     def get_state(self) -> list[EnvState]:
         """Return where each environment is; see :meth:`rlmem.envs.batch.Batch.get_state`."""
-        everyone = range(len(self._pipes))
-        for number in everyone:
-            self._send(number, (_GET_STATE, None))
-        return [state for part in self._collect(everyone) for state in part]
+        return [state for part in self._exchange(self._all(_GET_STATE)) for state in part]
 
     def set_state(self, states: Sequence[EnvState]) -> None:
         """Bring each environment to where it was; see :meth:`rlmem.envs.batch.Batch.set_state`."""
-        for number, part in enumerate(self._parts):
-            self._send(number, (_SET_STATE, list(states[part])))
-        self._collect(range(len(self._pipes)))
+        self._exchange({number: (_SET_STATE, list(states[part])) for number, part in enumerate(self._parts)})
 
     def close(self) -> None:
         """End the processes. Closing twice does nothing."""
+        if self._broken:
+            for process in self._processes:
+                process.kill()
         self._end()
-        self._pipes, self._processes = [], []
 
-    def _send(self, number: int, message: tuple[int, Any]) -> None:
-        try:
-            self._pipes[number].send(message)
-        except OSError as error:
-            raise RuntimeError(f"worker {number} has died; make the environment anew") from error
+    def _all(self, kind: int, message: Any = None) -> dict[int, Any]:
+        return dict.fromkeys(range(len(self._parts)), (kind, message))
 
-    def _collect(self, numbers: Any) -> list[Any]:
-        replies = []
-        for number in numbers:
-            try:
-                replies.append(self._pipes[number].recv())
-            except (EOFError, OSError) as error:
-                raise RuntimeError(f"worker {number} has died; make the environment anew") from error
-        for number, (failure, _) in zip(numbers, replies, strict=True):
+    def _exchange(self, requests: dict[int, Any]) -> list[Any]:
+        """Send requests to workers by their numbers, and return their answers in the same order.
+
+        Ctrl-C and SIGTERM take effect when all have answered, so that the workers stay in step. Whatever else ends an
+        exchange early leaves them out of step, and later calls say so.
+        """
+        if os.getpid() != self._owner:
+            raise RuntimeError("this environment belongs to the process that made it; make a new one in this process")
+        if self._broken:
+            raise RuntimeError(self._broken)
+        with undisturbed():
+            self._broken = "an interrupted call has left the workers out of step; make the environment anew"
+            for number, request in requests.items():
+                self._send(number, request)
+            replies = {
+                number: self._receive(number, self.patience * (10 if kind in _LONG else 1))
+                for number, (kind, _) in requests.items()
+            }
+            self._broken = ""
+        refused = None
+        for number, (failure, _) in replies.items():
             if isinstance(failure, UserError):
-                raise failure
-            if failure is not None:
-                raise RuntimeError(f"worker {number} failed:\n{failure}")
-        return [answer for _, answer in replies]
+                refused = refused or failure
+            elif failure is not None:
+                raise self._failure(f"worker {number} failed:\n{failure}")
+        if refused is not None:
+            raise refused
+        return [answer for _, answer in replies.values()]
+
+    def _send(self, number: int, request: Any) -> None:
+        try:
+            self._pipes[number].send(request)
+        except OSError:
+            raise self._failure(f"worker {number} has died; make the environment anew") from None
+
+    def _receive(self, number: int, patience: int) -> Any:
+        pipe = self._pipes[number]
+        try:
+            for _ in range(patience):  # in turns, so that a program that was suspended does not use them up
+                if pipe.poll(1.0):
+                    return pipe.recv()
+        except (EOFError, OSError):
+            raise self._failure(f"worker {number} has died; make the environment anew") from None
+        raise self._failure(f"worker {number} has not answered for {patience} s; make the environment anew")
+
+    def _failure(self, message: str) -> RuntimeError:
+        """Remember why the workers cannot be used any more, and return the error that says so."""
+        self._broken = message
+        return RuntimeError(message)
 
     def _merge(self, parts: list[Ends | None]) -> Ends | None:
         """Put the ends of all workers together."""
@@ -167,19 +208,6 @@ class Workers:
         return merged
 
 
-def _end(pipes: list[Connection], processes: list[BaseProcess]) -> None:
-    """Tell processes to end, and kill those that do not."""
-    for pipe in pipes:
-        with contextlib.suppress(OSError):
-            pipe.send((_CLOSE, None))
-        pipe.close()
-    for process in processes:
-        process.join(timeout=5.0)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
 def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: spaces.Box) -> Shared:
     """Make the shared arrays."""
 
@@ -198,13 +226,42 @@ def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: sp
     )
 
 
-def _work(pipe: Connection, make_batch: Callable[[int], Batch], size: int, shared: Shared, parent: int) -> None:
-    """Answer requests until told to close or the parent is gone."""
+def _end(pipes: list[Connection], processes: list[BaseProcess]) -> None:
+    """Tell processes to end, and kill those that do not."""
+    for pipe in pipes:
+        with contextlib.suppress(OSError):
+            pipe.send((_CLOSE, None))
+        pipe.close()
+    deadline = time.monotonic() + 5.0
+    for process in processes:
+        process.join(timeout=max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+    pipes.clear()
+    processes.clear()
+
+
+def _work(
+    pipe: Connection,
+    inherited: tuple[Connection, ...],
+    make_batch: Callable[[int], Batch],
+    size: int,
+    shared: Shared,
+    parent: int,
+) -> None:
+    """Answer requests until told to close or the parent is gone.
+
+    The parent's ends of pipes are closed here, so that this end is told when the parent dies.
+    """
     leave_signals_to_parent()
+    for end in inherited:
+        end.close()
     batch: Batch | None = None
     with contextlib.suppress(EOFError, OSError):
         while os.getppid() == parent:
-            if not pipe.poll(5.0):
+            if not pipe.poll(1.0):
                 continue
             kind, message = pipe.recv()
             if kind == _CLOSE:
@@ -231,6 +288,9 @@ def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Flo
         return batch.get_state()
     if kind == _SET_STATE:
         batch.set_state(message)
+        return None
+    if kind == _CHANGE_KNOBS:
+        batch.task.change_knobs(message)
         return None
     if kind == _RESET:
         shared.observation[:], shared.phase[:] = batch.reset(*message)

@@ -19,7 +19,7 @@ KNOBS = {"robot": "planar", "memory_length": 5}
 
 def training_env():
     """Return a task of this package as stable-baselines3's VecEnv."""
-    return GymnasiumVecEnv(gymnasium.make_vec("rlmem/TMaze-v0", num_envs=8, **KNOBS))
+    return GymnasiumVecEnv(gymnasium.make_vec("rlmem/TMaze-v0", num_envs=8, autoreset_mode="same_step", **KNOBS))
 
 
 def sb3_contrib(steps: int = 10_000):

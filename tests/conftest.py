@@ -154,13 +154,12 @@ def make() -> Iterator[Callable[..., MemoryEnv]]:
 
 @pytest.fixture
 def make_vec() -> Iterator[Callable[..., MemoryVectorEnv]]:
-    """Make vector environments with modest knobs, closed when the test is over."""
+    """Make vector environments with modest knobs and same-step autoreset, closed when the test is over."""
     made: list[MemoryVectorEnv] = []
 
     def make_one(env_id: str, num_envs: int = 3, **knobs: Any) -> MemoryVectorEnv:
-        env = gymnasium.make_vec(
-            env_id, num_envs, vectorization_mode="vector_entry_point", **modest_knobs(env_id, **knobs)
-        )
+        knobs = {"autoreset_mode": "same_step", "vectorization_mode": "vector_entry_point"} | knobs
+        env = gymnasium.make_vec(env_id, num_envs, **modest_knobs(env_id, **knobs))
         assert isinstance(env, MemoryVectorEnv)
         made.append(env)
         return env

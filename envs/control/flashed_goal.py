@@ -146,7 +146,6 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         self.query_steps = settings.query_steps
         self._pucks: list[Puck] = []
         self._tables: list[Table] = []
-        self.worlds: list[World] = []
         for _ in range(num_envs):
             self.worlds.append(World(self._build, PUCK_PHYSICS, gui=gui))
 
@@ -187,11 +186,6 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
     def num_cues(self) -> int:
         """One cue a cell of the goals' range; where in its cell the goal lies is drawn beside it."""
         return CELLS
-
-    def close(self) -> None:
-        """Disconnect all worlds."""
-        for world in self.worlds:
-            world.close()
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the goal and the release. See :meth:`RecallTask.deal`."""

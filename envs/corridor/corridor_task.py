@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -25,6 +26,7 @@ from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, chec
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import PHYSICS, World, pybullet
+from rlmem.errors import UserError
 
 STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
 """m, driven in a control step at full speed."""
@@ -84,7 +86,8 @@ class CorridorTask(MemoryTask[C]):
         self.observation_space = spaces.Box(-1.0, 1.0, (len(self.observation_names),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self._num_signals, self._arms = len(signals), arms
-        self._longest = self.longest_corridor() + 4.0
+        self._built = self.longest_corridor()
+        self._longest = self._built + 4.0
         self.pose = np.zeros((num_envs, 5))
         """[N, 5] x, y, yaw, speed, turn rate: :class:`rlmem.envs.robots.Twist`."""
         self.start_x = np.zeros(num_envs)
@@ -94,13 +97,20 @@ class CorridorTask(MemoryTask[C]):
         self._back_walls = [-1] * num_envs
         self._robots: list[Robot] = []
         self._floors: list[scenery.Floor] = []
-        self.worlds: list[World] = []
         for index in range(num_envs):
             self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
 
     @abstractmethod
     def longest_corridor(self) -> float:
         """Return the length, m, of the longest corridor that the knobs allow."""
+
+    def change_knobs(self, knobs: Mapping[str, Any]) -> None:
+        """Change knobs, as far as the corridor was built. See :meth:`MemoryTask.change_knobs`."""
+        before = self.settings
+        super().change_knobs(knobs)
+        if self.longest_corridor() > self._built:
+            self.settings = before
+            raise UserError(f"{knobs} needs a longer corridor than was built: make the environment with the longest")
 
     @abstractmethod
     def signals(self) -> Floats:
@@ -109,11 +119,6 @@ class CorridorTask(MemoryTask[C]):
     @abstractmethod
     def build_props(self, client: int) -> None:
         """Put what is only looked at into one more world."""
-
-    def close(self) -> None:
-        """Disconnect all worlds."""
-        for world in self.worlds:
-            world.close()
 
     def start_corridor(self, index: int, length: float) -> None:
         """Let the corridor of one environment begin ``length`` m before the junction's middle.

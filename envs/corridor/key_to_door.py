@@ -101,6 +101,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     ``guard="none"``. G2 and G3 have no meaning here, for there is no cue to write down.
     """
 
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("credit_length",)
     Settings: ClassVar[type[KeyToDoorSettings]] = KeyToDoorSettings
     settings: KeyToDoorSettings
 

@@ -83,6 +83,7 @@ class TMazeActive(TMaze):
     that G1, G2 and G3 hold from the cue on as they do there; the answer is given before the wait for its reward.
     """
 
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("memory_length", "credit_length")
     Settings: ClassVar[type[TMazeActiveSettings]] = TMazeActiveSettings
     settings: TMazeActiveSettings
 

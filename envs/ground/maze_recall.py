@@ -298,11 +298,6 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         x, y = self.pose[index, :2].tolist()
         pybullet.resetDebugVisualizerCamera(3.0, -90.0, -60.0, [x, y, 0.0], physicsClientId=self.worlds[index].client)
 
-    def close(self) -> None:
-        """Disconnect all worlds."""
-        for world in self.worlds:
-            world.close()
-
     def _drive(self, index: int, throttle: float, steering: float) -> None:
         """Let one robot drive for a control step, between the walls that are near."""
         robot, walls, maze = self._robots[index], self._walls[index], self.mazes[index].walls

@@ -220,11 +220,6 @@ class Walking(MemoryTask[WalkingSettings]):
         x, y, _ = self._walkers[index].position
         pybullet.resetDebugVisualizerCamera(3.4, 10.0, -15.0, [x, y, 0.7], physicsClientId=self.worlds[index].client)
 
-    def close(self) -> None:
-        """Disconnect all worlds."""
-        for world in self.worlds:
-            world.close()
-
     def _build(self, client: int) -> None:
         self._walkers.append(Walker(client, MODELS[self.robot], visuals=self.visuals))
         if self.visuals:

@@ -88,7 +88,6 @@ class ArmTask(MemoryTask[C]):
         self._waiting = self._home - waiting * (1.0, 1.0, 0.0), self._home + waiting
         self._arms: list[Arm] = []
         self._onward = 1
-        self.worlds: list[World] = []
         for index in range(num_envs):
             self.worlds.append(World(partial(self._build, index), PHYSICS, gui=gui))
 
@@ -165,11 +164,6 @@ class ArmTask(MemoryTask[C]):
         else:
             actions = (way / (STRIDE * steps))[:, : len(self.action_names)]
         return actions
-
-    def close(self) -> None:
-        """Disconnect all worlds."""
-        for world in self.worlds:
-            world.close()
 
     def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return a picture [height, width, 3]: from across the table (``"behind"``), ``"above"``, or ``"both"``."""

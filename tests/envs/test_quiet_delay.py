@@ -17,7 +17,7 @@ LENGTH = 30
 def make(name: str, **knobs: Any) -> MemoryVectorEnv:
     """Make three environments whose delay is ``LENGTH`` control steps, where it can be set."""
     length = {} if name == "TimedPress-v0" else {"memory_length": LENGTH}
-    env = gymnasium.make_vec(f"rlmem/{name}", 3, **length, **knobs)
+    env = gymnasium.make_vec(f"rlmem/{name}", 3, autoreset_mode="same_step", **length, **knobs)
     assert isinstance(env, MemoryVectorEnv)
     return env
 

@@ -117,6 +117,21 @@ def test_quiet_works_where_standard_output_is_closed() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_environments_made_in_threads_leave_standard_output_alone() -> None:
+    code = """
+import gymnasium, rlmem
+from concurrent.futures import ThreadPoolExecutor
+from rlmem.envs.simulation import quiet
+def work(_):
+    gymnasium.make("rlmem/RememberColor-v0").close()
+    with quiet():
+        pass
+list(ThreadPoolExecutor(4).map(work, range(12)))
+print("heard")
+"""
+    assert run_python(code).stdout == "heard\n"
+
+
 def test_quiet_leaks_no_descriptors() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):

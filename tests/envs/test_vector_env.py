@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,9 @@ import gymnasium
 import numpy as np
 import pytest
 from conftest import BAD_ACTIONS, CUED_IDS, ENV_IDS, modest_knobs, moving_actions
+from gymnasium.error import ClosedEnvironmentError
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers.vector import NormalizeObservation
 
 from rlmem.envs.vector import MemoryVectorEnv
 from rlmem.envs.workers import Workers
@@ -198,8 +199,16 @@ class TestAutoreset:
 
     def test_make_vec_passes_a_time_limit_through(self, env_id: str) -> None:
         env = gymnasium.make_vec(env_id, N, max_episode_steps=4, **modest_knobs(env_id))
+        assert env.spec is not None
+        assert env.spec.max_episode_steps == 4
         env.reset(seed=0)
         assert [env.step(still(env))[3].tolist() for _ in range(4)] == [[False] * N] * 3 + [[True] * N]
+        env.close()
+
+    def test_gymnasiums_wrappers_take_what_make_vec_makes(self) -> None:
+        env = NormalizeObservation(gymnasium.make_vec(T_MAZE, N, robot="planar"))
+        observation, _ = env.reset(seed=0)
+        assert observation.shape == env.observation_space.shape
         env.close()
 
 
@@ -260,8 +269,8 @@ class TestClosing:
         env.reset(seed=0)
         env.close()
         env.close()
-        for use in (env.reset, env.expert_action, lambda: env.step(still(env))):
-            with pytest.raises(RuntimeError, match="this environment is closed; make a new one"):
+        for use in (env.reset, env.expert_action, env.render, env.get_state, lambda: env.step(still(env))):
+            with pytest.raises(ClosedEnvironmentError, match="this environment is closed; make a new one"):
                 use()
 
     def test_ends_the_workers(self, make_vec: MakeVec) -> None:
@@ -275,49 +284,7 @@ class TestClosing:
         make_vec(T_MAZE, workers=workers).close()
 
 
-class TestWorkers:
-    @pytest.mark.parametrize("use", ["step", "reset", "expert_action"])
-    def test_one_that_is_killed_is_named(self, use: str, make_vec: MakeVec) -> None:
-        env = make_vec(T_MAZE, workers=2)
-        env.reset(seed=0)
-        victim = worker_ids(env)[1]
-        os.kill(victim, signal.SIGKILL)
-        calls: dict[str, Callable[[], Any]] = {
-            "step": lambda: env.step(np.zeros((N, 2))),
-            "reset": lambda: env.reset(seed=1),
-            "expert_action": env.expert_action,
-        }
-        with pytest.raises(RuntimeError, match="worker 1 has died; make the environment anew"):
-            calls[use]()
-        env.close()
-        assert not alive(victim)
-
-    def test_one_that_fails_shows_its_traceback(self, make_vec: MakeVec, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(self: Any, *args: Any) -> None:
-            raise KeyError("the wheel came off")
-
-        env = make_vec(T_MAZE, workers=2)
-        monkeypatch.setattr("rlmem.envs.corridor.t_maze.TMaze.begin", fail)
-        fresh = make_vec(T_MAZE, workers=2)
-        with pytest.raises(RuntimeError, match=r"(?s)worker 0 failed:.*Traceback.*the wheel came off"):
-            fresh.reset(seed=0)
-        env.reset(seed=0)
-
-    def test_a_mistake_in_one_leaves_all_usable(self, make_vec: MakeVec) -> None:
-        env = make_vec(T_MAZE, workers=2)
-        with pytest.raises(ValueError, match="cue must be"):
-            env.reset(seed=0, options={"cue": [0, 0, 7]})
-        fresh, _ = make_vec(T_MAZE).reset(seed=4)
-        np.testing.assert_array_equal(env.reset(seed=4)[0], fresh)
-
-    def test_share_unevenly_where_they_must(self, make_vec: MakeVec) -> None:
-        alone, shared = make_vec(T_MAZE, 5), make_vec(T_MAZE, 5, workers=3)
-        np.testing.assert_array_equal(alone.reset(seed=1)[0], shared.reset(seed=1)[0])
-        rng = np.random.default_rng(0)
-        for _ in range(30):
-            actions = random_actions(rng, alone)
-            np.testing.assert_array_equal(alone.step(actions)[0], shared.step(actions)[0])
-
+class TestResults:
     def test_what_is_returned_is_not_overwritten_by_the_next_step(self, workers: int, make_vec: MakeVec) -> None:
         env = make_vec(T_MAZE, workers=workers, guard="none")
         first, _ = env.reset(seed=0)
