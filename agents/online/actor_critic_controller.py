@@ -1,4 +1,4 @@
-"""What recurrent actor-critics that learn while they act have in common: drawn actions and a critic of their own.
+"""Base of online actor-critics: a stochastic recurrent actor and a recurrent critic of its own.
 
 Axes: N environments, D observation, Q outputs of the actor.
 """
@@ -13,7 +13,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlmem.agents.base import Array
-from rlmem.agents.online.action_law import ActionLaw, make_law
+from rlmem.agents.online.action_distribution import ActionDistribution, make_action_distribution
 from rlmem.agents.online.controller import Controller, seeded
 from rlmem.learning.network import Network
 
@@ -37,8 +37,8 @@ class ActorCriticController(Controller):
 
     def outputs_of(self, action: spaces.Space[Any]) -> int:
         """Return the outputs of the actor. See :meth:`Controller.outputs_of`."""
-        self.law: ActionLaw = make_law(action, self.settings.deviation)
-        return self.law.size
+        self.distribution: ActionDistribution = make_action_distribution(action, self.settings.deviation)
+        return self.distribution.size
 
     def make_network(self, inputs: int, outputs: int) -> Network:
         """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
@@ -52,7 +52,8 @@ class ActorCriticController(Controller):
 
     def choose(self, output: Tensor, *, deterministic: bool) -> Array:
         """Return the likeliest actions, or a draw. See :meth:`Controller.choose`."""
-        return self.law.to_env(self.law.mode(output) if deterministic else self.law.draw(output, self._rng))
+        action = self.distribution.mode(output) if deterministic else self.distribution.draw(output, self._rng)
+        return self.distribution.to_env(action)
 
     def tensors(self) -> dict[str, Any]:
         """Return the parameters of actor and critic. See :meth:`Agent.tensors`."""

@@ -1,4 +1,4 @@
-"""What controllers that learn while they act have in common: a recurrent network, streams that go on, exact resuming.
+"""Base of agents that learn online: a recurrent network in float64, and training that resumes bit for bit.
 
 Axes: N environments, D observation, A action, Q outputs of the network, P parameters.
 """
@@ -176,7 +176,7 @@ class Controller(Agent):
         """
 
     def metrics(self) -> dict[str, float]:
-        """Return what is worth watching while this learns."""
+        """Return metrics of training by name."""
         return {}
 
     def stream_state(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from rlmem.agents.base import Array, Observer
 from rlmem.agents.online.controller import Controller, ControllerSettings, double
 from rlmem.errors import UserError
-from rlmem.learning.kalman import Censored
+from rlmem.learning.kalman import CensoredLikelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class DAgger(Controller):
     """
 
     information: ClassVar[str] = "expert labels"
-    answers: Censored = Censored()
+    answers: CensoredLikelihood = CensoredLikelihood()
     """How labels, in units of half the actions' range, lie about the outputs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

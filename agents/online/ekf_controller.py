@@ -24,7 +24,7 @@ from torch import Tensor
 from rlmem.agents.online.dagger import DAgger, DAggerSettings
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES, Carry, make_derivative
-from rlmem.learning.kalman import Censored, KalmanSettings, KalmanState, Projection
+from rlmem.learning.kalman import CensoredLikelihood, KalmanSettings, KalmanState, Projection
 from rlmem.learning.updates import Groups, make_filter
 from rlmem.suggest import unknown
 
@@ -93,7 +93,7 @@ class EKFController(DAgger):
         settings: EKFControllerSettings = self.settings
         self.filter = make_filter(self.network, settings.groups, settings.kalman)
         self.derivative = make_derivative(settings.derivative, self.network)
-        self.answers = Censored(variance=settings.noise)
+        self.answers = CensoredLikelihood(variance=settings.noise)
         self._belief: KalmanState | None = None
         self._carry: Carry | None = None
         self._seen: tuple[Tensor, Projection] | None = None

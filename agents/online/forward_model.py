@@ -63,12 +63,12 @@ class ForwardModel:
         return x + self.change * output, state
 
     def learn(self, x: Tensor, action: Tensor, after: Tensor, start: Tensor, counts: Tensor) -> None:
-        """Go on by one control step and learn from what came.
+        """Learn from one control step.
 
         Args:
             x: [N, D] observations.
             action: [N, A].
-            after: [N, D] what came.
+            after: [N, D] the observations that followed.
             start: [N] where the memory starts anew.
             counts: [N] where to learn.
         """

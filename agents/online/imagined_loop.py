@@ -34,7 +34,7 @@ class Tracking(NamedTuple):
 
 
 class Imagined(NamedTuple):
-    """What a closed loop is expected to come to."""
+    """Residuals that a closed loop is predicted to have."""
 
     residuals: Tensor
     """[N, R]."""

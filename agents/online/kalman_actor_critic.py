@@ -28,12 +28,12 @@ from torch import Tensor
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings, double
-from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee, Trainee
+from rlmem.agents.online.rollout_learner import AdamRolloutLearner, KalmanRolloutLearner, RolloutLearner
 from rlmem.agents.recurrent.evaluate_rollout import generalized_advantages
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import DERIVATIVES
 from rlmem.learning.divergence import check_finite
-from rlmem.learning.kalman import Gaussian, KalmanSettings
+from rlmem.learning.kalman import GaussianLikelihood, KalmanSettings
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, Groups
@@ -130,9 +130,9 @@ class KalmanActorCritic(ActorCriticController):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings: KalmanActorCriticSettings = self.settings
-        self.actor = self._trainee(self.network, settings.actor_filter)
-        self.critic = self._trainee(self.critic_network, settings.critic_filter)
-        self._returns = Gaussian(variance=settings.critic_noise)
+        self.actor = self._rollout_learner(self.network, settings.actor_filter)
+        self.critic = self._rollout_learner(self.critic_network, settings.critic_filter)
+        self._returns = GaussianLikelihood(variance=settings.critic_noise)
         self._moved: dict[str, float] = {}
 
     @property
@@ -156,10 +156,10 @@ class KalmanActorCritic(ActorCriticController):
             x, starts = double("observations", observation), torch.as_tensor(start)
             output, value = self.actor.step(x, starts), self.critic.step(x, starts)
             values[t] = value[:, 0].numpy()
-            action = self.law.draw(output, self._rng)
+            action = self.distribution.draw(output, self._rng)
             outputs.append(output)
             actions.append(action)
-            observation, rewards[t], terminated[t], truncated[t], infos = env.step(self.law.to_env(action))
+            observation, rewards[t], terminated[t], truncated[t], infos = env.step(self.distribution.to_env(action))
             check_finite("rewards", rewards[t])
             start = terminated[t] | truncated[t]
             if truncated[t].any():
@@ -196,11 +196,11 @@ class KalmanActorCritic(ActorCriticController):
         self._rng.bit_generator.state = state["rng"]
         self._moved = state["moved"]
 
-    def _trainee(self, network: Network, filter_settings: KalmanSettings) -> Trainee:
+    def _rollout_learner(self, network: Network, filter_settings: KalmanSettings) -> RolloutLearner:
         settings: KalmanActorCriticSettings = self.settings
         if settings.update == "adam":
-            return AdamTrainee(network, settings.derivative, settings.gradient)
-        return KalmanTrainee(network, settings.derivative, settings.groups, filter_settings)
+            return AdamRolloutLearner(network, settings.derivative, settings.gradient)
+        return KalmanRolloutLearner(network, settings.derivative, settings.groups, filter_settings)
 
     def _values_at_the_end(self, infos: dict[str, Any], where: Array, shape: tuple[int, ...]) -> Array:
         """Return the values [N] of the observations at which episodes were cut off, 0 elsewhere."""
@@ -216,8 +216,8 @@ class KalmanActorCritic(ActorCriticController):
         seen = self._returns.innovation(values.reshape(-1, 1), returns.reshape(-1, 1))
         critic = self.critic.move(self._returns, seen)
         scaled = ((advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)).reshape(-1, 1)
-        error, noise = self.law.likelihood.innovation(outputs, actions)
-        actor = self.actor.move(self.law.likelihood, Innovation(scaled * error, noise), self.settings.max_kl)
+        error, noise = self.distribution.likelihood.innovation(outputs, actions)
+        actor = self.actor.move(self.distribution.likelihood, Innovation(scaled * error, noise), self.settings.max_kl)
         unexplained = float((returns - values).var() / returns.var().clamp_min(1e-12))
         self._moved = {f"critic/{name}": value for name, value in critic.items()}
         self._moved |= {f"actor/{name}": value for name, value in actor.items()}

@@ -168,7 +168,7 @@ class ModelController(Controller):
 
     def make_network(self, inputs: int, outputs: int) -> Network:
         """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
-        return _calmed(super().make_network(inputs, outputs))
+        return _with_small_outputs(super().make_network(inputs, outputs))
 
     def begin(self, num_envs: int) -> None:
         """Start N streams. See :meth:`Controller.begin`."""
@@ -241,7 +241,7 @@ class ModelController(Controller):
             cell = CELLS[settings.model_cell](
                 size + actions, settings.model_hidden_size, memory_length=float(settings.model_memory_length)
             )
-            network = _calmed(Network(cell, size).double())
+            network = _with_small_outputs(Network(cell, size).double())
         return ForwardModel(
             network,
             change=settings.change,
@@ -272,8 +272,8 @@ class ModelController(Controller):
         return disturbed
 
 
-def _calmed(network: Network) -> Network:
-    """Return a network with its readout's weights made small, in place."""
+def _with_small_outputs(network: Network) -> Network:
+    """Scale down the weights of a network's readout in place, so that its outputs start small, and return it."""
     with torch.no_grad():
         network.readout.weight.mul_(_SMALL)
         network.readout.bias.zero_()

@@ -36,12 +36,11 @@ from rlmem.agents.online.controller import ControllerSettings, double
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
 from rlmem.learning.divergence import check_change, check_finite
-from rlmem.learning.kalman import choose
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.natural_gradient import Fisher, FisherSettings, FisherState
 from rlmem.learning.network import Network
 from rlmem.learning.running_moments import RunningMoments
-from rlmem.learning.updates import Groups
+from rlmem.learning.updates import Groups, group_indices
 from rlmem.suggest import unknown
 
 _DERIVATIVES = ("rtrl", "snap1")
@@ -151,9 +150,9 @@ class RTRLActorCritic(ActorCriticController):
         for _ in range(self.stretch):
             x, starts = self._scaled(observation), torch.as_tensor(start)
             output, value = self._see(x, starts)
-            action = self.law.draw(output, self._rng)
+            action = self.distribution.draw(output, self._rng)
             self._extend_traces(output, action, starts)
-            observation, reward, terminated, truncated, infos = env.step(self.law.to_env(action))
+            observation, reward, terminated, truncated, infos = env.step(self.distribution.to_env(action))
             start = terminated | truncated
             following = self._following(observation, start, truncated & ~terminated, infos)
             error = double("rewards", reward) + self.settings.gamma * following - value
@@ -193,11 +192,7 @@ class RTRLActorCritic(ActorCriticController):
         self._rng.bit_generator.state = state["numbers"]["rng"]
 
     def _fisher(self, network: Network) -> Fisher:
-        groups = self.settings.groups
-        if groups == "auto":
-            groups = "one" if choose(network.num_parameters) == "gekf" else "node"
-        parts = None if groups == "one" else list(network.groups(groups).values())
-        return Fisher(network.num_parameters, parts, self.settings.fisher)
+        return Fisher(network.num_parameters, group_indices(network, self.settings.groups), self.settings.fisher)
 
     def _scaled(self, observation: Array) -> Tensor:
         seen = _wide(observation)
@@ -220,7 +215,7 @@ class RTRLActorCritic(ActorCriticController):
         assert self._actor is not None
         assert self._critic is not None
         decay = self.settings.gamma * self.settings.trace_decay * (~start)[:, None]
-        likelihood, share = self.law.likelihood, len(output) ** -0.5
+        likelihood, share = self.distribution.likelihood, len(output) ** -0.5
         rows, error = _whitened(
             likelihood.rows(self.derivative.rows(self._actor.carry)), likelihood.innovation(output, action)
         )

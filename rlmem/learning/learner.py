@@ -1,4 +1,4 @@
-"""Any cell x any derivative x any update: a recurrent network that learns from targets.
+"""Supervised training of a recurrent network: any cell, any derivative (BPTT, RTRL), any update (Adam, EKF).
 
     learner = make_learner("rtu", "rtrl", "gekf", input_size=3, output_size=1)
     learner.fit(xs, targets)
@@ -17,9 +17,23 @@ from torch import Tensor
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative, make_derivative
 from rlmem.learning.divergence import check_finite
-from rlmem.learning.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanSettings, Likelihood
+from rlmem.learning.kalman import (
+    BernoulliLikelihood,
+    CategoricalLikelihood,
+    CensoredLikelihood,
+    GaussianLikelihood,
+    KalmanSettings,
+    Likelihood,
+)
 from rlmem.learning.network import Network
-from rlmem.learning.updates import GradientSettings, GradientUpdate, KalmanUpdate, KalmanUpdateSettings, Seen, Update
+from rlmem.learning.updates import (
+    GradientSettings,
+    GradientUpdate,
+    KalmanUpdate,
+    KalmanUpdateSettings,
+    StepOutputs,
+    Update,
+)
 from rlmem.networks.cells import CELLS
 from rlmem.networks.threads import one_thread
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
@@ -27,15 +41,15 @@ from rlmem.suggest import unknown
 
 UPDATES = ("adam", "sgd", "gekf", "ndekf")
 LIKELIHOODS: dict[str, type[Any]] = {
-    "gaussian": Gaussian,
-    "censored": Censored,
-    "bernoulli": Bernoulli,
-    "categorical": Categorical,
+    "gaussian": GaussianLikelihood,
+    "censored": CensoredLikelihood,
+    "bernoulli": BernoulliLikelihood,
+    "categorical": CategoricalLikelihood,
 }
 
 
-class Learnt(NamedTuple):
-    """What a step returns."""
+class StepResult(NamedTuple):
+    """Result of one step."""
 
     output: Tensor
     """[N, Q], from before the update."""
@@ -43,8 +57,8 @@ class Learnt(NamedTuple):
     metrics: dict[str, float]
 
 
-class Fitted(NamedTuple):
-    """What a sequence returns."""
+class FitResult(NamedTuple):
+    """Result of a sequence."""
 
     outputs: Tensor
     """[T, N, Q], each from before its update."""
@@ -52,7 +66,7 @@ class Fitted(NamedTuple):
 
 
 class Learner:
-    """A network, the way to its derivatives, and what is done with them.
+    """A network, its derivatives, and the update that uses them.
 
     Args:
         network: Changed in place by learning.
@@ -69,7 +83,7 @@ class Learner:
 
     def step(
         self, x: Tensor, episode_start: Tensor, carry: Carry, target: Tensor, weight: Tensor | None = None
-    ) -> Learnt:
+    ) -> StepResult:
         """Take one input, and learn from its targets at once.
 
         Args:
@@ -86,7 +100,7 @@ class Learner:
         weight = x.new_ones(len(x)) if weight is None else weight.to(x.dtype)
         self._check(x, target, weight)
         output, carry = self.derivative.step(x, episode_start, carry)
-        return Learnt(output, carry, self.update.step(Seen(self.derivative, carry, output), target, weight))
+        return StepResult(output, carry, self.update.step(StepOutputs(self.derivative, carry, output), target, weight))
 
     def fit(
         self,
@@ -96,7 +110,7 @@ class Learner:
         weights: Tensor | None = None,
         episode_start: Tensor | None = None,
         carry: Carry | None = None,
-    ) -> Fitted:
+    ) -> FitResult:
         """Learn from sequences: an update a step where the update is online, else one update for all.
 
         Args:
@@ -121,7 +135,7 @@ class Learner:
         with one_thread():
             return self._fit(xs, targets, weights, episode_start, carry)
 
-    def _fit(self, xs: Tensor, targets: Tensor, weights: Tensor, episode_start: Tensor, carry: Carry) -> Fitted:
+    def _fit(self, xs: Tensor, targets: Tensor, weights: Tensor, episode_start: Tensor, carry: Carry) -> FitResult:
         update = self.update
         if isinstance(update, GradientUpdate) and not update.online:
             share = weights / weights.sum().clamp_min(1e-12)
@@ -131,13 +145,13 @@ class Learner:
 
             found = self.derivative.sequence(xs, episode_start, by_output, carry)
             update.apply(found.gradient)
-            return Fitted(found.outputs, found.carry)
+            return FitResult(found.outputs, found.carry)
         outputs = []
         for t, x in enumerate(xs):
             output, carry = self.derivative.step(x, episode_start[t], carry)
-            update.step(Seen(self.derivative, carry, output), targets[t], weights[t])
+            update.step(StepOutputs(self.derivative, carry, output), targets[t], weights[t])
             outputs.append(output)
-        return Fitted(torch.stack(outputs), carry)
+        return FitResult(torch.stack(outputs), carry)
 
     @torch.no_grad()
     def predict(self, xs: Tensor, episode_start: Tensor | None = None) -> Tensor:
@@ -234,18 +248,18 @@ def make_learner(
         torch.manual_seed(seed)
         network = Network(CELLS[cell](input_size, hidden_size, memory_length=memory_length), output_size).double()
     settings = {"variance": variance} if likelihood in ("gaussian", "censored") else {}
-    law: Likelihood = LIKELIHOODS[likelihood](**settings)
-    way = make_derivative(derivative, network, **derivative_settings)
+    targets: Likelihood = LIKELIHOODS[likelihood](**settings)
+    derivatives = make_derivative(derivative, network, **derivative_settings)
     if update in ("gekf", "ndekf"):
         if online is False:
             raise UserError(f"{update} updates at every step: leave online out")
         groups = KalmanUpdateSettings(groups="one" if update == "gekf" else "node", filter=kalman or KalmanSettings())
-        return Learner(network, way, KalmanUpdate(network, law, groups))
+        return Learner(network, derivatives, KalmanUpdate(network, targets, groups))
     plain = gradient or GradientSettings(optimizer=update)  # type: ignore[arg-type]
     if plain.optimizer != update:
         raise UserError(f"update is {update!r} and gradient.optimizer {plain.optimizer!r}: give the same")
     each = derivative in ("rtrl", "snap1") if online is None else online
-    return Learner(network, way, GradientUpdate(network, law, plain, online=each))
+    return Learner(network, derivatives, GradientUpdate(network, targets, plain, online=each))
 
 
 def first_step(xs: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which parameters belong to a unit, a gate or a layer of a network: for Kalman filters decoupled by node.
+"""Groups of parameters by unit, gate or layer, for Kalman filters decoupled by node.
 
 Source: Puskorius and Feldkamp, "Neurocontrol of Nonlinear Dynamical Systems with Kalman Filter Trained Recurrent
 Networks", IEEE Transactions on Neural Networks 5(2), 1994 (node-decoupled EKF).

@@ -1,4 +1,4 @@
-"""Mean and variance of all that was seen so far, one observation at a time.
+"""Running mean and variance of observations.
 
 Source: Welford, "Note on a Method for Calculating Corrected Sums of Squares and Products", Technometrics 4(3), 1962.
 

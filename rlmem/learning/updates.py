@@ -1,4 +1,4 @@
-"""What is done with derivatives: a step along the gradient, or a Kalman update.
+"""Updates of parameters: a gradient step by Adam or SGD, or a Kalman filter update.
 
 Axes: N streams, Q outputs, P parameters.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative
 from rlmem.learning.divergence import check_change
-from rlmem.learning.kalman import KalmanFilter, KalmanSettings, Likelihood, choose, plan
+from rlmem.learning.kalman import GEKF_LIMIT, KalmanFilter, KalmanSettings, Likelihood, plan
 from rlmem.learning.network import Network
 from rlmem.suggest import unknown
 
@@ -25,8 +25,8 @@ Groups = Literal["auto", "one", "node", "gate", "layer"]
 Optimizer = Literal["adam", "sgd"]
 
 
-class Seen(NamedTuple):
-    """The outputs of a step and where their derivatives are."""
+class StepOutputs(NamedTuple):
+    """Outputs of a step, and what their derivatives are computed from."""
 
     derivative: Derivative
     carry: Carry
@@ -35,13 +35,13 @@ class Seen(NamedTuple):
 
 
 class Update(ABC):
-    """Moves the parameters of a network towards targets. Make it for one network and keep it: it remembers."""
+    """Changes the parameters of one network towards targets; keeps optimizer or filter state between calls."""
 
     online: bool
     """Whether each control step moves the parameters, or only the end of a sequence."""
 
     @abstractmethod
-    def step(self, seen: Seen, target: Tensor, weight: Tensor) -> dict[str, float]:
+    def step(self, seen: StepOutputs, target: Tensor, weight: Tensor) -> dict[str, float]:
         """Learn from the targets of one step.
 
         Args:
@@ -50,12 +50,12 @@ class Update(ABC):
             weight: [N], 0 where a stream has no target.
 
         Returns:
-            What is worth watching.
+            Metrics by name.
         """
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """Return what it remembers, for a checkpoint."""
+        """Return optimizer or filter state, for a checkpoint."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Any]) -> None:
@@ -118,7 +118,7 @@ class GradientUpdate(Update):
         error = torch.where(weight[:, None] > 0, -self.likelihood.score(output, target), 0.0)
         return error * (weight / weight.sum().clamp_min(1e-12))[:, None]
 
-    def step(self, seen: Seen, target: Tensor, weight: Tensor) -> dict[str, float]:
+    def step(self, seen: StepOutputs, target: Tensor, weight: Tensor) -> dict[str, float]:
         """Take a step of the optimizer. See :meth:`Update.step`."""
         if not bool((weight > 0).any()):
             return {}
@@ -202,7 +202,7 @@ class KalmanUpdate(Update):
         """Return in one line what an update with so many rows takes of memory and time."""
         return str(plan(self.filter.layout.sizes, rows=rows, form=self.settings.filter.form))
 
-    def step(self, seen: Seen, target: Tensor, weight: Tensor) -> dict[str, float]:
+    def step(self, seen: StepOutputs, target: Tensor, weight: Tensor) -> dict[str, float]:
         """Run one Kalman update. See :meth:`Update.step`."""
         if not bool((weight > 0).any()):
             return {}
@@ -229,7 +229,11 @@ def make_filter(network: Network, groups: Groups = "auto", settings: KalmanSetti
         groups: See :class:`KalmanUpdateSettings`.
         settings: Of the filter.
     """
+    return KalmanFilter(network.num_parameters, settings, groups=group_indices(network, groups))
+
+
+def group_indices(network: Network, groups: Groups) -> list[Tensor] | None:
+    """Return the parameters of each group as indices, or None for one group of all; "auto" as above."""
     if groups == "auto":
-        groups = "one" if choose(network.num_parameters) == "gekf" else "node"
-    parts = None if groups == "one" else list(network.groups(groups).values())
-    return KalmanFilter(network.num_parameters, settings, groups=parts)
+        groups = "one" if network.num_parameters <= GEKF_LIMIT else "node"
+    return None if groups == "one" else list(network.groups(groups).values())

@@ -1,4 +1,4 @@
-"""The contract of every memory cell: one step, a whole sequence with episode starts inside, the initial state.
+"""Interface of every memory cell: the initial state, one step, and a sequence with episode starts inside.
 
 A *blank* is a slot of a sequence that carries no input: the state after it is the initial state, whatever came before,
 and no gradient passes it. One blank before each episode start is how a whole sequence of episodes runs as one call.

@@ -1,4 +1,4 @@
-"""Cells as independent units: what one step does to the state of each unit, and how it depends on its own parameters.
+"""Local derivatives of a cell: of each unit's next state by its own parameters, its state, and its inputs.
 
 A unit has M numbers of state (hidden and cell state of an LSTM, real and imaginary part of an RTU) and C parameters:
 the weights into all its gates, their biases, its decay rates. Within one step a parameter of a unit reaches that unit
@@ -66,7 +66,7 @@ class Read(NamedTuple):
 
 
 class Units(ABC, Generic[AnyCellT]):
-    """A cell as units.
+    """Local derivatives of one step of a cell, unit by unit.
 
     Args:
         cell: The cell; its weights are read at each step.

@@ -10,10 +10,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import rlmem  # noqa: F401 - registers the tasks
-from rlmem.agents.online.action_law import make_law
+from rlmem.agents.online.action_distribution import make_action_distribution
 from rlmem.agents.online.kalman_actor_critic import KalmanActorCritic, KalmanActorCriticSettings
-from rlmem.agents.online.trainee import AdamTrainee, KalmanTrainee
-from rlmem.learning.kalman import Gaussian, KalmanSettings
+from rlmem.agents.online.rollout_learner import AdamRolloutLearner, KalmanRolloutLearner
+from rlmem.learning.kalman import GaussianLikelihood, KalmanSettings
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings
@@ -32,14 +32,14 @@ def network(outputs, cell="rtu", seed=0):
     return Network(CELLS[cell](3, 4, memory_length=10), outputs).double()
 
 
-def rollout(trainee, steps=6, streams=4):
-    """Run a trainee over random inputs; return inputs, starts and outputs."""
+def rollout(learner, steps=6, streams=4):
+    """Run a learner over random inputs; return inputs, starts and outputs."""
     rng = np.random.default_rng(0)
     xs = torch.from_numpy(rng.normal(size=(steps, streams, 3)))
     starts = torch.from_numpy(rng.random((steps, streams)) < 0.2)
     starts[0] = True
-    trainee.begin(streams)
-    return xs, starts, torch.stack([trainee.step(x, start) for x, start in zip(xs, starts, strict=True)])
+    learner.begin(streams)
+    return xs, starts, torch.stack([learner.step(x, start) for x, start in zip(xs, starts, strict=True)])
 
 
 def log_likelihood(net, space, law, xs, starts, actions, weights):
@@ -55,10 +55,10 @@ def log_likelihood(net, space, law, xs, starts, actions, weights):
 @pytest.mark.parametrize("streams", [1, 20], ids=["fewer rows than parameters", "more"])
 @pytest.mark.parametrize("space", [BOX, CHOICE], ids=["box", "discrete"])
 def test_the_kalman_move_of_an_actor_is_a_natural_policy_gradient(space, streams):
-    law = make_law(space, 0.7)
+    law = make_action_distribution(space, 0.7)
     net, p0 = network(law.size), 0.2
-    trainee = KalmanTrainee(net, "rtrl", "one", KalmanSettings(p0=p0, clip=None))
-    xs, starts, outputs = rollout(trainee, streams=streams)
+    learner = KalmanRolloutLearner(net, "rtrl", "one", KalmanSettings(p0=p0, clip=None))
+    xs, starts, outputs = rollout(learner, streams=streams)
     assert (streams * 6 * 2 > net.num_parameters) == (streams == 20)
     actions = law.draw(outputs.flatten(0, 1), np.random.default_rng(1))
     weights = torch.from_numpy(np.random.default_rng(2).normal(size=len(actions)))
@@ -67,26 +67,26 @@ def test_the_kalman_move_of_an_actor_is_a_natural_policy_gradient(space, streams
     parameters = list(net.parameters())
     objective = log_likelihood(net, space, law, xs, starts, actions, weights)
     gradient = torch.cat([part.flatten() for part in torch.autograd.grad(objective, parameters)])
-    rows = law.likelihood.rows(torch.cat(trainee._rows))
+    rows = law.likelihood.rows(torch.cat(learner._rows))
     precision = torch.linalg.inv(noise) if noise.dim() == 3 else torch.diag_embed(1.0 / noise)
     fisher = torch.einsum("mqp,mqr,mrs->ps", rows, precision, rows)
-    trainee.move(law.likelihood, Innovation(weights[:, None] * error, noise))
+    learner.move(law.likelihood, Innovation(weights[:, None] * error, noise))
     wanted = torch.linalg.solve(fisher + torch.eye(len(before)) / p0, gradient)
     torch.testing.assert_close(net.theta - before, wanted, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("space", [BOX, CHOICE], ids=["box", "discrete"])
 def test_adam_in_its_place_follows_the_policy_gradient(space):
-    law = make_law(space, 0.7)
+    law = make_action_distribution(space, 0.7)
     net = network(law.size)
-    trainee = AdamTrainee(net, "rtrl", GradientSettings(max_grad_norm=1e9))
-    xs, starts, outputs = rollout(trainee)
+    learner = AdamRolloutLearner(net, "rtrl", GradientSettings(max_grad_norm=1e9))
+    xs, starts, outputs = rollout(learner)
     actions = law.draw(outputs.flatten(0, 1), np.random.default_rng(1))
     weights = torch.from_numpy(np.random.default_rng(2).normal(size=len(actions)))
     objective = log_likelihood(net, space, law, xs, starts, actions, weights) / len(actions)
     wanted = torch.cat([part.flatten() for part in torch.autograd.grad(objective, list(net.parameters()))])
     error, noise = law.likelihood.innovation(outputs.flatten(0, 1), actions)
-    trainee.move(law.likelihood, Innovation(weights[:, None] * error, noise))
+    learner.move(law.likelihood, Innovation(weights[:, None] * error, noise))
     torch.testing.assert_close(-net.flat.grad, wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -97,15 +97,15 @@ def test_the_critic_of_a_linear_value_is_recursive_least_squares():
         for parameter in net.cell.parameters():
             parameter.zero_()
     p0, noise = 2.0, 0.3
-    trainee = KalmanTrainee(net, "rtrl", "one", KalmanSettings(p0=p0, clip=None))
-    law, rng = Gaussian(variance=noise), np.random.default_rng(3)
+    learner = KalmanRolloutLearner(net, "rtrl", "one", KalmanSettings(p0=p0, clip=None))
+    law, rng = GaussianLikelihood(variance=noise), np.random.default_rng(3)
     prior = net.theta.clone()
     features, targets = [], []
     for _ in range(3):
-        xs, _, outputs = rollout(trainee)
+        xs, _, outputs = rollout(learner)
         xs = xs.flatten(0, 1)
         targets.append(torch.from_numpy(rng.normal(size=(len(xs), 1))))
-        trainee.move(law, law.innovation(outputs.flatten(0, 1), targets[-1]))
+        learner.move(law, law.innovation(outputs.flatten(0, 1), targets[-1]))
         features.append(torch.cat((torch.ones(len(xs), 1), xs), 1))
     xs, ys = torch.cat(features), torch.cat(targets)[:, 0]
     where = torch.cat(
@@ -120,11 +120,11 @@ def test_the_move_does_not_depend_on_the_order_of_the_steps():
     moved = []
     for order in (torch.arange(24), torch.arange(23, -1, -1)):
         net = network(2)
-        trainee = KalmanTrainee(net, "rtrl", "node", KalmanSettings(p0=1.0, forgetting=0.9))
-        rollout(trainee)
-        trainee._rows = [torch.cat(trainee._rows)[order]]
+        learner = KalmanRolloutLearner(net, "rtrl", "node", KalmanSettings(p0=1.0, forgetting=0.9))
+        rollout(learner)
+        learner._rows = [torch.cat(learner._rows)[order]]
         error = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 2)))[order]
-        metrics = trainee.move(Gaussian(variance=0.25), Innovation(error, torch.full((24, 2), 0.25).double()))
+        metrics = learner.move(GaussianLikelihood(variance=0.25), Innovation(error, torch.full((24, 2), 0.25).double()))
         moved.append((net.theta.clone(), metrics["nis"]))
     torch.testing.assert_close(moved[0][0], moved[1][0])
     assert moved[0][1] == pytest.approx(moved[1][1])
@@ -136,15 +136,15 @@ def test_no_move_is_longer_than_the_bound_and_its_direction_is_kept(update):
     for bound in (np.inf, 1e-4):
         net = network(2)
         settings = KalmanSettings(p0=1.0, clip=None), GradientSettings(learning_rate=0.1)
-        trainee = (
-            KalmanTrainee(net, "rtrl", "one", settings[0])
+        learner = (
+            KalmanRolloutLearner(net, "rtrl", "one", settings[0])
             if update == "kalman"
-            else AdamTrainee(net, "rtrl", settings[1])
+            else AdamRolloutLearner(net, "rtrl", settings[1])
         )
-        rollout(trainee)
+        rollout(learner)
         before = net.theta.clone()
         ones = torch.ones(24, 2, dtype=torch.float64)
-        metrics = trainee.move(Gaussian(variance=0.25), Innovation(ones, 0.25 * ones), bound)
+        metrics = learner.move(GaussianLikelihood(variance=0.25), Innovation(ones, 0.25 * ones), bound)
         moved.append((net.theta - before, metrics["kl"]))
     (free, far), (short, near) = moved
     assert far > 1e-3
@@ -256,4 +256,4 @@ def test_bad_settings_are_refused(settings, message):
 @pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.Box(-np.inf, np.inf, (2,)), spaces.Discrete(1)])
 def test_other_actions_are_refused(space):
     with pytest.raises(ValueError, match="actions must be bounded vectors or one of two or more choices"):
-        make_law(space, 0.5)
+        make_action_distribution(space, 0.5)

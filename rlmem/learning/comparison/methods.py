@@ -1,4 +1,4 @@
-"""The training algorithms that are compared: where derivatives come from x what is done with them."""
+"""The training algorithms that are compared: a derivative and an update each."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A kind of sequence, and when it counts as learnt."""
+    """A sequence learning task, and the error at which it counts as learnt."""
 
     name: str
     title: str

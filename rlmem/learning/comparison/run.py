@@ -18,7 +18,7 @@ _TUNING_SEED = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long a run may last.
+    """Limits of one run.
 
     Args:
         batch: Sequences in a batch: streams of an online learner.
@@ -34,7 +34,7 @@ class Budget:
 
 
 class Outcome(NamedTuple):
-    """How a run went."""
+    """Result of one run."""
 
     sequences: float
     """Until the bar, infinite if it was not reached."""

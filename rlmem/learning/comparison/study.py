@@ -1,4 +1,4 @@
-"""All methods on all problems: runs side by side, rows in a CSV file as they end, a table, a picture."""
+"""Runs of all methods on all problems in parallel; results in a CSV file and a Markdown table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEY = ("problem", "cell", "method", "hidden_size", "seed")
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is compared.
+    """Settings of a comparison.
 
     Args:
         problems: Kinds of sequences: recall, adding, control.
@@ -66,7 +66,7 @@ class Study:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-class Cell(NamedTuple):
+class Case(NamedTuple):
     """All seeds of one method on one problem."""
 
     problem: str
@@ -74,7 +74,7 @@ class Cell(NamedTuple):
     method: str
 
 
-def rows_of(study: Study, cell: Cell, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def rows_of(study: Study, cell: Case, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Choose the hyperparameter, run the seeds, and return a row for each."""
     torch.set_num_threads(1)
     value = tune(cell.problem, cell.method, cell.cell, study.hidden_size, study.budget)
@@ -107,10 +107,10 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
     """
     table = Progress(path)
     done = {tuple(str(entry[name]) for name in _KEY) for entry in table.rows}
-    missing: dict[Cell, list[int]] = {}
+    missing: dict[Case, list[int]] = {}
     for problem, cell, method, seed in product(study.problems, study.cells, study.methods, range(study.seeds)):
         if tuple(map(str, (problem, cell, method, study.hidden_size, seed))) not in done:
-            missing.setdefault(Cell(problem, cell, method), []).append(seed)
+            missing.setdefault(Case(problem, cell, method), []).append(seed)
     with ending_pool(study.processes) as pool:
         with undisturbed():
             jobs = {pool.submit(rows_of, study, cell, seeds): cell for cell, seeds in missing.items()}

@@ -1,4 +1,4 @@
-"""Derivatives of recurrent networks by their parameters: forward in time, or back through it."""
+"""Derivatives of recurrent networks by their parameters: BPTT, RTRL and SnAp-1."""
 
 from rlmem.learning.derivatives.base import Carry, Derivative, Sequence, Step
 from rlmem.learning.derivatives.make import DERIVATIVES, make_derivative

@@ -1,4 +1,4 @@
-"""What every way to obtain derivatives of a recurrent network offers: one step at a time, its memory a value.
+"""Interface of all derivatives of a recurrent network (BPTT, RTRL, SnAp-1): one step at a time, state as a value.
 
 Axes: T time, N streams (environments), D input, Q outputs (H of a cell), P parameters, K vectors.
 """
@@ -16,7 +16,7 @@ Tensors = tuple[Tensor, ...]
 
 
 class Carry(NamedTuple):
-    """What goes from one step to the next; nothing in it is ever changed in place."""
+    """State passed from one step to the next; nothing in it is ever changed in place."""
 
     state: Tensors
     """The state of the cell, each part [N, ...]."""
@@ -41,7 +41,7 @@ class Carry(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step returns."""
+    """Result of one step."""
 
     output: Tensor
     """[N, Q]."""
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """What a sequence returns."""
+    """Result of a sequence."""
 
     outputs: Tensor
     """[T, N, Q]."""

@@ -1,4 +1,4 @@
-"""Ways to obtain derivatives by name.
+"""Derivatives by name.
 
 ``bptt`` and ``tbptt`` go back through time, ``rtrl`` is exact and carried forward, ``snap1`` is its cheap
 approximation. For memoryless, RTU, LRU, minGRU and eLSTM ``snap1`` is exact and the same as ``rtrl``.

@@ -1,4 +1,4 @@
-"""Memory for large traces, used again as soon as nobody holds it.
+"""Reuse of memory blocks for large traces.
 
 A step returns new traces and leaves the old ones as they are, so every step needs as much memory as the traces have.
 Memory fresh from the operating system is slow to touch for the first time, in some virtual machines slower than the

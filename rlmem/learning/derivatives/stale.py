@@ -1,4 +1,4 @@
-"""How far traces are from what they would be, had the parameters always been as they are now.
+"""Error of RTRL traces that is due to parameters changing during an episode.
 
 Source of the question: Williams and Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural
 Networks", Neural Computation 1(2), 1989.

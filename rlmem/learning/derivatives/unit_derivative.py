@@ -17,7 +17,7 @@ from rlmem.networks.units import AnyUnits, Read, UnitStep
 
 
 class UnitDerivative(Derivative):
-    """What traces of units share.
+    """Common base of traces over units.
 
     Args:
         units: The cell as units.

@@ -9,25 +9,30 @@ The filter holds what never changes; the state is a value::
 """
 
 from rlmem.learning.kalman.filter import KalmanFilter
-from rlmem.learning.kalman.likelihoods import Bernoulli, Categorical, Censored, Gaussian, Likelihood
-from rlmem.learning.kalman.planning import GEKF_LIMIT, KalmanPlan, choose, plan
-from rlmem.learning.kalman.report import Projection, Report
+from rlmem.learning.kalman.likelihoods import (
+    BernoulliLikelihood,
+    CategoricalLikelihood,
+    CensoredLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
+from rlmem.learning.kalman.planning import GEKF_LIMIT, KalmanPlan, plan
+from rlmem.learning.kalman.report import Projection, UpdateReport
 from rlmem.learning.kalman.settings import KalmanSettings
 from rlmem.learning.kalman.state import KalmanState
 
 __all__ = [
     "GEKF_LIMIT",
-    "Bernoulli",
-    "Categorical",
-    "Censored",
-    "Gaussian",
+    "BernoulliLikelihood",
+    "CategoricalLikelihood",
+    "CensoredLikelihood",
+    "GaussianLikelihood",
     "KalmanFilter",
     "KalmanPlan",
     "KalmanSettings",
     "KalmanState",
     "Likelihood",
     "Projection",
-    "Report",
-    "choose",
+    "UpdateReport",
     "plan",
 ]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rlmem.learning.kalman import panels
-from rlmem.learning.kalman.form import Blocks, Form, Shadow, join
+from rlmem.learning.kalman.form import Blocks, Form, ProjectedRows, join
 
 
 class CovarianceForm(Form):
@@ -26,13 +26,13 @@ class CovarianceForm(Form):
         """Return the diagonal P of variances [width]."""
         return tuple(panels.diagonal_panels(bucket.view(variances[None])[:, 0]) for bucket in self.layout.buckets)
 
-    def project(self, blocks: Blocks, rows: Tensor) -> Shadow:
-        """Return the shadow of rows [M, width]."""
+    def project(self, blocks: Blocks, rows: Tensor) -> ProjectedRows:
+        """Return H P and H P H^T for rows H [M, width]."""
         gain = join([panels.multiply(bucket.view(rows), own) for bucket, own in self.pairs(blocks)])
-        return Shadow(gain, gain @ rows.T)
+        return ProjectedRows(gain, gain @ rows.T)
 
     def contract_(
-        self, blocks: Blocks, shadow: Shadow, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
+        self, blocks: Blocks, projected: ProjectedRows, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
     ) -> None:
         """Take W W^T from P, and multiply what is left. See :meth:`Form.contract_`."""
         for bucket, own in self.pairs(blocks):
@@ -54,10 +54,10 @@ class CovarianceForm(Form):
                 diagonal += added[:, start:end]
                 start = end
 
-    def balance_(self, blocks: Blocks) -> None:
+    def symmetrize_(self, blocks: Blocks) -> None:
         """Make the parts of P that are kept whole symmetric to the last bit."""
         for own in blocks:
-            panels.balance_(own)
+            panels.symmetrize_(own)
 
     def variances(self, blocks: Blocks) -> Tensor:
         """Return the diagonal of P, [width]."""

@@ -28,16 +28,16 @@ from torch import Tensor
 
 from rlmem.learning.divergence import DivergenceError, check_change
 from rlmem.learning.kalman.covariance import CovarianceForm
-from rlmem.learning.kalman.form import Form, Shadow
+from rlmem.learning.kalman.form import Form, ProjectedRows
 from rlmem.learning.kalman.innovation import observe, whiten
 from rlmem.learning.kalman.layout import Layout
 from rlmem.learning.kalman.planning import KalmanPlan, check_memory, plan
-from rlmem.learning.kalman.report import Projection, Report
+from rlmem.learning.kalman.report import Projection, UpdateReport
 from rlmem.learning.kalman.settings import KalmanSettings
 from rlmem.learning.kalman.square_root import SquareRootForm
 from rlmem.learning.kalman.state import KalmanState, restored
 
-_BALANCE = 64
+_SYMMETRIZE_EVERY = 64
 """Updates from one repair of P's symmetry to the next."""
 
 
@@ -106,7 +106,7 @@ class KalmanFilter:
             ValueError: If the shape is another.
         """
         self._check_rows(rows)
-        return Projection(self._shadow(state, rows, None), rows.shape[:-1], state.updates)
+        return Projection(self._projected(state, rows, None), rows.shape[:-1], state.updates)
 
     @torch.no_grad()
     def update(
@@ -117,7 +117,7 @@ class KalmanFilter:
         innovation: Tensor,
         noise: Tensor | float,
         weights: Tensor | None = None,
-    ) -> tuple[Tensor, KalmanState, Report]:
+    ) -> tuple[Tensor, KalmanState, UpdateReport]:
         """Move the parameters towards the targets, all rows at once.
 
         Where no row counts nothing changes, neither by forgetting nor by process noise.
@@ -144,21 +144,21 @@ class KalmanFilter:
         count = observed.errors.shape[0]
         if count == 0:
             nothing = torch.full(shape, math.nan, dtype=torch.float64)
-            return theta.detach(), state, Report(math.nan, 0.0, 0, 0, nothing)
-        shadow = self._shadow(state, rows, observed.kept)
+            return theta.detach(), state, UpdateReport(math.nan, 0.0, 0, 0, nothing)
+        projected = self._projected(state, rows, observed.kept)
 
-        lower, failed = torch.linalg.cholesky_ex(shadow.covariance + observed.noise)
+        lower, failed = torch.linalg.cholesky_ex(projected.covariance + observed.noise)
         white = whiten(observed.errors, lower, self.settings.clip)
         log_det = math.nan if failed.item() else 2.0 * sum(map(math.log, lower.diagonal().tolist()))
         if not math.isfinite(white.nis + log_det):
             raise DivergenceError(
                 "the rows or the innovation are not finite, or S = H P H^T + R is not positive definite (P0 / R may be "
                 'too large for this form; form="square_root" bears more): '
-                f"largest variance {shadow.covariance.max().item():.3g}, "
+                f"largest variance {projected.covariance.max().item():.3g}, "
                 f"largest innovation {observed.errors.abs().max().item():.3g}"
             )
         # solved from the right, the result lies row by row
-        gain = torch.linalg.solve_triangular(lower.mT, shadow.gain.mT, upper=True, left=False).mT
+        gain = torch.linalg.solve_triangular(lower.mT, projected.gain.mT, upper=True, left=False).mT
         theta = theta.detach() + self.layout.collect(white.values @ gain)
         check_change("the network", theta)
         error = float((observed.errors.square() / observed.noise.diagonal()).mean())
@@ -166,12 +166,12 @@ class KalmanFilter:
         consistency.check(self.settings.max_nis)
         clipped = state.clipped + white.clipped
         after = KalmanState(state.blocks, state.updates + 1, state.rows + count, clipped, consistency)
-        self._contract_(after, shadow, gain, lower, observed.noise)
+        self._contract_(after, projected, gain, lower, observed.noise)
 
-        variance = shadow.covariance.diagonal()
+        variance = projected.covariance.diagonal()
         if observed.kept is not None:
             variance = variance.new_full((shape.numel(),), math.nan).index_copy_(0, observed.kept, variance)
-        return theta, after, Report(white.nis, log_det, white.clipped, count, variance.view(shape))
+        return theta, after, UpdateReport(white.nis, log_det, white.clipped, count, variance.view(shape))
 
     def variances(self, state: KalmanState) -> Tensor:
         """Return the diagonal of P, [p]."""
@@ -186,7 +186,9 @@ class KalmanFilter:
                 found[group] = block[:size, :size]
         return [found[group] for group in range(len(found))]
 
-    def _contract_(self, state: KalmanState, shadow: Shadow, gain: Tensor, lower: Tensor, noise: Tensor) -> None:
+    def _contract_(
+        self, state: KalmanState, projected: ProjectedRows, gain: Tensor, lower: Tensor, noise: Tensor
+    ) -> None:
         """Take W W^T from P, forget, and add process noise; the last two no further than each group's cap."""
         settings, blocks = self.settings, state.blocks
         inflation, each = 1.0 / settings.forgetting, None
@@ -196,7 +198,7 @@ class KalmanFilter:
                 left = traces - self.form.by_group(gain.square())
                 each = (self._cap / left.clamp_min(1e-300)).clamp(1.0, inflation)
                 inflation = 1.0
-        self.form.contract_(blocks, shadow, gain, lower, noise, inflation)
+        self.form.contract_(blocks, projected, gain, lower, noise, inflation)
         if each is not None:
             self.form.inflate_(blocks, each)
         if settings.q > 0:
@@ -205,8 +207,8 @@ class KalmanFilter:
             if bool((part < 1).any()):
                 added = added * self.form.of_group(part.clamp(0.0, 1.0))
             self.form.add_(blocks, added)
-        if state.updates % _BALANCE == 0:
-            self.form.balance_(blocks)
+        if state.updates % _SYMMETRIZE_EVERY == 0:
+            self.form.symmetrize_(blocks)
             least = float(self.layout.collect(self.form.variances(blocks)).min())
             if not least > 0:
                 raise DivergenceError(
@@ -214,10 +216,10 @@ class KalmanFilter:
                     'Lower p0 / R, or use form="square_root", which cannot lose it'
                 )
 
-    def _shadow(self, state: KalmanState, rows: Tensor | Projection, kept: Tensor | None) -> Shadow:
-        """Return the shadow of those rows that count."""
+    def _projected(self, state: KalmanState, rows: Tensor | Projection, kept: Tensor | None) -> ProjectedRows:
+        """Return H P and H P H^T for the rows that count."""
         if isinstance(rows, Projection):
-            return rows.shadow if kept is None else rows.shadow.take(kept)
+            return rows.projected if kept is None else rows.projected.take(kept)
         flat = rows.detach().to(torch.float64).reshape(-1, self.layout.p)
         return self.form.project(state.blocks, self.layout.spread(flat if kept is None else flat[kept]))
 

@@ -1,4 +1,4 @@
-"""What the covariance and the square-root form have in common: how P is kept, projected on rows, and contracted.
+"""Interface of the two forms in which P is stored: the covariance itself, or a square root of it.
 
 Axes: M rows, G groups of a bucket, B parameters of its blocks; width: parameters with padding (see
 :class:`~rlmem.learning.kalman.layout.Layout`).
@@ -18,8 +18,8 @@ Blocks: TypeAlias = tuple[tuple[Tensor, ...], ...]
 """Of each bucket the tensors that hold its part of P."""
 
 
-class Shadow(NamedTuple):
-    """P seen by rows H."""
+class ProjectedRows(NamedTuple):
+    """Rows H multiplied by P."""
 
     gain: Tensor
     """[M, width] H P."""
@@ -28,14 +28,14 @@ class Shadow(NamedTuple):
     factor: Tensor | None = None
     """[M, width] H A, where P = A A^T is kept as A."""
 
-    def take(self, rows: Tensor) -> Shadow:
-        """Return the shadow of some of the rows, by their numbers."""
+    def take(self, rows: Tensor) -> ProjectedRows:
+        """Return those of some of the rows, by their indices."""
         factor = None if self.factor is None else self.factor[rows]
-        return Shadow(self.gain[rows], self.covariance[rows][:, rows], factor)
+        return ProjectedRows(self.gain[rows], self.covariance[rows][:, rows], factor)
 
 
 class Form:
-    """How P is kept. Holds no state; a method whose name ends in _ changes the blocks it is given."""
+    """A way to store P. It holds no state; a method whose name ends in _ changes the blocks it is given."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -48,18 +48,18 @@ class Form:
         """Return the diagonal P of variances [width]."""
         raise NotImplementedError
 
-    def project(self, blocks: Blocks, rows: Tensor) -> Shadow:
-        """Return the shadow of rows [M, width]."""
+    def project(self, blocks: Blocks, rows: Tensor) -> ProjectedRows:
+        """Return H P and H P H^T for rows H [M, width]."""
         raise NotImplementedError
 
     def contract_(
-        self, blocks: Blocks, shadow: Shadow, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
+        self, blocks: Blocks, projected: ProjectedRows, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
     ) -> None:
         """Take W W^T from P, and multiply what is left.
 
         Args:
             blocks: P.
-            shadow: Of the rows.
+            projected: H P and H P H^T of the rows.
             whitened: [M, width] W^T = L^-1 H P.
             lower: [M, M] L, where L L^T = H P H^T + R.
             noise: [M, M] R.
@@ -75,7 +75,7 @@ class Form:
         """Add variances [width] to the diagonal of P."""
         raise NotImplementedError
 
-    def balance_(self, blocks: Blocks) -> None:
+    def symmetrize_(self, blocks: Blocks) -> None:
         """Undo what rounding did to the symmetry of P; called now and then."""
 
     def variances(self, blocks: Blocks) -> Tensor:

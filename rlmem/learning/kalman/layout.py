@@ -1,4 +1,4 @@
-"""Where each parameter lies in the blocks of P: groups of similar size share one batch of blocks.
+"""Memory layout of P: groups of similar size are padded and share one batch of blocks.
 
 A loop over the groups of an NDEKF would cost a call a group. Groups whose sizes differ by less than a quarter are
 padded to one size instead, with parameters that do not exist: their rows and their variance are 0, and stay 0.

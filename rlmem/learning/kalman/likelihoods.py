@@ -1,4 +1,4 @@
-"""How outputs are distributed about the truth: from outputs and targets to an innovation and its noise R.
+"""Likelihoods of targets given outputs: from outputs and targets to an innovation and its noise R.
 
 An exponential family in its natural parameters z (logits) is a Kalman filter's observation of z + F^-1 (y - mu) with
 noise R = F^-1, where mu is the mean and F the Fisher information dmu/dz. One update is then a step of the natural
@@ -28,7 +28,7 @@ _UNSEEN = 1e6
 
 
 class Innovation(NamedTuple):
-    """What an update is made of, beside the rows."""
+    """Innovation and noise of one update."""
 
     error: Tensor
     """[N, q] e."""
@@ -37,7 +37,7 @@ class Innovation(NamedTuple):
 
 
 class Likelihood(Protocol):
-    """What an update needs to know of the outputs."""
+    """Distribution of targets given the outputs of a network."""
 
     def rows(self, rows: Tensor) -> Tensor:
         """Return the rows of what is observed, [N, q', p], from the rows of the outputs [N, q, p]."""
@@ -53,7 +53,7 @@ class Likelihood(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Gaussian:
+class GaussianLikelihood:
     """The outputs are means; the errors are normal.
 
     Args:
@@ -93,7 +93,7 @@ class Gaussian:
         _same(outputs, targets)
         return targets - outputs
 
-    def adapted(self, error: Tensor, variance: Tensor) -> Gaussian:
+    def adapted(self, error: Tensor, variance: Tensor) -> GaussianLikelihood:
         """Return the likelihood with R moved towards what an update saw.
 
         R <- (1 - rate) R + rate mean(r^2 + H P+ H^T), with the error r = (R / S) e that is left after the update and
@@ -121,7 +121,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Censored(Gaussian):
+class CensoredLikelihood(GaussianLikelihood):
     """Means with normal errors, of which only what lies between two bounds is seen, as of an actuator's command.
 
     A target at a bound says that the truth is there or beyond. An output that is beyond it too is not wrong, however
@@ -166,7 +166,7 @@ class Censored(Gaussian):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bernoulli:
+class BernoulliLikelihood:
     """The outputs are logits of independent yes-or-no targets.
 
     Args:
@@ -204,7 +204,7 @@ class Bernoulli:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Categorical:
+class CategoricalLikelihood:
     """The outputs are the logits of K classes, of which one is true.
 
     Logits have one direction too many: adding a number to all changes nothing, and F = diag(mu) - mu mu^T is singular

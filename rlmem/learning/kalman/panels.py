@@ -69,7 +69,7 @@ def downdate_(panels: Sequence[Tensor], rows: Tensor, factor: float) -> None:
         panel.baddbmm_(mine.mT, rows[..., start:], beta=factor, alpha=-factor)
 
 
-def balance_(panels: Sequence[Tensor]) -> None:
+def symmetrize_(panels: Sequence[Tensor]) -> None:
     """Make the squares on the diagonal, which are kept whole, symmetric to the last bit, in place.
 
     A matrix product rounds its two halves differently. P - W W^T never mends the difference, and forgetting makes it

@@ -1,4 +1,4 @@
-"""What a Kalman filter costs, before it is made: memory of P, work and time of an update.
+"""Memory and time that a Kalman filter will take, estimated before it is made.
 
 Axes: M rows, p parameters, B parameters of a block.
 """
@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rlmem.errors import UserError
 from rlmem.learning.kalman import panels
@@ -53,11 +53,6 @@ class KalmanPlan(NamedTuple):
             f"{kind}: {self.parameters:,} parameters, P {_in_words(self.memory)}; an update with "
             f"{_counted(self.rows, 'row')} {self.flops / 1e6:,.1f} Mflop, about {_short(self.milliseconds)} ms"
         )
-
-
-def choose(p: int) -> Literal["gekf", "ndekf"]:
-    """Return which filter to use for p parameters where nobody has said."""
-    return "gekf" if p <= GEKF_LIMIT else "ndekf"
 
 
 def plan(sizes: Sequence[int], *, rows: int = 1, form: Form = "covariance") -> KalmanPlan:

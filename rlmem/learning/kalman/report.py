@@ -1,4 +1,4 @@
-"""What a Kalman filter tells of rows before an update, and of an update after it.
+"""Results of a Kalman filter: rows multiplied by P before an update, and statistics of an update.
 
 Axes: N streams, q outputs, M = N q rows.
 """
@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rlmem.learning.kalman.form import Shadow
+from rlmem.learning.kalman.form import ProjectedRows
 
 
 class Projection(NamedTuple):
-    """Rows and what P makes of them; it goes stale with the next update."""
+    """Rows multiplied by P. Not valid any more after the next update."""
 
-    shadow: Shadow
+    projected: ProjectedRows
     shape: torch.Size
     """Of the outputs: [N, q], or flat [M]."""
     updates: int
@@ -26,12 +26,12 @@ class Projection(NamedTuple):
     def covariance(self) -> Tensor:
         """H P H^T of each stream, [N, q, q]; of flat rows their variances, [M, 1, 1]."""
         streams, outputs = (*self.shape, 1)[:2]
-        blocks = self.shadow.covariance.view(streams, outputs, streams, outputs)
+        blocks = self.projected.covariance.view(streams, outputs, streams, outputs)
         return blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
 
 
-class Report(NamedTuple):
-    """What an update saw."""
+class UpdateReport(NamedTuple):
+    """Statistics of one update."""
 
     nis: float
     """Normalized innovation squared, |L^-1 e|^2 / M before the bound: about 1 where model and R are right. Not a number

@@ -1,4 +1,4 @@
-"""How a Kalman filter of parameters behaves. Only the ratios of p0, q and the noise R of the outputs matter."""
+"""Hyperparameters of a Kalman filter over parameters. Only the ratios of p0, q and the noise R matter."""
 
 from __future__ import annotations
 

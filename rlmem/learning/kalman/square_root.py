@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rlmem.learning.kalman.form import Blocks, Form, Shadow, join
+from rlmem.learning.kalman.form import Blocks, Form, ProjectedRows, join
 
 
 class SquareRootForm(Form):
@@ -33,19 +33,19 @@ class SquareRootForm(Form):
         """Return the factors of the diagonal P of variances [width]."""
         return tuple((torch.diag_embed(bucket.view(variances.sqrt()[None])[:, 0]),) for bucket in self.layout.buckets)
 
-    def project(self, blocks: Blocks, rows: Tensor) -> Shadow:
-        """Return the shadow of rows [M, width]."""
+    def project(self, blocks: Blocks, rows: Tensor) -> ProjectedRows:
+        """Return H P and H P H^T for rows H [M, width]."""
         factors = [torch.bmm(bucket.view(rows), own) for bucket, (own,) in self.pairs(blocks)]
         gain = join([torch.bmm(factor, own.mT) for factor, (own,) in zip(factors, blocks, strict=True)])
         factor = join(factors)
-        return Shadow(gain, factor @ factor.T, factor)
+        return ProjectedRows(gain, factor @ factor.T, factor)
 
     def contract_(
-        self, blocks: Blocks, shadow: Shadow, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
+        self, blocks: Blocks, projected: ProjectedRows, whitened: Tensor, lower: Tensor, noise: Tensor, inflation: float
     ) -> None:
         """Take W W^T from P = A A^T, and multiply what is left. See :meth:`Form.contract_`."""
-        assert shadow.factor is not None
-        views = [bucket.view(shadow.factor) for bucket in self.layout.buckets]
+        assert projected.factor is not None
+        views = [bucket.view(projected.factor) for bucket in self.layout.buckets]
         root = inflation**0.5
         sums = lower + torch.linalg.cholesky(self._noise(views, noise))
         for (bucket, (own,)), view, total in zip(self.pairs(blocks), views, self.by_bucket(sums), strict=True):

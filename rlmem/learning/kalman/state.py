@@ -1,4 +1,4 @@
-"""What a Kalman filter remembers, as a value that is saved and loaded bit for bit."""
+"""State of a Kalman filter, as a value that is saved and loaded bit for bit."""
 
 from __future__ import annotations
 

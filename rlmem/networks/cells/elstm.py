@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
-from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
+from rlmem.networks.cells.initialization import (
+    Init,
+    check_init,
+    init_unit_variance,
+    long_forget_bias,
+    open_gates_by_inputs,
+    uniform,
+)
 from rlmem.networks.cells.linear_scan import scan_back
 from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, elstm_step
@@ -72,8 +79,8 @@ class ELSTM(Cell[ELSTMState]):
             with torch.no_grad():
                 self.bias.zero_()
                 self.bias[:hidden_size] = long_forget_bias(hidden_size, memory_length)
-                let_listen(self.input_weight[:hidden_size], self.bias[:hidden_size])
-                unit_drive(self.input_weight[hidden_size : 2 * hidden_size])
+                open_gates_by_inputs(self.input_weight[:hidden_size], self.bias[:hidden_size])
+                init_unit_variance(self.input_weight[hidden_size : 2 * hidden_size])
 
     def initial_state(self, num_envs: int) -> ELSTMState:
         """Return zeros [N, H]."""

@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
-from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, uniform, unit_drive
+from rlmem.networks.cells.initialization import (
+    Init,
+    check_init,
+    init_unit_variance,
+    long_forget_bias,
+    open_gates_by_inputs,
+    uniform,
+)
 from rlmem.networks.numpy_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
 from rlmem.networks.numpy_steps import NumpyStep, gru_step
 from rlmem.networks.onnx_graph import OnnxGraph
@@ -69,8 +76,8 @@ class GRU(Cell[GRUState]):
                 self.bias.zero_()
                 self.candidate_bias.zero_()
                 keep = self.bias.chunk(3)[1].copy_(long_forget_bias(hidden_size, memory_length))
-                let_listen(self.input_weight.chunk(3)[1], keep)
-                unit_drive(self.input_weight.chunk(3)[2])
+                open_gates_by_inputs(self.input_weight.chunk(3)[1], keep)
+                init_unit_variance(self.input_weight.chunk(3)[2])
 
     def initial_state(self, num_envs: int) -> GRUState:
         """Return zeros [N, H]."""

@@ -1,4 +1,4 @@
-"""How long an untrained cell remembers: forget biases and decay rates from the memory length of the task.
+"""Initialization of cells: forget biases and decay rates from the memory length of the task.
 
 Sources: forget biases from Tallec and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 2.2;
 rings of decay rates from Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023.
@@ -59,13 +59,13 @@ def slow_phases(time_constant: Tensor) -> Tensor:
     return (torch.rand_like(time_constant) * 0.99 + 0.01) * (math.pi / 2) / time_constant
 
 
-def unit_drive(weight: Tensor) -> None:
-    """Fill input weights [P, D] so that inputs of variance 1 drive with variance 1: normal, deviation 1/sqrt(D)."""
+def init_unit_variance(weight: Tensor) -> None:
+    """Fill weights [P, D] so that inputs of variance 1 give products of variance 1: normal, deviation 1/sqrt(D)."""
     nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
 
 
-def let_listen(weight: Tensor, bias: Tensor) -> None:
-    """Let inputs open every other gate: input weights [H, D] normal, as wide as the biases [H] are large.
+def open_gates_by_inputs(weight: Tensor, bias: Tensor) -> None:
+    """Initialize every other row of input weights [H, D] so that inputs can open its gate: normal, as wide as its bias.
 
     A gate that keeps for T steps and writes as it forgets writes one part in T of a cue a step, too little to be found.
     So an input of length 1 moves every other gate by about its bias: a cue opens some of them, and they hold it when it

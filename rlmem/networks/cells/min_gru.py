@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
-from rlmem.networks.cells.initialization import Init, check_init, let_listen, long_forget_bias, unit_drive
+from rlmem.networks.cells.initialization import (
+    Init,
+    check_init,
+    init_unit_variance,
+    long_forget_bias,
+    open_gates_by_inputs,
+)
 from rlmem.networks.cells.linear_scan import blanked, linear_scan, scan, scan_back
 from rlmem.networks.numpy_function import Array, Back, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, min_gru_step, sigmoid
@@ -61,8 +67,8 @@ class MinGRU(Cell[MinGRUState]):
                 gate, candidate = self.linear.weight.chunk(2)
                 keep = long_forget_bias(hidden_size, memory_length)
                 self.linear.bias[:hidden_size] = -keep
-                let_listen(gate, keep)
-                unit_drive(candidate)
+                open_gates_by_inputs(gate, keep)
+                init_unit_variance(candidate)
                 # states of variance 1 for noise of variance 1, as in the LRU: (1 + decay) / (1 - decay) = 1 + 2 exp(b)
                 candidate[::2] *= torch.sqrt(1.0 + 2.0 * keep.exp())[::2, None]
 

@@ -155,7 +155,7 @@ def test_panels_of_several_matrices_multiply_and_mirror_as_dense_ones() -> None:
     dense = panels.dense(start)
     assert torch.equal(dense, dense.mT)
     assert (panels.multiply(rows, start) - rows @ dense).abs().max() < 1e-11
-    panels.balance_(start)
+    panels.symmetrize_(start)
     assert all(torch.equal(s := panel[..., : panel.shape[1]], s.mT) for panel in start)
     assert (panels.dense(start) - dense).abs().max() < 1e-14
 

@@ -11,7 +11,15 @@ from kalman_reference import normal
 from scipy.optimize import minimize
 from torch import Tensor
 
-from rlmem.learning.kalman import Bernoulli, Categorical, Censored, Gaussian, KalmanFilter, KalmanSettings, Likelihood
+from rlmem.learning.kalman import (
+    BernoulliLikelihood,
+    CategoricalLikelihood,
+    CensoredLikelihood,
+    GaussianLikelihood,
+    KalmanFilter,
+    KalmanSettings,
+    Likelihood,
+)
 
 P0 = 1.0
 EXACT = KalmanSettings(p0=P0, clip=None)
@@ -53,7 +61,7 @@ def test_bernoulli_on_logistic_regression_approaches_the_map(streams: int) -> No
     gaps = []
     for count in (400, n):
         best = optimum(lambda theta, k=count: (np.logaddexp(0, X[:k] @ theta) - y[:k] * (X[:k] @ theta)).sum(), p)
-        theta, P = fit(Bernoulli(), rows[:count], targets[:count], streams)
+        theta, P = fit(BernoulliLikelihood(), rows[:count], targets[:count], streams)
         gaps.append(distance(theta, P, best))
     # each datum is linearized where theta then was: what that costs fades with their number
     assert gaps[1] < 0.75
@@ -80,7 +88,7 @@ def test_categorical_on_softmax_regression_approaches_the_map(streams: int) -> N
     gaps = []
     for count in (400, n):
         best = optimum(lambda theta, k=count: loss(theta, k), p)
-        theta, P = fit(Categorical(), rows[:count], targets[:count], streams)
+        theta, P = fit(CategoricalLikelihood(), rows[:count], targets[:count], streams)
         gaps.append(distance(theta, P, best))
     # each datum is linearized where theta then was: what that costs fades with their number
     assert gaps[1] < 0.75
@@ -94,18 +102,18 @@ def test_categorical_on_softmax_regression_approaches_the_map(streams: int) -> N
 def test_bernoulli_is_the_natural_parameters_observation() -> None:
     logits = normal(5, 4, 2)
     targets = torch.tensor([0.0, 1.0] * 4, dtype=torch.float64).view(4, 2)
-    error, noise = Bernoulli(floor=1e-6).innovation(logits, targets)
+    error, noise = BernoulliLikelihood(floor=1e-6).innovation(logits, targets)
     mean = 1 / (1 + torch.exp(-logits))
     assert torch.allclose(noise, 1 / (mean * (1 - mean)), rtol=1e-12)
     assert torch.allclose(error, (targets - mean) / (mean * (1 - mean)), rtol=1e-12)
-    assert torch.allclose(Bernoulli().mean(logits), mean, rtol=1e-12)
+    assert torch.allclose(BernoulliLikelihood().mean(logits), mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize("logit", [40.0, 800.0])
 def test_a_confident_mistake_is_still_learnt_from(logit: float) -> None:
-    error, noise = Bernoulli().innovation(torch.tensor([[logit]]), torch.tensor([[0.0]]))
+    error, noise = BernoulliLikelihood().innovation(torch.tensor([[logit]]), torch.tensor([[0.0]]))
     assert (error.item(), noise.item()) == (pytest.approx(-100.0), pytest.approx(100.0))
-    error, noise = Categorical().innovation(torch.tensor([[logit, 0.0]]), torch.tensor([1]))
+    error, noise = CategoricalLikelihood().innovation(torch.tensor([[logit, 0.0]]), torch.tensor([1]))
     assert error.item() == pytest.approx(-101.0)
     assert noise.item() == pytest.approx(101.0)
 
@@ -113,8 +121,8 @@ def test_a_confident_mistake_is_still_learnt_from(logit: float) -> None:
 def test_two_classes_are_a_bernoulli_of_the_contrast() -> None:
     logits, targets = normal(6, 5, 2), torch.tensor([0, 1, 1, 0, 1])
     contrast = logits[:, :1] - logits[:, 1:]
-    error, noise = Categorical(floor=1e-6).innovation(logits, targets)
-    expected = Bernoulli(floor=1e-6).innovation(contrast, (targets == 0).double()[:, None])
+    error, noise = CategoricalLikelihood(floor=1e-6).innovation(logits, targets)
+    expected = BernoulliLikelihood(floor=1e-6).innovation(contrast, (targets == 0).double()[:, None])
     assert torch.allclose(error, expected.error, rtol=1e-12)
     assert torch.allclose(noise[..., 0], expected.noise, rtol=1e-12)
 
@@ -124,7 +132,7 @@ def test_the_contrasts_invert_the_fisher_information_where_it_can_be() -> None:
     mean = torch.softmax(logits[0], -1)
     contrast = torch.cat((torch.eye(3), -torch.ones(3, 1)), 1).double()
     fisher = torch.diag(mean) - torch.outer(mean, mean)
-    error, noise = Categorical(floor=1e-6).innovation(logits, torch.tensor([2]))
+    error, noise = CategoricalLikelihood(floor=1e-6).innovation(logits, torch.tensor([2]))
     inverse = torch.linalg.pinv(fisher)
     assert torch.allclose(noise[0], contrast @ inverse @ contrast.T, rtol=1e-10)
     target = torch.tensor([0.0, 0.0, 1.0, 0.0], dtype=torch.float64)
@@ -134,7 +142,7 @@ def test_the_contrasts_invert_the_fisher_information_where_it_can_be() -> None:
 def test_a_categorical_update_depends_neither_on_the_last_class_nor_on_a_shift_of_the_logits() -> None:
     order = torch.tensor([2, 3, 0, 1])
     rows, theta, targets = normal(8, 3, 4, 6), 3.0 * normal(9, 6), torch.tensor([0, 3, 1])
-    likelihood, kf = Categorical(floor=0.05), KalmanFilter(6, KalmanSettings(clip=None))
+    likelihood, kf = CategoricalLikelihood(floor=0.05), KalmanFilter(6, KalmanSettings(clip=None))
 
     def updated(rows: Tensor, targets: Tensor, shift: float = 0.0) -> tuple[Tensor, Tensor]:
         error, noise = likelihood.innovation(rows @ theta + shift, targets)
@@ -149,22 +157,22 @@ def test_a_categorical_update_depends_neither_on_the_last_class_nor_on_a_shift_o
 
 def test_classes_may_be_given_as_probabilities() -> None:
     logits = normal(10, 3, 4)
-    numbers = Categorical().innovation(logits, torch.tensor([1, 0, 3]))
-    one_hot = Categorical().innovation(logits, torch.eye(4)[[1, 0, 3]])
+    numbers = CategoricalLikelihood().innovation(logits, torch.tensor([1, 0, 3]))
+    one_hot = CategoricalLikelihood().innovation(logits, torch.eye(4)[[1, 0, 3]])
     assert torch.equal(numbers.error, one_hot.error)
     assert torch.equal(numbers.noise, one_hot.noise)
-    assert torch.allclose(Categorical().mean(logits).sum(1), torch.ones(3, dtype=torch.float64))
+    assert torch.allclose(CategoricalLikelihood().mean(logits).sum(1), torch.ones(3, dtype=torch.float64))
 
 
 def test_an_output_beyond_a_bound_at_which_its_target_lies_is_right() -> None:
     targets = torch.tensor([[1.0, 1.0, 1.0, -1.0, -1.0, 0.3]], dtype=torch.float64)
     outputs = torch.tensor([[7.0, 0.4, -3.0, -2.0, 2.0, 5.0]], dtype=torch.float64)
-    error, noise = Censored(variance=0.2).innovation(outputs, targets)
+    error, noise = CensoredLikelihood(variance=0.2).innovation(outputs, targets)
     wanted = torch.tensor([[0.0, 0.6, 4.0, 0.0, -3.0, -4.7]], dtype=torch.float64)
     assert torch.allclose(error, wanted)
     assert (noise[error != 0] == 0.2).all()
     assert (noise[error == 0] > 1e4).all()
-    assert torch.equal(Censored().mean(outputs), outputs.clamp(-1, 1))
+    assert torch.equal(CensoredLikelihood().mean(outputs), outputs.clamp(-1, 1))
 
 
 def test_a_saturated_line_is_found_exactly_where_its_clipped_answers_are_all_that_is_seen() -> None:
@@ -172,18 +180,22 @@ def test_a_saturated_line_is_found_exactly_where_its_clipped_answers_are_all_tha
     rows, targets = x[:, None], (x @ truth).clamp(-1, 1)[:, None]
     # what was learnt before outputs came near the bounds is forgotten
     lossy = KalmanSettings(p0=P0, forgetting=0.97, clip=None)
-    found = {law: fit(law(variance=0.01), rows, targets, 8, lossy)[0] for law in (Gaussian, Censored)}
-    assert (found[Censored] - truth).abs().max() < 0.05
-    assert (found[Gaussian] - truth).abs().max() > 2.0
+    censored = fit(CensoredLikelihood(variance=0.01), rows, targets, 8, lossy)[0]
+    plain = fit(GaussianLikelihood(variance=0.01), rows, targets, 8, lossy)[0]
+    assert (censored - truth).abs().max() < 0.05
+    assert (plain - truth).abs().max() > 2.0
 
 
-@pytest.mark.parametrize("law", [Gaussian(), Censored(), Bernoulli(), Categorical()])
+LIKELIHOODS = [GaussianLikelihood(), CensoredLikelihood(), BernoulliLikelihood(), CategoricalLikelihood()]
+
+
+@pytest.mark.parametrize("law", LIKELIHOODS)
 def test_the_score_is_the_gradient_of_the_log_likelihood(law: Likelihood) -> None:
     outputs = normal(8, 5, 3).requires_grad_()
     targets = torch.softmax(normal(9, 5, 3), -1)
-    if isinstance(law, Bernoulli):
+    if isinstance(law, BernoulliLikelihood):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="sum")
-    elif isinstance(law, Categorical):
+    elif isinstance(law, CategoricalLikelihood):
         loss = torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
     else:
         loss = 0.5 * (outputs - targets).square().sum()
@@ -193,17 +205,17 @@ def test_the_score_is_the_gradient_of_the_log_likelihood(law: Likelihood) -> Non
 
 def test_a_gaussian_is_told_its_noise_for_all_outputs_or_for_each() -> None:
     outputs, targets = normal(11, 3, 2), normal(12, 3, 2)
-    error, noise = Gaussian(variance=0.3).innovation(outputs, targets)
+    error, noise = GaussianLikelihood(variance=0.3).innovation(outputs, targets)
     assert torch.equal(error, targets - outputs)
     assert noise.tolist() == [[0.3, 0.3]] * 3
-    _, noise = Gaussian(variance=torch.tensor([0.3, 0.5], dtype=torch.float64)).innovation(outputs, targets)
+    _, noise = GaussianLikelihood(variance=torch.tensor([0.3, 0.5], dtype=torch.float64)).innovation(outputs, targets)
     assert noise.tolist() == [[0.3, 0.5]] * 3
-    assert Gaussian().mean(outputs) is outputs
+    assert GaussianLikelihood().mean(outputs) is outputs
 
 
 def test_the_noise_is_found_of_each_output_while_learning() -> None:
     p, true = 4, torch.tensor([0.04, 1.5], dtype=torch.float64)
-    truth, likelihood = normal(13, p), Gaussian(variance=torch.tensor([1.0, 0.5]), rate=0.01)
+    truth, likelihood = normal(13, p), GaussianLikelihood(variance=torch.tensor([1.0, 0.5]), rate=0.01)
     kf = KalmanFilter(p, KalmanSettings(p0=1.0))
     theta, state, found = torch.zeros(p, dtype=torch.float64), kf.initial_state(), []
     rows, errors = normal(14, 1_500, 2, 2, p), true.sqrt() * normal(15, 1_500, 2, 2)
@@ -219,27 +231,27 @@ def test_the_noise_is_found_of_each_output_while_learning() -> None:
 
 def test_a_noise_that_is_kept_or_of_which_nothing_was_seen_stays() -> None:
     seen, unseen = torch.ones(2, 1), torch.full((2, 1), torch.nan)
-    assert Gaussian().adapted(seen, seen).variance == 1.0
-    assert Gaussian(rate=0.1).adapted(seen, unseen).variance == 1.0
-    half = Gaussian(variance=torch.tensor([2.0, 3.0]), rate=0.5).adapted(
+    assert GaussianLikelihood().adapted(seen, seen).variance == 1.0
+    assert GaussianLikelihood(rate=0.1).adapted(seen, unseen).variance == 1.0
+    half = GaussianLikelihood(variance=torch.tensor([2.0, 3.0]), rate=0.5).adapted(
         torch.tensor([[5.0, torch.inf]]), torch.tensor([[1.0, torch.nan]])
     )
     assert torch.as_tensor(half.variance).tolist() == [pytest.approx(2.0 + 0.5 * 4 / 3 * (25 / 3 - 1)), 3.0]
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: Gaussian(variance=0.0), "variance must be one number or"),
-    (lambda: Gaussian(variance=torch.ones(2, 2)), "variance must be one number or"),
-    (lambda: Gaussian(rate=1.0), "rate must be at least 0 and below 1, got 1.0"),
-    (lambda: Censored(low=1.0), "low must be below high, got 1.0 and 1.0"),
-    (lambda: Bernoulli(floor=0.0), "floor must be above 0 and at most 0.25, got 0.0"),
-    (lambda: Categorical(floor=0.3), "floor must be above 0 and at most 0.25, got 0.3"),
-    (lambda: Gaussian().innovation(torch.ones(2, 1), torch.ones(2)), r"targets must be \[2, 1\].*got \[2\]"),
-    (lambda: Bernoulli().innovation(torch.ones(2, 1), torch.ones(2)), r"targets must be \[2, 1\].*got \[2\]"),
-    (lambda: Categorical().innovation(torch.ones(2, 1), torch.ones(2)), r"logits \[N, K\].*\[2, 1\]"),
-    (lambda: Categorical().innovation(torch.ones(2, 3), torch.ones(2)), r"targets must be \[2, 3\].*got \[2\]"),
-    (lambda: Categorical().innovation(torch.ones(2, 3), torch.tensor([0, 3])), "classes from 0 to 2, got"),
-    (lambda: Categorical().rows(torch.ones(2, 1, 3)), r"rows must be \[N, K, p\].*\[2, 1, 3\]"),
+    (lambda: GaussianLikelihood(variance=0.0), "variance must be one number or"),
+    (lambda: GaussianLikelihood(variance=torch.ones(2, 2)), "variance must be one number or"),
+    (lambda: GaussianLikelihood(rate=1.0), "rate must be at least 0 and below 1, got 1.0"),
+    (lambda: CensoredLikelihood(low=1.0), "low must be below high, got 1.0 and 1.0"),
+    (lambda: BernoulliLikelihood(floor=0.0), "floor must be above 0 and at most 0.25, got 0.0"),
+    (lambda: CategoricalLikelihood(floor=0.3), "floor must be above 0 and at most 0.25, got 0.3"),
+    (lambda: GaussianLikelihood().innovation(torch.ones(2, 1), torch.ones(2)), r"targets must be \[2, 1\].*got \[2\]"),
+    (lambda: BernoulliLikelihood().innovation(torch.ones(2, 1), torch.ones(2)), r"targets must be \[2, 1\].*got \[2\]"),
+    (lambda: CategoricalLikelihood().innovation(torch.ones(2, 1), torch.ones(2)), r"logits \[N, K\].*\[2, 1\]"),
+    (lambda: CategoricalLikelihood().innovation(torch.ones(2, 3), torch.ones(2)), r"must be \[2, 3\].*got \[2\]"),
+    (lambda: CategoricalLikelihood().innovation(torch.ones(2, 3), torch.tensor([0, 3])), "classes from 0 to 2, got"),
+    (lambda: CategoricalLikelihood().rows(torch.ones(2, 1, 3)), r"rows must be \[N, K, p\].*\[2, 1, 3\]"),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rlmem.errors import UserError
-from rlmem.learning.kalman import GEKF_LIMIT, KalmanFilter, KalmanSettings, choose, plan
+from rlmem.learning.kalman import KalmanFilter, KalmanSettings, plan
 from rlmem.learning.kalman.planning import free_memory
 
 
@@ -46,11 +46,6 @@ def test_more_parameters_rows_and_the_square_root_take_longer() -> None:
     assert plan([1_000], rows=8).milliseconds > base.milliseconds
     assert plan([1_000], rows=2, form="square_root").milliseconds > base.milliseconds
     assert plan([50] * 20, rows=2).milliseconds < base.milliseconds
-
-
-def test_a_large_network_gets_an_ndekf() -> None:
-    assert choose(GEKF_LIMIT) == "gekf"
-    assert choose(GEKF_LIMIT + 1) == "ndekf"
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [([], 1), ([3, 0], 1), ([3], 0)])

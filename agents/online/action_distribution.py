@@ -1,4 +1,4 @@
-"""How a stochastic policy draws actions from the outputs of its network, and how they are distributed about them.
+"""Action distributions of stochastic online policies: normal for bounded vectors, softmax for discrete actions.
 
 Axes: N environments, A action, K choices, Q outputs.
 """
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlmem.errors import UserError
-from rlmem.learning.kalman import Categorical, Gaussian, Likelihood
+from rlmem.learning.kalman import CategoricalLikelihood, GaussianLikelihood, Likelihood
 
 
-class ActionLaw(Protocol):
-    """The distribution of actions about outputs [N, Q]."""
+class ActionDistribution(Protocol):
+    """A distribution of actions, parametrized by the outputs [N, Q] of a network."""
 
     size: int
     """Q."""
@@ -26,16 +26,16 @@ class ActionLaw(Protocol):
     """Of the drawn actions."""
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return drawn actions as the likelihood takes them."""
+        """Sample actions, in the form that the likelihood takes."""
 
     def mode(self, output: Tensor) -> Tensor:
-        """Return the likeliest actions as the likelihood takes them."""
+        """Return the most likely actions, in the form that the likelihood takes."""
 
     def to_env(self, action: Tensor) -> NDArray[Any]:
         """Return actions in the form of the action space."""
 
 
-class NormalLaw:
+class NormalActions:
     """Independent normal actions about the outputs, in units of half the range; cut off at the bounds when acted on.
 
     Args:
@@ -48,7 +48,7 @@ class NormalLaw:
         self._center = (space.high.astype(np.float64) + space.low) / 2
         self._radius = (space.high.astype(np.float64) - space.low) / 2
         self.size = space.shape[0]
-        self.likelihood: Likelihood = Gaussian(variance=deviation**2)
+        self.likelihood: Likelihood = GaussianLikelihood(variance=deviation**2)
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
         """Return actions [N, A], not cut off."""
@@ -65,7 +65,7 @@ class NormalLaw:
         return inside
 
 
-class ChoiceLaw:
+class DiscreteActions:
     """One of K choices, with the outputs as logits.
 
     Args:
@@ -75,7 +75,7 @@ class ChoiceLaw:
     def __init__(self, space: spaces.Discrete) -> None:
         self._first = int(space.start)
         self.size = int(space.n)
-        self.likelihood: Likelihood = Categorical()
+        self.likelihood: Likelihood = CategoricalLikelihood()
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
         """Return choices [N], counted from 0."""
@@ -92,14 +92,14 @@ class ChoiceLaw:
         return shifted
 
 
-def make_law(space: spaces.Space[Any], deviation: float) -> ActionLaw:
+def make_action_distribution(space: spaces.Space[Any], deviation: float) -> ActionDistribution:
     """Return the law of actions in a space.
 
     Raises:
         UserError: If the space is neither a bounded vector nor a choice among two or more.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded():
-        return NormalLaw(space, deviation)
+        return NormalActions(space, deviation)
     if isinstance(space, spaces.Discrete) and space.n >= 2:
-        return ChoiceLaw(space)
+        return DiscreteActions(space)
     raise UserError(f"actions must be bounded vectors or one of two or more choices, got {space}")

@@ -1,4 +1,4 @@
-"""A network that is moved once a rollout by pseudo-observations of its outputs: by a Kalman filter, or by Adam.
+"""A network that is updated once per rollout from pseudo-observations of its outputs, by a Kalman filter or Adam.
 
 Both see the same rows H = dy/dtheta of every step of the rollout, innovations e and noises R. The Kalman filter makes
 of them its update, Adam a step along the mean of H^T R^-1 e, which is the gradient that both follow.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rlmem.learning.derivatives import Carry, make_derivative
-from rlmem.learning.kalman import Gaussian, KalmanSettings, Likelihood
+from rlmem.learning.kalman import GaussianLikelihood, KalmanSettings, Likelihood
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, GradientUpdate, Groups, make_filter
@@ -26,7 +26,7 @@ _AT_ONCE = 256
 """Rows whose variance is taken together: of all there would be as many covariances as pairs."""
 
 
-class Trainee(ABC):
+class RolloutLearner(ABC):
     """A network with the derivatives of its outputs along N streams.
 
     Args:
@@ -65,7 +65,7 @@ class Trainee(ABC):
                 second order, is no more than this, nats.
 
         Returns:
-            What is worth watching.
+            Metrics by name.
         """
         rows, self._rows = likelihood.rows(torch.cat(self._rows)), []
         before = self.network.theta.clone()
@@ -100,7 +100,7 @@ class Trainee(ABC):
         """Take back what :meth:`memory` gave."""
 
 
-class KalmanTrainee(Trainee):
+class KalmanRolloutLearner(RolloutLearner):
     """Moved by an extended Kalman filter: one update a rollout, with the rows of all its steps.
 
     With innovations e = A F^-1 grad log pi and noise R = F^-1, with F the Fisher information of the outputs and A
@@ -123,7 +123,7 @@ class KalmanTrainee(Trainee):
         self.belief = self.filter.initial_state()
 
     def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
-        """Run one Kalman update. See :meth:`Trainee.propose`."""
+        """Run one Kalman update. See :meth:`RolloutLearner.propose`."""
         white, errors = _whitened(rows, seen)
         if self.clip is not None:
             parts = torch.split(white, _AT_ONCE)
@@ -137,7 +137,7 @@ class KalmanTrainee(Trainee):
         return theta, {"nis": (report.nis * len(errors) + left) / count}
 
     def memory(self) -> dict[str, Tensor]:
-        """Return the covariance. See :meth:`Trainee.memory`."""
+        """Return the covariance. See :meth:`RolloutLearner.memory`."""
         return self.belief.tensors()
 
     def remember(self, memory: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class KalmanTrainee(Trainee):
         self.belief = self.filter.restore(memory)
 
 
-class AdamTrainee(Trainee):
+class AdamRolloutLearner(RolloutLearner):
     """Moved by one step of Adam a rollout, along the mean of H^T R^-1 e.
 
     Args:
@@ -156,16 +156,16 @@ class AdamTrainee(Trainee):
 
     def __init__(self, network: Network, derivative: str, settings: GradientSettings) -> None:
         super().__init__(network, derivative)
-        self.update = GradientUpdate(network, Gaussian(), settings)
+        self.update = GradientUpdate(network, GaussianLikelihood(), settings)
 
     def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
-        """Take a step of Adam. See :meth:`Trainee.propose`."""
+        """Take a step of Adam. See :meth:`RolloutLearner.propose`."""
         by_output = _precisely(seen.noise, seen.error) / len(rows)
         metrics = self.update.apply(-torch.einsum("mq,mqp->p", by_output, rows))
         return self.network.theta.clone(), metrics
 
     def memory(self) -> dict[str, Tensor]:
-        """Return the optimizer's state. See :meth:`Trainee.memory`."""
+        """Return the optimizer's state. See :meth:`RolloutLearner.memory`."""
         return self.update.tensors()
 
     def remember(self, memory: dict[str, Any]) -> None:
