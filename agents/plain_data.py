@@ -103,7 +103,7 @@ def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.Discrete):
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist()}
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
         return {"type": "MultiBinary", "n": int(space.n)}
     raise UserError(f"a file can hold Box, Discrete, MultiDiscrete, MultiBinary and Dict spaces, got {space}")
@@ -136,7 +136,7 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
     if kind == "Discrete":
         return spaces.Discrete(int(value["n"]), start=int(value["start"]))
     if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete([int(n) for n in value["nvec"]])
+        return spaces.MultiDiscrete([int(n) for n in value["nvec"]], start=[int(n) for n in value["start"]])
     if kind == "MultiBinary":
         return spaces.MultiBinary(int(value["n"]))
     raise UserError(f"unknown space {kind!r}")

@@ -16,12 +16,15 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
 
 from rlmem.agents.plain_data import pack_schedule, pack_tree, unpack_schedule, unpack_tree
 from rlmem.errors import UserError
 from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
 
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
+"""Features extractors that follow from the kind of policy."""
 DAMAGE = (KeyError, TypeError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError, MemoryError)
 """What reading a damaged file may raise beside a ValueError."""
 
@@ -95,6 +98,19 @@ def _with_suffix(path: str | Path) -> Path:
     """Add ".safetensors" to a name without suffix."""
     path = Path(path)
     return path if path.suffix else path.with_suffix(".safetensors")
+
+
+def set_weights(module: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Give a module its weights.
+
+    Raises:
+        UserError: If one is not finite.
+    """
+    tensors = {name: torch.as_tensor(value) for name, value in weights.items()}
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"the weights {name} hold NaN or infinity")
+    module.load_state_dict(tensors)
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

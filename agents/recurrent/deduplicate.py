@@ -1,6 +1,6 @@
-"""Equal pictures are looked at once: in a memory task most of them are, for what was seen is gone.
+"""Deduplicate identical images before encoding: in a memory task most frames of a rollout repeat.
 
-Axes: M pictures, K different ones.
+Axes: M images, K different ones.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Distinct(NamedTuple):
-    """Which pictures of many are different."""
+class UniqueImages(NamedTuple):
+    """The different ones among many images."""
 
     first: NDArray[np.intp]
-    """[K] where each stands first."""
-    which: NDArray[np.intp]
-    """[M] which of the K each is."""
+    """[K] index of the first occurrence of each."""
+    inverse: NDArray[np.intp]
+    """[M] which of the K each image is."""
 
 
-def distinct(pictures: NDArray[Any]) -> Distinct:
-    """Find pictures [M, ...] that are equal byte for byte."""
+def unique_images(images: NDArray[Any]) -> UniqueImages:
+    """Find images [M, ...] that are equal byte for byte."""
     known: dict[bytes, int] = {}
-    which = [known.setdefault(picture.tobytes(), len(known)) for picture in pictures]
-    return Distinct(np.unique(which, return_index=True)[1], np.array(which, dtype=np.intp))
+    inverse = [known.setdefault(image.tobytes(), len(known)) for image in images]
+    return UniqueImages(np.unique(inverse, return_index=True)[1], np.array(inverse, dtype=np.intp))

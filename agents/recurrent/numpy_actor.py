@@ -70,6 +70,7 @@ class NumpyActor:
             self._bounds = _shaped(low, self._action_shape), _shaped(high, self._action_shape)
         else:
             self._choices = _choices(self._space)
+        self._start = np.asarray(self._space.get("start", 0))
 
         def weights(prefix: str) -> dict[str, FloatArray]:
             start = f"policy/network.{prefix}."
@@ -141,6 +142,7 @@ class NumpyActor:
             outputs = outputs + self._rng.gumbel(size=outputs.shape).astype(np.float32)
         parts = np.split(outputs, np.cumsum(self._choices)[:-1], -1)
         choices = np.stack([part.argmax(-1) for part in parts], -1)
+        choices += self._start
         return choices[:, 0] if self._space["type"] == "Discrete" else choices
 
 

@@ -8,6 +8,7 @@ Axes: T time, N environments, R rows of a minibatch, M steps of a minibatch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +34,7 @@ from rlmem.agents.recurrent.rollout import IntArray, Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings, from_arguments
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.heads import Gaussian
+from rlmem.networks.heads import GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, restart
 
 _SB3_FIELDS = ("learning_rate", "n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
@@ -201,7 +202,7 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         callback.on_rollout_start()  # first: whoever saves here saves a run between two rollouts
         policy, rollout = self.policy, rollout_buffer
         policy.set_training_mode(False)
-        actor = policy.numpy_actor()
+        actor = policy.actor_step()
         head, encode = policy.head, policy.encode
         noise = head.draw_noise(self.rng, (n_rollout_steps, env.num_envs))
         kept: list[ArrayState] = []
@@ -233,6 +234,7 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         rollout.actor_states = tuple(np.stack(parts) for parts in zip(*kept, strict=True))
         last = LastObservations(self._last_obs, np.asarray(self._last_episode_starts, bool))  # type: ignore[arg-type]
         assert self._critic_state is not None
+        rollout.check_finite(self.num_timesteps // env.num_envs - n_rollout_steps)
         self._critic_state = evaluate_rollout(policy, rollout, self._critic_state, last, self.settings)
         self._rollout_position = 0
         callback.update_locals(locals())
@@ -276,13 +278,18 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         for parameter in optimizer.param_groups[0]["params"]:
             parameter.grad = None  # the optimizer's own zero_grad takes ten times as long
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm(optimizer.param_groups[0]["params"], self.settings.max_grad_norm)
+        norm = clip_grad_norm(optimizer.param_groups[0]["params"], self.settings.max_grad_norm)
+        if not math.isfinite(norm):
+            raise UserError(
+                f"the gradient of the loss ({loss.item()}) holds NaN or infinity after {self.num_timesteps} steps: the "
+                "weights are those before it; try a smaller learning_rate"
+            )
         optimizer.step()
 
     def _log_policy(self) -> None:
         rollout, record = self.rollout_buffer, self.logger.record
         record("train/explained_variance", float(explained_variance(rollout.values.ravel(), rollout.returns.ravel())))
-        if isinstance(self.policy.head, Gaussian):
+        if isinstance(self.policy.head, GaussianHead):
             record("train/std", self.policy.head.log_std.exp().mean().item())
         record("train/n_updates", self._n_updates, exclude="tensorboard")
 

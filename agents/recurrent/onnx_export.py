@@ -23,7 +23,7 @@ from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.errors import UserError
 from rlmem.files import write_bytes
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.heads import Gaussian
+from rlmem.networks.heads import GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, restart
 from rlmem.networks.onnx_graph import OnnxGraph
 
@@ -128,12 +128,14 @@ def _action(g: OnnxGraph, policy: RecurrentPolicy, outputs: str) -> None:
         shaped = g.add("Reshape", outputs, g.constant([-1, *space.shape], np.int64))
         g.add("Min", g.add("Max", shaped, g.constant(space.low)), g.constant(space.high), name="action")
         return
-    assert not isinstance(policy.head, Gaussian)
+    assert not isinstance(policy.head, GaussianHead)
     parts = g.split(outputs, policy.head.choices)
     if isinstance(space, spaces.Discrete):
-        g.add("ArgMax", parts[0], axis=1, keepdims=0, name="action")
+        chosen, start = g.add("ArgMax", parts[0], axis=1, keepdims=0), space.start
     else:
-        g.add("Concat", *(g.add("ArgMax", part, axis=1, keepdims=1) for part in parts), axis=1, name="action")
+        chosen = g.join(*(g.add("ArgMax", part, axis=1, keepdims=1) for part in parts))
+        start = getattr(space, "start", 0)
+    g.add("Add", chosen, g.constant(start, np.int64), name="action")
 
 
 def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int = 6, n_envs: int = 3) -> None:
@@ -143,7 +145,7 @@ def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int =
     ours = theirs = tuple(rng.standard_normal((n_envs, *part.shape[1:])).astype(np.float32) for part in fresh)
     network = policy.network
     width = len(network.actor.initial_state(0))
-    actor = network.numpy_actor()
+    actor = network.actor_step()
     for t in range(steps):
         observation = rng.standard_normal((n_envs, *(policy.observation_space.shape or ()))).astype(np.float32)
         start = rng.random(n_envs) < (0.0 if t == 0 else 0.3)
@@ -162,10 +164,11 @@ def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int =
                 latents = torch.from_numpy(latent).to(policy.device)
                 expected.append(network.critic_net(latents).squeeze(-1).cpu().numpy())
         likeliest = policy.head.mode(outputs)
-        if isinstance(policy.head, Gaussian):
+        if isinstance(policy.head, GaussianHead):
             action, likeliest = action.reshape(n_envs, -1), policy.to_env(likeliest).reshape(n_envs, -1)
         else:  # two choices may be equally likely
-            chosen = (action.reshape(n_envs, -1), likeliest)
+            offset = getattr(policy.action_space, "start", 0)
+            chosen = ((action - offset).reshape(n_envs, -1), likeliest)
             logits = torch.from_numpy(outputs)
             action, likeliest = (
                 policy.head.log_prob_and_entropy(logits, torch.from_numpy(choice))[0].numpy() for choice in chosen

@@ -46,6 +46,6 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     """Scale the gradients down to a common norm of ``max_norm`` if it is larger; return the norm they had."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: float = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
-    if norm > max_norm:
+    if max_norm < norm < float("inf"):
         torch._foreach_mul_(gradients, max_norm / norm)
     return norm

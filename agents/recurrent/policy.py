@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor
 
-from rlmem.agents.recurrent.deduplicate import distinct
+from rlmem.agents.recurrent.deduplicate import unique_images
+from rlmem.agents.recurrent.evaluate_actions import ActionEvaluation
 from rlmem.agents.recurrent.rollout import Observations, map_observations
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ActorCritic, NetworkSettings, NumpyActor, Trunks, array_state
-from rlmem.networks.heads import Actions, Categorical, Gaussian
+from rlmem.networks.actor_critic import ActorCritic, ActorStep, NetworkSettings, Trunks, array_state
+from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
 
 _ENCODED_AT_ONCE = 512
 
 
-class RecurrentPolicy(BasePolicy):
+class RecurrentPolicy(ActionEvaluation):
     """Features extractor, trunks of memory cells, action and value.
 
     The features extractor is shared by actor and critic.
@@ -70,14 +70,14 @@ class RecurrentPolicy(BasePolicy):
             and isinstance(observation_space, spaces.Box)
             and not (normalize_images and is_image_space(observation_space))
         )
-        # a network of one's own may look at a batch as a whole
-        self._looks_once = type(self.features_extractor) is NatureCNN
-        self._acting: tuple[list[Tensor], NumpyActor] | None = None
+        # a features extractor of one's own may depend on the batch as a whole
+        self._deduplicates = type(self.features_extractor) is NatureCNN
+        self._acting: tuple[list[Tensor], ActorStep] | None = None
         self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - as seeded by stable-baselines3
         """Source of sampled actions."""
 
     @property
-    def head(self) -> Gaussian | Categorical:
+    def head(self) -> GaussianHead | CategoricalHead:
         """The distribution of actions."""
         return self.network.head
 
@@ -96,11 +96,11 @@ class RecurrentPolicy(BasePolicy):
             return torch.cat(parts).cpu().numpy()
 
     def features(self, observations: Observations) -> Tensor:
-        """Return features [M, F] of observations [M, ...] with gradient. Equal pictures are looked at once."""
+        """Return features [M, F] of observations [M, ...] with gradient; identical images are encoded once."""
         if self.plain_observations:
             return torch.from_numpy(self.encode(observations)).to(self.device)
-        if self._looks_once and not isinstance(observations, dict):
-            first, which = distinct(observations)
+        if self._deduplicates and not isinstance(observations, dict):
+            first, which = unique_images(observations)
             different = torch.from_numpy(observations[first]).to(self.device)
             features = self.extract_features(different, self.features_extractor)
             return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
@@ -122,12 +122,12 @@ class RecurrentPolicy(BasePolicy):
         outputs, values = self.network(features, blank, states, slots)
         return *self.head.log_prob_and_entropy(outputs, actions), values
 
-    def numpy_actor(self) -> NumpyActor:
-        """Return the actor on arrays with the present weights, made anew where one has changed, however it was."""
+    def actor_step(self) -> ActorStep:
+        """Return one step of the actor on arrays, with the present weights, however they were changed."""
         network = self.network
         weights = [*network.actor.parameters(), *network.actor_net.parameters()]
         if self._acting is None or not all(map(torch.equal, weights, self._acting[0])):
-            self._acting = [weight.detach().clone() for weight in weights], network.numpy_actor()
+            self._acting = [weight.detach().clone() for weight in weights], network.actor_step()
         return self._acting[1]
 
     def initial_state(self, num_envs: int) -> ArrayState:
@@ -140,7 +140,8 @@ class RecurrentPolicy(BasePolicy):
         if isinstance(space, spaces.Box):
             # np.clip takes several times as long on arrays of this size
             return np.minimum(np.maximum(actions.reshape(-1, *space.shape), space.low), space.high)
-        return actions[:, 0] if isinstance(space, spaces.Discrete) else actions
+        shifted: NDArray[Any] = actions + getattr(space, "start", 0)
+        return shifted[:, 0] if isinstance(space, spaces.Discrete) else shifted
 
     def act(
         self,
@@ -158,7 +159,7 @@ class RecurrentPolicy(BasePolicy):
             else tensors.cpu().numpy()
         )
         features = self.encode(arrays)
-        actor = self.numpy_actor()
+        actor = self.actor_step()
         if state is None:
             state = self.initial_state(len(features))
         if episode_start is not None:
@@ -208,13 +209,13 @@ class RecurrentMultiInputPolicy(RecurrentPolicy):
     default_extractor = CombinedExtractor
 
 
-def _head(space: spaces.Space[Any], settings: NetworkSettings) -> Gaussian | Categorical:
+def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead | CategoricalHead:
     if isinstance(space, spaces.Box):
-        return Gaussian(int(np.prod(space.shape)), settings.log_std_init)
+        return GaussianHead(int(np.prod(space.shape)), settings.log_std_init)
     if isinstance(space, spaces.Discrete):
-        return Categorical([int(space.n)])
+        return CategoricalHead([int(space.n)])
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return Categorical(space.nvec.tolist())
+        return CategoricalHead(space.nvec.tolist())
     if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int):
-        return Categorical([2] * space.n)
+        return CategoricalHead([2] * space.n)
     raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")

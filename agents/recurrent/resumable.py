@@ -25,8 +25,6 @@ from rlmem.errors import UserError
 from rlmem.runs.tensors_file import Checkpoint
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
-_EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
-"""Features extractors that follow from the name of the policy."""
 
 
 class Resumable(BaseAlgorithm):
@@ -75,7 +73,7 @@ class Resumable(BaseAlgorithm):
         Raises:
             UserError: If it does not fit.
         """
-        self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in state["policy"].items()})
+        checkpoint.set_weights(self.policy, state["policy"])
         checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
         for name in _COUNTERS:
             setattr(self, name, state["counters"][name])
@@ -178,7 +176,7 @@ class Resumable(BaseAlgorithm):
         checkpoint.check_sizes(settings, file)
         arguments = {"policy": meta["policy"], **arguments}
         policy_kwargs = _policy_arguments(meta) | arguments.pop("policy_kwargs", {})
-        if meta["extractor"]["class"] not in _EXTRACTORS and "features_extractor_class" not in policy_kwargs:
+        if meta["extractor"]["class"] not in checkpoint.EXTRACTORS and "features_extractor_class" not in policy_kwargs:
             raise _absent("features_extractor_class", meta["extractor"]["class"])
         if meta["optimizer"] is not None and "optimizer_class" not in policy_kwargs:
             raise _absent("optimizer_class", meta["optimizer"])
@@ -213,7 +211,7 @@ class Resumable(BaseAlgorithm):
             return
         try:
             state = checkpoint.read_state(checkpoint.read(load_path_or_dict))
-            self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in state["policy"].items()})
+            checkpoint.set_weights(self.policy, state["policy"])
             checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
         except checkpoint.DAMAGE as error:
             raise UserError(f"the weights in {load_path_or_dict} do not fit this agent: {error}") from error

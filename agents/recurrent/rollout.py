@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -111,6 +112,29 @@ class Rollout:
         else:
             self.truncated[t, n] = True
             self.terminal.append(TerminalObservation(t, n, map_observations(np.array, terminal_observation)))
+
+    def check_finite(self, first_step: int) -> None:
+        """Raise a UserError if a reward or an observation is not finite.
+
+        Args:
+            first_step: Control steps that each environment had taken before the rollout.
+        """
+        observations = self.observations if isinstance(self.observations, dict) else {"": self.observations}
+        for name, array in {"reward": self.rewards, **observations}.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                t, n, *_ = np.argwhere(~np.isfinite(array))[0].tolist()
+                what = name if name == "reward" else f"observation {name}".strip()
+                raise UserError(
+                    f"the {what} of environment {n} at its control step {first_step + t} holds NaN or infinity: "
+                    "nothing was learned from it; check the environment"
+                )
+        for terminal in self.terminal:
+            parts = terminal.observation.values() if isinstance(terminal.observation, dict) else [terminal.observation]
+            if not all(np.isfinite(part).all() for part in parts):
+                raise UserError(
+                    f"the last observation of an episode of environment {terminal.n}, after its control step "
+                    f"{first_step + terminal.t}, holds NaN or infinity: check the environment"
+                )
 
     @property
     def n_rows(self) -> int:

@@ -94,6 +94,8 @@ class SB3Agent(Agent):
         for name, array in tensors.items():
             kind, _, rest = name.partition(".")
             value = torch.as_tensor(array)
+            if not torch.isfinite(value).all():
+                raise CheckpointError(f"the checkpoint's {name} holds NaN or infinity")
             if kind == "policy":
                 weights[rest] = value
             elif kind == "optimizer":

@@ -45,6 +45,7 @@ class GymnasiumVecEnv(VecEnv):
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
         self._nothing: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
+        self._steps = 0
         self._started = time.monotonic()
 
     def reset(self) -> VecEnvObs:
@@ -62,6 +63,9 @@ class GymnasiumVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Run one control step; see stable-baselines3."""
         observation, reward, terminated, truncated, infos = self.env.step(self._actions)
+        self._steps += 1
+        self._check_finite("reward", reward)
+        self._check_finite("observation", observation)
         done = terminated | truncated
         self._returns += reward
         self._lengths += 1
@@ -85,6 +89,12 @@ class GymnasiumVecEnv(VecEnv):
                 reports[index] = report
             self._returns[done], self._lengths[done] = 0.0, 0
         return np.array(observation), reward.astype(np.float32), done, reports
+
+    def _check_finite(self, what: str, values: Array) -> None:
+        """Raise a UserError that names the environment and the control step if a value is not finite."""
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            index = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise UserError(f"the {what} of environment {index} at control step {self._steps} holds NaN or infinity")
 
     def get_state(self) -> dict[str, Any] | None:
         """Return where the environments are, None where they cannot say."""

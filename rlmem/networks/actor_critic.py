@@ -18,7 +18,7 @@ from rlmem.errors import UserError
 from rlmem.networks.cell import Unfolded, torch_linear
 from rlmem.networks.cells import CELLS, Stack
 from rlmem.networks.cells.initialization import Init, check_init
-from rlmem.networks.heads import Categorical, Gaussian
+from rlmem.networks.heads import CategoricalHead, GaussianHead
 from rlmem.networks.mlp import MLP
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, NumpyStep, mlp, with_features
 from rlmem.networks.onnx_graph import OnnxGraph
@@ -146,8 +146,8 @@ class Evaluated(NamedTuple):
     """[M] values."""
 
 
-class NumpyActor(NamedTuple):
-    """The actor on arrays, with the weights of the moment it was made."""
+class ActorStep(NamedTuple):
+    """One step of the actor on arrays, with copies of the weights."""
 
     step: Callable[[FloatArray, ArrayState], tuple[FloatArray, ArrayState]]
     """Features [N, F] and state to outputs [N, P] and the next state."""
@@ -164,7 +164,7 @@ class ActorCritic(nn.Module):
         settings: The shape of the network.
     """
 
-    def __init__(self, feature_size: int, head: Gaussian | Categorical, settings: NetworkSettings) -> None:
+    def __init__(self, feature_size: int, head: GaussianHead | CategoricalHead, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings, self.head = settings, head
         self.actor = Trunk(feature_size, settings)
@@ -187,15 +187,15 @@ class ActorCritic(nn.Module):
         outputs = self.actor_net(_chosen(actor, slots))
         return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
 
-    def numpy_actor(self) -> NumpyActor:
-        """Return the actor on arrays."""
+    def actor_step(self) -> ActorStep:
+        """Return one step of the actor on arrays, with the present weights."""
         trunk, net = self.actor.numpy_step(), self._array_net()
 
         def step(features: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
             hidden, state = trunk(features, state)
             return net(hidden), state
 
-        return NumpyActor(step, array_state(self.actor.initial_state(1)))
+        return ActorStep(step, array_state(self.actor.initial_state(1)))
 
     def _array_net(self) -> Function:
         layers = [layer for layer in self.actor_net if isinstance(layer, nn.Linear)]

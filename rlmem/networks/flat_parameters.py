@@ -27,15 +27,6 @@ class FlatParameters:
             parameter.data = self.flat.data[at:end].view(parameter.shape)
             parameter.grad = self.grad[at:end].view(parameter.shape)
             at = end
-        self._steps = 0
-
-    def watch(self, optimizer: torch.optim.Optimizer) -> None:
-        """Count an optimizer's steps as changes: fused ones do not raise a tensor's own version."""
-
-        def count(*_: object) -> None:
-            self._steps += 1
-
-        optimizer.register_step_post_hook(count)
 
     def zero_grad(self) -> None:
         """Set all gradients to 0, in place."""
@@ -47,7 +38,3 @@ class FlatParameters:
         if length > max_norm:
             self.grad.mul_(max_norm / length)
         return length
-
-    def version(self) -> int:
-        """Return a number that grows whenever a parameter is written to or a watched optimizer steps."""
-        return self._steps + sum(parameter._version for parameter in self.parameters)

@@ -21,7 +21,7 @@ from rlmem.networks.numpy_steps import FloatArray
 Actions = NDArray[Any]
 
 
-class Gaussian(nn.Module):
+class GaussianHead(nn.Module):
     """Independent normal distributions with one learned standard deviation a component, for continuous actions.
 
     Args:
@@ -58,7 +58,7 @@ class Gaussian(nn.Module):
         return log_prob, (log_volume + (half + 0.5 * self.size)).expand_as(log_prob)
 
 
-class Categorical(nn.Module):
+class CategoricalHead(nn.Module):
     """Independent choices, one for each component, for discrete actions.
 
     Args:

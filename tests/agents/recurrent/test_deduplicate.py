@@ -1,30 +1,30 @@
-"""Equal pictures are looked at once, and nobody can tell by the results."""
+"""Identical images are encoded once, without a change of the results."""
 
 import numpy as np
 import torch
 from memory_bandit import MemoryBandit
 
-from rlmem.agents.recurrent.deduplicate import distinct
+from rlmem.agents.recurrent.deduplicate import unique_images
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 1, 36, 36), dtype=np.uint8)
 SHOWN = [3, 1, 3, 3, 0, 1, 4, 4, 3, 0]
 
 
-def test_every_picture_is_found_where_it_stood_first():
-    first, which = distinct(PICTURES[SHOWN])
+def test_each_image_maps_to_its_first_occurrence():
+    first, inverse = unique_images(PICTURES[SHOWN])
     np.testing.assert_array_equal(first, [0, 1, 4, 6])
-    np.testing.assert_array_equal(which, [0, 1, 0, 0, 2, 1, 3, 3, 0, 2])
-    np.testing.assert_array_equal(PICTURES[SHOWN][first][which], PICTURES[SHOWN])
+    np.testing.assert_array_equal(inverse, [0, 1, 0, 0, 2, 1, 3, 3, 0, 2])
+    np.testing.assert_array_equal(PICTURES[SHOWN][first][inverse], PICTURES[SHOWN])
 
 
-def test_pictures_that_differ_in_one_pixel_are_two():
+def test_images_that_differ_in_one_pixel_are_two():
     other = PICTURES[:1].copy()
     other[0, 0, -1, -1] ^= 1
-    assert len(distinct(np.concatenate((PICTURES[:1], other))).first) == 2
+    assert len(unique_images(np.concatenate((PICTURES[:1], other))).first) == 2
 
 
-def test_features_and_gradients_are_those_of_looking_at_each_and_cost_less_pictures():
+def test_features_and_gradients_are_those_of_encoding_each_and_fewer_images_are_encoded():
     env = MemoryBandit(1, 2, observation="image")
     policy = RecurrentPPO("CnnPolicy", env, n_steps=8, batch_size=8, seed=0).policy
     pictures = np.random.default_rng(1).integers(0, 256, (5, *policy.observation_space.shape), dtype=np.uint8)[SHOWN]
@@ -34,7 +34,7 @@ def test_features_and_gradients_are_those_of_looking_at_each_and_cost_less_pictu
     seen, found = [], []
     policy.features_extractor.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     for once in (True, False):
-        policy._looks_once = once
+        policy._deduplicates = once
         policy.zero_grad()
         features = policy.features(pictures)
         (features * weights).sum().backward()

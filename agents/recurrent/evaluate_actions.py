@@ -1,0 +1,113 @@
+"""The methods of stable-baselines3's and sb3-contrib's policies that evaluate, save and load without an algorithm.
+
+Observations of several steps stand one environment after the other, as in sb3-contrib: [N T, ...].
+
+Axes: N environments, T time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from stable_baselines3.common.distributions import Distribution, make_proba_distribution
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from rlmem.agents.plain_data import pack_space, unpack_space
+from rlmem.agents.recurrent import checkpoint
+from rlmem.errors import UserError
+from rlmem.networks.actor_critic import ActorCritic, NetworkSettings, Trunk, Trunks
+from rlmem.networks.heads import GaussianHead
+
+State = tuple[Tensor, ...]
+
+
+class ActionEvaluation(BasePolicy):
+    """Evaluates actions, distributions and values of sequences that start from given states."""
+
+    network: ActorCritic
+
+    def evaluate_actions(
+        self, obs: Any, actions: Tensor, states: Trunks, episode_starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values, log-probabilities and entropies, each [N T].
+
+        Args:
+            obs: [N T, ...] observations as tensors.
+            actions: [N T, A]
+            states: The states before the first steps, each part [N, ...].
+            episode_starts: [N T] where an episode starts.
+        """
+        outputs, _ = self._unfold(self.network.actor, obs, states.actor, episode_starts)
+        critic, _ = self._unfold(self.network.critic, obs, states.critic, episode_starts)
+        head = self.network.head
+        start = torch.as_tensor(getattr(self.action_space, "start", 0), device=actions.device)
+        stored = (actions - start).reshape(len(actions), -1)
+        log_probs, entropy = head.log_prob_and_entropy(self.network.actor_net(outputs), stored)
+        return self.network.critic_net(critic).squeeze(-1), log_probs, entropy
+
+    def get_distribution(self, obs: Any, state: State, episode_starts: Tensor) -> tuple[Distribution, State]:
+        """Return the distribution of actions [N T] and the actor's state after the last step."""
+        hidden, state = self._unfold(self.network.actor, obs, state, episode_starts)
+        outputs, head = self.network.actor_net(hidden), self.network.head
+        more = (head.log_std,) if isinstance(head, GaussianHead) else ()
+        distribution: Any = make_proba_distribution(self.action_space)
+        return distribution.proba_distribution(outputs, *more), state
+
+    def predict_values(self, obs: Any, state: State, episode_starts: Tensor) -> Tensor:
+        """Return values [N T, 1] from the critic's state."""
+        values: Tensor = self.network.critic_net(self._unfold(self.network.critic, obs, state, episode_starts)[0])
+        return values
+
+    def _unfold(self, trunk: Trunk, obs: Any, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Return the outputs of a trunk [N T, H] and its state after the last step."""
+        features = self.extract_features(obs, self.features_extractor)
+        rows = len(state[0]) if state else len(features)
+        starts = episode_starts.view(rows, -1).t().bool()
+        output, after = trunk.unfold(features.view(rows, len(starts), -1).transpose(0, 1), starts, state)
+        return output.transpose(0, 1).flatten(0, 1), after
+
+    def save(self, path: str | Path | BufferedIOBase) -> None:
+        """Write the weights and what is needed to build the policy; no code.
+
+        Raises:
+            UserError: If the features extractor is one of the user's own.
+        """
+        if type(self.features_extractor).__name__ not in checkpoint.EXTRACTORS:
+            raise UserError("a policy with a features extractor of one's own is saved with its agent: agent.save(path)")
+        header = {
+            "policy": type(self).__name__,
+            "observation_space": pack_space(self.observation_space),
+            "action_space": pack_space(self.action_space),
+            "features_extractor_kwargs": self.features_extractor_kwargs,
+            "normalize_images": self.normalize_images,
+        }
+        shape = NetworkSettings(**{name: getattr(self.network.settings, name) for name in asdict(NetworkSettings())})
+        checkpoint.write(path, header, shape, {"policy": dict(self.state_dict())})
+
+    @classmethod
+    def load(cls, path: str | Path | BufferedIOBase, device: torch.device | str = "cpu") -> Self:
+        """Build a policy from a file of :meth:`save`. Loading executes nothing.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If the file is not one of ours, or damaged.
+        """
+        file = checkpoint.read(path)
+        try:
+            if file.meta["policy"] != cls.__name__:
+                raise UserError(f"{path} holds a {file.meta['policy']}, not a {cls.__name__}: load it with that class")
+            settings = NetworkSettings(**file.meta["settings"])
+            checkpoint.check_sizes(settings, file)
+            spaces = (unpack_space(file.meta[name]) for name in ("observation_space", "action_space"))
+            arguments = {name: file.meta[name] for name in ("features_extractor_kwargs", "normalize_images")}
+            with torch.random.fork_rng(devices=[]):
+                policy = cls(*spaces, settings, **arguments)
+            checkpoint.set_weights(policy, checkpoint.read_state(file)["policy"])
+        except checkpoint.DAMAGE as error:
+            raise UserError(f"{path} does not hold a complete {cls.__name__}: {error!r}") from error
+        return policy.to(device)

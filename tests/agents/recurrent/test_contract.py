@@ -1,0 +1,169 @@
+"""RecurrentPPO keeps what users of stable-baselines3 rely on, and refuses numbers that are not finite."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from memory_bandit import MemoryBandit
+from ppo_cases import SMALL, small_ppo
+
+from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.networks.actor_critic import Trunks
+
+OBSERVATION = np.ones((2, 3), np.float32)
+
+
+def mode(agent: RecurrentPPO) -> np.ndarray:
+    return agent.predict(OBSERVATION, deterministic=True)[0]
+
+
+class Broken(MemoryBandit):
+    """Gives a number that is not finite once, in environment 1."""
+
+    what = "reward"
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = super().step_wait()
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 20:
+            (rewards if self.what == "reward" else observations)[1] = np.nan
+        return observations, rewards, dones, infos
+
+
+@pytest.mark.parametrize("what", ["reward", "observation"])
+def test_a_number_that_is_not_finite_is_refused_before_anything_is_learned(what: str) -> None:
+    env = Broken(2, 30)
+    env.what = what
+    agent = small_ppo(env).learn(32)
+    before = agent.policy.parameters_to_vector()
+    with pytest.raises(ValueError, match=f"the {what} of environment 1 at its control step (19|20) holds NaN"):
+        agent.learn(32, reset_num_timesteps=False)
+    np.testing.assert_array_equal(before, agent.policy.parameters_to_vector())
+
+
+def test_weights_and_gradients_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    with torch.no_grad():
+        agent.policy.network.critic_net[0].weight[0, 0] = np.nan
+    agent.save(tmp_path / "agent")
+    with pytest.raises(ValueError, match=r"network.critic_net.0.weight hold NaN"):
+        RecurrentPPO.load(tmp_path / "agent")
+    before = agent.policy.network.actor_net[0].weight.clone()
+    with pytest.raises(ValueError, match=r"gradient of the loss \(nan\)"):
+        agent.learn(32)
+    assert torch.equal(before, agent.policy.network.actor_net[0].weight)
+
+
+def test_weights_changed_in_any_way_are_used_by_the_next_prediction() -> None:
+    agent = small_ppo(MemoryBandit(2, 4, action="continuous"))
+    seen = [mode(agent)]
+    agent.policy.load_from_vector(agent.policy.parameters_to_vector() + np.float32(0.1))
+    seen.append(mode(agent))
+    next(agent.policy.parameters()).data.add_(1.0)
+    agent.policy.network.actor_net[-1].bias.data = torch.full((1,), 0.3)
+    seen.append(mode(agent))
+    assert len({float(action[0, 0]) for action in seen}) == 3
+
+
+def test_frozen_parts_stay_as_they_are_and_hooks_fire() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    calls = []
+    agent.policy.network.actor_net.register_full_backward_hook(lambda *_: calls.append(1))
+    agent.policy.network.critic.requires_grad_(False)
+    parts = (agent.policy.network.critic, agent.policy.network.actor)
+    before = [torch.cat([p.detach().flatten() for p in part.parameters()]) for part in parts]
+    agent.learn(64)
+    after = [torch.cat([p.detach().flatten() for p in part.parameters()]) for part in parts]
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
+    assert calls
+
+
+def test_an_assigned_hyperparameter_is_checked_and_used() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    agent.ent_coef = 0.5
+    assert agent.settings.ent_coef == agent.ent_coef == 0.5
+    with pytest.raises(ValueError, match="gamma must be from 0 to 1"):
+        agent.gamma = 2.0
+
+
+def test_loading_leaves_the_global_generators_alone_and_takes_open_files() -> None:
+    agent = small_ppo(MemoryBandit(2, 4, action="continuous")).learn(32)
+    file = io.BytesIO()
+    agent.save(file)
+    file.seek(0)
+    states = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    loaded = RecurrentPPO.load(file)
+    assert np.array_equal(states[0], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(states[1], torch.get_rng_state())
+    np.testing.assert_array_equal(mode(agent), mode(loaded))
+
+
+def test_a_copy_learns_by_itself() -> None:
+    agent = small_ppo(MemoryBandit(2, 5)).learn(32)
+    before = agent.policy.parameters_to_vector()
+    other = copy.deepcopy(agent).learn(32, reset_num_timesteps=False)
+    np.testing.assert_array_equal(before, agent.policy.parameters_to_vector())
+    assert not np.array_equal(before, other.policy.parameters_to_vector())
+
+
+def test_a_saved_policy_acts_as_the_one_it_was_saved_from(tmp_path: Path) -> None:
+    policy = small_ppo(MemoryBandit(2, 4, action="continuous")).policy
+    policy.save(tmp_path / "policy")
+    loaded = type(policy).load(tmp_path / "policy")
+    np.testing.assert_array_equal(*(p.predict(OBSERVATION, deterministic=True)[0] for p in (policy, loaded)))
+
+
+@pytest.mark.parametrize("action", ["continuous", "discrete"])
+def test_sequences_are_evaluated_as_they_were_acted(action: str) -> None:
+    policy = small_ppo(MemoryBandit(2, 4, action=action)).policy
+    network, observations = policy.network, torch.randn(2 * 5, 3)
+    starts = torch.zeros(10)
+    starts[[0, 5, 7]] = 1.0
+    states = Trunks(network.actor.initial_state(2), network.critic.initial_state(2))
+    distribution, after = policy.get_distribution(observations, states.actor, starts)
+    actions = distribution.mode()
+    values, log_probs, entropy = policy.evaluate_actions(observations, actions, states, starts)
+    torch.testing.assert_close(log_probs, distribution.log_prob(actions))
+    torch.testing.assert_close(entropy.expand_as(distribution.entropy()), distribution.entropy())
+    torch.testing.assert_close(values[:, None], policy.predict_values(observations, states.critic, starts))
+    state = None
+    for t in range(5):
+        now = observations.view(2, 5, 3)[:, t].numpy()
+        acted, state = policy.predict(now, state, starts.view(2, 5)[:, t].numpy() > 0, deterministic=True)
+        expected = np.clip(actions.view(2, 5, -1)[:, t].detach().numpy(), -1, 1)
+        np.testing.assert_allclose(acted.reshape(2, -1), expected, atol=1e-5)
+    assert state is not None
+    for ours, theirs in zip(after, state, strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), theirs, atol=1e-5)
+
+
+def test_discrete_actions_that_do_not_begin_at_0_lie_in_their_space() -> None:
+    class Shifted(MemoryBandit):
+        def step_async(self, actions: np.ndarray) -> None:
+            assert all(self.action_space.contains(int(action)) for action in actions)
+            super().step_async(actions + 1)
+
+    env = Shifted(2, 5)
+    env.action_space = spaces.Discrete(int(env.action_space.n), start=-1)
+    small_ppo(env).learn(32)
+
+
+def test_an_optimizer_of_ones_own_is_used() -> None:
+    own = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.9}}
+    agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | own).learn(32)
+    assert isinstance(agent.policy.optimizer, torch.optim.SGD)
+    assert agent.policy.optimizer.param_groups[0]["momentum"] == 0.9
+
+
+def test_learning_without_an_environment_says_what_is_missing(tmp_path: Path) -> None:
+    small_ppo(MemoryBandit(2, 5)).save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="there is no environment to learn in: pass env="):
+        RecurrentPPO.load(tmp_path / "agent").learn(10)
