@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
 from rlmem.agents.sb3.agent import SB3Agent, learn_and_report, policy_name
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
 
@@ -74,9 +76,12 @@ class RecurrentAgent(SB3Agent):
             raise CheckpointError(f"{path} holds agent {meta.get('name', meta.get('agent'))!r}, not {self.name!r}")
         check_fit(path, meta, self.observation_space, self.action_space)
         try:
-            self.model = self.algorithm.load(path)
+            loaded = self.algorithm.load(path)
         except ValueError as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r}: {error}") from error
+        if found := difference(asdict(loaded.settings), asdict(self.model.settings)):
+            raise CheckpointError(f"{path} was trained with {found}: give the settings that it was trained with")
+        self.model = loaded
         self._loaded, self.env_steps = path, int(meta["env_steps"])
 
 

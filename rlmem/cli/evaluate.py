@@ -89,6 +89,7 @@ def run(argv: Sequence[str]) -> int:
         print(lesion_summary(test))
     if output is not None:
         row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
+        row |= {"run": str(parsed.run or ""), "which": options.which, "stochastic": options.stochastic}
         row |= result.as_dict() | ({"lesion": test.as_dict()} if test else {})
         text = json_text(row, indent=2) + "\n"
         write_text(output, text)

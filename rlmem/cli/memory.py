@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rlmem import __version__
 from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import acting_agent, lengths_in_words
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.files import json_text, write_text
+from rlmem.files import json_text, json_values, write_text
+from rlmem.registry import agent_class
+from rlmem.runs.checkpoints import checkpoint_path, fingerprint
 
 if TYPE_CHECKING:
     from rlmem.evaluation.episodes import Evaluation
@@ -59,6 +63,8 @@ def run(argv: Sequence[str]) -> int:
     out = options.out or ((parsed.run or Path()) / "memory")
     numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
     name, agent = acting_agent(parsed)
+    made = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes} | _weights(parsed)
+    _keep_better(numbers, made)
     from rlmem.evaluation.memory import measure_memory
     from rlmem.figures.memory import plot_memory
 
@@ -75,12 +81,32 @@ def run(argv: Sequence[str]) -> int:
     _progress("")
     title = f"{name} on {parsed.env}{lengths_in_words(parsed.knobs)}"
     _print(report, f"{title}, {options.episodes} test episodes")
-    row = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes}
-    text = json_text(row | report.as_dict(), indent=2) + "\n"
+    text = json_text(made | report.as_dict(), indent=2) + "\n"
     write_text(numbers, text)
     plot_memory(report, figure, title=title)
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
     return 0
+
+
+def _weights(parsed: Parsed) -> dict[str, str]:
+    """Return which weights of a run are measured, and of what version of this package."""
+    made = {"version": __version__}
+    if parsed.run is not None and agent_class(parsed.agent or "").learns:
+        path = checkpoint_path(parsed.run, parsed.verb.which)
+        made |= {"run": str(parsed.run), "which": path.stem, "weights": fingerprint(path)}
+    return made
+
+
+def _keep_better(path: Path, made: Mapping[str, Any]) -> None:
+    """Raise a UserError if a file holds a result of the same agent from more episodes, or with other knobs."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        same = all(found[name] == made[name] for name in ("agent", "env", "weights") if name in made)
+        better = found["episodes"] > made["episodes"] or found["knobs"] != json_values(made["knobs"])
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        return
+    if same and better:
+        raise UserError(f"{path} holds a result of more episodes or with other knobs: choose another --out")
 
 
 def _print(report: MemoryReport, title: str) -> None:

@@ -24,7 +24,7 @@ from rlmem.report.content import DIGITS, Page, Player, Section, Table
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
-from rlmem.runs.checkpoints import checkpoint_path
+from rlmem.runs.checkpoints import checkpoint_path, fingerprint
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
@@ -115,9 +115,10 @@ def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -
     """Return the measures of memory and whence: those of ``rlmem memory`` where it saw these weights and knobs."""
     path, knobs = report.folder / "memory" / "memory.json", json_values(dict(report.knobs), DIGITS)
     weights = checkpoint_path(report.folder, report.which) if agent.learns else None
-    if path.is_file() and (weights is None or path.stat().st_mtime >= weights.stat().st_mtime):
+    if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        if json_values(found.get("knobs"), DIGITS) == knobs and report.which == "best":
+        measured_weights = weights is None or found.get("weights") == fingerprint(weights)
+        if measured_weights and json_values(found.get("knobs"), DIGITS) == knobs:
             return found, f"{found['episodes']} held-out test episodes, as rlmem memory measured them."
     say("measuring success and lesions")
     trained = report.settings.knobs.get("memory_length")

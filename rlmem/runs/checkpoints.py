@@ -7,6 +7,7 @@ renamed, and the last of all is written last, so a run that is killed at any mom
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -108,6 +109,11 @@ def read_checkpoint(path: Path, settings: RunSettings) -> Checkpoint:
         if tensor.dtype.kind == "f" and not name.startswith("state") and not np.isfinite(tensor).all():
             raise CheckpointError(f"{path} holds weights that are not finite ({name}): training has diverged")
     return checkpoint
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file: two checkpoints with the same one hold the same weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,7 +1,6 @@
 """The page of a training run holds its results, its settings, and says what is left out and why."""
 
 import json
-import os
 
 import gymnasium
 import numpy as np
@@ -13,7 +12,7 @@ from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.report.critic import critic_values
 from rlmem.report.run import RunPageSettings, run_page
 from rlmem.report.trace import trace
-from rlmem.runs.checkpoints import save
+from rlmem.runs.checkpoints import BEST, fingerprint, save
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings, write_settings
 from rlmem.runs.training import load_agent, make_agent
@@ -75,6 +74,7 @@ def test_measures_of_rlmem_memory_are_taken_over_where_they_are_of_these_weights
     found = {
         "knobs": settings.knobs,
         "episodes": 7,
+        "weights": fingerprint(folder / BEST),
         "verdict": "measured before",
         "intact": {"value": 0.625} | low_high,
     }
@@ -90,7 +90,7 @@ def test_measures_of_rlmem_memory_are_taken_over_where_they_are_of_these_weights
         assert page.verdict == "measured before"
         horizon = next(section for section in page.sections if section.title == "How far back?")
         assert horizon.charts[0].lines[0].x == [5, 10]
-        os.utime(path, (0, 0))  # older than the weights
+        path.write_text(json.dumps(found | {"weights": "of another checkpoint"}))
         assert run_page(report).verdict != "measured before"
     finally:
         path.unlink()
