@@ -109,7 +109,7 @@ def test_rlmem_memory_prints_a_table_and_leaves_numbers_and_a_figure(tmp_path, m
     found = json.loads((tmp_path / "memory" / "memory.json").read_text())
     assert found["agent"] == "mine.py:make"
     assert found["horizon"]["l50"]["value"] is None
-    assert main(["memory", "--policy", "mine.py:make", *task, "--episodes", "1"]) == 2
+    assert main(["memory", "--policy", "mine.py:make", *task, "--episodes", "2"]) == 2
     assert "holds a result of more episodes" in capsys.readouterr().err
     assert (tmp_path / "memory" / "memory.png").stat().st_size > 10_000
 
