@@ -17,6 +17,9 @@
     label = "recurrent_ppo, GRU"
     settings = { cell = "gru" }
 
+An agent of your own is named by ``policy = "module:name"`` or ``"path/to/file.py:name"`` instead of ``agent``. Its code
+is run: take suites that name a policy from people whom you trust only.
+
 Presets lie in the folder ``suites`` beside this file.
 """
 
@@ -31,6 +34,7 @@ from typing import Any
 
 from rlmem.benchmark.job import Job
 from rlmem.errors import UserError
+from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.settings import RunSettings
@@ -79,7 +83,7 @@ class SuiteTask:
         object.__setattr__(self, "env", canonical_id(self.env))
         for part in ("grid", "test"):
             for knob, values in getattr(self, part).items():
-                if not isinstance(values, list) or not values:
+                if not isinstance(values, list) or not values or [] in values:
                     raise UserError(f"{part} must give a list of values for {knob}, got {values!r}")
         for training in self.trainings():
             for test in ({}, *self.tests(training)):
@@ -104,6 +108,7 @@ class SuiteAgent:
     Args:
         agent: Name of an agent of this package.
         policy: An agent of your own, ``module:name`` as for ``rlmem evaluate --policy``; it is tested, not trained.
+            Its code is run: take suites that name a policy from people whom you trust only.
         label: Its name in tables; the agent's or policy's own if not given.
         settings: Hyperparameters that are not the agent's defaults.
         tuned: Start from the settings found by tuning, where there are any that fit.
@@ -183,6 +188,12 @@ class Suite:
         for name in ("steps", "seeds", "episodes", "envs", "eval_every", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for seeds in (self.seeds, *(agent.seeds or 1 for agent in self.agent)):
+            if seeds > MAX_RUN_SEED + 1:
+                raise UserError(f"seeds must be at most {MAX_RUN_SEED + 1:,}, got {seeds:,}")
+        for episodes in (self.episodes, *(task.episodes or 1 for task in self.task)):
+            if episodes > MAX_EPISODES:
+                raise UserError(f"episodes must be at most {MAX_EPISODES:,}, got {episodes:,}")
         if not self.name.replace("-", "").replace("_", "").isalnum():
             raise UserError(f"name must be a word of letters, digits, - and _, got {self.name!r}")
         if not self.task or not self.agent:
@@ -290,7 +301,7 @@ def suite_from(values: Mapping[str, Any]) -> Suite:
 
 def longest(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Return each length that is drawn from a range at its longest."""
-    ranges = {name: knobs[name] for name in _LENGTHS if isinstance(knobs.get(name), (list, tuple))}
+    ranges = {name: knobs[name] for name in _LENGTHS if isinstance(knobs.get(name), (list, tuple)) and knobs[name]}
     return {name: values[-1] for name, values in ranges.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,10 @@ from rlmem.files import delete_temporary_files, locked
 
 RESULTS = "results.csv"
 _LOCK = ".lock"
+_FINITE = ("value", "low", "high", "memoryless", "oracle")
+"""Columns without which a row says nothing."""
+_NUMBERS = ("memory_score", "lesioned", "lesioned_low", "lesioned_high", "env_steps", "cpu_seconds", "wall_seconds")
+"""Columns that may be empty, or not a number where the task has no memory score."""
 
 
 class ResultsTable:
@@ -62,13 +67,26 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table, none if there is no such file.
 
     Raises:
-        UserError: If the file is not the table of a benchmark.
+        UserError: If the file is not the table of a benchmark, or a row holds what is no number.
     """
     rows = read_table(path)
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         if "cell" not in row:
             raise UserError(f"{path} is not the table of a benchmark: it has no column 'cell'")
+        wrong = [name for name in _FINITE if not math.isfinite(_number(row.get(name, "")))]
+        wrong += [name for name in _NUMBERS if row.get(name) and math.isinf(_number(row[name]))]
+        if wrong:
+            found = f"{wrong[0]} must be a finite number, got {row.get(wrong[0], '')!r} in row {number}"
+            raise UserError(f"{path} is damaged: {found}; delete the row, and its run is made again")
     return rows
+
+
+def _number(text: str) -> float:
+    """Return the number that a text is, infinity where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
 
 
 def merge_tables(paths: Sequence[Path]) -> list[dict[str, str]]:

@@ -9,9 +9,10 @@ from rlmem.errors import UserError
 
 _TRAINING_STRIDE = 100_000
 MAX_RUN_SEED = 9_999
+MAX_EPISODES = 1_000_000
+"""Episodes of one evaluation."""
 _VALIDATION = 1_000_000_000
 _TEST = 2_000_000_000
-_LAST = 3_000_000_000
 
 
 def training_seed(run_seed: int) -> int:
@@ -26,12 +27,26 @@ def training_seed(run_seed: int) -> int:
 
 
 def validation_seeds(episodes: int) -> range:
-    """Return seeds for choosing among agents and settings."""
-    return range(_VALIDATION, _VALIDATION + episodes)
+    """Return seeds for choosing among agents and settings.
+
+    Raises:
+        UserError: If the number of episodes is out of range.
+    """
+    return _episode_seeds(_VALIDATION, episodes)
 
 
 def test_seeds(episodes: int) -> range:
-    """Return seeds for reported results; nothing is chosen by them."""
-    if not 1 <= episodes <= _LAST - _TEST:
+    """Return seeds for reported results; nothing is chosen by them.
+
+    Raises:
+        UserError: If the number of episodes is out of range.
+    """
+    return _episode_seeds(_TEST, episodes)
+
+
+def _episode_seeds(first: int, episodes: int) -> range:
+    if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
-    return range(_TEST, _TEST + episodes)
+    if episodes > MAX_EPISODES:
+        raise UserError(f"episodes must be at most {MAX_EPISODES:,}, got {episodes:,}")
+    return range(first, first + episodes)

@@ -1,4 +1,4 @@
-"""What a page is made of: plain values, which become HTML and JSON and nothing else.
+"""Contents of a report page: tables, charts and episodes as plain values, which become HTML and JSON.
 
 Axes: P points of a line, F frames, K classes, A parts of an action, U units of the hidden state.
 """
@@ -92,10 +92,13 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Pane:
-    """One episode as it was: a value for each frame [F], None after its end."""
+    """One run of an episode: a value for each frame [F], None after its end."""
 
     title: str
     outcome: str
+    """In words."""
+    success: bool | None
+    """None where the environment does not say."""
     steps: int
     """Control steps of the episode."""
     lesion: int | None

@@ -95,6 +95,7 @@ class Recorder:
         return Pane(
             title=title,
             outcome=one.outcome,
+            success=one.success,
             steps=one.steps,
             lesion=lesioned,
             phase=[None if step is None else one.phases[step] for step in shown],

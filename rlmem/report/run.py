@@ -1,4 +1,4 @@
-"""The page of a training run: gathered from its folder, and where something was not measured yet, measured."""
+"""The page of a training run, from its folder; memory measures that it does not hold yet are made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.files import json_values
 from rlmem.registry import task_class
-from rlmem.report.content import DIGITS, Page, Player, Section, Table
+from rlmem.report.content import DIGITS, Episode, Page, Player, Section, Table
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
@@ -37,13 +37,13 @@ _ENVS = 25
 
 @dataclass(frozen=True, kw_only=True)
 class RunPageSettings:
-    """What a report of a run is made of.
+    """Settings of the page of a run.
 
     Args:
         folder: The run.
-        settings: Its settings.
+        settings: Of the run.
         knobs: At which it is tested and shown.
-        which: Its weights, see :func:`rlmem.runs.training.load_agent`.
+        which: Weights of the run, see :func:`rlmem.runs.training.load_agent`.
         episodes: Of each measurement.
         shown: Episodes in the player.
         size: Of a picture, width and height, pixels.
@@ -68,11 +68,11 @@ class RunPageSettings:
 
 
 def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Page:
-    """Gather all of a run's page.
+    """Make the page of a run.
 
     Args:
-        report: What of.
-        say: Told what is being done.
+        report: Settings of the page.
+        say: Called with the name of each step before it is done.
 
     Raises:
         UserError: If the run or its weights are not there, or if task, knobs or weights do not fit.
@@ -112,7 +112,7 @@ def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Pag
 
 
 def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
-    """Return the measures of memory and whence: those of ``rlmem memory`` where it saw these weights and knobs."""
+    """Return the memory measures and their source: those of ``rlmem memory``, if of the same weights and knobs."""
     path, knobs = report.folder / "memory" / "memory.json", json_values(dict(report.knobs), DIGITS)
     weights = checkpoint_path(report.folder, report.which) if agent.learns else None
     if path.is_file():
@@ -135,7 +135,7 @@ def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -
 
 
 def _probe(report: RunPageSettings, agent: Any) -> tuple[CueProbe | None, str | None]:
-    """Return the probe fitted on validation episodes, none of which is shown, or why there is none."""
+    """Return the probe, fitted on validation episodes, none of which is shown; or why there is none."""
     recorder = StateRecorder()
     seeds = validation_seeds(report.episodes)
     try:
@@ -154,15 +154,13 @@ def _probe(report: RunPageSettings, agent: Any) -> tuple[CueProbe | None, str | 
 
 def _player(report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | None) -> tuple[Player, dict[str, str]]:
     recorder = Recorder(env, agent, probe, Lesion())
-    episodes = [recorder.episode(seed) for seed in _seeds(env, report.shown)]
-    notes = [
-        "Episodes are the first of the test seeds whose cues differ; none was chosen by its result. The agent takes "
-        "its likeliest action."
-    ]
+    episodes = separating_first([recorder.episode(seed) for seed in _seeds(env, report.shown)])
+    notes = ["Episodes are the first of the test seeds whose cues differ. The agent takes its likeliest action."]
     if len(episodes[0].panes) > 1:
         notes.append(
             "On the right the same episode is run again, and the hidden state is set to zero once, as the query begins."
         )
+        notes.append(_lesion_note(episodes))
     if probe is not None:
         notes.append(
             f"Belief: a linear probe reads the cue from the hidden state that the agent brings to a step. It is fitted "
@@ -174,6 +172,28 @@ def _player(report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | Non
             "of the first episode, and on a scale of its own."
         )
     return Player(episodes=episodes, notes=notes), recorder.missing
+
+
+def separating_first(episodes: Sequence[Episode]) -> list[Episode]:
+    """Return episodes with those first in which the agent succeeds intact and fails with its state zeroed."""
+    return sorted(episodes, key=lambda episode: not _separates(episode))
+
+
+def _separates(episode: Episode) -> bool:
+    return [pane.success for pane in episode.panes] == [True, False]
+
+
+def _lesion_note(episodes: Sequence[Episode]) -> str:
+    """Say in which episodes the zeroed agent succeeds too, since a guess is right for one of the cues."""
+    lucky = [episode.cue or episode.title for episode in episodes if all(pane.success for pane in episode.panes)]
+    if not any(map(_separates, episodes)):
+        return "In none of these episodes does zeroing the hidden state turn success into failure: see the tables."
+    if not lucky:
+        return "In these episodes the agent succeeds with its hidden state and fails without."
+    return (
+        "The episodes in which the agent succeeds with its hidden state and fails without come first. With the state "
+        f"zeroed it can only guess, and its guess is right where the cue is {' or '.join(lucky)}: look at both cues."
+    )
 
 
 def _seeds(env: Any, count: int) -> list[int]:

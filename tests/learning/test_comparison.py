@@ -2,12 +2,14 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from rlmem.cli.main import main
+from rlmem.errors import UserError
 from rlmem.figures.gradients import draw_reach
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import adding, control, delayed_recall, make_problem
@@ -160,3 +162,19 @@ def test_gradients_of_what_is_not_there_are_refused(tmp_path, capsys):
     assert main(["gradients", "--max-lag", "0"]) == 2
     with pytest.raises(ValueError, match="nothing to draw"):
         draw_reach([], tmp_path / "empty.png")
+
+
+def test_rows_of_another_budget_are_not_taken_for_this_study(tmp_path):
+    small = Budget(sequences=16, seconds=20.0)
+    study = Study(problems=("recall",), cells=("rtu",), methods=("bptt",), seeds=1, budget=small, hidden_size=2)
+    first = run_study(study, tmp_path / "rows.csv", lambda line: None)
+    longer = replace(study, budget=replace(small, sequences=24))
+    second = run_study(longer, tmp_path / "rows.csv", lambda line: None)
+    assert [row["max_sequences"] for row in (*first, *second)] == ["16", "24"]
+    assert run_study(study, tmp_path / "rows.csv", lambda line: None) == first
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": -1.0}, {"seconds": float("nan")}, {"sequences": 0}])
+def test_a_budget_that_allows_no_run_is_refused(wrong):
+    with pytest.raises(UserError, match="must be"):
+        Budget(**wrong)

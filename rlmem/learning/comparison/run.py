@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlmem.errors import UserError
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import Problem, make_problem
 
@@ -24,13 +25,23 @@ class Budget:
         batch: Sequences in a batch: streams of an online learner.
         sequences: At most.
         seconds: CPU seconds at most.
-        eval_every: Batches between two looks at the error on held-out sequences, which cost no CPU seconds here.
+        eval_every: Batches between two evaluations on held-out sequences, which cost no CPU seconds here.
+
+    Raises:
+        UserError: If a number is out of bounds.
     """
 
     batch: int = 8
     sequences: int = 8_000
     seconds: float = 120.0
     eval_every: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "sequences", "eval_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.seconds < math.inf:
+            raise UserError(f"seconds must be a finite number above 0, got {self.seconds}")
 
 
 class Outcome(NamedTuple):

@@ -24,7 +24,8 @@ from rlmem.runs.progress import Progress
 from rlmem.signals import leave_signals_to_parent, undisturbed
 from rlmem.suggest import unknown
 
-_KEY = ("problem", "cell", "method", "hidden_size", "seed")
+_KEY = ("problem", "cell", "method", "hidden_size", "seed", "max_sequences", "max_seconds")
+"""Columns that say how a row was made: one with others is of another study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,8 @@ def rows_of(study: Study, cell: Case, seeds: Sequence[int]) -> list[dict[str, An
     rows = []
     for seed in seeds:
         outcome = run(problem, cell.method, cell.cell, study.hidden_size, value, seed, study.budget)
-        rows.append(cell._asdict() | {"hidden_size": study.hidden_size, "seed": seed, "tuned": value} | row(outcome))
+        made = {"hidden_size": study.hidden_size, "seed": seed, **_limits(study.budget), "tuned": value}
+        rows.append(cell._asdict() | made | row(outcome))
     return rows
 
 
@@ -106,10 +108,15 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
         report: Told in one line of each method that is through.
     """
     table = Progress(path)
+    for number, entry in enumerate(table.rows, start=1):
+        for name in (*_KEY, "tuned", "sequences", "cpu_seconds", "error"):
+            if not entry.get(name):
+                raise UserError(f"{path} is not a table of rlmem compare, or an old one: row {number} has no {name}")
     done = {tuple(str(entry[name]) for name in _KEY) for entry in table.rows}
+    limits = _limits(study.budget)
     missing: dict[Case, list[int]] = {}
     for problem, cell, method, seed in product(study.problems, study.cells, study.methods, range(study.seeds)):
-        if tuple(map(str, (problem, cell, method, study.hidden_size, seed))) not in done:
+        if tuple(map(str, (problem, cell, method, study.hidden_size, seed, *limits.values()))) not in done:
             missing.setdefault(Case(problem, cell, method), []).append(seed)
     with ending_pool(study.processes) as pool:
         with undisturbed():
@@ -122,7 +129,13 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
             report(f"{', '.join(through)}: {learnt} of {len(missing[through])} learnt")
     wanted = set(product(study.problems, study.cells, study.methods))
     rows = [entry for entry in table.rows if (entry["problem"], entry["cell"], entry["method"]) in wanted]
-    return [entry for entry in rows if int(entry["hidden_size"]) == study.hidden_size]
+    same = {"hidden_size": study.hidden_size, **limits}
+    return [entry for entry in rows if all(entry[name] == str(value) for name, value in same.items())]
+
+
+def _limits(budget: Budget) -> dict[str, str]:
+    """Return the limits of a run as a row has them."""
+    return {"max_sequences": str(budget.sequences), "max_seconds": f"{budget.seconds:g}"}
 
 
 @contextmanager
