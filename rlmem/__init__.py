@@ -3,9 +3,37 @@
 Importing the package registers its environments with Gymnasium: ``gymnasium.make("rlmem/TMaze-v0")``.
 """
 
-from rlmem.errors import UserError as UserError
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlmem.errors import UserError
 from rlmem.registry import register_tasks
+
+if TYPE_CHECKING:
+    from rlmem.runs.loading import LoadedRun
+
+__all__ = ["UserError", "__version__", "load_run"]
 
 __version__ = "0.1.0"
 
 register_tasks()
+
+
+def load_run(path: str | Path, which: str = "best") -> LoadedRun:
+    """Load a training run from its folder.
+
+    Args:
+        path: The folder, runs/ENV/AGENT/SEED.
+        which: Weights: "best" on validation seeds, "last", or the control steps of a checkpoint that was kept.
+
+    Returns:
+        The agent with its weights (``predict``), and its environment (``make_env``, ``knobs``).
+
+    Raises:
+        UserError: If there is no such run or checkpoint, or it is damaged.
+    """
+    from rlmem.runs import loading
+
+    return loading.load_run(path, which)

@@ -20,8 +20,9 @@ from torch import Tensor
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ActorCritic, NetworkSettings, Trunk, Trunks
+from rlmem.networks.actor_critic import ActorCritic, Trunk, Trunks
 from rlmem.networks.heads import GaussianHead
+from rlmem.networks.settings import NetworkSettings
 
 State = tuple[Tensor, ...]
 

@@ -21,9 +21,10 @@ from rlmem.agents.recurrent.deduplicate import unique_images
 from rlmem.agents.recurrent.evaluate_actions import ActionEvaluation
 from rlmem.agents.recurrent.rollout import Observations, map_observations
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ActorCritic, ActorStep, NetworkSettings, Trunks, array_state
+from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
+from rlmem.networks.settings import NetworkSettings
 
 _ENCODED_AT_ONCE = 512
 

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from torch import nn
-
 from rlmem.agents.on_policy_settings import OnPolicySettings
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
+from rlmem.networks.settings import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
 from rlmem.suggest import unknown
 
 _SHORTEST_ROLLOUT = 256
@@ -167,8 +165,8 @@ def _with_batch_size(settings: RecurrentSettings, batch_size: int) -> RecurrentS
     return replace(settings, seq_len=length, rows=batch_size // length)  # type: ignore[call-arg]
 
 
-def _activation_name(function: type[nn.Module] | str) -> str:
+def _activation_name(function: Any) -> str:
     for name, module in ACTIVATIONS.items():
-        if function in (name, module):
+        if function == name or getattr(function, "__name__", "") == module:
             return name
     raise UserError(f"activation_fn must be one of {sorted(ACTIVATIONS)}, got {function!r}")

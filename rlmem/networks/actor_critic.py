@@ -6,7 +6,6 @@ Axes: T time, B columns, F features, H hidden, P outputs of the action head, N e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from inspect import signature
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,81 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rlmem.errors import UserError
 from rlmem.networks.cell import Unfolded, torch_linear
 from rlmem.networks.cells import CELLS, Stack
-from rlmem.networks.cells.initialization import Init, check_init
 from rlmem.networks.heads import CategoricalHead, GaussianHead
 from rlmem.networks.mlp import MLP
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, NumpyStep, mlp, with_features
 from rlmem.networks.onnx_graph import OnnxGraph
-from rlmem.suggest import unknown
-
-_GATED = frozenset(name for name, cell in CELLS.items() if "init" in signature(cell).parameters)
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """The shape of a recurrent actor-critic.
-
-    Args:
-        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm or memoryless.
-        hidden_size: Units of a cell.
-        n_layers: Cells on top of each other.
-        shared: One trunk for actor and critic, trained by both losses.
-        skip: Actor and critic see the features of the observation beside the cell's output.
-        net_arch: Units of each layer between cell and action, and between cell and value.
-        critic_arch: The latter where it differs.
-        activation: Between these layers: tanh, relu, elu or gelu.
-        ortho_init: Start these layers with orthogonal weights.
-        log_std_init: Logarithm of the standard deviation of continuous actions at the start.
-        init: "forget": gates remember over the task's memory length; "chrono": and input gates start as far closed;
-            "torch": as torch has them.
-        memory_length: Control steps that cells should remember before training. None: the task's longest, 10 where
-            that is unknown.
-
-    Raises:
-        UserError: If a field is out of range; the message shows the value and what would be right.
-    """
-
-    cell: str = "lstm"
-    hidden_size: int = 64
-    n_layers: int = 1
-    shared: bool = False
-    skip: bool = True
-    net_arch: tuple[int, ...] = (64,)
-    critic_arch: tuple[int, ...] | None = None
-    activation: str = "tanh"
-    ortho_init: bool = True
-    log_std_init: float = 0.0
-    init: Init = "forget"
-    memory_length: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "net_arch", tuple(self.net_arch))
-        if self.critic_arch is not None:
-            object.__setattr__(self, "critic_arch", tuple(self.critic_arch))
-        for name, known, value in (("cell", CELLS, self.cell), ("activation", ACTIVATIONS, self.activation)):
-            if value not in known:
-                raise UserError(unknown(name, value, known))
-        check_init(self.init)
-        for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
-            if number < 1:
-                raise UserError(f"{name} must be a whole number of at least 1, got {number}")
-        if self.memory_length is not None and not 3 <= self.memory_length < float("inf"):
-            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
-        for name, sizes in (("net_arch", self.net_arch), ("critic_arch", self.critic_arch or ())):
-            if any(size < 1 for size in sizes):
-                raise UserError(f"every size in {name} must be at least 1, got {sizes}")
-
-
-UNKNOWN_MEMORY_LENGTH = 10
-"""Control steps that cells remember before training where the task does not say how long is needed.
-
-With forget biases for 100 steps the cell state adds up noise, and CartPole takes three times as long to learn.
-"""
+from rlmem.networks.settings import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
 
 
 class Trunk(Stack):
@@ -100,10 +31,10 @@ class Trunk(Stack):
     """
 
     def __init__(self, feature_size: int, settings: NetworkSettings) -> None:
-        gated = {"init": settings.init} if settings.cell in _GATED else {}
         length = settings.memory_length or UNKNOWN_MEMORY_LENGTH
         sizes = [feature_size, *[settings.hidden_size] * settings.n_layers]
         make = CELLS[settings.cell]
+        gated = {"init": settings.init} if "init" in signature(make).parameters else {}
         super().__init__([make(size, after, memory_length=length, **gated) for size, after in pairwise(sizes)])
         self._skip = settings.skip
         if settings.skip:
@@ -220,7 +151,7 @@ def _mlp(size: int, layers: Sequence[int], outputs: int, settings: NetworkSettin
     """Build a network; orthogonal weights are scaled by sqrt(2) inside and by ``gain`` at the output, biases are 0."""
     modules: list[nn.Module] = []
     for width in layers:
-        modules += [nn.Linear(size, width), ACTIVATIONS[settings.activation]()]
+        modules += [nn.Linear(size, width), getattr(nn, ACTIVATIONS[settings.activation])()]
         size = width
     modules.append(nn.Linear(size, outputs))
     for module in modules:

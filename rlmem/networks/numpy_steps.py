@@ -245,7 +245,7 @@ def _gelu(x: FloatArray) -> FloatArray:
 
 
 ARRAY_ACTIVATIONS: dict[str, Function] = {"tanh": np.tanh, "relu": _relu, "elu": _elu, "gelu": _gelu}
-"""By the names of :data:`rlmem.networks.actor_critic.ACTIVATIONS`."""
+"""By the names of :data:`rlmem.networks.settings.ACTIVATIONS`."""
 
 
 def mlp(

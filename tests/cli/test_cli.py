@@ -45,7 +45,7 @@ def test_every_verb_explains_itself_once_without_markup_and_with_examples(verb, 
     assert all(len(line) <= 80 for line in shown.splitlines() if not line.startswith("  rlmem "))
 
 
-@pytest.mark.parametrize("argv", [["list"], ["evaluate", "--help"], ["compare", "--help"]])
+@pytest.mark.parametrize("argv", [["list"], ["train", "--help"], ["evaluate", "--help"], ["compare", "--help"]])
 def test_help_and_list_import_neither_torch_nor_a_simulator(argv):
     code = f"""import sys
 from rlmem.cli.main import main

@@ -4,10 +4,13 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from rlmem.networks.cells import CELLS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PAGE = EXAMPLES.parent / "docs" / "extend" / "add_a_cell.md"
+EXTEND = EXAMPLES.parent / "docs" / "extend"
 
 
 def load(name):
@@ -46,12 +49,26 @@ def test_a_cell_of_ones_own_trains_at_once(monkeypatch):
     assert load("own_cell").main(steps=2_048, passes=3) < 0.3
 
 
-def test_the_code_on_the_page_about_cells_is_that_of_the_example():
-    example = (EXAMPLES / "own_cell.py").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 3
+def test_an_agent_of_ones_own_learns_resumes_and_is_loaded(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    run = load("own_learner").main(steps=2_048)
+    assert run.agent.env_steps == 4_096
+    actions, trace = run.predict(np.zeros((3, 12), dtype=np.float32))
+    assert actions.shape == (3, 2)
+    assert trace.shape == (3, 12)
+
+
+def stripped(text):
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+@pytest.mark.parametrize(("page", "example"), [("add_a_cell", "own_cell"), ("add_an_agent", "own_learner")])
+def test_the_code_on_a_page_is_that_of_the_example(page, example):
+    example = (EXAMPLES / f"{example}.py").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", (EXTEND / f"{page}.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 3
     for block in blocks:
-        assert block.strip() in example
+        assert stripped(block) in stripped(example)
 
 
 def test_every_example_is_listed():

@@ -11,7 +11,7 @@ from rlmem.evaluation.gradient import gradient_vs_lag
 from rlmem.networks.cell import AnyCell, choose
 from rlmem.networks.cells import CELLS, ELSTM, GRU, LRU, LSTM, RTU, Elman, MinGRU, Stack
 from rlmem.networks.cells import linear_scan as linear_scan_module
-from rlmem.networks.cells.initialization import Init
+from rlmem.networks.settings import Init
 
 T, N, D, H = 12, 3, 4, 6
 NAMES = sorted(CELLS)

@@ -19,8 +19,6 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import (
-    Init,
-    check_init,
     init_unit_variance,
     long_forget_bias,
     open_gates_by_inputs,
@@ -30,6 +28,7 @@ from rlmem.networks.cells.linear_scan import scan_back
 from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, elstm_step
 from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Direct, Read, Units, UnitStep, by_unit, gate_columns, outer, with_one
 
 

@@ -19,8 +19,6 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import (
-    Init,
-    check_init,
     init_unit_variance,
     long_forget_bias,
     open_gates_by_inputs,
@@ -29,6 +27,7 @@ from rlmem.networks.cells.initialization import (
 from rlmem.networks.numpy_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
 from rlmem.networks.numpy_steps import NumpyStep, gru_step
 from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one
 
 

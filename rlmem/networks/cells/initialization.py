@@ -7,24 +7,9 @@ rings of decay rates from Orvieto et al., "Resurrecting Recurrent Neural Network
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-
-from rlmem.errors import UserError
-
-Init = Literal["forget", "chrono", "torch"]
-"""How gates start: "forget" has input biases 0 and forget biases log U(1, T - 1), but log U(1, 2 T - 1) in other cells
-than the LSTM; "chrono" has the input biases at the negative of the forget biases; "torch" has the biases of PyTorch
-(uniform in +-1/sqrt(H): forgets after some ten steps).
-"""
-
-
-def check_init(init: str) -> None:
-    """Raise UserError if ``init`` is not one of the ways to start a gate."""
-    if init not in get_args(Init):
-        raise UserError(f"init must be one of {get_args(Init)}, got {init!r}")
 
 
 def forget_bias(hidden_size: int, memory_length: float) -> Tensor:

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import (
-    Init,
-    check_init,
     init_unit_variance,
     long_forget_bias,
     open_gates_by_inputs,
@@ -27,6 +25,7 @@ from rlmem.networks.cells.linear_scan import blanked, linear_scan, scan, scan_ba
 from rlmem.networks.numpy_function import Array, Back, fits_arrays, on_arrays
 from rlmem.networks.numpy_steps import NumpyStep, min_gru_step, sigmoid
 from rlmem.networks.onnx_graph import OnnxGraph
+from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, by_unit, gate_columns, outer, with_one
 
 

@@ -1,0 +1,87 @@
+"""The shape of a recurrent actor-critic as checked settings; importing them takes no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rlmem.errors import UserError
+from rlmem.networks.cells import CELLS
+from rlmem.suggest import unknown
+
+Init = Literal["forget", "chrono", "torch"]
+"""How gates start: "forget" has input biases 0 and forget biases log U(1, T - 1), but log U(1, 2 T - 1) in other cells
+than the LSTM; "chrono" has the input biases at the negative of the forget biases; "torch" has the biases of PyTorch
+(uniform in +-1/sqrt(H): forgets after some ten steps).
+"""
+
+ACTIVATIONS = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU", "gelu": "GELU"}
+"""Name to class in ``torch.nn``."""
+
+
+def check_init(init: str) -> None:
+    """Raise UserError if ``init`` is not one of the ways to start a gate."""
+    if init not in get_args(Init):
+        raise UserError(f"init must be one of {get_args(Init)}, got {init!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """The shape of a recurrent actor-critic.
+
+    Args:
+        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm or memoryless.
+        hidden_size: Units of a cell.
+        n_layers: Cells on top of each other.
+        shared: One trunk for actor and critic, trained by both losses.
+        skip: Actor and critic see the features of the observation beside the cell's output.
+        net_arch: Units of each layer between cell and action, and between cell and value.
+        critic_arch: The latter where it differs.
+        activation: Between these layers: tanh, relu, elu or gelu.
+        ortho_init: Start these layers with orthogonal weights.
+        log_std_init: Logarithm of the standard deviation of continuous actions at the start.
+        init: "forget": gates remember over the task's memory length; "chrono": and input gates start as far closed;
+            "torch": as torch has them.
+        memory_length: Control steps that cells should remember before training. None: the task's longest, 10 where
+            that is unknown.
+
+    Raises:
+        UserError: If a field is out of range; the message shows the value and what would be right.
+    """
+
+    cell: str = "lstm"
+    hidden_size: int = 64
+    n_layers: int = 1
+    shared: bool = False
+    skip: bool = True
+    net_arch: tuple[int, ...] = (64,)
+    critic_arch: tuple[int, ...] | None = None
+    activation: str = "tanh"
+    ortho_init: bool = True
+    log_std_init: float = 0.0
+    init: Init = "forget"
+    memory_length: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "net_arch", tuple(self.net_arch))
+        if self.critic_arch is not None:
+            object.__setattr__(self, "critic_arch", tuple(self.critic_arch))
+        for name, known, value in (("cell", CELLS, self.cell), ("activation", ACTIVATIONS, self.activation)):
+            if value not in known:
+                raise UserError(unknown(name, value, known))
+        check_init(self.init)
+        for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
+            if number < 1:
+                raise UserError(f"{name} must be a whole number of at least 1, got {number}")
+        if self.memory_length is not None and not 3 <= self.memory_length < float("inf"):
+            raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
+        for name, sizes in (("net_arch", self.net_arch), ("critic_arch", self.critic_arch or ())):
+            if any(size < 1 for size in sizes):
+                raise UserError(f"every size in {name} must be at least 1, got {sizes}")
+
+
+UNKNOWN_MEMORY_LENGTH = 10
+"""Control steps that cells remember before training where the task does not say how long is needed.
+
+With forget biases for 100 steps the cell state adds up noise, and CartPole takes three times as long to learn.
+"""
