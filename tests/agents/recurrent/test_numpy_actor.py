@@ -39,16 +39,14 @@ def assert_same_over_an_episode(agent: RecurrentPPO, actor: NumpyActor) -> None:
             np.testing.assert_allclose(part, expected_part, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", sorted(ARRAY_CELLS))
-@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize(("cell", "n_layers"), [*((name, 1) for name in sorted(ARRAY_CELLS)), ("lstm", 2), ("rtu", 2)])
 def test_every_cell_with_a_torch_free_step_acts_as_in_pytorch(cell: str, n_layers: int, tmp_path: Path) -> None:
     agent = trained(cell=cell, n_layers=n_layers)
     agent.save(tmp_path / "agent.safetensors")
     assert_same_over_an_episode(agent, NumpyActor.load(tmp_path / "agent.safetensors"))
 
 
-@pytest.mark.parametrize("action", ["discrete", "multi", "binary"])
-@pytest.mark.parametrize("activation", ["relu", "elu", "gelu"])
+@pytest.mark.parametrize(("action", "activation"), [("discrete", "relu"), ("multi", "elu"), ("binary", "gelu")])
 def test_every_kind_of_action_and_activation_acts_as_in_pytorch(action: str, activation: str, tmp_path: Path) -> None:
     agent = trained(action, activation=activation)
     agent.save(tmp_path / "agent.safetensors")

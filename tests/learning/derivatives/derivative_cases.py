@@ -10,6 +10,8 @@ from rlmem.networks.cells import CELLS, ELSTM, LSTM, RTU, Stack
 T, N, D, H, Q = 12, 3, 4, 6, 2
 CELL_NAMES = sorted(CELLS)
 NAMES = [*CELL_NAMES, "stack"]
+KINDS = ["lstm", "rtu", "memoryless", "stack"]
+"""One cell of each kind of state: enough for BPTT, which knows a cell through its interface only."""
 
 
 def make_cell(name: str, *, seed: int = 0) -> AnyCell:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from derivative_cases import (
-    NAMES,
+    KINDS,
     N,
     T,
     autograd_gradient,
@@ -43,7 +43,7 @@ def windows_one_by_one(network: Network, xs: Tensor, starts: Tensor, by: Tensor,
 
 @pytest.mark.parametrize("window", [T, T + 5])
 @pytest.mark.parametrize("stride", [1, "window"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_window_as_long_as_the_sequence_truncates_nothing(name: str, stride: int | str, window: int) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     steps = window if stride == "window" else 1
@@ -51,15 +51,15 @@ def test_a_window_as_long_as_the_sequence_truncates_nothing(name: str, stride: i
     assert error(unrolled.gradient(by), autograd_gradient(network, xs, starts, by)) < 1e-10
 
 
-@pytest.mark.parametrize("window", [1, 4, 11])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("name", KINDS)
 def test_with_a_stride_of_one_every_gradient_passes_the_whole_window(name: str, window: int) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     found = Unrolled(network, xs, starts, window=window, stride=1).gradient(by)
     assert error(found, windows_one_by_one(network, xs, starts, by, window)) < 1e-10
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_with_a_stride_of_the_window_the_sequence_is_cut(name: str) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     expected, state = torch.zeros(network.num_parameters, dtype=torch.float64), network.initial_state(N)
@@ -72,7 +72,7 @@ def test_with_a_stride_of_the_window_the_sequence_is_cut(name: str) -> None:
 
 
 @pytest.mark.parametrize("setting", [{}, {"window": 4, "stride": 1}, {"window": 4, "stride": 4}], ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_gradient_is_the_sum_over_rows(name: str, setting: dict[str, int]) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     unrolled = Unrolled(network, xs, starts, **setting)
@@ -88,7 +88,7 @@ def test_rows_of_chosen_streams_are_those_of_all() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 5])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_one_step_at_a_time_is_the_sequence_with_a_stride_of_one(name: str, window: int) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     derivative = make_derivative("tbptt", network, window=window)
@@ -107,7 +107,7 @@ def test_one_step_at_a_time_is_the_sequence_with_a_stride_of_one(name: str, wind
 
 
 @pytest.mark.parametrize("setting", [{}, {"window": 4}, {"window": 4, "stride": 4}], ids=str)
-@pytest.mark.parametrize("name", ["lstm", "rtu", "memoryless", "stack"])
+@pytest.mark.parametrize("name", KINDS)
 def test_two_sequences_go_on_from_one_another(name: str, setting: dict[str, int]) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     derivative = make_derivative("tbptt" if setting else "bptt", network, **setting)

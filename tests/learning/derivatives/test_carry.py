@@ -1,17 +1,18 @@
 """Carries as files, the names of derivatives, and how stale traces are."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
-from derivative_cases import NAMES, N, T, error, make_cell, make_network, some_inputs, some_starts
+from derivative_cases import KINDS, NAMES, N, T, error, make_cell, make_network, some_inputs, some_starts
 
 from rlmem.learning.derivatives import DERIVATIVES, Carry, make_derivative, stale_trace_error
 from rlmem.runs.tensors_file import load_checkpoint, save_checkpoint
 
 
 @pytest.mark.parametrize("derivative_name", sorted(DERIVATIVES))
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_carry_comes_back_from_a_checkpoint_bit_for_bit(name: str, derivative_name: str, tmp_path: Path) -> None:
     derivative, xs, starts = make_derivative(derivative_name, make_network(name)), some_inputs(), some_starts()
     carry = derivative.start(N)
@@ -76,8 +77,9 @@ def test_before_the_first_step_the_derivative_of_a_cell_is_zero(name: str, deriv
     assert not derivative.rows(derivative.start(N)).any()
 
 
-@pytest.mark.parametrize("derivative_name", sorted(DERIVATIVES))
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "derivative_name"), [*product(NAMES, ["rtrl", "snap1"]), *product(KINDS, ["bptt", "tbptt"])]
+)
 def test_single_precision_is_close_to_double(name: str, derivative_name: str) -> None:
     network = make_network(name)
     rows = []

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
 from derivative_cases import (
     CELL_NAMES,
+    KINDS,
     NAMES,
     D,
     Decay,
@@ -26,6 +28,8 @@ from torch import Tensor
 from rlmem.learning.derivatives import Carry, Derivative, Unrolled, make_derivative
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS, Elman
+
+CASES = [*product(NAMES, ["rtrl", "snap1"]), *product(KINDS, ["bptt", "tbptt"])]
 
 
 def run(derivative: Derivative, xs: Tensor, starts: Tensor) -> list[Carry]:
@@ -114,8 +118,7 @@ def test_a_bare_cell_takes_gradients_by_its_output_from_any_head(name: str) -> N
     assert error(derivative.gradient(carry, by_output), torch.cat([part.flatten() for part in expected])) < 1e-10
 
 
-@pytest.mark.parametrize("derivative_name", ["rtrl", "snap1", "bptt", "tbptt"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "derivative_name"), CASES)
 def test_what_came_before_an_episode_leaves_no_bit_behind(name: str, derivative_name: str) -> None:
     network, starts = make_network(name), some_starts()
     derivative = make_derivative(derivative_name, network)
@@ -139,8 +142,7 @@ def test_an_episode_start_forgets_even_a_derivative_that_overflowed(name: str) -
     )
 
 
-@pytest.mark.parametrize("derivative_name", ["rtrl", "snap1", "bptt", "tbptt"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "derivative_name"), CASES)
 def test_a_step_leaves_every_earlier_carry_as_it_was(name: str, derivative_name: str) -> None:
     network, xs, starts = make_network(name), some_inputs(), some_starts()
     derivative = make_derivative(derivative_name, network)

@@ -29,7 +29,7 @@ def badly_excited(kf: KalmanFilter, steps: int, noise: float, seed: int = 0) -> 
     return state
 
 
-@pytest.mark.parametrize(("form", "steps"), [("covariance", 10_000), ("square_root", 3_000)])
+@pytest.mark.parametrize(("form", "steps"), [("covariance", 10_000), ("square_root", 1_000)])
 def test_p_stays_symmetric_and_positive_over_badly_excited_updates(form: Any, steps: int) -> None:
     kf = KalmanFilter(6, KalmanSettings(p0=1e8, form=form))
     state = badly_excited(kf, steps, 1.0)
