@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -36,6 +35,7 @@ from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.threads import one_thread
 
 _SB3_FIELDS = ("learning_rate", "n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
 
@@ -127,7 +127,7 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
-        with _one_thread():
+        with one_thread():
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
         assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
@@ -180,7 +180,7 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         if self.env is None:
             raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
         _keep_freed_memory()
-        with _one_thread():
+        with one_thread():
             name = tb_log_name or type(self).__name__
             return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
 
@@ -322,13 +322,3 @@ def _keep_freed_memory() -> None:
     Freeing one large piece, never touched, raises its thresholds for the rest of the process (mallopt(3), "dynamic").
     """
     torch.empty(24 * 2**20, dtype=torch.uint8)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
