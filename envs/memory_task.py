@@ -322,17 +322,20 @@ class MemoryTask(ABC, Generic[S]):
         """
         raise NotImplementedError(f"{type(self).__name__} has no camera for its agent")
 
-    @abstractmethod
     def draw(self, index: int) -> None:
         """Move and color the bodies of one world so that a camera sees the episode's present state."""
 
-    @abstractmethod
     def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return a picture [height, width, 3] of one environment."""
+        """Return a picture [height, width, 3] of one environment, where the task draws some.
 
-    @abstractmethod
+        Raises:
+            NotImplementedError: If it does not.
+        """
+        raise NotImplementedError(f"{type(self).__name__} draws no pictures")
+
     def show_in_window(self, index: int) -> None:
         """Bring Bullet's window up to date with one environment."""
+        self.draw(index)
 
     def close(self) -> None:
         """Disconnect all worlds. Closing twice does nothing."""

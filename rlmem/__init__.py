@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlmem.errors import UserError
-from rlmem.registry import register_tasks
+from rlmem.registry import register_task, register_tasks
 
 if TYPE_CHECKING:
     from rlmem.runs.loading import LoadedRun
 
-__all__ = ["UserError", "__version__", "load_run"]
+__all__ = ["UserError", "__version__", "load_run", "register_task"]
 
 __version__ = "0.1.0"
 

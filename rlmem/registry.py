@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -97,20 +98,59 @@ AGENTS: dict[str, AgentEntry] = {
 def register_tasks() -> None:
     """Register every task with Gymnasium, once."""
     for name, entry in TASKS.items():
-        env_id = f"{NAMESPACE}/{name}"
-        if env_id not in gymnasium.registry:
-            gymnasium.register(
-                env_id,
-                entry_point="rlmem.envs.single:MemoryEnv",
-                vector_entry_point="rlmem.envs.vector:make_vector",
-                kwargs={"task": entry},
-            )
+        _register_with_gymnasium(name, entry)
+
+
+def register_task(name: str, entry: str) -> None:
+    """Add a task of one's own: to Gymnasium as ``rlmem/NAME``, to the command line, and to all that lists tasks.
+
+    On the command line the task's module is named too, so that it is imported: ``--env my_module:MyTask-v0``.
+
+    Args:
+        name: Such as ``"MyTask-v0"``.
+        entry: ``module:class`` of the task, a :class:`rlmem.envs.memory_task.MemoryTask`; imported when it is used.
+
+    Raises:
+        UserError: If the name has no version, or belongs to another task.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*-v[0-9]+", name):
+        raise UserError(f"a task's name is letters, digits and a version, such as 'MyTask-v0', got {name!r}")
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", entry):
+        raise UserError(f"a task's entry is 'module:class', such as 'my_module:MyTask', got {entry!r}")
+    if TASKS.get(name, entry) != entry:
+        raise UserError(f"{name} is a task already: {TASKS[name]}")
+    TASKS[name] = entry
+    _register_with_gymnasium(name, entry)
+
+
+def _register_with_gymnasium(name: str, entry: str) -> None:
+    env_id = f"{NAMESPACE}/{name}"
+    if env_id not in gymnasium.registry:
+        gymnasium.register(
+            env_id,
+            entry_point="rlmem.envs.single:MemoryEnv",
+            vector_entry_point="rlmem.envs.vector:make_vector",
+            kwargs={"task": entry},
+        )
+
+
+def _find_task(name: str) -> tuple[str, str] | None:
+    """Return the module that a task's id names (or "") and its name in ``TASKS``; None if it is no task's.
+
+    The module is imported: it may register the task.
+    """
+    module, _, env_id = name.rpartition(":")
+    module = "" if module == NAMESPACE else module
+    if module:
+        import_named(module)
+    short = env_id.removeprefix(f"{NAMESPACE}/")
+    found = next((task for task in (short, f"{short}-v0") if task in TASKS), None)
+    return None if found is None else (module, found)
 
 
 def is_task(name: str) -> bool:
-    """Return whether an id is that of a task of this package, with or without namespace and version."""
-    short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
-    return short in TASKS or f"{short}-v0" in TASKS
+    """Return whether an id is that of a task of this package or a registered one, whole or in short."""
+    return _find_task(name) is not None
 
 
 def canonical_id(name: str) -> str:
@@ -122,11 +162,12 @@ def canonical_id(name: str) -> str:
     Raises:
         UserError: If no environment has the id; the message names the nearest.
     """
-    if not is_task(name):
+    found = _find_task(name)
+    if found is None:
         gymnasium_spec(name)
         return name
-    short = name.removeprefix(f"{NAMESPACE}:").removeprefix(f"{NAMESPACE}/")
-    return f"{NAMESPACE}/{short if short in TASKS else f'{short}-v0'}"
+    module, task = found
+    return f"{module}:{NAMESPACE}/{task}" if module else f"{NAMESPACE}/{task}"
 
 
 def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
@@ -179,10 +220,10 @@ def task_class(env_id: str) -> Any:
     Raises:
         UserError: If no task of this package has the id.
     """
-    name = canonical_id(env_id)
-    if not is_task(name):
+    found = _find_task(canonical_id(env_id))
+    if found is None:
         raise UserError(f"{env_id} is no task of rlmem, and others do not say what they ask of memory")
-    return load_object(TASKS[name.removeprefix(f"{NAMESPACE}/")])
+    return load_object(TASKS[found[1]])
 
 
 def agent_name(name: str) -> str:

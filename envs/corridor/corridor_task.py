@@ -116,7 +116,6 @@ class CorridorTask(MemoryTask[C]):
     def signals(self) -> Floats:
         """Return what is sensed of lamps and objects: the first components of the observation."""
 
-    @abstractmethod
     def build_props(self, client: int) -> None:
         """Put what is only looked at into one more world."""
 

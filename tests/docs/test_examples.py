@@ -2,12 +2,17 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
+import rlmem
+from rlmem.cli.main import main
 from rlmem.networks.cells import CELLS
+from rlmem.registry import TASKS, canonical_id
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXTEND = EXAMPLES.parent / "docs" / "extend"
@@ -49,6 +54,52 @@ def test_a_cell_of_ones_own_trains_at_once(monkeypatch):
     assert load("own_cell").main(steps=2_048, passes=3) < 0.3
 
 
+@pytest.fixture
+def own_task(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield importlib.import_module("own_task")
+    TASKS.pop("TwoFlashes-v0")
+    gymnasium.registry.pop("rlmem/TwoFlashes-v0")
+    del sys.modules["own_task"]
+
+
+def test_a_task_of_ones_own_is_solved_by_its_expert_and_passes_its_audit(own_task):
+    assert own_task.main(episodes=5) == (1.0, True)
+
+
+def test_a_task_of_ones_own_is_made_and_named_like_any_other(own_task, capsys):
+    env = gymnasium.make_vec("rlmem/TwoFlashes-v0", num_envs=2, robot="planar", workers=1)
+    assert env.reset(seed=0)[0].shape == (2, 12)
+    env.close()
+    assert canonical_id("TwoFlashes") == "rlmem/TwoFlashes-v0"
+    assert main(["list", "own_task:TwoFlashes"]) == 0
+    assert "the same lamp twice" in " ".join(capsys.readouterr().out.split())
+    assert main(["list"]) == 0
+    assert "TwoFlashes-v0" in capsys.readouterr().out
+
+
+def test_an_agent_trains_on_a_task_of_ones_own(own_task, tmp_path, capsys):
+    small = "--agent ppo --agent.n-steps 32 --agent.batch-size 64 --envs 2 --steps 64 --eval-episodes 2"
+    where = ["--env", "own_task:TwoFlashes", "--env.robot", "planar", "--out", str(tmp_path)]
+    assert main(["train", *where, *small.split()]) == 0
+    (settings,) = tmp_path.rglob("settings.toml")
+    assert main(["evaluate", str(settings.parent), "--episodes", "2"]) == 0
+    assert "success" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("Mine", "mine:Mine", "letters, digits and a version"),
+        ("Mine-v0", "mine.Mine", "'module:class'"),
+        ("TMaze-v0", "mine:Mine", "is a task already"),
+    ],
+)
+def test_names_that_cannot_be_registered_are_refused(name, entry, message):
+    with pytest.raises(rlmem.UserError, match=message):
+        rlmem.register_task(name, entry)
+
+
 def test_an_agent_of_ones_own_learns_resumes_and_is_loaded(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     run = load("own_learner").main(steps=2_048)
@@ -62,7 +113,9 @@ def stripped(text):
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-@pytest.mark.parametrize(("page", "example"), [("add_a_cell", "own_cell"), ("add_an_agent", "own_learner")])
+@pytest.mark.parametrize(
+    ("page", "example"), [("add_a_cell", "own_cell"), ("add_an_agent", "own_learner"), ("add_a_task", "own_task")]
+)
 def test_the_code_on_a_page_is_that_of_the_example(page, example):
     example = (EXAMPLES / f"{example}.py").read_text()
     blocks = re.findall(r"```python\n(.*?)```", (EXTEND / f"{page}.md").read_text(), re.DOTALL)
