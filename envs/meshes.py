@@ -17,7 +17,7 @@ from rlmem.envs.simulation import pybullet
 
 Floats = NDArray[np.float64]
 
-_SIDES = 20
+_SIDES = 16
 """Of a round shape."""
 _MOST_FACES = 1_800
 """Of a file: finer ones are simplified, by merging vertices on ever coarser grids."""

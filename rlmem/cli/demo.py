@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _EPISODES = 200
 _LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
+_SHORT = {"recurrent_ppo": "LSTM", "ppo": "no memory"}
 
 
 class Row(NamedTuple):
@@ -70,8 +71,11 @@ def run(argv: Sequence[str]) -> int:
         agent: RunSettings(env="TMaze-v0", agent=agent, seed=options.seed, steps=options.steps, knobs=knobs)
         for agent in ("recurrent_ppo", "ppo")
     }
-    print(f"TMaze-v0: a light shows left or right, {options.memory_length} control steps later the robot must turn.")
-    print(f"training two agents side by side for {options.steps:,} control steps each ...")
+    print(
+        f"TMaze-v0: a light shows left or right; {options.memory_length} control steps later, with the light off, the "
+        "robot must turn that way.\n"
+        f"Training an agent with a memory and one without, {options.steps:,} control steps each ..."
+    )
     _train_side_by_side(runs, out, options)
     folders = {agent: settings.folder(out) for agent, settings in runs.items()}
 
@@ -97,7 +101,7 @@ def run(argv: Sequence[str]) -> int:
     spec = rows["expert"].result.spec
     assert spec is not None
     picture, video = out / "learning_curve.png", out / "t_maze.mp4"
-    curves = {_LABELS[agent]: [_renamed(read_progress(folder))] for agent, folder in folders.items()}
+    curves = {_LABELS[agent]: [_curve(runs[agent], folder)] for agent, folder in folders.items()}
     plot_learning_curves(
         curves,
         picture,
@@ -106,9 +110,13 @@ def run(argv: Sequence[str]) -> int:
         oracle=spec.oracle.value,
         title=f"TMaze-v0, memory length {options.memory_length}",
     )
-    _film(folders["recurrent_ppo"], knobs, video)
-    print(f"video           {video}\nlearning curve  {picture}\nruns            {out}")
-    print(f"took {time.monotonic() - started:.0f} s")
+    film(folders, knobs, video)
+    print(
+        f"\nBoth agents on the same episodes, side by side:  {video}\n"
+        f"Success on validation episodes while they learn: {picture}\n"
+        f"Everything about the runs:                       {out}\n"
+        f"This took {time.monotonic() - started:.0f} s."
+    )
     return 0
 
 
@@ -124,7 +132,7 @@ def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) 
             *(sys.executable, "-m", "rlmem", "train", "--agent", agent, "--env", "TMaze-v0"),
             *("--env.memory-length", str(options.memory_length), "--env.robot", options.robot),
             *("--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out)),
-            *("--eval-every", str(max(options.steps // 16, 1))),
+            *("--eval-every", str(max(options.steps // 40, 1))),
         ]
         with (out / f"{agent}.log").open("w") as log:
             processes[agent] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own
@@ -154,8 +162,21 @@ def _status(agent: str, folder: Path) -> str:
     return f"{_LABELS[agent]}: {progress.last('env_steps', 0.0):>7,.0f} steps, {success}"
 
 
-def _renamed(columns: dict[str, Any]) -> dict[str, Any]:
-    return {**columns, "success": columns["eval/success_rate"]}
+def _curve(settings: RunSettings, folder: Path) -> dict[str, Any]:
+    """Return the columns of the learning curve, from the untrained agent on."""
+    from rlmem.evaluation.episodes import evaluate
+    from rlmem.evaluation.seeds import validation_seeds
+    from rlmem.runs.training import make_agent, make_env
+
+    env = make_env(settings, settings.eval_episodes, "disabled")
+    try:
+        start = evaluate(make_agent(settings, env), env, validation_seeds(settings.eval_episodes)).value
+    finally:
+        env.close()
+    columns = read_progress(folder)
+    names = {"env_steps": 0.0, "cpu_seconds": 0.0, "eval/success_rate": start}
+    curve = {name: [first, *columns[name]] for name, first in names.items()}
+    return {**curve, "success": curve["eval/success_rate"]}
 
 
 def _print(rows: dict[str, Row]) -> None:
@@ -176,16 +197,32 @@ def _print(rows: dict[str, Row]) -> None:
     Console(width=100).print(table)
 
 
-def _film(folder: Path, knobs: dict[str, Any], path: Path) -> None:
+def film(folders: Mapping[str, Path], knobs: Mapping[str, Any], path: Path, size: tuple[int, int] = (480, 360)) -> None:
+    """Film agents on the same episodes, side by side: the cue of the second is not that of the first.
+
+    Args:
+        folders: Agent -> run.
+        knobs: Of TMaze-v0.
+        path: Of the video.
+        size: Pixels of one agent's picture, width and height.
+    """
     import gymnasium
 
-    from rlmem.figures.recording import record
+    from rlmem.figures.recording import record_side_by_side
+    from rlmem.figures.recording_bar import recording_bar
     from rlmem.runs.training import load_agent
 
-    env = gymnasium.make("rlmem/TMaze-v0", render_mode="rgb_array", **knobs)
+    width, height = size
+    made: dict[str, Any] = {"render_mode": "rgb_array", "camera": "behind", "width": width, "height": height}
+    env = gymnasium.make("rlmem/TMaze-v0", **made, **knobs)
     try:
-        agent = load_agent(folder, env, BEST)
-        seeds = list(test_seeds(3))
-        record(env, agent, path, episodes=3, seeds=seeds, title="rlmem/TMaze-v0", agent=_LABELS["recurrent_ppo"])
+        agents = {_SHORT[name]: load_agent(folder, env, BEST) for name, folder in folders.items()}
+        cues: dict[int, int] = {}
+        for seed in test_seeds(_EPISODES):
+            env.reset(seed=int(seed))
+            cues.setdefault(int(env.unwrapped.task.cue[0]), int(seed))  # type: ignore[attr-defined]
+        seeds = [cues[cue] for cue in sorted(cues)]
+        with recording_bar(len(seeds) * len(agents)) as progress:
+            record_side_by_side(env, agents, path, seeds=seeds, progress=progress)
     finally:
         env.close()

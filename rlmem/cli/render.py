@@ -22,7 +22,7 @@ class Render:
     """Make a video of a training run, or of a baseline: from behind and from above, with what there is to remember.
 
     Args:
-        out: File to write, .mp4 or .gif.
+        out: File to write: .mp4, .gif or .webp.
         episodes: Episodes, one a test seed.
         seed: Number of the first test seed.
         camera: From behind, from above, or both side by side.
@@ -62,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     import gymnasium
 
     from rlmem.figures.recording import record
+    from rlmem.figures.recording_bar import recording_bar
 
     env = gymnasium.make(
         parsed.env,
@@ -79,17 +80,18 @@ def run(argv: Sequence[str]) -> int:
             for seed in seeds:
                 watch(env, agent, seed)
             return 0
-        title = parsed.env
-        episodes = record(
-            env,
-            agent,
-            out,
-            episodes=len(seeds),
-            seeds=seeds,
-            title=title,
-            agent=parsed.agent or "",
-            fps=options.fps,
-        )
+        with recording_bar(len(seeds)) as progress:
+            episodes = record(
+                env,
+                agent,
+                out,
+                episodes=len(seeds),
+                seeds=seeds,
+                title=parsed.env,
+                agent=parsed.agent or "",
+                fps=options.fps,
+                progress=progress,
+            )
     finally:
         env.close()
     for episode in episodes:

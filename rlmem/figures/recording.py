@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from rlmem.figures.video import VideoWriter
 
 Env = gymnasium.Env[Any, Any]
 Describe = Callable[[Any, Any, Any], Mapping[str, Any]]
+Progress = Callable[[int, int], object]
+"""Called with the number of the episode, from 0, and the control step."""
 
 _LAPSES = (1, 2, 5, 10, 20, 50, 100, 200)
 """Every n-th frame of a delay, growing while the delay goes on."""
@@ -70,6 +73,7 @@ def record(
     result_seconds: float = 1.2,
     max_steps: int = 20_000,
     describe: Describe | None = None,
+    progress: Progress | None = None,
 ) -> list[RecordedEpisode]:
     """Run episodes and write them to a video.
 
@@ -79,7 +83,7 @@ def record(
     Args:
         env: Made with ``render_mode="rgb_array"``; one environment, not a vector of them.
         policy: Acts; see :class:`Policy`.
-        path: ``*.mp4`` or ``*.gif`` in a folder that exists; the file appears when it is complete.
+        path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists; the file appears when it is complete.
         episodes: How many.
         seeds: One an episode, or the first of consecutive ones, or None for no seeds.
         title: Instead of the environment's id.
@@ -93,6 +97,7 @@ def record(
         max_steps: After which an episode is cut.
         describe: Called with observation, action and the policy's state after it; what it returns is written over
             the picture: ``"belief"`` (name -> probability) as bars, and any others as ``name value``.
+        progress: Called at each control step.
 
     Returns:
         What happened, an episode each.
@@ -101,8 +106,7 @@ def record(
         UserError: If the environment gives no pictures, or an argument has a value that it cannot have.
         FileNotFoundError: If the folder does not exist.
     """
-    if env.render_mode != "rgb_array":
-        raise UserError(f'make the environment with render_mode="rgb_array" to record it, got {env.render_mode!r}')
+    _check_pictures(env)
     if episodes < 1 or max_steps < 1 or (stride is not None and stride < 1):
         raise UserError(f"episodes, max_steps, stride must be at least 1, got {episodes}, {max_steps}, {stride}")
     listed = _seeds(seeds, episodes)
@@ -110,7 +114,57 @@ def record(
         title = "" if env.spec is None else env.spec.id.rpartition("/")[2]
     with VideoWriter(path, fps) as video:
         film = _Film(video, env, title, agent, stride, cue_seconds, result_seconds)
-        return [_run(env, policy, film, seed, deterministic, max_steps, describe) for seed in listed]
+        found = []
+        for number, seed in enumerate(listed):
+            told = None if progress is None else partial(progress, number)
+            found.append(_run(env, policy, film, seed, deterministic, max_steps, describe, told))
+        return found
+
+
+def record_side_by_side(
+    env: Env,
+    policies: Mapping[str, Policy],
+    path: str | Path,
+    *,
+    seeds: Sequence[int],
+    fps: float = 20.0,
+    max_steps: int = 20_000,
+    progress: Progress | None = None,
+) -> dict[str, list[RecordedEpisode]]:
+    """Run the same episodes with several policies and write them to one video, the policies side by side.
+
+    Over each picture stand the policy's name, the phase and the cue, which are readable from 240 x 200 pixels on.
+
+    Args:
+        env: Made with ``render_mode="rgb_array"``, with the size of one policy's picture.
+        policies: Name -> policy; see :class:`Policy`.
+        path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists.
+        seeds: Of the episodes.
+        fps: Frames a second.
+        max_steps: After which an episode is cut.
+        progress: Called at each control step; an episode of each policy counts.
+
+    Returns:
+        Name -> what happened, an episode each.
+
+    Raises:
+        UserError: If the environment gives no pictures.
+        FileNotFoundError: If the folder does not exist.
+    """
+    _check_pictures(env)
+    found: dict[str, list[RecordedEpisode]] = {name: [] for name in policies}
+    with VideoWriter(path, fps) as video:
+        for seed in seeds:
+            panes = []
+            for name, policy in policies.items():
+                told = None if progress is None else partial(progress, sum(map(len, found.values())))
+                pane = _Pane(fps)
+                film = _Film(pane, env, name, "", None, 1.0, 1.2, brief=True)
+                found[name].append(_run(env, policy, film, seed, True, max_steps, None, told))
+                panes.append(pane.frames)
+            for number in range(max(map(len, panes))):
+                video.add(np.concatenate([frames[min(number, len(frames) - 1)] for frames in panes], axis=1))
+    return found
 
 
 def describe_cue(env: Env) -> str | None:
@@ -147,17 +201,30 @@ def describe_action(env: Env, action: Any) -> Mapping[str, float] | str:
     return {name: -value if name == "steering" else value for name, value in zip(names, values, strict=True)}
 
 
+class _Pane:
+    """Frames of one part of the picture."""
+
+    def __init__(self, fps: float) -> None:
+        self.fps, self.frames = fps, list[NDArray[np.uint8]]()
+
+    def add(self, frame: NDArray[np.uint8], repeat: int = 1) -> None:
+        """Append a frame."""
+        self.frames += [frame] * repeat
+
+
 @dataclass
 class _Film:
     """Decides which steps are shown and for how long, and writes them."""
 
-    video: VideoWriter
+    video: VideoWriter | _Pane
     env: Env
     title: str
     agent: str
     stride: int | None
     cue_seconds: float
     result_seconds: float
+    brief: bool = False
+    """Write only title, phase, cue and result."""
     _phase: str | None = None
     _since: int = 0
 
@@ -205,20 +272,19 @@ class _Film:
         speed: str = "",
         success: bool | None = None,
     ) -> None:
-        words = [f"{name} {_brief(value)}" for name, value in told.items() if name != "belief"]
-        overlay = Overlay(
-            title=self.title,
-            subtitle=self.agent,
-            phase=phase,
-            step=step,
-            reward=reward,
-            speed=speed,
-            cue=describe_cue(self.env),
-            note=", ".join(words) or None,
-            action=describe_action(self.env, action),
-            belief=dict(told.get("belief", {})),
-            success=success,
-        )
+        overlay = Overlay(title=self.title, phase=phase, cue=describe_cue(self.env), success=success)
+        if not self.brief:
+            words = [f"{name} {_brief(value)}" for name, value in told.items() if name != "belief"]
+            overlay = replace(
+                overlay,
+                subtitle=self.agent,
+                step=step,
+                reward=reward,
+                speed=speed,
+                note=", ".join(words) or None,
+                action=describe_action(self.env, action),
+                belief=dict(told.get("belief", {})),
+            )
         picture: NDArray[np.uint8] = np.asarray(self.env.render())
         self.video.add(draw_overlay(picture, overlay), repeat)
 
@@ -231,6 +297,7 @@ def _run(
     deterministic: bool,
     max_steps: int,
     describe: Describe | None,
+    progress: Callable[[int], object] | None,
 ) -> RecordedEpisode:
     observation, info = env.reset(seed=seed)
     state: Any = None
@@ -244,6 +311,8 @@ def _run(
         action = np.asarray(actions)[0]
         if describe is not None:
             told = describe(observation, action, state)
+        if progress is not None:
+            progress(step)
         film.show(step, total, info.get("phase"), action, told)
         observation, reward, terminated, truncated, info = env.step(action)
         total += float(reward)
@@ -254,6 +323,11 @@ def _run(
     success = bool(success) if ended and success is not None else None
     film.end(step + 1, total, info.get("phase"), action, told, success)
     return RecordedEpisode(seed=seed, steps=step + 1, reward=total, success=success)
+
+
+def _check_pictures(env: Env) -> None:
+    if env.render_mode != "rgb_array":
+        raise UserError(f'make the environment with render_mode="rgb_array" to record it, got {env.render_mode!r}')
 
 
 def _seeds(seeds: Sequence[int] | int | None, episodes: int) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""Files of pictures: MP4 and GIF videos written frame by frame, and contact sheets.
+"""Files of pictures: MP4, GIF and WebP videos written frame by frame, and contact sheets.
 
 A file appears under its name only when it is complete.
 
@@ -23,7 +23,8 @@ from rlmem.files import replacing
 Picture = NDArray[np.uint8]
 """[H, W, 3] colors."""
 
-VIDEO_ENDINGS = (".mp4", ".gif")
+VIDEO_ENDINGS = (".mp4", ".gif", ".webp")
+_WEBP_QUALITY = 60
 _PALETTE_SAMPLES = 24
 _PALETTE_HEIGHT = 90
 
@@ -47,10 +48,10 @@ class VideoWriter:
     """Writes a video; a context manager. Without frames, or after an error inside, no file is left.
 
     MP4 is H.264 in yuv420p, which every browser plays; odd sizes are made even by repeating the last row or column.
-    GIF has one palette for all frames, and no dithering, which would flicker.
+    GIF has one palette for all frames, and no dithering, which would flicker; WebP is smaller and has all colors.
 
     Args:
-        path: ``*.mp4`` or ``*.gif`` in a folder that exists.
+        path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists.
         fps: Frames a second, from 1 to 50 (GIF shows no more).
 
     Raises:
@@ -85,8 +86,11 @@ class VideoWriter:
             raise ValueError(f"all frames must have the size of the first, {self._shape}, got {frame.shape}")
         self._shape = frame.shape
         self.frames += repeat
-        if self.path.suffix.lower() == ".gif":
-            self._packed.append((zlib.compress(frame.tobytes(), 1), repeat))
+        if self.path.suffix.lower() != ".mp4":
+            packed = zlib.compress(frame.tobytes(), 1)
+            if self._packed and self._packed[-1][0] == packed:
+                repeat += self._packed.pop()[1]
+            self._packed.append((packed, repeat))
             return
         even = np.ascontiguousarray(np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge"))
         if self._stream is None:
@@ -114,7 +118,7 @@ class VideoWriter:
             if self._stream is not None:
                 self._stream.close()
             if kind is None and self._packed:
-                self._write_gif()
+                self._write_images()
             if kind is None and self.frames == 0:
                 raise ValueError(f"a video needs at least one frame: nothing was written to {str(self.path)!r}")
         except BaseException as problem:
@@ -122,9 +126,26 @@ class VideoWriter:
             raise
         self._replacing.__exit__(kind, error, trace)
 
-    def _write_gif(self) -> None:
+    def _write_images(self) -> None:
+        """Write an animated GIF or WebP."""
         assert self._shape is not None
         height, width, _ = self._shape
+        # GIF counts hundredths of a second; rounding ends rather than durations keeps the length right.
+        ends = np.cumsum([0, *(repeat for _, repeat in self._packed)]) * 100.0 / self.fps
+        durations = (np.diff(ends.round()) * 10).astype(int).tolist()
+        if self.path.suffix.lower() == ".webp":
+            all_frames = (Image.frombuffer("RGB", (width, height), zlib.decompress(one)) for one, _ in self._packed)
+            next(all_frames).save(
+                self._temporary,
+                format="WEBP",
+                save_all=True,
+                append_images=all_frames,
+                duration=durations,
+                loop=0,
+                quality=_WEBP_QUALITY,
+                method=4,
+            )
+            return
         pictures = [Image.frombuffer("RGB", (width, height), zlib.decompress(packed)) for packed, _ in self._spread()]
         small = (max(1, width * _PALETTE_HEIGHT // height), _PALETTE_HEIGHT)
         # Nearest neighbor: mixed colors would waste entries of the palette.
@@ -136,9 +157,6 @@ class VideoWriter:
             )
             for packed, _ in self._packed
         )
-        # GIF counts hundredths of a second; rounding ends rather than durations keeps the length right.
-        ends = np.cumsum([0, *(repeat for _, repeat in self._packed)]) * 100.0 / self.fps
-        durations = (np.diff(ends.round()) * 10).astype(int).tolist()
         first = next(frames)
         first.save(
             self._temporary, format="GIF", save_all=True, append_images=frames, duration=durations, loop=0, disposal=1
