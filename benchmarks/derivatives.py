@@ -20,7 +20,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.figures.learning_curves import COLORS
+from rlmem.figures.style import COLORS
 from rlmem.learning.derivatives import Derivative, make_derivative
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS

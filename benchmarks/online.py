@@ -25,7 +25,7 @@ from torch import Tensor
 
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.agents.online.rtrl_actor_critic import RTRLActorCritic, RTRLActorCriticSettings
-from rlmem.figures.learning_curves import COLORS
+from rlmem.figures.style import COLORS
 from rlmem.learning.derivatives import make_derivative, stale_trace_error
 from rlmem.runs.training import agent_for
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import tyro
 
 from rlmem.cli.demo import film
-from rlmem.runs.folder import read_settings
+from rlmem.runs.settings import read_settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Draw how far back agents remember, to 10,000 control steps: success against memory length, and L50 and L90.
+"""Draw how far back agents remember, to 10,000 control steps: success against memory length.
 
 rlmem benchmark benchmarks/horizon.toml --out benchmark/horizon
 python scripts/horizon_figure.py --merge benchmark/horizon
@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.benchmark.summary import Row, horizon_groups, run_interval, runs_of
+from rlmem.benchmark.summary import Row, horizon_groups, run_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
-from rlmem.evaluation.horizon import length_at, length_in_words
 from rlmem.figures.style import Curve, draw_curve, length_axis, level_line, plain, save
+
+_RIGHT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Merge, draw, print L50 and L90."""
+    """Merge, draw, print where agents succeed."""
     if options.merge:
         write_rows(options.table, merge_tables([options.table, *(folder / RESULTS for folder in options.merge)]))
     rows = read_rows(options.table)
@@ -51,8 +51,8 @@ def main(options: Options) -> None:
     grid = figure.subplots(-(-len(curves) // 2), min(2, len(curves)), squeeze=False, sharex=True, sharey=True)
     lengths = sorted({length for _, at in curves for length in at})
     for axes, (agent, at) in zip(grid.ravel(), curves, strict=False):
-        name, ends = _words(agent, at)
-        print(f"{name}: {', '.join(ends)}")
+        name, reach = _words(agent, at)
+        print(f"{name}: {reach}")
         value, low, high = zip(*(run_interval(runs, "value") for runs in at.values()), strict=True)
         draw_curve(axes, Curve(list(at), value, low, high), 0, "")
         axes.axvline(_trained(at), color="0.35", linestyle="-.", linewidth=1.0)
@@ -62,7 +62,7 @@ def main(options: Options) -> None:
         axes.tick_params(labelsize=8)
         axes.set_ylim(-0.03, 1.05)
         axes.set_xlabel("")
-        axes.set_title("\n".join((name, *ends)), fontsize=9)
+        axes.set_title(f"{name}\n{reach}", fontsize=9)
         plain(axes)
     for axes in grid.ravel()[len(curves) :]:
         axes.set_visible(False)
@@ -72,12 +72,18 @@ def main(options: Options) -> None:
     print(f"written to {options.out}")
 
 
-def _words(agent: str, at: Mapping[int, list[Row]]) -> tuple[str, tuple[str, str]]:
-    """Return agent with lengths of training and number of runs, and L50 and L90."""
-    runs, lengths = min(map(len, at.values())), list(at)
-    scores = np.array([runs_of(rows, "memory_score")[:runs] for rows in at.values()])
-    l50, l90 = (length_in_words(length_at(lengths, scores, level), lengths) for level in (0.5, 0.9))
-    return f"{agent}, trained on 5 to {_trained(at):,} ({runs} run{'s' * (runs > 1)})", (f"L50 {l50}", f"L90 {l90}")
+def _words(agent: str, at: Mapping[int, list[Row]]) -> tuple[str, str]:
+    """Return agent with lengths of training and number of runs, and at which lengths it succeeds."""
+    runs = min(map(len, at.values()))
+    right = [run_interval(rows, "value").value >= _RIGHT for rows in at.values()]
+    lengths, ranges = list(at), []
+    for number, good in enumerate(right):
+        if good and number and right[number - 1]:
+            ranges[-1][1] = lengths[number]
+        elif good:
+            ranges.append([lengths[number], lengths[number]])
+    words = ", ".join(f"{a:,} to {b:,}" if a < b else f"{a:,}" for a, b in ranges) or "no length"
+    return f"{agent}, trained on 5 to {_trained(at):,} ({runs} run{'s' * (runs > 1)})", f"success above 0.9 at {words}"
 
 
 def _trained(at: Mapping[int, list[Row]]) -> int:

@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.sb3.sb3_contrib import WholeSequenceCnnPolicy, WholeSequencePolicy, set_forget_biases
 from rlmem.envs.wrappers import hide_velocity
-from rlmem.figures.learning_curves import COLORS
+from rlmem.figures.style import COLORS
 from rlmem.files import replacing
 from rlmem.runs.progress import Progress
 

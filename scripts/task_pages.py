@@ -34,7 +34,7 @@ from rlmem.spec import TaskSpec
 
 WIDTH, HEIGHT = 480, 360
 CLIP_WIDTH, CLIP_FRAMES, LONGEST = 360, 90, 180
-COLUMNS = 5
+COLUMNS = 7
 TILE = (288, 216)
 
 
@@ -227,8 +227,8 @@ def index() -> str:
 
 
 def contact_sheet(out: Path, path: Path) -> None:
-    """Put the queries of all tasks on one picture, each with its name."""
-    names = [name for name in TASKS if (out / f"{name}.png").is_file()]
+    """Put the queries of all tasks on one picture, each with its name; tasks that look alike share a tile."""
+    names = [name for name in _tiles() if (out / f"{name}.png").is_file()]
     rows = -(-len(names) // COLUMNS)
     width, height = TILE
     sheet = Image.new("RGB", (COLUMNS * (width + 8) + 8, rows * (height + 30) + 8), "white")
@@ -238,8 +238,22 @@ def contact_sheet(out: Path, path: Path) -> None:
         picture = Image.open(out / f"{name}.png").convert("RGB")
         right = picture.crop((picture.width - WIDTH, 0, picture.width, picture.height))
         sheet.paste(right.resize(TILE, Image.Resampling.LANCZOS), (x, y))
-        draw.text((x + width / 2, y + height + 4), name.removesuffix("-v0"), "black", font, anchor="mt")
+        draw.text((x + width / 2, y + height + 4), _tiles()[name], "black", font, anchor="mt")
     sheet.save(path, quality=88, method=6)
+
+
+def _tiles() -> dict[str, str]:
+    """Return the tasks that are shown, with what is written below."""
+    tiles: dict[str, str] = {}
+    for name in TASKS:
+        short = name.removesuffix("-v0")
+        if name in ("TMazeActive-v0", "TMazeEndless-v0"):
+            tiles["TMaze-v0"] += f", {short.removeprefix('TMaze')}"
+        elif name.endswith("Velocity-v0"):
+            tiles[name.replace("Velocity", "Position")] += ", Velocity"
+        else:
+            tiles[name] = short
+    return tiles
 
 
 def main(options: Options) -> None:

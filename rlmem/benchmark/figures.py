@@ -12,7 +12,8 @@ import numpy as np
 from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import complete_agents, horizon_groups, memory_scores, run_interval
 from rlmem.evaluation.statistics import performance_profile
-from rlmem.figures.style import Curve, plot_curves, plot_heat_map, plot_profiles
+from rlmem.figures.comparisons import plot_curves, plot_heat_map, plot_profiles
+from rlmem.figures.style import Curve
 from rlmem.registry import task_class
 
 _MOST = 16
@@ -35,7 +36,7 @@ def write_figures(
 
 def _profiles(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
     scores = memory_scores(rows)
-    agents = complete_agents(scores)[:_MOST]
+    agents = [agent for agent in complete_agents(scores) if agent not in ("random", "expert")][:_MOST]
     if len(agents) < 2 or max(len(scores[agent]) for agent in agents) < 2:
         return []
     thresholds = np.linspace(-0.2, 1.0, 121)

@@ -16,13 +16,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from rlmem.benchmark.summary import Row, complete_agents, horizon_groups, memory_scores, runs_of, score_interval
 from rlmem.errors import UserError
 from rlmem.evaluation.statistics import Estimate, interquartile_interval, interquartile_mean, probability_of_improvement
-from rlmem.figures.learning_curves import COLORS
-from rlmem.figures.style import MARKERS, Curve, draw_curve, length_axis, level_line, plain, save
+from rlmem.figures.style import COLORS, plain, save
 
 _AGENTS_A_ROW = 4
 """Panels beside each other."""
@@ -89,63 +88,29 @@ def plot_matrix(rows: Sequence[Row], path: Path) -> None:
         runs = scores[agents[place[0]]].get(tests[place[1]])
         if runs:
             values[place] = interquartile_mean(runs)
-    figure = Figure(figsize=(3.6 + 0.62 * len(tests), 2.4 + 0.34 * len(agents)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0.0, vmax=1.0)
-    for row, column in np.ndindex(values.shape):
-        value = values[row, column]
-        if np.isfinite(value):
-            color = "black" if value > 0.6 else "white"
-            said = f"{value:.2f}".replace("-0.00", "0.00")
-            axes.annotate(said, (column, row), ha="center", va="center", fontsize=8, color=color)
-    axes.set_xticks(range(len(tests)), [_short(test) for test in tests], rotation=40, ha="right", fontsize=8)
-    axes.set_yticks(range(len(agents)), agents, fontsize=9)
-    axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="memory score", shrink=0.8)
-    save(figure, path)
+    _save(_matrix(values, agents, [_short(test) for test in tests]), path)
 
 
 def plot_generalization(rows: Sequence[Row], path: Path) -> bool:
-    """Draw memory score against the memory length it was tested at, a panel for each agent, a line for each task.
+    """Draw the memory score at each memory length that was tested, a row for each agent, columns grouped by task.
 
     Returns:
         Whether there was something to draw: a task tested at three lengths or more.
     """
     groups = horizon_groups(rows)
-    agents = list(dict.fromkeys(agent for found in groups.values() for agent in found))
+    agents = [one for one in dict.fromkeys(agent for found in groups.values() for agent in found) if one != "random"]
     if not agents:
         return False
-    columns = min(_AGENTS_A_ROW, len(agents))
-    lines = -(-len(agents) // columns)
-    figure = Figure(figsize=(0.8 + 3.0 * columns, 0.9 + 2.3 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    lengths = sorted({float(n) for found in groups.values() for one in found.values() for n in one})
-    for axes, agent in zip(grid.ravel(), agents, strict=False):
-        for number, found in enumerate(groups.values()):
-            if agent in found:
-                y, low, high = zip(*(score_interval(runs) for runs in found[agent].values()), strict=True)
-                draw_curve(axes, Curve(list(found[agent]), y, low, high), number, "")
-        level_line(axes, 0.0, "")
-        level_line(axes, 1.0, "", ":")
-        length_axis(axes, lengths)
-        axes.set_ylim(-0.35, 1.12)
-        axes.set_xlabel("")
-        axes.set_title(agent, fontsize=10)
-        plain(axes)
-    for axes in grid.ravel()[len(agents) :]:
-        axes.set_visible(False)
-    for axes in grid.ravel()[max(0, len(agents) - columns) : len(agents)]:
-        axes.tick_params(labelbottom=True)  # the lowest of each column, not only those of the last line
-    figure.supxlabel("memory length in the test (control steps)", fontsize=10)
-    figure.supylabel("memory score (0: without memory, 1: oracle)", fontsize=10)
-    handles = [
-        Line2D([], [], color=COLORS[n % len(COLORS)], marker=MARKERS[n % len(MARKERS)], label=_short(task))
-        for n, task in enumerate(groups)
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, title="trained on")
-    save(figure, path)
+    columns = [(task, n) for task, found in groups.items() for n in sorted({n for one in found.values() for n in one})]
+    values = np.full((len(agents), len(columns)), np.nan)
+    for place in np.ndindex(values.shape):
+        task, length = columns[place[1]]
+        if runs := groups[task].get(agents[place[0]], {}).get(length):
+            values[place] = score_interval(runs).value
+    edges = [number for number in range(1, len(columns)) if columns[number][0] != columns[number - 1][0]]
+    axes = _matrix(values, agents, [f"{_short(task)} at {length:,}" for task, length in columns], edges)
+    axes.set_title("Memory score at the longest memory length of training and beyond it", fontsize=10.5)
+    _save(axes, path)
     return True
 
 
@@ -188,6 +153,29 @@ def _forest(values: Mapping[str, Estimate], name: str, x: str) -> Axes:
     axes.set_xlabel(x)
     plain(axes)
     axes.grid(axis="y", visible=False)
+    return axes
+
+
+def _matrix(
+    values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], edges: Sequence[int] = ()
+) -> Axes:
+    """Draw memory scores with their numbers, with white lines before some columns."""
+    figure = Figure(figsize=(3.6 + 0.62 * len(columns), 2.4 + 0.34 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Axes = figure.subplots()
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        if np.isfinite(value):
+            color = "black" if value > 0.6 else "white"
+            said = f"{value:.2f}".replace("-0.00", "0.00")
+            axes.annotate(said, (column, row), ha="center", va="center", fontsize=8, color=color)
+    for column in edges:
+        axes.axvline(column - 0.5, color="white", linewidth=5)
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="memory score", shrink=0.8)
     return axes
 
 

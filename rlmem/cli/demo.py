@@ -52,7 +52,7 @@ class Demo:
     """
 
     out: Path = Path("demo")
-    steps: int = 80_000
+    steps: int = 50_000
     memory_length: int = 20
     robot: Literal["diff_drive", "planar"] = "diff_drive"
     seed: int = 0

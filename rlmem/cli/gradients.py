@@ -77,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
         read_settings(folder)
     out = writable_file(options.out, "--out", (".png",))
     from rlmem.evaluation.gradient import lags_up_to
-    from rlmem.figures.gradients import draw_reach
+    from rlmem.figures.gradients import plot_gradient_reach
 
     lags = [lag for lag in lags_up_to(options.max_lag) if lag]
     reaches = of_run(folder, lags) if folder else of_cells(options, lags)
@@ -86,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
     for reach in reaches:
         print(reach.label.ljust(wide) + "".join(f"{value:>9.1e}" for value in reach.norms))
     title = f"{folder}" if folder else f"{options.hidden_size} units, memory length {options.memory_length:g}"
-    draw_reach(reaches, out, title=title)
+    plot_gradient_reach(reaches, out, title=title)
     print(f"picture: {out}")
     return 0
 

@@ -16,17 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from rlmem.figures.style import COLORS, STYLES
 from rlmem.figures.video import checked_path
 from rlmem.files import replacing
 
 Run = Mapping[str, ArrayLike]
 """Column -> values [P]."""
 Floats = NDArray[np.float64]
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
-"""Okabe and Ito's colors, which color-blind readers can tell apart (yellow, too pale for lines, darkened)."""
-STYLES = ("-", "--", ":")
-"""Beyond eight lines, colors come again with another style."""
 
 LABELS = {
     "env_steps": "environment steps",
@@ -71,7 +67,7 @@ def plot_learning_curves(
     Raises:
         ValueError: If there is nothing to draw, a column is missing, or values are not numbers, not as many, or not
             rising along x.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     checked = checked_path(path, (".png",))
     columns = (x,) if isinstance(x, str) else tuple(x)

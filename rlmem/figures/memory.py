@@ -18,8 +18,7 @@ from rlmem.evaluation.gradient import GradientLag
 from rlmem.evaluation.horizon import HorizonCurve, length_in_words
 from rlmem.evaluation.memory import MemoryReport
 from rlmem.evaluation.probe import CueProbe
-from rlmem.figures.learning_curves import COLORS
-from rlmem.figures.style import Curve, ceilings, draw_curve, length_axis, level_line, plain, save
+from rlmem.figures.style import COLORS, Curve, ceilings, draw_curve, length_axis, level_line, plain, save
 
 BLUE, ORANGE, GREEN = COLORS[:3]
 _PHASES = {"search": "#EFEFEF", "cue": "#FBE7C6", "delay": "#E8F1F8", "query": "#DDF0E4", "wait": "#F3E6DA"}
@@ -35,7 +34,7 @@ def plot_memory(report: MemoryReport, path: str | Path, *, title: str = "") -> N
 
     Raises:
         UserError: If the file has another ending.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     panels: list[Callable[[Axes], None]] = [lambda axes: draw_lesions(axes, report)]
     horizon, probe, gradient = report.horizon, report.probe, report.gradient

@@ -22,6 +22,8 @@ Describe = Callable[[Any, Any, Any], Mapping[str, Any]]
 Progress = Callable[[int, int], object]
 """Called with the number of the episode, from 0, and the control step."""
 
+_SEAM = (16, 19, 26)
+"""Color between pictures side by side."""
 _LAPSES = (1, 2, 5, 10, 20, 50, 100, 200)
 """Every n-th frame of a delay, growing while the delay goes on."""
 _LAPSE_FRAMES = 40
@@ -104,7 +106,7 @@ def record(
 
     Raises:
         UserError: If the environment gives no pictures, or an argument has a value that it cannot have.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     _check_pictures(env)
     if episodes < 1 or max_steps < 1 or (stride is not None and stride < 1):
@@ -149,7 +151,7 @@ def record_side_by_side(
 
     Raises:
         UserError: If the environment gives no pictures.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     _check_pictures(env)
     found: dict[str, list[RecordedEpisode]] = {name: [] for name in policies}
@@ -163,7 +165,11 @@ def record_side_by_side(
                 found[name].append(_run(env, policy, film, seed, True, max_steps, None, told))
                 panes.append(pane.frames)
             for number in range(max(map(len, panes))):
-                video.add(np.concatenate([frames[min(number, len(frames) - 1)] for frames in panes], axis=1))
+                joined = np.concatenate([frames[min(number, len(frames) - 1)] for frames in panes], axis=1)
+                for cut in range(1, len(panes)):
+                    edge = cut * joined.shape[1] // len(panes)
+                    joined[:, edge - 1 : edge + 1] = _SEAM
+                video.add(joined)
     return found
 
 

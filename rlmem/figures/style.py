@@ -1,28 +1,27 @@
-"""Figures of several agents: curves over memory lengths, performance profiles, heat maps; and what all share.
+"""Colors, lines, axes and legends that all figures share.
 
 Axes: P points of a curve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
-from rlmem.evaluation.capacity import HeatMap
-from rlmem.evaluation.statistics import Profile
-from rlmem.figures.learning_curves import COLORS, STYLES
 from rlmem.figures.video import checked_path
 from rlmem.files import replacing
 from rlmem.spec import TaskSpec
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
+"""Okabe and Ito's colors, which color-blind readers can tell apart (yellow, too pale for lines, darkened)."""
+STYLES = ("-", "--", ":")
+"""Beyond eight lines, colors come again with another style."""
 MARKERS = "osD^vPX*"
 """Of the lines of a figure, which so differ in more than color."""
 
@@ -34,60 +33,6 @@ class Curve(NamedTuple):
     y: ArrayLike
     low: ArrayLike
     high: ArrayLike
-
-
-def plot_curves(
-    curves: Mapping[str, Curve], path: str | Path, *, spec: TaskSpec | None = None, y: str = "", title: str = ""
-) -> None:
-    """Draw curves over memory lengths, one a label, such as the horizon curves of several agents."""
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for number, (label, curve) in enumerate(curves.items()):
-        draw_curve(axes, curve, number, label)
-    ceilings(axes, spec)
-    length_axis(axes, sorted({float(x) for curve in curves.values() for x in np.asarray(curve.x)}))
-    axes.set_ylabel(y)
-    axes.set_title(title, fontsize=10.5)
-    plain(axes)
-    _legend(figure, axes)
-    save(figure, path)
-
-
-def plot_profiles(profiles: Mapping[str, Profile], path: str | Path, *, title: str = "") -> None:
-    """Draw performance profiles: which fraction of runs is above each memory score."""
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for number, (label, profile) in enumerate(profiles.items()):
-        draw_curve(axes, Curve(profile.thresholds, profile.fraction, profile.low, profile.high), number, label, "")
-    axes.set_xlabel("memory score (0: without memory, 1: oracle)")
-    axes.set_ylabel("fraction of runs above it")
-    axes.set_ylim(-0.03, 1.05)
-    axes.set_title(title, fontsize=10.5)
-    plain(axes)
-    _legend(figure, axes)
-    save(figure, path)
-
-
-def plot_heat_map(found: HeatMap, path: str | Path, *, x: str, y: str, title: str = "") -> None:
-    """Draw memory scores over two axes, with the numbers in the cells; cells that were not measured stay empty."""
-    figure = Figure(figsize=(2.2 + 0.95 * len(found.x), 1.8 + 0.62 * len(found.y)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    image = axes.imshow(found.values, origin="lower", aspect="auto", cmap="cividis", vmin=0.0, vmax=1.0)
-    for row, column in np.ndindex(found.values.shape):
-        value = found.values[row, column]
-        if np.isfinite(value):
-            color = "black" if value > 0.6 else "white"
-            axes.annotate(f"{value:.2f}", (column, row), ha="center", va="center", fontsize=9, color=color)
-    axes.set_xticks(range(len(found.x)), [f"{value:,.0f}" for value in found.x])
-    axes.set_yticks(range(len(found.y)), [f"{value:,.0f}" for value in found.y])
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.set_title(title, fontsize=10.5)
-    figure.colorbar(image, ax=axes, label="memory score")
-    save(figure, path)
 
 
 def draw_curve(axes: Axes, curve: Curve, number: int, label: str, marker: str | None = None) -> None:
@@ -150,11 +95,6 @@ def plain(axes: Axes) -> None:
     """Give axes the looks of all figures: a faint grid, no box."""
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(len(labels), 1)), frameon=False)
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -34,7 +34,7 @@ def checked_path(path: str | Path, endings: Sequence[str]) -> Path:
 
     Raises:
         UserError: If it has another ending.
-        FileNotFoundError: If its folder does not exist.
+        UserError: If its folder does not exist.
     """
     checked = Path(path)
     if checked.suffix.lower() not in endings:
@@ -56,7 +56,7 @@ class VideoWriter:
 
     Raises:
         UserError: If the ending or the rate is wrong.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
 
     def __init__(self, path: str | Path, fps: float = 20.0) -> None:
@@ -179,7 +179,7 @@ def contact_sheet(frames: Sequence[Picture], path: str | Path, columns: int = 4,
 
     Raises:
         ValueError: If there are no pictures, their sizes differ, or the ending or the number of columns is wrong.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     checked = checked_path(path, (".png",))
     if columns < 1:

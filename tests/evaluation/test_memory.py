@@ -13,8 +13,9 @@ from rlmem.evaluation.capacity import heat_map
 from rlmem.evaluation.episodes import make_test_env
 from rlmem.evaluation.memory import curve_lengths, measure_memory
 from rlmem.evaluation.statistics import performance_profile
+from rlmem.figures.comparisons import plot_curves, plot_heat_map, plot_profiles
 from rlmem.figures.memory import plot_memory
-from rlmem.figures.style import Curve, plot_curves, plot_heat_map, plot_profiles
+from rlmem.figures.style import Curve
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 import rlmem  # noqa: F401 - registers the tasks
 from rlmem.figures.learning_curves import plot_learning_curves
 from rlmem.figures.overlay import Overlay, draw_overlay
-from rlmem.figures.recording import describe_action, describe_cue, record
+from rlmem.figures.recording import describe_action, describe_cue, record, record_side_by_side
 from rlmem.figures.video import VideoWriter, contact_sheet
 
 FULL = Overlay(
@@ -218,9 +218,9 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, ending):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("clip.avi", ValueError, ".mp4 or .gif, got"),
-        ("clip", ValueError, ".mp4 or .gif, got"),
-        ("missing/clip.mp4", FileNotFoundError, "make it first"),
+        ("clip.avi", ValueError, ".mp4 or .gif or .webp, got"),
+        ("clip", ValueError, ".mp4 or .gif or .webp, got"),
+        ("missing/clip.mp4", ValueError, "make it first"),
     ],
 )
 def test_a_wrong_path_is_told_before_anything_runs(tmp_path, name, error, message):
@@ -392,3 +392,13 @@ def test_recording_needs_no_simulator_no_torch_and_no_screen():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_policies_are_filmed_side_by_side_on_the_same_episodes(tmp_path):
+    env = Corridor(size=(90, 120))
+    found = record_side_by_side(env, {"a": Constant(), "b": Constant()}, tmp_path / "both.webp", seeds=[0, 1])
+    assert [len(episodes) for episodes in found.values()] == [2, 2]
+    assert [one.steps for one in found["a"]] == [one.steps for one in found["b"]]
+    with Image.open(tmp_path / "both.webp") as film:
+        assert film.size == (240, 90)
+        assert film.n_frames > 1

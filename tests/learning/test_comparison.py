@@ -10,7 +10,7 @@ import torch
 
 from rlmem.cli.main import main
 from rlmem.errors import UserError
-from rlmem.figures.gradients import draw_reach
+from rlmem.figures.gradients import plot_gradient_reach
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import adding, control, delayed_recall, make_problem
 from rlmem.learning.comparison.run import Budget, run
@@ -161,7 +161,7 @@ def test_gradients_of_what_is_not_there_are_refused(tmp_path, capsys):
     assert main(["gradients", str(tmp_path / "nowhere")]) == 2
     assert main(["gradients", "--max-lag", "0"]) == 2
     with pytest.raises(ValueError, match="nothing to draw"):
-        draw_reach([], tmp_path / "empty.png")
+        plot_gradient_reach([], tmp_path / "empty.png")
 
 
 def test_rows_of_another_budget_are_not_taken_for_this_study(tmp_path):

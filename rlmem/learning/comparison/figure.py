@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlmem.figures.learning_curves import COLORS, Floats
+from rlmem.figures.learning_curves import Floats
+from rlmem.figures.style import COLORS
 from rlmem.figures.video import checked_path
 from rlmem.files import replacing
 from rlmem.learning.comparison.methods import METHODS
@@ -20,7 +21,7 @@ _POINTS = 200
 
 
 def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
-    """Draw a row of panels for each problem and cell: the median error over seeds.
+    """Draw a row of panels for each problem and cell: the median error over seeds, in a band of their range.
 
     Args:
         rows: Of :func:`rlmem.learning.comparison.study.run_study`.
@@ -28,7 +29,7 @@ def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
 
     Raises:
         ValueError: If there are no rows.
-        FileNotFoundError: If the folder does not exist.
+        UserError: If the folder does not exist.
     """
     checked = checked_path(path, (".png",))
     kinds = list(dict.fromkeys((row["problem"], row["cell"]) for row in rows))
@@ -48,9 +49,10 @@ def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
             ]
             for column, panel in enumerate(pair):
                 if runs:
-                    across, up = _median(runs, column)
-                    label = METHODS[method].title
-                    panel.plot(across, up, color=COLORS[number % len(COLORS)], label=label, linewidth=1.7)
+                    across, low, middle, high = _median_and_range(runs, column)
+                    color = COLORS[number % len(COLORS)]
+                    panel.fill_between(across, low, high, color=color, alpha=0.18, linewidth=0)
+                    panel.plot(across, middle, color=color, label=METHODS[method].title, linewidth=1.7)
         for panel, label in zip(pair, ("sequences", "CPU time (s)"), strict=True):
             panel.axhline(made.bar, color="0.4", linestyle="--", linewidth=1.0)
             panel.set(xscale="log", xlabel=label)
@@ -59,14 +61,28 @@ def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
         pair[0].set_ylabel(made.error_name)
         pair[0].set_title(f"{made.title}; {cell}", fontsize=10, loc="left")
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+        title="median of the runs; band: their range",
+        title_fontsize=9,
+    )
     with replacing(checked) as temporary:
         figure.savefig(temporary, dpi=140, format="png")
 
 
-def _median(runs: Sequence[Floats], column: int) -> tuple[Floats, Floats]:
-    """Return a grid of the x axis and the median over runs; a run that has ended keeps its last error."""
+def _median_and_range(runs: Sequence[Floats], column: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return a grid of the x axis, and least, median and most over runs.
+
+    A run that has ended keeps its last error.
+    """
     start = max(run[1 if len(run) > 1 else 0, column] for run in runs)
     end = max(run[-1, column] for run in runs)
     grid = np.geomspace(max(start, 1e-3), max(end, start, 1e-3) * 1.0001, _POINTS)
-    return grid, np.median([np.interp(grid, run[:, column], run[:, 2]) for run in runs], axis=0)
+    errors = [np.interp(grid, run[:, column], run[:, 2]) for run in runs]
+    low, middle, high = np.percentile(errors, [0, 50, 100], axis=0)
+    return grid, low, middle, high
