@@ -90,6 +90,8 @@ class DockTask(RecallTask[D]):
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step; a dock ends after its control steps. See :meth:`MemoryTask.advance`."""
+        if not self.docks:
+            return super().advance(actions)
         docked = self.phase == DOCK
         step = super().advance(actions)
         leaving = np.flatnonzero(docked & (self.clock >= self.settings.dock_steps))
@@ -111,10 +113,10 @@ class DockTask(RecallTask[D]):
 
     def held(self) -> Bools:
         """Return [N] whether the robot is held: by the guard, or in a dock."""
-        held: Bools = super().held() | (self.phase == DOCK)
-        return held
+        held = super().held()
+        return held | (self.phase == DOCK) if self.docks else held
 
     def sensing(self) -> Bools:
         """Return [N] whether the robot senses itself: never in a dock."""
-        sensing: Bools = super().sensing() & (self.phase != DOCK)
-        return sensing
+        sensing = super().sensing()
+        return sensing & (self.phase != DOCK) if self.docks else sensing

@@ -73,6 +73,11 @@ class RecallTask(MemoryTask[S]):
         The number of draws must not depend on the cue.
         """
 
+    def draw_cue(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        """Draw the cue of one environment uniformly, also where one is given, so that all else is drawn the same."""
+        drawn = int(rng.integers(self.num_cues))
+        self.cue[index] = drawn if cue is None else cue
+
     def start(self, indices: Indices) -> None:
         """Put the robots of some environments where their episodes start; the cue has just begun."""
 

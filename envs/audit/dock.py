@@ -24,7 +24,7 @@ VARIANTS = 4
 
 @dataclass
 class _Group:
-    """What one group does and sees from the dock's first step on."""
+    """Actions and observations of one group from the dock's first step on."""
 
     seed: int
     rng: np.random.Generator

@@ -148,8 +148,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw cue and noise, and let the corridor begin. See :meth:`RecallTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         noise = rng.uniform(-1.0, 1.0, 4)
         self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
         self.chosen[index] = -1
@@ -233,7 +232,8 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
             lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
             out[lit, self.cue[lit]] = 1.0
         out[:, -1] = self.phase == QUERY
-        out[self.phase == DOCK] = 0.0
+        if self.docks:
+            out[self.phase == DOCK] = 0.0
         return out
 
     def expert_action(self) -> Floats:

@@ -1,8 +1,8 @@
 """Load arms from pybullet_data, reduced: only the fingertip collides, and links that do not move are merged.
 
-A robot's file describes meshes to collide with, fingers to move and looks. None of it is needed to touch things with
-a closed hand: without them a world is built thirty times faster and steps several times faster, and its looks can be
-left out where nobody looks. The trimmed model goes to Bullet through a temporary file.
+A robot's file describes collision meshes, moving fingers and looks. None of them is needed to touch things with a
+closed hand: without them a world is built thirty times faster and steps several times faster, and looks can be left out
+where no picture is taken. The reduced model goes to Bullet through a temporary file.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from rlmem.envs.simulation import pybullet, quiet
 Floats = NDArray[np.float64]
 
 _ROD_RADIUS = 0.05
-"""m, of a plain arm's rods."""
+"""m, radius of the rods of a plain arm."""
 _RODS, _BALLS = "0.93 0.93 0.94 1", "0.25 0.26 0.29 1"
-"""Their color, and that of the balls between them."""
+"""Colors of the rods, and of the balls between them."""
 TIP_RADIUS = 0.012
-"""m, of the ball at the end of the hand: all of an arm that collides."""
+"""m, radius of the ball at the end of the hand, the only part of an arm that collides."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmModel:
-    """An arm of pybullet_data and what is held against it.
+    """An arm of pybullet_data.
 
     Args:
-        path: Of the URDF file, in pybullet_data.
+        path: URDF file in pybullet_data.
         hand: The link that holds the fingertip.
         tip: m, middle of the fingertip in that link's frame.
-        rest: [7] rad, a natural posture: elbow up, hand about down. Inverse kinematics stays near it.
+        rest: [7] rad, a posture with the elbow up and the hand about down. Inverse kinematics stays near it.
         base: m, where the arm stands; on the x axis, at a height of 0.
         stylus: Color of a rod from the link's origin to the fingertip, None for none.
     """
@@ -66,7 +66,7 @@ class ArmModel:
         Args:
             client: The Bullet client.
             visuals: Give it its looks.
-            plain: Make all but its hand look like rods between balls, which takes a tenth of the time to draw.
+            plain: Draw all but the hand as rods between balls, which takes a tenth of the time.
         """
         root = self._trimmed(visuals=visuals)
         if visuals and plain:
@@ -116,7 +116,7 @@ class ArmModel:
 
 
 def _make_plain(root: ET.Element, hand: str) -> None:
-    """Put rods and balls in the place of the looks of all links but the hand and what it holds."""
+    """Replace the looks of all links but the hand and what it holds by rods and balls."""
     joints = root.findall("joint")
     kept = {hand}
     for _ in joints:

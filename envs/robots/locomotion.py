@@ -27,35 +27,35 @@ WALKER_PHYSICS = Physics(control_hz=1.0 / 0.0165, substeps=4, solver_iterations=
 """A control step is 16.5 ms."""
 _STEP = 0.0165
 _TARGET_X = 1_000.0
-"""m: where the robot is to walk to, so far that its direction never changes much."""
+"""m, x of the target, so far away that its direction hardly changes."""
 _GRAVITY = -9.8
 _CONTACT_ERP = 0.9
 _FLOOR_FRICTION, _FLOOR_RESTITUTION = 0.8, 0.5
 _ELECTRICITY, _STALL, _AT_LIMIT = -2.0, -0.1, -0.1
 """Reward for mean power, for mean square of the torque, and for each joint at its limit."""
 _LIMIT = 0.99
-"""A joint so near to its limit, as part of its range, is at it."""
+"""Position of a joint, as a part of its range, from which it counts as being at its limit."""
 _BOUND = 5.0
-"""The state is clipped to plus and minus this."""
+"""The state is clipped to [-5, 5]."""
 _SPEED_SCALE, _JOINT_SPEED_SCALE = 0.3, 0.1
 
 
 @dataclass(frozen=True)
 class Model:
-    """What tells the robots apart."""
+    """What differs between the robots."""
 
     file: str
     """In ``pybullet_data/mjcf``."""
     joints: tuple[str, ...]
     """Driven, in the order of actions and state."""
     torques: tuple[float, ...]
-    """N m, of a full action, a joint each."""
+    """N m for a full action, one for each joint."""
     feet: tuple[str, ...]
     """Links whose contact with the floor is sensed."""
     least_height: float = -math.inf
-    """m, of the torso; lower is fallen."""
+    """m, height of the torso below which the robot has fallen."""
     most_pitch: float = math.inf
-    """rad; more is fallen."""
+    """rad, pitch of the torso above which the robot has fallen."""
     shins: tuple[str, ...] = ()
     """Feet that must not touch the floor."""
     ends: bool = True
@@ -116,7 +116,7 @@ def state_names(model: Model) -> tuple[str, ...]:
 
 
 class Outcome(NamedTuple):
-    """What a control step brought."""
+    """Result of a control step."""
 
     reward: float
     fallen: bool
@@ -166,7 +166,7 @@ class Walker:
         self._start_height, self._potential, self._direction = 0.0, 0.0, 0.0
         self._rpy = self._velocity = (0.0, 0.0, 0.0)
         self.position = (0.0, 0.0, 0.0)
-        """Of the torso, m."""
+        """m, position of the torso."""
         self.state: NDArray[np.float32] = np.zeros(8 + 2 * len(model.joints) + len(feet), dtype=np.float32)
         """[S] as Bullet's own tasks observe it."""
         self._release()
@@ -270,7 +270,7 @@ class Walker:
         return np.clip(state, -_BOUND, _BOUND)
 
     def _feel(self) -> None:
-        """Note which feet touch the floor; the next state tells."""
+        """Note which feet touch the floor, for the next state."""
         self._contacts[:] = 0.0
         for contact in pybullet.getContactPoints(self.body, self._floor, physicsClientId=self._client):
             foot = self._feet.get(contact[3])

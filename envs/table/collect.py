@@ -125,8 +125,7 @@ class Collect(TableTask[S]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the cue and where the cubes stand. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         order, first = rng.permutation(len(self.names)), int(rng.integers(len(self.names)))
         turned = self.settings.order == "turned"
         self.slot[index] = (np.arange(len(order)) + first) % len(order) if turned else order

@@ -153,8 +153,7 @@ class CountPress(TableTask[CountPressSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw how often the light flashes, and when. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         slots, offsets = rng.permutation(self.num_cues), rng.integers(_OFFSETS, size=self.num_cues)
         self.flashes[index] = False
         self.flashes[index, (slots * _EVERY + offsets)[: self.cue[index] + 1]] = True

@@ -188,8 +188,7 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the class and the mass. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         off = _SPREAD * self.settings.spacing * rng.uniform(-1.0, 1.0)
         self.mass[index] = self.masses[self.cue[index]] + off
         self.cue_steps[index] = self.settings.probe_steps

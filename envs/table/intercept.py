@@ -156,8 +156,7 @@ class Intercept(TableTask[InterceptSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw where the ball disappears and where it comes out. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         out, into = rng.random(2).tolist()
         self.exits[index] = _SPREAD * (2.0 * (self.cue[index] + out) / _CELLS - 1.0)
         self.enters[index] = _SPREAD * (2.0 * into - 1.0)

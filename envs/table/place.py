@@ -104,8 +104,7 @@ class PlaceTask(TableTask[P]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw a cell, and a point in it. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         self.point[index] = _point_in_cell(int(self.cue[index]), rng, self.settings.radius)
         self.error[index] = np.nan
 

@@ -129,8 +129,7 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the kind that is shown and the order of the slots. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         self.order[index] = rng.permutation(self.settings.k)
 
     def wanted(self) -> Ints:

@@ -177,8 +177,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the ball's last slot and the swaps; they tell its first. See :meth:`TableTask.deal`."""
         low, high = as_swaps(self.settings.swaps)
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         self.count[index] = count = int(rng.integers(low, high + 1))
         self.swap[index] = rng.integers(len(self.pairs), size=high)
         self.cue_steps[index] = BALL_STEPS + count * self.settings.swap_steps

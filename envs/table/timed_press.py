@@ -150,8 +150,7 @@ class TimedPress(TableTask[TimedPressSettings]):
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
         """Draw the tone and the silence before it. See :meth:`TableTask.deal`."""
-        drawn = int(rng.integers(self.num_cues))
-        self.cue[index] = drawn if cue is None else cue
+        self.draw_cue(index, rng, cue)
         self.sounds_at[index] = rng.integers(SILENCES)
         self.cue_steps[index] = self.sounds_at[index] + TONE_STEPS
         self.length[index] = self.settings.interval - self.settings.tolerance - 1
