@@ -56,9 +56,9 @@ D = TypeVar("D", bound=DockSettings)
 class DockTask(RecallTask[D]):
     """N environments whose delay may lead through docks.
 
-    The way from the cue to the query consists of legs, with a dock at the end of each. A task says where a leg ends
-    (:meth:`phase_over` in the delay), how many there are (:meth:`legs`), and where the next one starts
-    (:meth:`start_leg`); in the dock :meth:`signals` must be 0.
+    The delay consists of legs, with a dock at the end of each. A task says where a robot starts the next leg
+    (:meth:`start_leg`), and :meth:`phase_over` when a leg is over, by default after its control steps. In the dock the
+    observation must be 0.
     """
 
     def __init__(self, settings: D, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
@@ -69,9 +69,19 @@ class DockTask(RecallTask[D]):
         """[N] docks passed."""
         self._pose_seeds = np.zeros(num_envs, dtype=np.int64)
 
-    @abstractmethod
     def legs(self) -> Ints:
-        """Return [N] how many legs, and so docks, the way to the query has."""
+        """Return [N] how many legs, and so docks, the delay has; the last may be shorter."""
+        every = self.settings.dock_every
+        return -(-self.length // every) if self.docks and every else np.ones_like(self.length)
+
+    def phase_over(self) -> Bools:
+        """Return [N] whether cue or leg end with this control step. See :meth:`RecallTask.phase_over`."""
+        over = super().phase_over()
+        if not self.docks:
+            return over
+        left = self.length - self.leg * self.settings.dock_every
+        steps = np.minimum(left, self.settings.dock_every or left)
+        return np.where(self.phase == DELAY, self.clock >= steps, over)
 
     @abstractmethod
     def start_leg(self, indices: Indices) -> None:

@@ -56,6 +56,8 @@ class RecallTask(MemoryTask[S]):
         super().__init__(settings, num_envs, visuals=visuals, gui=gui)
         self.locked = settings.guard == "delay"
         """Whether the robot is held, and senses nothing of itself, until the query."""
+        self.put_back = settings.guard not in ("cue", "none")
+        """Whether the robot is put at rest where the seed says when the query begins, whatever it did before."""
         self.cue_steps = np.full(num_envs, self.CUE_STEPS)
         """[N] control steps of the cue."""
         self.length = np.zeros(num_envs, dtype=np.int64)

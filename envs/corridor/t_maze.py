@@ -183,11 +183,6 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
             return over
         return np.where(self.phase == DELAY, self.pose[:, 0] >= self._leg_x(self.leg + 1), over)
 
-    def legs(self) -> Ints:
-        """Return how many legs the corridor has, the last of which may be shorter. See :meth:`DockTask.legs`."""
-        every = self.settings.dock_every
-        return -(-self.length // every) if self.docks and every else np.ones_like(self.length)
-
     def start_leg(self, indices: Indices) -> None:
         """Put robots at rest behind the dock in the corridor. See :meth:`DockTask.start_leg`."""
         x = self._leg_x(self.leg)
@@ -196,7 +191,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
 
     def start_query(self, indices: Indices) -> None:
         """Put robots that come on rails or from a dock at rest at the junction. See :meth:`RecallTask.start_query`."""
-        if self.locked or self.docks:
+        if self.put_back:
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
 

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import QUERY, Bools, Floats, Indices, MemoryTask, check_choice
+from rlmem.envs.memory_task import DOCK, QUERY, Bools, Floats, Indices, MemoryTask, check_choice
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.arm_kinematics import ArmKinematics
 from rlmem.envs.robots.parts import Vector
@@ -152,6 +152,7 @@ class ArmTask(MemoryTask[C]):
             if count < self.num_envs:
                 body[~sensing] = 0.0
             observation[:, self._num_signals :] = body
+        observation[self.phase == DOCK] = 0.0
         return observation
 
     def toward(self, goal: Floats) -> Floats:

@@ -15,7 +15,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, RecallSettings, Step, check_choice
+from rlmem.envs.dock import DockSettings, DockTask
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, Step, check_choice
 from rlmem.envs.prop import Prop
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
@@ -36,7 +37,7 @@ _GO = (0.70, -0.17)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings(TableSettings, RecallSettings):
+class CollectSettings(DockSettings, TableSettings):
     """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
@@ -61,7 +62,7 @@ class CollectSettings(TableSettings, RecallSettings):
 S = TypeVar("S", bound=CollectSettings)
 
 
-class Collect(TableTask[S]):
+class Collect(TableTask[S], DockTask[S]):
     """Cubes of several colors are shown; later each of them is to be touched. See the module's text.
 
     Args:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step, check_whole
+from rlmem.envs.dock import DockSettings, DockTask
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step, check_whole
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
@@ -37,7 +38,7 @@ memory. Never below -0.5, so that no answer is worse than waiting for the end.""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountPressSettings(TableSettings, RecallSettings):
+class CountPressSettings(DockSettings, TableSettings):
     """The knobs of counting. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
@@ -57,7 +58,7 @@ class CountPressSettings(TableSettings, RecallSettings):
         check_meters("commit_distance", self.commit_distance, least=0.04, most=0.10)
 
 
-class CountPress(TableTask[CountPressSettings]):
+class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
     """A light flashes x times; later, press one key x times, and then the key beside it.
 
     **Episode.** The cue lasts X slots of 4 control steps (20 a second), where X is ``max_count``. In x randomly drawn
@@ -90,7 +91,8 @@ class CountPress(TableTask[CountPressSettings]):
     many has failed already, and x is uniform. Oracle 1. With ``guard="delay"`` the arm is held and not sensed during
     cue and delay, and starts the query at rest at its home, with fresh noise; the cue takes equally long for each x
     (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can move during the delay, with ``guard="none"`` throughout: a
-    hand that goes a little ahead at every flash, and back at every press, is an abacus.
+    hand that goes a little ahead at every flash, and back at every press, is an abacus. With ``guard="dock"`` it can
+    move during the delay, and passes a dock before the query (G1, G2 and G4 hold exactly).
     """
 
     WAITING: ClassVar[Vector] = (0.13, 0.03, 0.03)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Vector
@@ -17,7 +18,7 @@ from rlmem.spec import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelayedReachSettings(PlaceSettings):
+class DelayedReachSettings(DockSettings, PlaceSettings):
     """The knobs of the place memory. See also :class:`rlmem.envs.table.place.PlaceSettings`.
 
     Args:
@@ -40,7 +41,7 @@ class DelayedReachSettings(PlaceSettings):
         check_meters("commit_distance", self.commit_distance, least=0.03, most=0.15)
 
 
-class DelayedReach(PlaceTask[DelayedReachSettings]):
+class DelayedReach(PlaceTask[DelayedReachSettings], DockTask[DelayedReachSettings]):
     """A point in a disc on the table is lit, then off; later, press the table where it was.
 
     **Episode.** For 3 control steps (20 a second) a point is lit: the cue, uniform on a disc of radius R. It goes off
@@ -67,7 +68,8 @@ class DelayedReach(PlaceTask[DelayedReachSettings]):
     r covers. Moving above the table earns nothing. Oracle 1. With ``guard="delay"`` the arm is held and not sensed
     during cue and delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With
     ``guard="cue"`` it can move during the delay, with ``guard="none"`` throughout, above the disc: a hand that waits
-    over the point needs no memory.
+    over the point needs no memory. With ``guard="dock"`` it can move during the delay, and passes a dock before the
+    query (G1, G2 and G4 hold exactly).
     """
 
     WAITING: ClassVar[Vector] = (0.15, 0.15, 0.03)

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, RecallSettings, check_choice
+from rlmem.envs.dock import DockSettings, DockTask
+from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, check_choice
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
@@ -25,7 +26,7 @@ _STAGE = (0.69, 0.17)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
+class RememberColorSettings(DockSettings, TableSettings, PixelSettings):
     """The knobs of the object memory. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
@@ -49,7 +50,7 @@ class RememberColorSettings(TableSettings, RecallSettings, PixelSettings):
         check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
-class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
+class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], DockTask[RememberColorSettings]):
     """A colored cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
 
     The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) with a proven
@@ -82,7 +83,8 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings]):
     **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and
     delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"``
     it can move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to note a color with
-    the position of the hand.
+    the position of the hand. With ``guard="dock"`` it can move during the delay, and passes a dock before the query
+    (G1, G2 and G4 hold exactly).
     """
 
     Settings: ClassVar[type[RememberColorSettings]] = RememberColorSettings

@@ -69,6 +69,7 @@ class RememberSequence(Collect[RememberSequenceSettings]):
     Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and delay, and starts the query at rest
     at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can move during the delay, with
     ``guard="none"`` throughout, within 5 cm of its home: enough to note the last color with the height of the hand.
+    With ``guard="dock"`` it can move during the delay, and passes a dock before the query (G1, G2 and G4 hold exactly).
     """
 
     Settings: ClassVar[type[RememberSequenceSettings]] = RememberSequenceSettings

@@ -70,7 +70,8 @@ class RememberSet(Collect[RememberSetSettings]):
     with probability 1 / C(2 n, n - 1). Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and
     delay, and starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"``
     it can move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: enough to note a set with
-    the height of the hand.
+    the height of the hand. With ``guard="dock"`` it can move during the delay, and passes a dock before the query (G1,
+    G2 and G4 hold exactly).
     """
 
     Settings: ClassVar[type[RememberSetSettings]] = RememberSetSettings

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, RecallSettings, check_whole
+from rlmem.envs.dock import DockSettings, DockTask
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, check_whole
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
@@ -53,7 +54,7 @@ def as_swaps(value: Any) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
+class ShellGameSettings(DockSettings, TableSettings, PixelSettings):
     """The knobs of the shell game. See also :class:`rlmem.envs.table.settings.TableSettings`.
 
     Args:
@@ -81,7 +82,7 @@ class ShellGameSettings(TableSettings, RecallSettings, PixelSettings):
         check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
-class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
+class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSettings]):
     """A ball is hidden under one of k cups, and the cups are swapped in plain view; touch the cup with the ball.
 
     Object permanence and tracking: what must be remembered changes after it was last seen.
@@ -118,7 +119,8 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings]):
     what the start says. Oracle 1. With ``guard="delay"`` the arm is held and not sensed during cue and delay, and
     starts the query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly). With ``guard="cue"`` it can
     move during the delay, with ``guard="none"`` throughout, within 5 cm of its home: a hand that follows the cup needs
-    no memory.
+    no memory. With ``guard="dock"`` it can move during the delay, and passes a dock before the query (G1, G2 and G4
+    hold exactly).
     """
 
     MARK: ClassVar[float] = 0.036

@@ -121,9 +121,13 @@ class TableTask(ArmTask[C], RecallTask[C]):
         else:
             self.rehome(indices)
 
+    def start_leg(self, indices: Indices) -> None:
+        """Put arms to their homes after a dock. See :meth:`rlmem.envs.dock.DockTask.start_leg`."""
+        self.rehome(indices)
+
     def start_query(self, indices: Indices) -> None:
-        """Put arms that were held to their homes, and boxes on the tables. See :meth:`RecallTask.start_query`."""
-        if self.locked:
+        """Put arms that were held, or in a dock, to their homes, and boxes on the tables. See :meth:`RecallTask`."""
+        if self.put_back:
             self.rehome(indices)
         for index in indices.tolist():
             self.ask(index)
