@@ -30,8 +30,9 @@ class DockSettings(RecallSettings):
     """The knobs of tasks with docks. See also :class:`rlmem.envs.memory_task.RecallSettings`.
 
     Args:
-        guard: As in every task; or ``"dock"``: the robot moves and senses itself throughout the delay, and passes
-            docks in which its pose is reset.
+        guard: ``"delay"``: the robot is held, and senses nothing of itself, from the cue to the query; ``"cue"``: held
+            while it sees the cue; ``"dock"``: held while it sees the cue, then free and with all its senses, but for
+            docks that reset its pose; ``"none"``: free, for studying how a body remembers.
         dock_steps: With ``guard="dock"``: control steps of a dock.
         dock_every: With ``guard="dock"``: control steps at full speed between docks; 0 for one dock, before the query.
 

@@ -149,7 +149,7 @@ def page(name: str) -> str:
     cls = task_class(name)
     settings = cls.Settings()
     spec: TaskSpec = cls.spec(settings)
-    explained = explanations(cls.Settings)
+    explained = {knob: prose(text) for knob, text in explanations(cls.Settings).items()}
     lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
     lines += [f"![Left: the cue. Right: the query.]({name}.png)", "", f"![The expert]({name}.webp)", ""]
     if issubclass(cls, PixelTask):
