@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 # Python keeps what it has compiled, even where the surroundings say otherwise: each process starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint types layers unit test-pythons setup clean
+.PHONY: help demo test quick lint types layers unit test-pythons setup clean
 
 help:
 	@echo "make demo    train a recurrent and a memoryless agent, compare them, leave a video and a picture"
 	@echo "make test    style, types, layers, tests"
+	@echo "make quick   style and a few tests of every room, in under a minute, for use while working"
 	@echo "make test-pythons    the environments on every Python of PYTHONS: installation, simulation, tests"
 	@echo "make setup   make $(VENV) with everything installed"
 
@@ -31,6 +32,17 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+
+# a few fast files of every room
+QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test_numpy_function.py \
+  tests/learning/test_network.py tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py \
+  tests/runs/test_tensors_file.py tests/benchmark/test_suite.py tests/report/test_page.py tests/envs/test_robots.py \
+  tests/envs/tasks/test_bad_actions.py tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py \
+  tests/figures tests/cli/test_play.py tests/docs/test_links.py
+quick: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 
 types: setup
 	$(BIN)/mypy

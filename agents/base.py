@@ -50,6 +50,7 @@ class Agent(ABC):
         action_space: Of one environment.
         spec: What the task asks of memory, or None where that is unknown.
         seed: For weights and exploration.
+        device: Where its networks run, one of ``devices``.
     """
 
     name: ClassVar[str]
@@ -58,6 +59,8 @@ class Agent(ABC):
     learns: ClassVar[bool] = True
     information: ClassVar[str] = "reward"
     """What it may learn from."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """Where its networks can run, as PyTorch names devices, without a number."""
     resumes_exactly: ClassVar[bool] = False
     """Whether a resumed run ends as one that was never stopped, bit for bit."""
 
@@ -68,8 +71,9 @@ class Agent(ABC):
         action_space: spaces.Space[Any],
         spec: TaskSpec | None,
         seed: int = 0,
+        device: str = "cpu",
     ) -> None:
-        self.settings, self.spec, self.seed = settings, spec, seed
+        self.settings, self.spec, self.seed, self.device = settings, spec, seed, device
         self.observation_space, self.action_space = observation_space, action_space
         self.env_steps = 0
 

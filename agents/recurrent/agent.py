@@ -24,6 +24,7 @@ from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 class RecurrentAgent(SB3Agent):
     """A recurrent on-policy algorithm of this package. Resuming goes on bit for bit."""
 
+    devices = ("cpu", "cuda")
     resumes_exactly = True
     algorithm: ClassVar[type[RecurrentOnPolicy]]
     model: RecurrentOnPolicy
@@ -42,7 +43,8 @@ class RecurrentAgent(SB3Agent):
         settings = self.settings
         if self.spec is not None:
             settings = settings.complete(memory_to_learn(self.spec, settings.memory_length))
-        return self.algorithm(policy_name(self.observation_space), env, settings=settings, seed=self.seed)
+        policy = policy_name(self.observation_space)
+        return self.algorithm(policy, env, settings=settings, seed=self.seed, device=self.device)
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
@@ -56,7 +58,7 @@ class RecurrentAgent(SB3Agent):
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""
         wrapped = GymnasiumVecEnv(env)
         if self._loaded is not None:
-            self.model = self.algorithm.load(self._loaded, wrapped)
+            self.model = self.algorithm.load(self._loaded, wrapped, self.device)
             self._loaded = None
         elif getattr(getattr(self.model.env, "unwrapped", None), "env", None) is not env:
             self.model.set_env(wrapped)
@@ -76,10 +78,12 @@ class RecurrentAgent(SB3Agent):
             raise CheckpointError(f"{path} holds agent {meta.get('name', meta.get('agent'))!r}, not {self.name!r}")
         check_fit(path, meta, self.observation_space, self.action_space)
         try:
-            loaded = self.algorithm.load(path)
+            loaded = self.algorithm.load(path, device=self.device)
         except ValueError as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r}: {error}") from error
-        if found := difference(asdict(loaded.settings), asdict(self.model.settings)):
+        # what is None follows from the task's lengths, and may be evaluated at others
+        given = {name: value for name, value in asdict(self.settings).items() if value is not None}
+        if found := difference({name: getattr(loaded.settings, name) for name in given}, given):
             raise CheckpointError(f"{path} was trained with {found}: give the settings that it was trained with")
         self.model = loaded
         self._loaded, self.env_steps = path, int(meta["env_steps"])

@@ -52,7 +52,7 @@ class FrameStackPPO(SB3Agent):
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return feed_forward_ppo(env, self.settings, self.seed)
+        return feed_forward_ppo(env, self.settings, self.seed, self.device)
 
     def wrap(self, env: VecEnv) -> VecEnv:
         """Stack frames, zeros before an episode's start."""

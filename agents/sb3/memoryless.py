@@ -37,6 +37,7 @@ class MemorylessPPO(SB3Agent):
     """stable-baselines3's PPO with a feed-forward policy: it sees the present observation only."""
 
     name = "ppo"
+    devices = ("cpu", "cuda")
     Settings = PPOSettings
 
     @property
@@ -46,12 +47,12 @@ class MemorylessPPO(SB3Agent):
 
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:
         """Make the model. See :meth:`SB3Agent.build`."""
-        return feed_forward_ppo(env, self.settings, self.seed)
+        return feed_forward_ppo(env, self.settings, self.seed, self.device)
 
 
-def feed_forward_ppo(env: VecEnv, settings: Any, seed: int) -> PPO:
+def feed_forward_ppo(env: VecEnv, settings: Any, seed: int, device: str) -> PPO:
     """Return stable-baselines3's PPO for an environment."""
-    return PPO(policy_name(env.observation_space), env, seed=seed, device="cpu", **ppo_arguments(settings))
+    return PPO(policy_name(env.observation_space), env, seed=seed, device=device, **ppo_arguments(settings))
 
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:

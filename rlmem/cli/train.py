@@ -39,6 +39,7 @@ class Train:
         keep: Last checkpoints to keep in the folder ``checkpoints``, beside best and last; 1 if not given: none.
         defaults: Leave out settings found by tuning.
         resume: Go on with the run that lies there; as naming its folder.
+        device: Where the networks run: cpu, which is fastest for small ones, cuda, or cuda:1.
         checkpoint: Go on from a checkpoint that was kept, named by its control steps, and forget what came after it.
 
     Examples:
@@ -60,6 +61,7 @@ class Train:
     keep: int | None = None
     defaults: bool = False
     resume: bool = False
+    device: str = "cpu"
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
@@ -75,10 +77,12 @@ def run(argv: Sequence[str]) -> int:
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
         raise UserError("--checkpoint says where to go on with a run: name its folder, or add --resume")
+    from rlmem.cli.training_progress import TrainingProgress
+    from rlmem.runs.training import Stopped, check_device, train
+
+    check_device(agent_class(settings.agent), options.device)
     if agent_class(settings.agent).learns:
         writable_folder(folder, "--out")
-    from rlmem.cli.training_progress import TrainingProgress
-    from rlmem.runs.training import Stopped, train
 
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     if parsed.run is None:
@@ -94,6 +98,7 @@ def run(argv: Sequence[str]) -> int:
                 report=progress.report,
                 say=print,
                 plan=print,
+                device=options.device,
             )
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")

@@ -46,18 +46,38 @@ def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) 
     return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, **arguments)
 
 
-def make_agent(settings: RunSettings, env: Any) -> Any:
+def make_agent(settings: RunSettings, env: Any, device: str = "cpu") -> Any:
     """Make the run's agent for an environment, single or vector."""
     cls = agent_class(settings.agent)
-    return agent_for(cls, settings.make_agent_settings(), env, settings.seed)
+    return agent_for(cls, settings.make_agent_settings(), env, settings.seed, device)
 
 
-def agent_for(cls: Any, settings: Any, env: Any, seed: int = 0) -> Any:
-    """Make an agent of a class for the spaces and the memory of an environment, single or vector."""
+def agent_for(cls: Any, settings: Any, env: Any, seed: int = 0, device: str = "cpu") -> Any:
+    """Make an agent of a class for the spaces and the memory of an environment, single or vector.
+
+    Raises:
+        UserError: If there is no such device, or the agent cannot use it.
+    """
+    check_device(cls, device)
     vector = isinstance(env, VectorEnv)
     observation_space = env.single_observation_space if vector else env.observation_space
     action_space = env.single_action_space if vector else env.action_space
-    return cls(settings, observation_space, action_space, getattr(env.unwrapped, "task_spec", None), seed)
+    return cls(settings, observation_space, action_space, getattr(env.unwrapped, "task_spec", None), seed, device)
+
+
+def check_device(cls: Any, device: str) -> None:
+    """Raise UserError unless an agent's networks can run on a device, and the machine has it."""
+    if device.partition(":")[0] not in cls.devices:
+        raise UserError(f"device of agent {cls.name!r} must be {' or '.join(cls.devices)}, got {device!r}")
+    if device == "cpu":
+        return
+    import torch
+
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if not gpus:
+        raise UserError(f"device {device!r} needs a GPU, and PyTorch finds none here: leave it at cpu")
+    if device not in ("cuda", *gpus):
+        raise UserError(f"device must be cpu, cuda or one of {', '.join(gpus)}, got {device!r}")
 
 
 def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
@@ -91,6 +111,7 @@ def train(
     report: Report | None = None,
     say: Callable[[str], object] = warnings.warn,
     plan: Callable[[str], object] | None = None,
+    device: str = "cpu",
 ) -> Path:
     """Train an agent and return the run's folder.
 
@@ -108,6 +129,7 @@ def train(
         say: Told in one line where the last checkpoint is damaged and the run goes on from an older one.
         plan: Told in one line, before training, what an update costs, where the agent can tell, or that the run is
             finished.
+        device: Where the networks run: ``"cpu"``, which is fastest for small ones, or ``"cuda"``.
 
     Raises:
         UserError: If the agent does not learn, another process trains in the folder, there is a run already and it is
@@ -118,6 +140,7 @@ def train(
     """
     if not agent_class(settings.agent).learns:
         raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
+    check_device(agent_class(settings.agent), device)
     folder = folder or settings.folder(out)
     _check_folder(folder, settings, resume=resume)
     with locked_folder(folder), stop_request() as stop:
@@ -132,7 +155,7 @@ def train(
             stack.callback(env.close)
             validation_env = make_env(settings, min(_EVAL_ENVS, settings.eval_episodes), "disabled")
             stack.callback(validation_env.close)
-            agent = make_agent(settings, env)
+            agent = make_agent(settings, env, device)
             if begun:
                 agent.load(folder / LAST)
             write_settings(folder, settings)

@@ -7,6 +7,7 @@ import sys
 
 import gymnasium
 import pytest
+import torch
 
 from rlmem import UserError, __version__
 from rlmem.cli.arguments import convert
@@ -85,7 +86,9 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["train", "--steps", "1.5"], "--steps must be a whole number"),
         (["train", "--steps", "0"], "--steps must be at least 1, got 0"),
         (["train", "--seed", "-1"], "--seed must be at least 0, got -1"),
-        (["audit", "--env.guard", "lots"], "--env.guard must be delay or cue or none, got 'lots'"),
+        (["train", "--device", "tpu"], "device of agent 'recurrent_ppo' must be cpu or cuda, got 'tpu'"),
+        (["train", "--agent", "ekf", "--device", "cuda"], "device of agent 'ekf' must be cpu, got 'cuda'"),
+        (["audit", "--env.cue", "lots"], "--env.cue must be flash or always or never, got 'lots'"),
         (["audit", "--env", "CartPole-v1"], "CartPole-v1 is no task of rlmem"),
         (["compare", "--seconds", "-1"], "--seconds must be at least"),
         (["memory", "--agent", "expert", "--episodes", "1"], "--episodes must be at least 2"),
@@ -126,6 +129,12 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(argv, capsys
     path = tmp_path / ("here.png" if argv[0] == "gradients" else "here.mp4")
     assert main([*argv, str(path)]) == 2
     assert f"{argv[-1]} must be a file, and {path} is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(capsys, tmp_path):
+    assert main(["train", "--device", "cuda", "--out", str(tmp_path)]) == 2
+    assert "PyTorch finds none here" in capsys.readouterr().err
 
 
 def test_steps_may_be_written_with_an_exponent():
