@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     options: Compare = cli(Compare, argv, "rlmem compare")
     from rlmem.learning.comparison.figure import draw
     from rlmem.learning.comparison.methods import METHODS
-    from rlmem.learning.comparison.run import Budget
+    from rlmem.learning.comparison.run import RunLimits
     from rlmem.learning.comparison.study import Study, markdown, run_study
 
     study = Study(
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         methods=options.methods or tuple(METHODS),
         hidden_size=options.hidden_size,
         seeds=options.seeds,
-        budget=Budget(sequences=options.sequences, seconds=options.seconds),
+        budget=RunLimits(sequences=options.sequences, seconds=options.seconds),
         processes=options.processes,
     )
     out = writable_folder(options.out, "--out")

@@ -13,10 +13,10 @@ from rlmem.errors import UserError
 from rlmem.figures.gradients import plot_gradient_reach
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import adding, control, delayed_recall, make_problem
-from rlmem.learning.comparison.run import Budget, run
+from rlmem.learning.comparison.run import RunLimits, run
 from rlmem.learning.comparison.study import Study, run_study
 
-SMALL = Budget(sequences=400, seconds=20.0, eval_every=2)
+SMALL = RunLimits(sequences=400, seconds=20.0, eval_every=2)
 
 
 def test_only_the_first_step_of_recall_tells_the_symbol():
@@ -165,7 +165,7 @@ def test_gradients_of_what_is_not_there_are_refused(tmp_path, capsys):
 
 
 def test_rows_of_another_budget_are_not_taken_for_this_study(tmp_path):
-    small = Budget(sequences=16, seconds=20.0)
+    small = RunLimits(sequences=16, seconds=20.0)
     study = Study(problems=("recall",), cells=("rtu",), methods=("bptt",), seeds=1, budget=small, hidden_size=2)
     first = run_study(study, tmp_path / "rows.csv", lambda line: None)
     longer = replace(study, budget=replace(small, sequences=24))
@@ -177,4 +177,4 @@ def test_rows_of_another_budget_are_not_taken_for_this_study(tmp_path):
 @pytest.mark.parametrize("wrong", [{"seconds": -1.0}, {"seconds": float("nan")}, {"sequences": 0}])
 def test_a_budget_that_allows_no_run_is_refused(wrong):
     with pytest.raises(UserError, match="must be"):
-        Budget(**wrong)
+        RunLimits(**wrong)

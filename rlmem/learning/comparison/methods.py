@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rlmem.learning.comparison.problems import Problem
+from rlmem.learning.comparison.problems import SequenceProblem
 from rlmem.learning.kalman import KalmanSettings
 from rlmem.learning.learner import Learner, make_learner
 from rlmem.learning.updates import GradientSettings
@@ -41,7 +41,7 @@ class Method:
         """Return values of the one hyperparameter that is tuned: the learning rate, or p0."""
         return (0.01, 0.1, 1.0) if self.kalman else (1e-3, 3e-3, 1e-2, 3e-2)
 
-    def learner(self, problem: Problem, cell: str, hidden_size: int, value: float, seed: int) -> Learner:
+    def learner(self, problem: SequenceProblem, cell: str, hidden_size: int, value: float, seed: int) -> Learner:
         """Return a fresh learner.
 
         Args:

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class SequenceProblem:
     """A sequence learning task, and the error at which it counts as learnt."""
 
     name: str
@@ -65,7 +65,7 @@ class Problem:
         return float((weights * (law.mean(outputs) - batch.targets).square().mean(-1)).sum())
 
 
-def delayed_recall(length: int = 30, choices: int = 4) -> Problem:
+def delayed_recall(length: int = 30, choices: int = 4) -> SequenceProblem:
     """One of k symbols, then noise for T - 2 steps, then a signal: which symbol was it?
 
     Source of the kind of problem: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997,
@@ -83,7 +83,7 @@ def delayed_recall(length: int = 30, choices: int = 4) -> Problem:
         targets = np.broadcast_to(symbols, (length, count)).copy()
         return Batch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
 
-    return Problem(
+    return SequenceProblem(
         name="recall",
         title=f"delayed recall, {choices} symbols, {length} steps",
         input_size=choices + 2,
@@ -97,7 +97,7 @@ def delayed_recall(length: int = 30, choices: int = 4) -> Problem:
     )
 
 
-def adding(length: int = 30) -> Problem:
+def adding(length: int = 30) -> SequenceProblem:
     """The sum of two marked numbers among T, uniform from 0 to 1; the variance of the sum is 1/6.
 
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, section 5.4.
@@ -115,7 +115,7 @@ def adding(length: int = 30) -> Problem:
         weights[-1] = 1.0
         return Batch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
 
-    return Problem(
+    return SequenceProblem(
         name="adding",
         title=f"adding, {length} steps",
         input_size=2,
@@ -129,8 +129,10 @@ def adding(length: int = 30) -> Problem:
     )
 
 
-def control(env: str = "rlmem/FlashedGoal-v0", *, episodes: int = 512, deviation: float = 0.5, **knobs: Any) -> Problem:
-    """What the expert of a robot's task does, from observations that hide the velocity and the goal.
+def control(
+    env: str = "rlmem/FlashedGoal-v0", *, episodes: int = 512, deviation: float = 0.5, **knobs: Any
+) -> SequenceProblem:
+    """Imitate the expert of a robot's task, from observations that hide the velocity and the goal.
 
     The expert drives, with normal noise on its actions so that the states are not only its own (Laskey et al., "DART",
     CoRL 2017); its answers without the noise are the targets, at every step. Both they and what is learnt are cut off
@@ -155,7 +157,7 @@ def control(env: str = "rlmem/FlashedGoal-v0", *, episodes: int = 512, deviation
         chosen = torch.from_numpy(rng.integers(episodes, size=count))
         return Batch(*(part[:, chosen] for part in data))
 
-    return Problem(
+    return SequenceProblem(
         name="control",
         title=f"control with hidden state, {env.removeprefix('rlmem/')}",
         input_size=data.xs.shape[2],
@@ -209,11 +211,11 @@ def _longer(tensor: Tensor, length: int) -> Tensor:
     return torch.cat((tensor, tensor.new_zeros(length - len(tensor), *tensor.shape[1:])))
 
 
-PROBLEMS: dict[str, Callable[[], Problem]] = {"recall": delayed_recall, "adding": adding, "control": control}
+PROBLEMS: dict[str, Callable[[], SequenceProblem]] = {"recall": delayed_recall, "adding": adding, "control": control}
 """Name -> function that makes the problem, with its default length."""
 
 
-def make_problem(name: str) -> Problem:
+def make_problem(name: str) -> SequenceProblem:
     """Return a problem by name.
 
     Raises:

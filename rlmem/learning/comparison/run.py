@@ -11,14 +11,14 @@ import numpy as np
 
 from rlmem.errors import UserError
 from rlmem.learning.comparison.methods import METHODS
-from rlmem.learning.comparison.problems import Problem, make_problem
+from rlmem.learning.comparison.problems import SequenceProblem, make_problem
 
 _TUNING_SEED = 10_000
 """Runs that choose hyperparameters have seeds from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class RunLimits:
     """Limits of one run.
 
     Args:
@@ -44,7 +44,7 @@ class Budget:
             raise UserError(f"seconds must be a finite number above 0, got {self.seconds}")
 
 
-class Outcome(NamedTuple):
+class RunResult(NamedTuple):
     """Result of one run."""
 
     sequences: float
@@ -62,8 +62,10 @@ class Outcome(NamedTuple):
         return math.isfinite(self.sequences)
 
 
-def run(problem: Problem, method: str, cell: str, hidden_size: int, value: float, seed: int, budget: Budget) -> Outcome:
-    """Learn until the error on held-out sequences is below the bar at two looks in a row."""
+def run(
+    problem: SequenceProblem, method: str, cell: str, hidden_size: int, value: float, seed: int, budget: RunLimits
+) -> RunResult:
+    """Train until the error on held-out sequences is below the bar in two evaluations in a row."""
     learner = METHODS[method].learner(problem, cell, hidden_size, value, seed)
     held_out = problem.held_out
     rng = np.random.default_rng([0, seed])
@@ -77,9 +79,9 @@ def run(problem: Problem, method: str, cell: str, hidden_size: int, value: float
             below = below + 1 if error <= problem.bar else 0
             if below == 2:
                 first = curve[-2]
-                return Outcome(float(first[0]), first[1], error, curve)
+                return RunResult(float(first[0]), first[1], error, curve)
             if not math.isfinite(error) or seen >= budget.sequences or spent >= budget.seconds:
-                return Outcome(math.inf, spent, error, curve)
+                return RunResult(math.inf, spent, error, curve)
         batch = problem.draw(rng, budget.batch)
         started = time.process_time()
         learner.fit(batch.xs, batch.targets, weights=batch.weights)
@@ -87,7 +89,7 @@ def run(problem: Problem, method: str, cell: str, hidden_size: int, value: float
         seen += budget.batch
 
 
-def tune(problem: str, method: str, cell: str, hidden_size: int, budget: Budget, seeds: int = 2) -> float:
+def tune(problem: str, method: str, cell: str, hidden_size: int, budget: RunLimits, seeds: int = 2) -> float:
     """Return the value of a method's grid that needs the fewest sequences on seeds kept for that."""
     made, best, chosen = make_problem(problem), (math.inf, math.inf), math.nan
     for value in METHODS[method].grid():

@@ -18,7 +18,7 @@ import torch
 from rlmem.errors import UserError
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import PROBLEMS, make_problem
-from rlmem.learning.comparison.run import Budget, Outcome, run, tune
+from rlmem.learning.comparison.run import RunLimits, RunResult, run, tune
 from rlmem.networks.cells import CELLS
 from rlmem.runs.progress import Progress
 from rlmem.signals import leave_signals_to_parent, undisturbed
@@ -50,7 +50,7 @@ class Study:
     methods: tuple[str, ...] = tuple(METHODS)
     hidden_size: int = 16
     seeds: int = 5
-    budget: Budget = field(default_factory=Budget)
+    budget: RunLimits = field(default_factory=RunLimits)
     processes: int = 2
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ def rows_of(study: Study, cell: Case, seeds: Sequence[int]) -> list[dict[str, An
     return rows
 
 
-def row(outcome: Outcome) -> dict[str, Any]:
+def row(outcome: RunResult) -> dict[str, Any]:
     """Return what a CSV file keeps of a run."""
     curve = [[seen, round(seconds, 4), round(error, 6)] for seen, seconds, error in outcome.curve]
     return {
@@ -133,7 +133,7 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
     return [entry for entry in rows if all(entry[name] == str(value) for name, value in same.items())]
 
 
-def _limits(budget: Budget) -> dict[str, str]:
+def _limits(budget: RunLimits) -> dict[str, str]:
     """Return the limits of a run as a row has them."""
     return {"max_sequences": str(budget.sequences), "max_seconds": f"{budget.seconds:g}"}
 

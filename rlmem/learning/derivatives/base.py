@@ -40,7 +40,7 @@ class Carry(NamedTuple):
         return cls(*found)
 
 
-class Step(NamedTuple):
+class DerivativeStep(NamedTuple):
     """Result of one step."""
 
     output: Tensor
@@ -48,7 +48,7 @@ class Step(NamedTuple):
     carry: Carry
 
 
-class Sequence(NamedTuple):
+class SequenceGradient(NamedTuple):
     """Result of a sequence."""
 
     outputs: Tensor
@@ -79,7 +79,7 @@ class Derivative(ABC):
         """Return the carry before the first input."""
 
     @abstractmethod
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input.
 
         Args:
@@ -113,7 +113,7 @@ class Derivative(ABC):
 
     def sequence(
         self, xs: Tensor, episode_start: Tensor, by_output: Callable[[int, Tensor], Tensor], carry: Carry | None = None
-    ) -> Sequence:
+    ) -> SequenceGradient:
         """Return the gradient of a sum of losses over a sequence.
 
         Args:
@@ -128,7 +128,7 @@ class Derivative(ABC):
             output, carry = self.step(x, episode_start[t], carry)
             total += self.gradient(carry, by_output(t, output))
             outputs.append(output)
-        return Sequence(torch.stack(outputs), total, carry)
+        return SequenceGradient(torch.stack(outputs), total, carry)
 
 
 def check_step(x: Tensor, episode_start: Tensor, input_size: int, like: Tensor) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Sequence, Step, check_step
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep, SequenceGradient, check_step
 from rlmem.learning.derivatives.streams import stream_vjp
 from rlmem.learning.derivatives.unrolled import Unrolled, check_window, flat_gradient
 from rlmem.learning.network import Network
@@ -53,7 +53,7 @@ class BPTT(Derivative):
         return Carry(state, (xs, like.new_zeros(0, num_streams, dtype=torch.bool), *state), ())
 
     @torch.no_grad()
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         xs, starts, *before = carry.traces
         check_step(x, episode_start, self.of.input_size, xs)
@@ -65,7 +65,7 @@ class BPTT(Derivative):
         first = _first_needed(starts) if episode_start.any() else 0
         xs, starts = xs[first:], starts[first:]
         outputs, after = self.of.unfold(xs, starts, rebuild(fresh, before))
-        return Step(outputs[-1], Carry(tuple(after), (xs, starts, *before), ()))
+        return DerivativeStep(outputs[-1], Carry(tuple(after), (xs, starts, *before), ()))
 
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:
         """Return the gradient [P] of a loss; see :meth:`Derivative.gradient`."""
@@ -94,7 +94,7 @@ class BPTT(Derivative):
 
     def sequence(
         self, xs: Tensor, episode_start: Tensor, by_output: Callable[[int, Tensor], Tensor], carry: Carry | None = None
-    ) -> Sequence:
+    ) -> SequenceGradient:
         """Return the gradient of a sum of losses over a sequence; see :meth:`Derivative.sequence`.
 
         One backward pass for all steps. With a stride of the window, gradients end where the sequence begins.
@@ -115,7 +115,7 @@ class BPTT(Derivative):
                 like = rebuild(self.of.initial_state(0), before)
                 before = list(self.of.unfold(whole[:first], starts[:first], like).state)
         first += _first_needed(starts[first:])
-        return Sequence(outputs, gradient, Carry(unrolled.state, (whole[first:], starts[first:], *before), ()))
+        return SequenceGradient(outputs, gradient, Carry(unrolled.state, (whole[first:], starts[first:], *before), ()))
 
 
 def _first_needed(starts: Tensor) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, jacrev, vmap
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Step, Tensors, check_step
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep, Tensors, check_step
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.networks.cell import AnyCell, choose, rebuild
 
@@ -57,7 +57,7 @@ class GenericRTRL(Derivative):
         return Carry(tuple(state), (like.new_zeros(num_streams, self._rows, self.num_parameters),), ())
 
     @torch.no_grad()
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         parameters = {name: parameter.detach() for name, parameter in self.cell.named_parameters()}
         check_step(x, episode_start, self.cell.input_size, parameters[self._names[0]])
@@ -71,7 +71,7 @@ class GenericRTRL(Derivative):
         if self._state_size:
             through = torch.cat([part.flatten(2) for part in by_state], -1)
             direct.baddbmm_(through, jacobian[:, : self._state_size])
-        return Step(output, Carry(after, (direct,), ()))
+        return DerivativeStep(output, Carry(after, (direct,), ()))
 
     @torch.no_grad()
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class GenericRTRL(Derivative):
         return carry.traces[0][:, self._output].clone()
 
     def _one(self, parameters: dict[str, Tensor], x: Tensor, state: Tensors) -> tuple[Tensor, Any]:
-        """Step one stream: all rows [R], and state and output beside them."""
+        """DerivativeStep one stream: all rows [R], and state and output beside them."""
         parts = rebuild(self.cell.initial_state(0), (part.unsqueeze(0) for part in state))
         output, after = functional_call(self.cell, parameters, (x.unsqueeze(0), parts))
         rows = [part.flatten() for part in after]

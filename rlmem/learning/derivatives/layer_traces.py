@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Step
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative
 
 
@@ -38,13 +38,13 @@ class LayerTraces(Derivative):
         """Return the carry before the first input: all traces are 0."""
         return self._joint.join([layer.start(num_streams) for layer in self.layers])
 
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         after = []
         for layer, own in zip(self.layers, self._joint.split(carry), strict=True):
             x, new = layer.step(x, episode_start, own)
             after.append(new)
-        return Step(x, self._joint.join(after))
+        return DerivativeStep(x, self._joint.join(after))
 
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:
         """Return the gradient [P] of a loss; see :meth:`Derivative.gradient`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Step
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.learning.network import Network
 
@@ -34,10 +34,10 @@ class NetworkDerivative(Derivative):
         return carry._replace(tape=(weight.new_zeros(num_streams, weight.shape[1]), x, *carry.tape))
 
     @torch.no_grad()
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         hidden, carry = self.inner.step(x, episode_start, self._inside(carry))
-        return Step(self.network.read(hidden, x), carry._replace(tape=(hidden, x, *carry.tape)))
+        return DerivativeStep(self.network.read(hidden, x), carry._replace(tape=(hidden, x, *carry.tape)))
 
     @torch.no_grad()
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:

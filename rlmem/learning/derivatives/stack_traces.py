@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Step, Tensors
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep, Tensors
 from rlmem.learning.derivatives.layer_traces import Joint
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative, past_state
@@ -45,7 +45,7 @@ class StackTraces(Derivative):
         return self._joint.join(self._start_layers(num_streams))
 
     @torch.no_grad()
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         after: list[Carry] = []
         for i, (layer, both) in enumerate(zip(self.layers, self._joint.split(carry), strict=True)):
@@ -56,7 +56,7 @@ class StackTraces(Derivative):
             across = self._advance(i, taken, across, after) if i else ()
             after.append(new._replace(traces=(*new.traces, *across)))
             x = taken.output
-        return Step(x, self._joint.join(after))
+        return DerivativeStep(x, self._joint.join(after))
 
     @torch.no_grad()
     def gradient(self, carry: Carry, by_output: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from rlmem.learning.derivatives.base import Carry, Derivative, Step, Tensors, check_step
+from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep, Tensors, check_step
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.networks.cell import choose
 from rlmem.networks.units import AnyUnits, Read, UnitStep
@@ -41,10 +41,10 @@ class UnitDerivative(Derivative):
         return Carry(state, self._zero_traces(like, num_streams), tape)
 
     @torch.no_grad()
-    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> Step:
+    def step(self, x: Tensor, episode_start: Tensor, carry: Carry) -> DerivativeStep:
         """Take one input [N, D]; see :meth:`Derivative.step`."""
         taken, after = self.take(x, episode_start, carry)
-        return Step(taken.output, after)
+        return DerivativeStep(taken.output, after)
 
     def take(self, x: Tensor, episode_start: Tensor, carry: Carry) -> tuple[UnitStep, Carry]:
         """Take one input [N, D], and return what it did to the units."""
