@@ -9,6 +9,9 @@ import pytest
 from memory_bandit import MemoryBandit
 from ppo_cases import small_ppo
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.envs import IdentityEnv, IdentityEnvBox
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
@@ -54,13 +57,6 @@ def test_ppo_with_an_lstm_learns_to_remember(gap: int, action: str) -> None:
     assert learn_bandit(RecurrentPPO, gap, action, "lstm", 80_000, **PPO_FAST) >= 0.95
 
 
-def test_ppo_with_an_lstm_that_starts_as_in_torch_does_not_learn_what_ours_does() -> None:
-    env = MemoryBandit(16, 50)
-    kwargs = {"hidden_size": 32, "net_arch": [32], "init": "torch"}
-    made = RecurrentPPO("MlpPolicy", env, n_steps=128, ent_coef=0.01, policy_kwargs=kwargs, seed=0, **PPO_FAST)
-    assert success(made.learn(60_000, StopWhenSolved())) < 0.75
-
-
 def test_ppo_without_memory_stays_at_chance() -> None:
     assert 0.3 < learn_bandit(RecurrentPPO, 20, "discrete", "memoryless", 40_000, **PPO_FAST) < 0.7
 
@@ -71,6 +67,17 @@ def test_ppo_with_a_diagonal_cell_learns_to_remember() -> None:
 
 def test_a2c_with_an_lstm_learns_to_remember() -> None:
     assert learn_bandit(RecurrentA2C, 10, "discrete", "lstm", 250_000, learning_rate=3e-3) >= 0.95
+
+
+@pytest.mark.parametrize("agent", [RecurrentPPO, RecurrentA2C])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_the_defaults_pass_the_identity_tests_of_stable_baselines3(
+    agent: type[RecurrentOnPolicy], continuous: bool
+) -> None:
+    env = DummyVecEnv([lambda: IdentityEnvBox(eps=0.5) if continuous else IdentityEnv(4)])
+    arguments = {"gamma": 0.95, "seed": 0} if continuous else {"gamma": 0.4, "seed": 3}
+    made = agent("MlpLstmPolicy", env, **arguments).learn(2_500)
+    evaluate_policy(made, env, 10, reward_threshold=90, warn=False)
 
 
 def test_target_kl_stops_a_rollouts_updates() -> None:
