@@ -1,4 +1,4 @@
-"""What every agent offers: to act, to learn if it can, to be saved and loaded.
+"""The interface that all agents share: act, learn, save and load.
 
 Axes: N environments, D observation, A action.
 """
@@ -22,14 +22,14 @@ Array = NDArray[Any]
 
 
 class Observer(Protocol):
-    """Who looks on while an agent learns."""
+    """Training loop callback, called after each rollout."""
 
     def __call__(self, env_steps: int, metrics: dict[str, float]) -> bool:
-        """Note progress after a rollout.
+        """Report progress.
 
         Args:
-            env_steps: Control steps learnt from so far, over all environments.
-            metrics: Losses and the like.
+            env_steps: Control steps learned from so far, over all environments.
+            metrics: Losses and other logged numbers by name.
 
         Returns:
             Whether to go on.
@@ -161,7 +161,7 @@ def memory_to_learn(spec: TaskSpec | None, asked: int | None) -> int:
 
     Args:
         spec: The task's longest memory or credit length is taken; 100 where it is unknown.
-        asked: Taken instead, if not None.
+        asked: Used instead where it is not None.
     """
     task = max(spec.memory_length[1], spec.credit_length[1]) if spec else 100
     return max(3, asked or task)

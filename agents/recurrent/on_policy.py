@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,7 +38,8 @@ from rlmem.networks.heads import GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, restart
 from rlmem.networks.threads import one_thread
 
-_SB3_FIELDS = ("learning_rate", "n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
+_SB3_FIELDS = tuple(signature(OnPolicyAlgorithm).parameters.keys() & RecurrentSettings.__dataclass_fields__.keys())
+"""Settings that stable-baselines3's constructor takes."""
 
 
 class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
