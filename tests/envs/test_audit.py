@@ -45,7 +45,7 @@ def test_a_guarded_task_gets_its_certificate() -> None:
 @pytest.mark.parametrize("name", [env_id.removeprefix("rlmem/") for env_id in CUED_IDS])
 def test_every_task_keeps_the_exact_properties_that_it_claims(name: str) -> None:
     knobs = {"KeyToDoor-v0": {"robot": "planar", "credit_length": 20}, "TMazeEndless-v0": PLANAR | SHORT}
-    knobs |= {"TimedPress-v0": {"interval": 12}}
+    knobs |= {"TimedPress-v0": {"interval": 12}, "RepeatPrevious-v0": {"memory_length": 10, "presses": 2}}
     default = PLANAR if issubclass(task_class(name), CorridorTask) else {"memory_length": 10}
     certificate = audit(name, knobs.get(name, default), budget=SMALL)
     assert certificate.passed, certificate.text()
