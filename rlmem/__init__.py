@@ -5,6 +5,7 @@ Importing the package registers its environments with Gymnasium: ``gymnasium.mak
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["UserError", "__version__", "load_run", "register_task"]
 
 __version__ = "0.1.0"
+
+# PyTorch reads these as it loads: without a bound, kernels kept for each size of a minibatch fill memory while training
+for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "8")
 
 register_tasks()
 
