@@ -31,13 +31,13 @@ class Keyboard:
         """Return whether the window is still there."""
         return bool(pybullet.isConnected(self._client))
 
-    def held(self) -> frozenset[str]:
+    def pressed(self) -> frozenset[str]:
         """Return which keys are down: "up", "down", "left", "right", "page up", "page down", or a letter."""
         events = pybullet.getKeyboardEvents(physicsClientId=self._client)
         down = (key for key, state in events.items() if state & (pybullet.KEY_IS_DOWN | pybullet.KEY_WAS_TRIGGERED))
         return frozenset(_NAMES.get(key, chr(key) if 32 < key < 127 else "") for key in down)
 
-    def ahead(self) -> NDArray[np.float64]:
+    def forward(self) -> NDArray[np.float64]:
         """Return the direction [2] on the ground in which the camera looks, of length 1."""
         forward = np.array(pybullet.getDebugVisualizerCamera(physicsClientId=self._client)[5][:2], dtype=np.float64)
         length = float(np.linalg.norm(forward))

@@ -23,6 +23,8 @@ _MOST_FACES = 1_800
 """Of a file: finer ones are simplified, by merging vertices on ever coarser grids."""
 _GRID = 0.004
 """m, the first of these grids."""
+_THIN = 0.003
+"""m, of a plate."""
 _FEW_FACES = 100
 """Files with fewer faces are textured pixel by pixel, others face by face."""
 
@@ -52,7 +54,9 @@ def mesh(kind: int, size: tuple[float, ...], file: str) -> Mesh:
         file: ``*.obj`` or ``*.stl``.
     """
     if kind == pybullet.GEOM_BOX:
-        return _plain(_BOX * np.array(size))
+        thin = int(np.argmin(size))
+        # A thin plate has no sides: they would be too narrow to be seen.
+        return _plain((_BOX[_BOX_AXES == thin] if size[thin] < _THIN else _BOX) * np.array(size))
     if kind == pybullet.GEOM_SPHERE:
         angles = np.linspace(-np.pi / 2, np.pi / 2, _SIDES // 2 + 1)
         return _plain(_turned(size[0] * np.cos(angles), size[0] * np.sin(angles)))
@@ -80,6 +84,10 @@ _BOX = 0.5 * np.array(
         [[-1, 1, -1], [1, 1, -1], [1, -1, -1], [-1, -1, -1]],
     ]
 )
+
+
+_BOX_AXES = np.array([0, 0, 1, 1, 2, 2])
+"""[6] along which axis each face of the box looks."""
 
 
 def _turned(radius: Floats, height: Floats) -> Floats:

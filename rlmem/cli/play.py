@@ -19,8 +19,8 @@ from rlmem.registry import task_class
 Keys = frozenset[str]
 
 _PAIRS = (("up", "down"), ("left", "right"), ("page up", "page down"), ("i", "k"), ("j", "l"), ("u", "o"), ("y", "h"))
-"""Keys that push a component of the action up and down; the first pair is that of the first component."""
-_AGAIN, _QUIT = "r", "q"
+"""Keys that raise and lower a component of the action, one pair for each component in order."""
+_NEXT, _QUIT = "r", "q"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class Play:
     """Drive the robot with the keyboard, in Bullet's window.
 
     Args:
-        episodes: How many; 0 goes on until q is pressed.
-        seed: Of the first episode.
-        strength: Part of the full action that a key stands for.
+        episodes: Number of episodes; 0 goes on until q is pressed.
+        seed: Seed of the first episode; each further one adds 1.
+        strength: Fraction of the full action that a key gives.
 
     Examples:
         rlmem play TMaze-v0 --env.memory-length 50
@@ -50,7 +50,7 @@ class Played(NamedTuple):
     """How an episode ended."""
 
     success: bool | None
-    """None where it was broken off."""
+    """None if the player stopped the episode."""
     steps: int
     total: float
     """The return."""
@@ -78,14 +78,14 @@ def run(argv: Sequence[str]) -> int:
     names = tuple(task.action_names)
     spec = env.task_spec  # type: ignore[attr-defined]
     print(f"{parsed.env}: {spec.memory}, {spec.n_bits:.3g} bits over {spec.memory_length[1]:,} control steps")
-    print(f"{keys_in_words(names)}; {_AGAIN}: another episode; {_QUIT}: the end")
+    print(f"{keys_in_words(names)}; {_NEXT}: next episode; {_QUIT}: quit")
     keyboard = Keyboard(task.worlds[0].client)
     results: list[bool] = []
     try:
         for number in count():
             if options.episodes and number >= options.episodes:
                 break
-            played = episode(env, keyboard.held, keyboard.ahead, names, options.seed + number, options.strength)
+            played = episode(env, keyboard.pressed, keyboard.forward, names, options.seed + number, options.strength)
             if played.success is not None:
                 results.append(played.success)
                 print(f"{'right' if played.success else 'wrong'} after {played.steps} steps, return {played.total:.2f}")
@@ -101,21 +101,21 @@ def run(argv: Sequence[str]) -> int:
 
 def episode(
     env: Any,
-    held: Callable[[], Keys],
-    ahead: Callable[[], NDArray[np.float64]],
+    pressed: Callable[[], Keys],
+    forward: Callable[[], NDArray[np.float64]],
     names: Sequence[str],
     seed: int,
     strength: float = 1.0,
 ) -> Played:
-    """Play one episode and say in the terminal where it is.
+    """Play one episode and print each phase as it begins.
 
     Args:
         env: A single environment of this package.
-        held: Returns which keys are down.
-        ahead: Returns the direction [2] on the ground that is away from the person.
+        pressed: Returns the keys that are down.
+        forward: Returns the direction [2] on the ground that points away from the player.
         names: Of the components of the action.
         seed: Of the episode.
-        strength: Part of the full action that a key stands for.
+        strength: Fraction of the full action that a key gives.
     """
     _, info = env.reset(seed=seed)
     phase, total = "", 0.0
@@ -123,10 +123,10 @@ def episode(
         if info["phase"] != phase:
             phase = info["phase"]
             print(f"seed {seed}: {phase}", flush=True)
-        keys = held()
-        if keys & {_AGAIN, _QUIT}:
+        keys = pressed()
+        if keys & {_NEXT, _QUIT}:
             return Played(None, step - 1, total, _QUIT in keys)
-        action = strength * action_of(keys, names, ahead() if set(names) >= {"x", "y"} else None)
+        action = strength * action_of(keys, names, forward() if set(names) >= {"x", "y"} else None)
         _, reward, terminated, truncated, info = env.step(action.astype(np.float32))
         total += float(reward)
         if terminated or truncated:
@@ -134,22 +134,22 @@ def episode(
     raise AssertionError("unreachable")
 
 
-def action_of(keys: Keys, names: Sequence[str], ahead: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def action_of(keys: Keys, names: Sequence[str], forward: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Return the action [A] in [-1, 1] that keys stand for.
 
     Args:
         keys: Those that are down.
         names: Of the components. Each has a pair of keys, in the order of :data:`_PAIRS`.
-        ahead: Direction [2] on the ground away from the person, for a hand or puck that moves along x and y: the arrows
-            then push as the person sees it.
+        forward: Direction [2] on the ground away from the player, for a hand or puck that moves along x and y: arrows
+            then push as the player sees it.
     """
     action = np.zeros(len(names))
     for component, (more, less) in zip(range(len(names)), _PAIRS, strict=False):
         action[component] = float(more in keys) - float(less in keys)
-    if ahead is not None:
+    if forward is not None:
         x, y = list(names).index("x"), list(names).index("y")
-        forward, left = float("up" in keys) - float("down" in keys), float("left" in keys) - float("right" in keys)
-        action[[x, y]] = forward * ahead + left * np.array([-ahead[1], ahead[0]])
+        away, left = float("up" in keys) - float("down" in keys), float("left" in keys) - float("right" in keys)
+        action[[x, y]] = away * forward + left * np.array([-forward[1], forward[0]])
     return np.clip(action, -1.0, 1.0)
 
 
