@@ -56,7 +56,7 @@ def mesh(kind: int, size: tuple[float, ...], file: str) -> Mesh:
     if kind == pybullet.GEOM_BOX:
         thin = int(np.argmin(size))
         # A thin plate has no sides: they would be too narrow to be seen.
-        return _plain((_BOX[_BOX_AXES == thin] if size[thin] < _THIN else _BOX) * np.array(size))
+        return _plain((_BOX[thin == _BOX_AXES] if size[thin] < _THIN else _BOX) * np.array(size))
     if kind == pybullet.GEOM_SPHERE:
         angles = np.linspace(-np.pi / 2, np.pi / 2, _SIDES // 2 + 1)
         return _plain(_turned(size[0] * np.cos(angles), size[0] * np.sin(angles)))

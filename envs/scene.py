@@ -184,7 +184,7 @@ class Scene:
         palette[1:, :3] = (255 * (pose.color[shape] * self._paint[faces] * light[:, None])).clip(0, 255)
         flat = item.reshape(-1)
         if under is None:
-            palette.view(np.uint32)[:, 0].take(flat, out=layer.color)
+            palette.view(np.uint32)[:, 0].take(flat, out=layer.color, mode="clip")  # faster than checking numbers
         else:
             drawn = np.flatnonzero(flat)
             layer.color[drawn] = palette.view(np.uint32)[:, 0][flat[drawn]]
