@@ -38,7 +38,7 @@ QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test
   tests/learning/test_network.py tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py \
   tests/runs/test_tensors_file.py tests/benchmark/test_suite.py tests/report/test_page.py tests/envs/test_robots.py \
   tests/envs/tasks/test_bad_actions.py tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py \
-  tests/figures tests/cli/test_play.py
+  tests/figures tests/cli/test_play.py tests/docs/test_links.py
 quick: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -103,10 +103,11 @@ def tuned_settings(agent: str, env_id: str) -> Tuned | None:
     """Return the settings found for an agent on a task, None where nobody has looked for any.
 
     Raises:
-        UserError: If there is no such agent or task, or the file of the agent has a mistake.
+        UserError: If there is no such agent or task, or what the agent's file says of the task has a mistake.
     """
-    path = tuned_file(agent)
-    return read_tuned(path, agent).get(canonical_id(env_id)) if path.is_file() else None
+    path, task = tuned_file(agent), canonical_id(env_id).removeprefix(f"{NAMESPACE}/")
+    table = read_toml(path).get(task) if path.is_file() else None
+    return None if table is None else _tuned(path, agent, task, table)
 
 
 def tuned_file(agent: str) -> Path:
