@@ -13,10 +13,16 @@ from rlmem.learning.kalman import KalmanSettings
 from rlmem.learning.learner import UPDATES, make_learner
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, make_filter
+from rlmem.networks.cell import Cell
 from rlmem.networks.cells import CELLS
 from rlmem.runs.tensors_file import CheckpointError
 
 T, N, D = 6, 4, 3
+PAIRS = [
+    (cell, derivative)
+    for cell, derivative in product(CELLS, DERIVATIVES)
+    if derivative != "snap1" or CELLS[cell].units is not Cell.units
+]
 
 
 def data(seed=0, length=T):
@@ -31,8 +37,7 @@ def learner(cell="rtu", derivative="rtrl", update="gekf", window=3, **settings):
 
 
 @pytest.mark.parametrize("update", ["gekf", "ndekf"])
-@pytest.mark.parametrize("derivative", DERIVATIVES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("cell", "derivative"), PAIRS)
 def test_a_kalman_filter_lowers_the_error_in_every_pass_with_every_cell_and_derivative(cell, derivative, update):
     xs, targets = data(length=16)
     learning, errors = learner(cell, derivative, update, window=8), []

@@ -10,8 +10,15 @@ from rlmem.networks.cells import CELLS, ELSTM, LSTM, RTU, Stack
 T, N, D, H, Q = 12, 3, 4, 6, 2
 CELL_NAMES = sorted(CELLS)
 NAMES = [*CELL_NAMES, "stack"]
+WITH_UNITS = [name for name in CELL_NAMES if CELLS[name].units is not Cell.units]
+"""Cells that declare their units: those that have SnAp-1 and fast RTRL."""
 KINDS = ["lstm", "rtu", "memoryless", "stack"]
 """One cell of each kind of state: enough for BPTT, which knows a cell through its interface only."""
+
+
+def has(name: str, derivative: str) -> bool:
+    """Return whether a derivative exists for a cell."""
+    return derivative != "snap1" or name in (*WITH_UNITS, "stack")
 
 
 def make_cell(name: str, *, seed: int = 0) -> AnyCell:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from derivative_cases import (
-    CELL_NAMES,
+    WITH_UNITS,
     Decay,
     N,
     Q,
@@ -22,14 +22,14 @@ from rlmem.learning.network import Network
 from rlmem.networks.cells import Stack
 
 DIAGONAL = ["memoryless", "rtu", "lru", "min_gru", "elstm"]
-DENSE = [name for name in CELL_NAMES if name not in DIAGONAL]
+DENSE = [name for name in WITH_UNITS if name not in DIAGONAL]
 
 
 def flat(gradients: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
-@pytest.mark.parametrize("name", CELL_NAMES)
+@pytest.mark.parametrize("name", WITH_UNITS)
 def test_snap1_is_exact_for_diagonal_cells_only(name: str) -> None:
     network, xs, starts, by = make_network(name), some_inputs(), some_starts(), some_gradients()
     ours, exact = (
@@ -41,7 +41,7 @@ def test_snap1_is_exact_for_diagonal_cells_only(name: str) -> None:
         assert 1e-3 < error(ours, exact) < 1.0
 
 
-@pytest.mark.parametrize("name", CELL_NAMES)
+@pytest.mark.parametrize("name", WITH_UNITS)
 def test_kept_entries_follow_the_full_recursion_with_all_others_at_zero(name: str) -> None:
     cell, xs, starts = make_cell(name), some_inputs(), some_starts()
     snap, full = make_derivative("snap1", cell), make_derivative("rtrl", cell, path="generic")
@@ -70,7 +70,7 @@ def test_one_step_is_exact_for_every_cell(name: str) -> None:
     torch.testing.assert_close(ours.gradient(carries[0], by), exact.gradient(carries[1], by), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", CELL_NAMES)
+@pytest.mark.parametrize("name", WITH_UNITS)
 def test_the_gradient_by_the_input_passes_no_earlier_step(name: str) -> None:
     cell, xs, starts, by = make_cell(name), some_inputs(), some_starts(), torch.randn(N, 6, dtype=torch.float64)
     derivative = make_derivative("snap1", cell)

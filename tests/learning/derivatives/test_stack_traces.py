@@ -3,7 +3,7 @@
 import pytest
 import torch
 from derivative_cases import (
-    CELL_NAMES,
+    WITH_UNITS,
     D,
     H,
     N,
@@ -34,7 +34,7 @@ def check(stack: Stack) -> None:
     assert error(derivative.rows(found.carry), generic.rows(carry)) < 1e-10
 
 
-@pytest.mark.parametrize("upper", CELL_NAMES)
+@pytest.mark.parametrize("upper", WITH_UNITS)
 @pytest.mark.parametrize("lower", ["lru", "lstm", "memoryless"])
 def test_two_layers_of_any_kind_are_exact(lower: str, upper: str) -> None:
     torch.manual_seed(0)
