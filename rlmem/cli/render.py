@@ -103,15 +103,11 @@ def run(argv: Sequence[str]) -> int:
 
 def watch(env: Any, agent: Any, seed: int) -> None:
     """Run an episode in Bullet's window and print its phases."""
-    import numpy as np
+    from rlmem.evaluation.single_episode import SingleEpisode
 
-    observation, info = env.reset(seed=seed)
-    state, start, over, total, phase = None, np.ones(1, dtype=np.bool_), False, 0.0, ""
-    while not over:
-        if info["phase"] != phase:
-            phase = info["phase"]
+    episode, phase = SingleEpisode(env, agent, seed), ""
+    for _ in episode:
+        if episode.phase != phase:
+            phase = episode.phase
             print(f"seed {seed}: {phase}")
-        action, state = agent.predict(observation[None], state, start, True)
-        observation, reward, terminated, truncated, info = env.step(action[0])
-        start, over, total = np.zeros(1, dtype=np.bool_), terminated or truncated, total + float(reward)
-    print(f"seed {seed}: {'success' if info['is_success'] else 'failure'}, return {total:.2f}")
+    print(f"seed {seed}: {'success' if episode.success else 'failure'}, return {episode.total:.2f}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
+from rlmem.evaluation.episodes import PolicyPredictor
+from rlmem.evaluation.single_episode import SingleEpisode
 from rlmem.figures.overlay import Overlay, draw_overlay
 from rlmem.figures.video import VideoWriter
 
@@ -30,23 +32,6 @@ _LAPSE_FRAMES = 40
 """Frames shown at each of them."""
 
 
-class Policy(Protocol):
-    """Whatever acts as Stable-Baselines3's policies do."""
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        """Return actions [1, A] and the next state for observations [1, D].
-
-        Args:
-            observation: [1, D], or a dictionary of such.
-            state: What the last call returned; None at the start of an episode.
-            episode_start: [1] whether an episode starts.
-            deterministic: Whether not to sample.
-        """
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class RecordedEpisode:
     """What happened in an episode of a video."""
@@ -61,7 +46,7 @@ class RecordedEpisode:
 
 def record(
     env: Env,
-    policy: Policy,
+    policy: PolicyPredictor,
     path: str | Path,
     *,
     episodes: int = 1,
@@ -84,7 +69,7 @@ def record(
 
     Args:
         env: Made with ``render_mode="rgb_array"``; one environment, not a vector of them.
-        policy: Acts; see :class:`Policy`.
+        policy: Acts; see :class:`rlmem.evaluation.episodes.PolicyPredictor`.
         path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists; the file appears when it is complete.
         episodes: How many.
         seeds: One an episode, or the first of consecutive ones, or None for no seeds.
@@ -125,7 +110,7 @@ def record(
 
 def record_side_by_side(
     env: Env,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, PolicyPredictor],
     path: str | Path,
     *,
     seeds: Sequence[int],
@@ -139,7 +124,7 @@ def record_side_by_side(
 
     Args:
         env: Made with ``render_mode="rgb_array"``, with the size of one policy's picture.
-        policies: Name -> policy; see :class:`Policy`.
+        policies: Name -> policy; see :class:`rlmem.evaluation.episodes.PolicyPredictor`.
         path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists.
         seeds: Of the episodes.
         fps: Frames a second.
@@ -297,7 +282,7 @@ class _Film:
 
 def _run(
     env: Env,
-    policy: Policy,
+    policy: PolicyPredictor,
     film: _Film,
     seed: int | None,
     deterministic: bool,
@@ -305,30 +290,19 @@ def _run(
     describe: Describe | None,
     progress: Callable[[int], object] | None,
 ) -> RecordedEpisode:
-    observation, info = env.reset(seed=seed)
-    state: Any = None
-    total, ended, action = 0.0, False, None
+    episode = SingleEpisode(env, policy, seed, deterministic=deterministic, max_steps=max_steps)
     told: Mapping[str, Any] = {}
-    for step in range(max_steps):
-        start = np.array([step == 0])
-        actions, state = policy.predict(
-            _batched(observation), state=state, episode_start=start, deterministic=deterministic
-        )
-        action = np.asarray(actions)[0]
+    action = None
+    for turn in episode:
+        action = turn.action
         if describe is not None:
-            told = describe(observation, action, state)
+            told = describe(turn.observation, action, turn.state)
         if progress is not None:
-            progress(step)
-        film.show(step, total, info.get("phase"), action, told)
-        observation, reward, terminated, truncated, info = env.step(action)
-        total += float(reward)
-        ended = terminated or truncated
-        if ended:
-            break
-    success = info.get("is_success")
-    success = bool(success) if ended and success is not None else None
-    film.end(step + 1, total, info.get("phase"), action, told, success)
-    return RecordedEpisode(seed=seed, steps=step + 1, reward=total, success=success)
+            progress(turn.step)
+        film.show(turn.step, episode.total, episode.phase or None, action, told)
+    steps = len(episode.rewards)
+    film.end(steps, episode.total, episode.phase or None, action, told, episode.success)
+    return RecordedEpisode(seed=seed, steps=steps, reward=episode.total, success=episode.success)
 
 
 def _check_pictures(env: Env) -> None:
@@ -344,12 +318,6 @@ def _seeds(seeds: Sequence[int] | int | None, episodes: int) -> list[int | None]
     if len(seeds) != episodes:
         raise ValueError(f"there must be a seed for each of {episodes} episodes, got {len(seeds)}: {list(seeds)}")
     return [int(seed) for seed in seeds]
-
-
-def _batched(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {key: np.asarray(value)[None] for key, value in observation.items()}
-    return np.asarray(observation)[None]
 
 
 def _brief(value: Any) -> str:

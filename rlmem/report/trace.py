@@ -1,4 +1,4 @@
-"""An episode, written down step by step: what the agent saw, held, did, and what of it was changed.
+"""Traces: observations, hidden states and actions of one episode, step by step, with a lesion or without.
 
 Axes: T control steps, F features of the hidden state.
 """
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from rlmem.evaluation.episodes import PolicyPredictor
 from rlmem.evaluation.hidden_state import split_state, state_features
-from rlmem.evaluation.intervention import Clock, Moment, hidden_cues
 from rlmem.evaluation.lesioning import Lesioned
+from rlmem.evaluation.single_episode import SingleEpisode
 from rlmem.figures.recording import describe_action
 
 Env = gymnasium.Env[Any, Any]
@@ -58,50 +58,33 @@ class Trace:
 def trace(
     env: Env, policy: PolicyPredictor, seed: int, *, lesion: Lesioned | None = None, max_steps: int = 20_000
 ) -> Trace:
-    """Run an episode and write it down.
+    """Run an episode and record it.
 
     Args:
         env: A single environment.
         policy: Acts, without drawing, on one environment as on many.
         seed: Of the episode.
-        lesion: What changes the agent's state on the way.
+        lesion: Of the agent's hidden state on the way.
         max_steps: After which it is cut off.
 
     Raises:
         UserError: If the agent's state is not made of arrays.
     """
-    found, clock = Trace(seed), Clock(1)
-    if hasattr(policy, "bind"):
-        policy.bind(env)
-    observation, info = env.reset(seed=seed)
-    start, state = np.ones(1, dtype=np.bool_), None
-    clock.began(start, info)
-    for step in range(max_steps):
-        seen = _batched(observation)
-        moment = Moment(
-            seen, state, start, np.zeros(1, dtype=np.int64), clock.step, clock.phase, clock.phase_step, hidden_cues(env)
-        )
-        if lesion is not None:
-            moment = lesion(moment)
-            if lesion.acted and found.lesioned is None:
-                found.lesioned = step
+    found = Trace(seed)
+    episode = SingleEpisode(env, policy, seed, intervention=lesion, max_steps=max_steps)
+    state = None
+    for turn in episode:
+        moment, state = turn.moment, turn.state
+        if lesion is not None and lesion.acted and found.lesioned is None:
+            found.lesioned = turn.step
         found.states.append(_features(found, moment.state))
-        actions, state = policy.predict(moment.observation, moment.state, moment.episode_start, True)
-        action = np.asarray(actions)[0]
-        found.observations.append(seen)
-        found.actions.append(action)
-        found.described.append(describe_action(env, action))
-        found.phases.append(str(clock.phase[0]))
-        found.phase_steps.append(int(clock.phase_step[0]))
-        observation, reward, terminated, truncated, info = env.step(action)
-        found.rewards.append(float(reward))
-        clock.passed(info)
-        start = np.zeros(1, dtype=np.bool_)
-        if terminated or truncated:
-            said = info.get("is_success")
-            found.success = None if said is None else bool(said)
-            break
+        found.observations.append(moment.observation)
+        found.actions.append(turn.action)
+        found.described.append(describe_action(env, turn.action))
+        found.phases.append(str(moment.phase[0]))
+        found.phase_steps.append(int(moment.phase_step[0]))
     found.states.append(_features(found, state))
+    found.rewards, found.success = episode.rewards, episode.success
     return found
 
 
@@ -130,9 +113,3 @@ def _features(found: Trace, state: Any) -> NDArray[np.float32] | None:
         found.groups = [array.size * (2 if np.iscomplexobj(array) else 1) for array in split_state(state, 1)]
     row: NDArray[np.float32] = state_features(state, 1)[0]
     return row
-
-
-def _batched(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {key: np.asarray(value)[None] for key, value in observation.items()}
-    return np.asarray(observation)[None]
