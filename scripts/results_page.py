@@ -97,6 +97,7 @@ def main(options: Options) -> None:
     _write_tests(rows, figures / "tests.csv")
     parts = [*_head(rows, suite, options), *_headlines(rows, options), *_together(rows, baseline, figures)]
     parts += [*_lengths(rows, figures), *_credit(options, figures), *_horizon(options), *_studies(options)]
+    parts += _body_swap(options)
     options.out.write_text("\n\n".join([*parts, _MORE]) + "\n", encoding="utf-8")
     print(f"{options.out}, figures in {figures}")
 
@@ -327,6 +328,30 @@ def _studies(options: Options) -> list[str]:
         said = f"The same, by memory cell: runs solved, env steps in thousands and CPU seconds; [rows]({link})."
         parts += ["## Which cells learn it", said, by_cell(cells)]
     return parts
+
+
+def _body_swap(options: Options) -> list[str]:
+    """Return what answers follow where bodies are swapped in the delay, a row a run."""
+    rows = _study(options, "body_swap.csv")
+    if not rows:
+        return []
+    head = ["agent, guard", "success", "answer follows the hidden state", "the body", "neither", "env steps"]
+    table = [head, ["---"] * len(head)]
+    for row in rows:
+        line = [f"`{row['agent']}`, `{row['guard']}`", f"{float(row['success']):.2f}"]
+        for name in ("hidden_state", "body", "neither"):
+            value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+            line.append(f"{value:.2f} ({low:.2f} to {high:.2f})")
+        table.append([*line, f"{int(row['env_steps']):,}"])
+    link = _link(options.studies / "body_swap.csv", options.out)
+    said = (
+        "In the middle of the delay the robots of episodes with different cues are swapped, while the agent keeps "
+        "its hidden state: does its answer follow the cue that the hidden state was shown, or that of the body? "
+        f"`TMaze-v0`, {rows[0]['memory_length']} steps; `python scripts/body_swap.py --seeds 1 --steps 100000`, "
+        f'[rows]({link}). With `guard="delay"` the body is on rails and can hold nothing. With `guard="cue"` the robot '
+        "drives itself, and an agent that sees four frames can lean to one side and read its own pose at the junction."
+    )
+    return ["## Where is the memory?", said, markdown_table(table)]
 
 
 def _study(options: Options, name: str) -> list[dict[str, str]]:
