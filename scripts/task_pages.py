@@ -28,6 +28,7 @@ from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.seeds import validation_seeds
 from rlmem.figures.recording import record
+from rlmem.figures.recording_bar import recording_bar
 from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
 from rlmem.runs.training import agent_for
 from rlmem.spec import TaskSpec
@@ -65,7 +66,10 @@ def film(name: str, out: Path, longest: int) -> None:
     seed = int(validation_seeds(1)[0])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        record(env, expert, path, seeds=seed, max_steps=longest, cue_seconds=0.6, result_seconds=0.8)
+        with recording_bar(1, longest) as progress:
+            record(
+                env, expert, path, seeds=seed, max_steps=longest, cue_seconds=0.6, result_seconds=0.8, progress=progress
+            )
         frames = list(read(path))
     env.close()
     every = -(-len(frames) // CLIP_FRAMES)
