@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make demo    train a recurrent and a memoryless agent, compare them, leave a video and a picture"
 	@echo "make test    style, types, layers, tests"
-	@echo "make quick   style and a few tests of every room, in under a minute, for use while working"
+	@echo "make quick   style and a few fast tests, in under a minute, for use while working"
 	@echo "make test-pythons    the environments on every Python of PYTHONS: installation, simulation, tests"
 	@echo "make setup   make $(VENV) with everything installed"
 
@@ -33,12 +33,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 
-# a few fast files of every room
+# a few fast files of most rooms
 QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test_numpy_function.py \
-  tests/learning/test_network.py tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py \
-  tests/runs/test_tensors_file.py tests/benchmark/test_suite.py tests/report/test_page.py tests/envs/test_robots.py \
-  tests/envs/tasks/test_bad_actions.py tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py \
-  tests/figures tests/cli/test_play.py tests/docs/test_links.py
+  tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py tests/runs/test_tensors_file.py \
+  tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py tests/envs/tasks/test_knobs.py \
+  tests/benchmark/test_table.py tests/cli/test_play.py tests/docs/test_links.py
 quick: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

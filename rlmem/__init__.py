@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UserError", "__version__", "load_run", "register_task"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # PyTorch reads these as it loads: without a bound, kernels kept for each size of a minibatch fill memory while training
 for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
