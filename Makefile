@@ -37,7 +37,7 @@ lint: setup
 QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test_numpy_function.py \
   tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py tests/runs/test_tensors_file.py \
   tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py tests/envs/tasks/test_knobs.py \
-  tests/benchmark/test_table.py tests/cli/test_play.py tests/docs/test_links.py
+  tests/benchmark/test_time_left.py tests/cli/test_play.py tests/docs/test_links.py
 quick: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
