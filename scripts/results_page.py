@@ -338,7 +338,7 @@ def _body_swap(options: Options) -> list[str]:
     head = ["agent, guard", "success", "answer follows the hidden state", "the body", "neither", "env steps"]
     table = [head, ["---"] * len(head)]
     for row in rows:
-        line = [f"`{row['agent']}`, `{row['guard']}`", f"{float(row['success']):.2f}"]
+        line = [f"{row['agent']}, `{row['guard']}`", f"{float(row['success']):.2f}"]
         for name in ("hidden_state", "body", "neither"):
             value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
             line.append(f"{value:.2f} ({low:.2f} to {high:.2f})")
@@ -347,9 +347,10 @@ def _body_swap(options: Options) -> list[str]:
     said = (
         "In the middle of the delay the robots of episodes with different cues are swapped, while the agent keeps "
         "its hidden state: does its answer follow the cue that the hidden state was shown, or that of the body? "
-        f"`TMaze-v0`, {rows[0]['memory_length']} steps; `python scripts/body_swap.py --seeds 1 --steps 100000`, "
+        f"`TMaze-v0`, {rows[0]['memory_length']} steps, 200 test episodes a row; `python scripts/body_swap.py`, "
         f'[rows]({link}). With `guard="delay"` the body is on rails and can hold nothing. With `guard="cue"` the robot '
-        "drives itself, and an agent that sees four frames can lean to one side and read its own pose at the junction."
+        "drives itself: a scripted agent that remembers one step leans to the lamp's side, reads its own pose at the "
+        "junction and is right, and the swap shows where its memory was."
     )
     return ["## Where is the memory?", said, markdown_table(table)]
 
