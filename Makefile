@@ -38,9 +38,7 @@ QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test
   tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py tests/runs/test_tensors_file.py \
   tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py tests/envs/tasks/test_knobs.py \
   tests/benchmark/test_time_left.py tests/cli/test_play.py tests/docs/test_links.py
-quick: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+quick: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 
 types: setup
