@@ -34,7 +34,7 @@ from rlmem.files import json_text, json_values, write_text
 from rlmem.registry import NAMESPACE
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file
-from rlmem.runs.tuning import Effort, Log, Problem, Taken
+from rlmem.runs.tuning import Effort, Log, Problem, TuningRun
 
 SEEDS, FINAL_SEEDS = 9_000, 9_500
 """First run seeds of trials and of the last comparison, far from those of results."""
@@ -114,7 +114,7 @@ def search(study: optuna.Study, problem: Problem, trials: int, minutes: float) -
 
     def cost(trial: Trial) -> float:
         chosen = {name: _suggest(trial, name, values) for name, values in problem.space.items()}
-        runs: list[Taken] = []
+        runs: list[TuningRun] = []
         for seed in range(problem.effort.seeds):
             runs.append(problem.run(problem.tuned(chosen), SEEDS + seed))
             trial.report(problem.cost(runs), seed)
@@ -147,15 +147,17 @@ def candidates(study: optuna.Study, problem: Problem, finalists: int, before: Tu
     return named
 
 
-def compare(study: optuna.Study, problem: Problem, compared: Mapping[str, Tuned], seeds: int) -> dict[str, list[Taken]]:
+def compare(
+    study: optuna.Study, problem: Problem, compared: Mapping[str, Tuned], seeds: int
+) -> dict[str, list[TuningRun]]:
     """Run candidates with fresh seeds; return what runs took, by the candidate's name."""
-    taken: dict[str, list[Taken]] = {name: [] for name in compared}
+    taken: dict[str, list[TuningRun]] = {name: [] for name in compared}
     for seed in range(seeds):
         for name, runs in taken.items():
             key = f"final {name} {seed}"
             if key not in study.user_attrs:
                 study.set_user_attr(key, problem.run(compared[name], FINAL_SEEDS + seed))
-            runs.append(Taken(*study.user_attrs[key]))
+            runs.append(TuningRun(*study.user_attrs[key]))
     for name, runs in taken.items():
         print(f"{name:>9}  cost {problem.cost(runs):8.4g}  {figures(runs)}", flush=True)
     return taken
@@ -165,7 +167,7 @@ def winner(
     study: optuna.Study,
     problem: Problem,
     compared: Mapping[str, Tuned],
-    taken: Mapping[str, list[Taken]],
+    taken: Mapping[str, list[TuningRun]],
     command: str,
 ) -> Tuned:
     """Return the cheapest settings, with what they and the defaults took."""
@@ -184,7 +186,7 @@ def write(path: Path, tuned: Tuned) -> None:
     write_text(path, text)
 
 
-def figures(runs: list[Taken]) -> dict[str, Any]:
+def figures(runs: list[TuningRun]) -> dict[str, Any]:
     """Return what runs took, in short."""
     return {
         "solved": f"{sum(run.reached >= 1.0 for run in runs)} of {len(runs)}",

@@ -61,7 +61,7 @@ class AdamDAggerSettings(DAggerSettings):
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-class Episode(NamedTuple):
+class StoredEpisode(NamedTuple):
     """A past episode and what the expert would have done."""
 
     observations: Array
@@ -81,7 +81,7 @@ class AdamDAgger(DAgger):
         self.derivative = make_derivative("rtrl", self.network)
         self.optimizer = torch.optim.Adam([self.network.flat.flat], lr=self.settings.learning_rate)
         self._rng = np.random.default_rng(self.seed)
-        self._past: deque[Episode] = deque(maxlen=self.settings.replay_episodes)
+        self._past: deque[StoredEpisode] = deque(maxlen=self.settings.replay_episodes)
         self._running: list[list[tuple[Array, Array]]] = []
         self._carry: Carry | None = None
         self._state: tuple[Tensor, ...] = ()
@@ -120,7 +120,7 @@ class AdamDAgger(DAgger):
         observations, labels = x.numpy().astype(np.float32), label.numpy()
         for stream, running in enumerate(self._running):
             if start[stream] and running:
-                self._past.append(Episode(*(np.stack(part) for part in zip(*running, strict=True))))
+                self._past.append(StoredEpisode(*(np.stack(part) for part in zip(*running, strict=True))))
                 running.clear()
             running.append((observations[stream], labels[stream]))
         if self._past and self._steps % self.settings.update_every == 0:
@@ -156,7 +156,7 @@ class AdamDAgger(DAgger):
         fresh = self.network.initial_state(len(self._running))
         if state["cell"]:
             self._state = getattr(fresh, "_make", tuple)(torch.as_tensor(part) for part in state["cell"])
-        self._past.extend(Episode(*episode) for episode in state["past"])
+        self._past.extend(StoredEpisode(*episode) for episode in state["past"])
         self._running = [list(zip(*one, strict=True)) if one else [] for one in state["running"]]
         self._rng.bit_generator.state = state["rng"]
         self._steps, self._loss = state["steps"], state["loss"]

@@ -23,7 +23,7 @@ from rlmem.envs.control.goals import (
     without_velocity,
 )
 from rlmem.envs.control.puck import FORCE, PUCK_PHYSICS, Puck, stop_at
-from rlmem.envs.control.scenery import CAMERAS, Table
+from rlmem.envs.control.scenery import CAMERAS, PuckTable
 from rlmem.envs.memory_task import (
     CUE,
     OVER,
@@ -145,7 +145,7 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         """[N] whether the puck has left the rail or table."""
         self.query_steps = settings.query_steps
         self._pucks: list[Puck] = []
-        self._tables: list[Table] = []
+        self._tables: list[PuckTable] = []
         for _ in range(num_envs):
             self.worlds.append(World(self._build, PUCK_PHYSICS, gui=gui))
 
@@ -298,5 +298,5 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
 
     def _build(self, client: int) -> None:
         if self.visuals:
-            self._tables.append(Table(client, self.settings.axes, edge=EDGE, tolerance=TOLERANCE))
+            self._tables.append(PuckTable(client, self.settings.axes, edge=EDGE, tolerance=TOLERANCE))
         self._pucks.append(Puck(client, self.settings.axes, visuals=self.visuals))

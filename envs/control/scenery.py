@@ -36,7 +36,7 @@ _EYES = {
 """Axes, camera -> where it is from what it looks at, what it looks at (m), width by height that takes all in."""
 
 
-class Table:
+class PuckTable:
     """What is only looked at: a board to slide on, the goal's ring, and a lamp.
 
     Args:

@@ -23,7 +23,7 @@ _REPORT_EVERY = 1.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class Outcome(NamedTuple):
+class JobOutcome(NamedTuple):
     """How a run ended."""
 
     job: Job
@@ -60,7 +60,7 @@ class Engine(Protocol):
     ) -> None:
         """End what still runs."""
 
-    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[JobOutcome]:
         """Run jobs and yield each as it ends.
 
         Args:
@@ -105,7 +105,7 @@ class Local:
             worker.process.join()
             worker.pipe.close()
 
-    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[JobOutcome]:
         """Run jobs and yield each as it ends. See :meth:`Engine.run`."""
         waiting, workers = list(jobs), self._workers
         while waiting or workers:
@@ -130,17 +130,17 @@ class Local:
         theirs.close()
         return _Worker(job, process, ours, time.monotonic())
 
-    def _hear(self, worker: _Worker) -> Outcome | None:
+    def _hear(self, worker: _Worker) -> JobOutcome | None:
         """Return how a run ended, None if it has not."""
         try:
             kind, said = worker.pipe.recv()
         except EOFError:
             worker.process.join()
-            return Outcome(worker.job, [], f"its process ended with exit code {worker.process.exitcode}")
+            return JobOutcome(worker.job, [], f"its process ended with exit code {worker.process.exitcode}")
         if kind == "steps":
             self._steps[worker.job.key] = said
             return None
-        return Outcome(worker.job, said, "") if kind == "rows" else Outcome(worker.job, [], said)
+        return JobOutcome(worker.job, said, "") if kind == "rows" else JobOutcome(worker.job, [], said)
 
 
 def _work(job: Job, out: Path, pipe: Connection) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from rlmem.benchmark.job import Job, Row, run_job
-from rlmem.benchmark.local import Outcome, Run, Running
+from rlmem.benchmark.local import JobOutcome, Run, Running
 from rlmem.errors import UserError
 from rlmem.files import write_bytes
 
@@ -62,7 +62,7 @@ class RayCluster:
     ) -> None:
         self._ray.shutdown()
 
-    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], out: Path, progress: Callable[[Running], object]) -> Iterator[JobOutcome]:
         """Run jobs and yield each as it ends. See :meth:`rlmem.benchmark.local.Engine.run`."""
         remote = self._ray.remote(num_cpus=1, max_retries=2)(_remote_job)
         waiting = list(jobs)
@@ -77,17 +77,17 @@ class RayCluster:
             now, first = time.monotonic(), list(pending.values())[: self.slots]
             progress({job.key: Run(job, now - since, 0) for job, since in first})
 
-    def _outcome(self, future: Any, job: Job, out: Path) -> Outcome:
+    def _outcome(self, future: Any, job: Job, out: Path) -> JobOutcome:
         """Fetch the rows and files of a run."""
         try:
             rows, files = self._ray.get(future)
         except self._ray.exceptions.RayError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return Outcome(job, [], lines[-1] if lines else type(error).__name__)
+            return JobOutcome(job, [], lines[-1] if lines else type(error).__name__)
         for name, data in files.items():
             path = out / job.folder / name
             write_bytes(path, data)
-        return Outcome(job, rows, "")
+        return JobOutcome(job, rows, "")
 
 
 def _check_answers(address: str) -> None:

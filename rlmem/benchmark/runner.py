@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlmem.benchmark.job import Job, code_version
-from rlmem.benchmark.local import Engine, Outcome, Running
+from rlmem.benchmark.local import Engine, JobOutcome, Running
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.table import ResultsTable
 from rlmem.benchmark.time_left import TimeLeft
@@ -31,7 +31,7 @@ class Done(NamedTuple):
     """Of the whole table."""
     ran: int
     """Runs that were made now."""
-    failed: list[Outcome]
+    failed: list[JobOutcome]
 
 
 def run_benchmark(
@@ -39,7 +39,7 @@ def run_benchmark(
     out: Path,
     engine: Engine,
     *,
-    finished: Callable[[Outcome, Status], object] | None = None,
+    finished: Callable[[JobOutcome, Status], object] | None = None,
     progress: Callable[[Status], object] | None = None,
 ) -> Done:
     """Run what is not in the table yet.

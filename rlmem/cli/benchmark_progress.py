@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rlmem.benchmark.local import Outcome
+from rlmem.benchmark.local import JobOutcome
 from rlmem.benchmark.runner import Status
 
 _SAY_EVERY = 60.0
@@ -47,7 +47,7 @@ class BenchmarkProgress:
         """Print a line above the bar."""
         self._console.print(line, markup=False)
 
-    def finished(self, outcome: Outcome, status: Status) -> None:
+    def finished(self, outcome: JobOutcome, status: Status) -> None:
         """Say how a run ended."""
         job, width = outcome.job, len(str(status.of))
         said = f"failed: {outcome.error}"

@@ -46,7 +46,7 @@ class Play:
             raise UserError(f"strength must be above 0 and at most 1, got {self.strength}")
 
 
-class Played(NamedTuple):
+class PlayedEpisode(NamedTuple):
     """How an episode ended."""
 
     success: bool | None
@@ -106,7 +106,7 @@ def episode(
     names: Sequence[str],
     seed: int,
     strength: float = 1.0,
-) -> Played:
+) -> PlayedEpisode:
     """Play one episode and print each phase as it begins.
 
     Args:
@@ -125,12 +125,12 @@ def episode(
             print(f"seed {seed}: {phase}", flush=True)
         keys = pressed()
         if keys & {_NEXT, _QUIT}:
-            return Played(None, step - 1, total, _QUIT in keys)
+            return PlayedEpisode(None, step - 1, total, _QUIT in keys)
         action = strength * action_of(keys, names, forward() if set(names) >= {"x", "y"} else None)
         _, reward, terminated, truncated, info = env.step(action.astype(np.float32))
         total += float(reward)
         if terminated or truncated:
-            return Played(bool(info["is_success"]), step, total, quit=False)
+            return PlayedEpisode(bool(info["is_success"]), step, total, quit=False)
     raise AssertionError("unreachable")
 
 

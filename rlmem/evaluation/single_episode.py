@@ -15,7 +15,7 @@ from rlmem.evaluation.episodes import PolicyPredictor
 from rlmem.evaluation.intervention import Clock, Intervention, Moment, hidden_cues
 
 
-class Turn(NamedTuple):
+class ControlStep(NamedTuple):
     """A control step that is about to be made."""
 
     step: int
@@ -29,7 +29,7 @@ class Turn(NamedTuple):
 
 
 class SingleEpisode:
-    """An episode; iterating runs it and yields each turn before the environment makes the step.
+    """An episode; iterating runs it and yields each control step before the environment makes it.
 
     Args:
         env: A single environment.
@@ -64,7 +64,7 @@ class SingleEpisode:
         """The return so far."""
         return sum(self.rewards)
 
-    def __iter__(self) -> Iterator[Turn]:
+    def __iter__(self) -> Iterator[ControlStep]:
         if hasattr(self._policy, "bind"):
             self._policy.bind(self._env)
         observation, info = self._env.reset(seed=self._seed)
@@ -80,7 +80,7 @@ class SingleEpisode:
                 moment.observation, moment.state, moment.episode_start, self._deterministic
             )
             action = np.asarray(actions)[0]
-            yield Turn(step, observation, moment, action, state)
+            yield ControlStep(step, observation, moment, action, state)
             observation, reward, terminated, truncated, info = self._env.step(action)
             self.rewards.append(float(reward))
             clock.passed(info)

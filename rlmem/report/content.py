@@ -116,7 +116,7 @@ class Pane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Episode:
+class PlayerEpisode:
     """An episode to be played, intact and where possible lesioned, on common frames.
 
     Raises:
@@ -152,7 +152,7 @@ class Episode:
 class Player:
     """Episodes to be played, and what their timelines mean."""
 
-    episodes: Sequence[Episode]
+    episodes: Sequence[PlayerEpisode]
     notes: Sequence[str] = ()
     """Sentences below the player: how it was made, and what is left out and why."""
 

@@ -21,7 +21,7 @@ from rlmem.evaluation.probe import CueProbe
 from rlmem.figures.recording import cue_names, describe_cue
 from rlmem.figures.video import VideoWriter
 from rlmem.files import json_values
-from rlmem.report.content import DIGITS, Episode, Number, Pane
+from rlmem.report.content import DIGITS, Number, Pane, PlayerEpisode
 from rlmem.report.critic import critic_values
 from rlmem.report.trace import Env, Trace, pictures_of, trace
 
@@ -57,7 +57,7 @@ class Recorder:
         self.missing: dict[str, str] = {}
         """What is left out -> why."""
 
-    def episode(self, seed: int) -> Episode:
+    def episode(self, seed: int) -> PlayerEpisode:
         """Record an episode, intact and lesioned."""
         intact = trace(self._env, self._agent, seed)
         cue = describe_cue(self._env)
@@ -75,7 +75,7 @@ class Recorder:
         units = self._units = self._units or self._chosen_units(intact)
         video, size = self._film([one for _, one in found], frames)
         described = intact.described[0]
-        return Episode(
+        return PlayerEpisode(
             title=f"seed {seed}",
             cue=cue,
             fps=FPS,

@@ -20,7 +20,7 @@ from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.files import json_values
 from rlmem.registry import task_class
-from rlmem.report.content import DIGITS, Episode, Page, Player, Section, Table
+from rlmem.report.content import DIGITS, Page, Player, PlayerEpisode, Section, Table
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
 from rlmem.report.player import Recorder
@@ -174,16 +174,16 @@ def _player(report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | Non
     return Player(episodes=episodes, notes=notes), recorder.missing
 
 
-def separating_first(episodes: Sequence[Episode]) -> list[Episode]:
+def separating_first(episodes: Sequence[PlayerEpisode]) -> list[PlayerEpisode]:
     """Return episodes with those first in which the agent succeeds intact and fails with its state zeroed."""
     return sorted(episodes, key=lambda episode: not _separates(episode))
 
 
-def _separates(episode: Episode) -> bool:
+def _separates(episode: PlayerEpisode) -> bool:
     return [pane.success for pane in episode.panes] == [True, False]
 
 
-def _lesion_note(episodes: Sequence[Episode]) -> str:
+def _lesion_note(episodes: Sequence[PlayerEpisode]) -> str:
     """Say in which episodes the zeroed agent succeeds too, since a guess is right for one of the cues."""
     lucky = [episode.cue or episode.title for episode in episodes if all(pane.success for pane in episode.panes)]
     if not any(map(_separates, episodes)):

@@ -83,7 +83,7 @@ class Effort:
             raise UserError(f"goal must be above 0 and at most 1, got {self.goal}")
 
 
-class Taken(NamedTuple):
+class TuningRun(NamedTuple):
     """What a run took."""
 
     env_steps: float
@@ -163,7 +163,7 @@ class Problem:
         near = {name: wanted.get(name, plain) for name, plain in self.plain.items()}
         return {name: value if _offers(self.space[name], value) else self.plain[name] for name, value in near.items()}
 
-    def run(self, tuned: Tuned, seed: int) -> Taken:
+    def run(self, tuned: Tuned, seed: int) -> TuningRun:
         """Train with settings until the target is reached or the steps are used up."""
         effort = self.effort
         settings = RunSettings(
@@ -180,9 +180,9 @@ class Problem:
             progress = read_progress(train(settings, Path(scratch)))
         reached = (float(progress["eval/value"].max()) - self.floor) / (self.target - self.floor)
         whole = 1.0 if reached > 1.0 - 1e-9 else max(reached, 0.0)
-        return Taken(float(progress["env_steps"][-1]), float(progress["cpu_seconds"][-1]), whole)
+        return TuningRun(float(progress["env_steps"][-1]), float(progress["cpu_seconds"][-1]), whole)
 
-    def cost(self, runs: Sequence[Taken]) -> float:
+    def cost(self, runs: Sequence[TuningRun]) -> float:
         """Return the mean of what runs took; one that did not reach the goal counts two to ten times."""
         counts = (1.0 if run.reached >= 1.0 else 10.0 - 8.0 * run.reached for run in runs)
         taken = (float(getattr(run, self.effort.objective)) for run in runs)

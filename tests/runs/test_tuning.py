@@ -11,7 +11,7 @@ from rlmem.evaluation.seeds import MAX_RUN_SEED
 from rlmem.registry import AGENTS, agent_class
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.tuned import Tuned, read_tuned
-from rlmem.runs.tuning import KNOBS, SPACE, Effort, Log, Problem, Taken
+from rlmem.runs.tuning import KNOBS, SPACE, Effort, Log, Problem, TuningRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def landscape(monkeypatch):
 
     def run(self, tuned, seed):
         ran.append((tuned, seed))
-        return Taken(1000.0, abs(tuned.agent.get("learning_rate", 1e-3) - 2e-3) * 1e4 + 1.0, 1.0)
+        return TuningRun(1000.0, abs(tuned.agent.get("learning_rate", 1e-3) - 2e-3) * 1e4 + 1.0, 1.0)
 
     monkeypatch.setattr(Problem, "run", run)
     return ran
@@ -87,9 +87,9 @@ def test_what_is_given_is_not_tuned():
 
 def test_a_run_that_does_not_get_there_costs_more_the_further_off_it_ends():
     made = problem()
-    solved, near, nowhere = (made.cost([Taken(10.0, 5.0, reached)]) for reached in (1.0, 0.5, 0.0))
+    solved, near, nowhere = (made.cost([TuningRun(10.0, 5.0, reached)]) for reached in (1.0, 0.5, 0.0))
     assert (solved, near, nowhere) == (5.0, 30.0, 50.0)
-    assert problem(objective="env_steps").cost([Taken(10.0, 5.0, 1.0), Taken(30.0, 5.0, 1.0)]) == 20.0
+    assert problem(objective="env_steps").cost([TuningRun(10.0, 5.0, 1.0), TuningRun(30.0, 5.0, 1.0)]) == 20.0
 
 
 def test_the_goal_lies_between_no_memory_and_the_oracle_or_random_where_memory_does_not_count():

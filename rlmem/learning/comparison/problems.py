@@ -25,7 +25,7 @@ _WORLDS = 64
 """Of PyBullet at once: hundreds take minutes to start."""
 
 
-class Batch(NamedTuple):
+class SequenceBatch(NamedTuple):
     """Sequences with targets."""
 
     xs: Tensor
@@ -50,12 +50,12 @@ class SequenceProblem:
     bar: float
     """The error at which it is learnt."""
     error_name: str
-    draw: Callable[[np.random.Generator, int], Batch]
+    draw: Callable[[np.random.Generator, int], SequenceBatch]
     """From a generator and N to sequences to learn from."""
-    held_out: Batch
+    held_out: SequenceBatch
     """Sequences to be judged on, which are never learnt from."""
 
-    def error(self, outputs: Tensor, batch: Batch) -> float:
+    def error(self, outputs: Tensor, batch: SequenceBatch) -> float:
         """Return the error of outputs [T, N, Q] over all targets."""
         weights = batch.weights / batch.weights.sum()
         if self.likelihood == "categorical":
@@ -72,7 +72,7 @@ def delayed_recall(length: int = 30, choices: int = 4) -> SequenceProblem:
     section 5.2.
     """
 
-    def draw(rng: np.random.Generator, count: int) -> Batch:
+    def draw(rng: np.random.Generator, count: int) -> SequenceBatch:
         symbols = rng.integers(choices, size=count)
         xs = np.zeros((length, count, choices + 2))
         xs[0, np.arange(count), symbols] = 1.0
@@ -81,7 +81,7 @@ def delayed_recall(length: int = 30, choices: int = 4) -> SequenceProblem:
         weights = np.zeros((length, count))
         weights[-1] = 1.0
         targets = np.broadcast_to(symbols, (length, count)).copy()
-        return Batch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
+        return SequenceBatch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
 
     return SequenceProblem(
         name="recall",
@@ -103,7 +103,7 @@ def adding(length: int = 30) -> SequenceProblem:
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, section 5.4.
     """
 
-    def draw(rng: np.random.Generator, count: int) -> Batch:
+    def draw(rng: np.random.Generator, count: int) -> SequenceBatch:
         xs = np.zeros((length, count, 2))
         xs[..., 0] = rng.random((length, count))
         first, second = rng.integers(length // 2, size=count), rng.integers(length // 2, length, size=count)
@@ -113,7 +113,7 @@ def adding(length: int = 30) -> SequenceProblem:
         targets[-1, :, 0] = xs[first, each, 0] + xs[second, each, 0]
         weights = np.zeros((length, count))
         weights[-1] = 1.0
-        return Batch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
+        return SequenceBatch(*(torch.from_numpy(part) for part in (xs, targets, weights)))
 
     return SequenceProblem(
         name="adding",
@@ -150,12 +150,12 @@ def control(
     """
     knobs = knobs or {"memory_length": 10}
     recorded = _episodes(env, episodes + episodes // 4, deviation, tuple(sorted(knobs.items())))
-    data = Batch(*(part[:, :episodes] for part in recorded))
+    data = SequenceBatch(*(part[:, :episodes] for part in recorded))
     variance = float(data.targets[data.weights > 0].var())
 
-    def draw(rng: np.random.Generator, count: int) -> Batch:
+    def draw(rng: np.random.Generator, count: int) -> SequenceBatch:
         chosen = torch.from_numpy(rng.integers(episodes, size=count))
-        return Batch(*(part[:, chosen] for part in data))
+        return SequenceBatch(*(part[:, chosen] for part in data))
 
     return SequenceProblem(
         name="control",
@@ -167,17 +167,17 @@ def control(
         bar=round(0.5 * variance, 4),
         error_name="mean squared error",
         draw=draw,
-        held_out=Batch(*(part[:, episodes:] for part in recorded)),
+        held_out=SequenceBatch(*(part[:, episodes:] for part in recorded)),
     )
 
 
-def _fresh(draw: Callable[[np.random.Generator, int], Batch]) -> Batch:
+def _fresh(draw: Callable[[np.random.Generator, int], SequenceBatch]) -> SequenceBatch:
     """Return sequences from a generator of their own, of a problem that has too many to draw one twice."""
     return draw(np.random.default_rng([1, 0]), _HELD_OUT)
 
 
 @lru_cache(maxsize=4)
-def _episodes(env_id: str, episodes: int, deviation: float, knobs: tuple[tuple[str, Any], ...]) -> Batch:
+def _episodes(env_id: str, episodes: int, deviation: float, knobs: tuple[tuple[str, Any], ...]) -> SequenceBatch:
     """Record episodes of the expert, padded to the longest."""
     env: Any = gymnasium.make_vec(env_id, num_envs=min(episodes, _WORLDS), autoreset_mode="disabled", **dict(knobs))
     rng = np.random.default_rng(0)
@@ -186,11 +186,11 @@ def _episodes(env_id: str, episodes: int, deviation: float, knobs: tuple[tuple[s
     finally:
         env.close()
     longest = max(len(part.xs) for part in parts)
-    padded = (Batch(*(_longer(tensor, longest) for tensor in part)) for part in parts)
-    return Batch(*(torch.cat(column, 1)[:, :episodes] for column in zip(*padded, strict=True)))
+    padded = (SequenceBatch(*(_longer(tensor, longest) for tensor in part)) for part in parts)
+    return SequenceBatch(*(torch.cat(column, 1)[:, :episodes] for column in zip(*padded, strict=True)))
 
 
-def _recorded(env: Any, first: int, deviation: float, rng: np.random.Generator) -> Batch:
+def _recorded(env: Any, first: int, deviation: float, rng: np.random.Generator) -> SequenceBatch:
     """Record an episode of each environment, with seeds from the first on."""
     observation, _ = env.reset(seed=list(range(first, first + env.num_envs)))
     running = np.ones(env.num_envs, dtype=np.bool_)
@@ -203,7 +203,7 @@ def _recorded(env: Any, first: int, deviation: float, rng: np.random.Generator) 
         noisy = np.clip(label + deviation * rng.normal(size=label.shape), -1.0, 1.0).astype(np.float32)
         observation, _, terminated, truncated, _ = env.step(noisy)
         running = running & ~(terminated | truncated)
-    return Batch(*(torch.from_numpy(np.stack(part).astype(np.float64)) for part in (seen, answers, counts)))
+    return SequenceBatch(*(torch.from_numpy(np.stack(part).astype(np.float64)) for part in (seen, answers, counts)))
 
 
 def _longer(tensor: Tensor, length: int) -> Tensor:

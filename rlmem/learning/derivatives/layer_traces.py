@@ -32,7 +32,7 @@ class LayerTraces(Derivative):
         self.layers = tuple(layers)
         self.num_parameters = sum(layer.num_parameters for layer in layers)
         self.output_size = layers[-1].output_size
-        self._joint = Joint([layer.start(1) for layer in layers])
+        self._joint = JoinedCarries([layer.start(1) for layer in layers])
 
     def start(self, num_streams: int) -> Carry:
         """Return the carry before the first input: all traces are 0."""
@@ -71,7 +71,7 @@ class LayerTraces(Derivative):
         return by_output
 
 
-class Joint:
+class JoinedCarries:
     """Carries of several layers as one, and back.
 
     Args:

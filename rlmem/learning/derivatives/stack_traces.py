@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rlmem.learning.derivatives.base import Carry, Derivative, DerivativeStep, Tensors
-from rlmem.learning.derivatives.layer_traces import Joint
+from rlmem.learning.derivatives.layer_traces import JoinedCarries
 from rlmem.learning.derivatives.memory import Recycler
 from rlmem.learning.derivatives.unit_derivative import UnitDerivative, past_state
 from rlmem.networks.units import UnitStep
@@ -38,7 +38,7 @@ class StackTraces(Derivative):
         self.num_parameters = sum(layer.num_parameters for layer in layers)
         self.output_size = layers[-1].output_size
         self._memory = [Recycler() for _ in layers]
-        self._joint = Joint(self._start_layers(1))
+        self._joint = JoinedCarries(self._start_layers(1))
 
     def start(self, num_streams: int) -> Carry:
         """Return the carry before the first input: all traces are 0."""

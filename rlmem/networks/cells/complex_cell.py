@@ -97,7 +97,7 @@ class ComplexCell(Cell[ComplexState]):
         return [graph.add("Add", part, new) for part, new in zip((real, imaginary), drive, strict=True)]
 
 
-class Turn(NamedTuple):
+class Rotation(NamedTuple):
     """lambda c, and how it depends on lambda."""
 
     real: Tensor
@@ -119,7 +119,7 @@ class ComplexUnits(Units[ComplexCellT]):
 
     n_parts = 2
 
-    def turn(self, state: tuple[Tensor, ...]) -> Turn:
+    def turn(self, state: tuple[Tensor, ...]) -> Rotation:
         """Return lambda c and its derivatives."""
         real, imaginary = state
         modulus, angle = torch.exp(self.cell.log_decay), torch.exp(self.cell.log_angle)
@@ -131,7 +131,7 @@ class ComplexUnits(Units[ComplexCellT]):
             torch.addcmul(cosine * imaginary, sine, real),
         )
         down = -modulus
-        return Turn(
+        return Rotation(
             real,
             imaginary,
             (down * real, down * imaginary),
