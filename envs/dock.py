@@ -19,15 +19,16 @@ from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.memory_task import DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.recall import RecallTask
+from rlmem.envs.task_settings import RecallSettings, check_whole
 
 DockGuard = Literal["delay", "cue", "dock", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DockSettings(RecallSettings):
-    """The knobs of tasks with docks. See also :class:`rlmem.envs.memory_task.RecallSettings`.
+    """The knobs of tasks with docks. See also :class:`rlmem.envs.task_settings.RecallSettings`.
 
     Args:
         guard: ``"delay"``: the robot is held, and senses nothing of itself, from the cue to the query; ``"cue"``: held

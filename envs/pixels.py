@@ -16,7 +16,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import CUE, OVER, Indices, Ints, MemoryTask, TaskSettings, check_choice
+from rlmem.envs.memory_task import CUE, OVER, Indices, Ints, MemoryTask
+from rlmem.envs.task_settings import TaskSettings, check_choice
 
 SIZE = 64
 """Pixels along each side of a picture."""

@@ -13,22 +13,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.memory_task import (
-    CUE,
-    DELAY,
-    OVER,
-    QUERY,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    MemoryTask,
-    RecallSettings,
-    S,
-    Step,
-    TaskSettings,
-    draw_length,
-)
+from rlmem.envs.memory_task import CUE, DELAY, OVER, QUERY, Bools, Floats, Indices, Ints, MemoryTask, Step
+from rlmem.envs.task_settings import RecallSettings, S, TaskSettings, draw_length
 from rlmem.spec import Ceiling, TaskSpec
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import rlmem
 from rlmem.envs.audit import QUICK, audit
 from rlmem.envs.corridor.corridor_task import CorridorSettings, CorridorTask
-from rlmem.envs.memory_task import CUE, QUERY, RecallSettings, check_whole
+from rlmem.envs.memory_task import CUE, QUERY
 from rlmem.envs.recall import RecallTask, recall_spec
+from rlmem.envs.task_settings import RecallSettings, check_whole
 
 
 @dataclass(frozen=True, kw_only=True)

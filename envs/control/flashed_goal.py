@@ -24,21 +24,10 @@ from rlmem.envs.control.goals import (
 )
 from rlmem.envs.control.puck import FORCE, PUCK_PHYSICS, Puck, stop_at
 from rlmem.envs.control.scenery import CAMERAS, PuckTable
-from rlmem.envs.memory_task import (
-    CUE,
-    OVER,
-    QUERY,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    RecallSettings,
-    Step,
-    check_choice,
-    check_whole,
-)
+from rlmem.envs.memory_task import CUE, OVER, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.recall import RecallTask, guarantees
 from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.task_settings import RecallSettings, check_choice, check_whole
 from rlmem.spec import Ceiling, TaskSpec
 
 MAX_SPEED = 2.0
@@ -49,7 +38,7 @@ _NEAR = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class FlashedGoalSettings(RecallSettings):
-    """The knobs of the flashed goal. See also :class:`rlmem.envs.memory_task.RecallSettings`.
+    """The knobs of the flashed goal. See also :class:`rlmem.envs.task_settings.RecallSettings`.
 
     Args:
         axes: 1: a rail, the action is a force; 2: a table, the action is a force along x and one along y.

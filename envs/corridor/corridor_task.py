@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from rlmem.envs.camera import agent_picture, join, photograph
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.floor_plan import MAX_RANGE, RAY_ANGLES, RangeSensor, wall_segments
-from rlmem.envs.memory_task import Bools, Floats, MemoryTask, TaskSettings, check_choice, check_whole
+from rlmem.envs.memory_task import Bools, Floats, MemoryTask
 from rlmem.envs.pixels import SIZE
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import PHYSICS, World, pybullet
+from rlmem.envs.task_settings import TaskSettings, check_choice, check_whole
 from rlmem.errors import UserError
 
 STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
@@ -43,7 +44,7 @@ _BEHIND_START = 0.45
 
 @dataclass(frozen=True, kw_only=True)
 class CorridorSettings(TaskSettings):
-    """The knobs of every task in a corridor. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+    """The knobs of every task in a corridor. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
         robot: ``"diff_drive"``: two driven wheels that roll by friction; ``"planar"``: a base moved by three motors,

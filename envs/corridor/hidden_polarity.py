@@ -9,21 +9,11 @@ import numpy as np
 
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import CorridorSettings, CorridorTask
-from rlmem.envs.memory_task import (
-    CUE,
-    DELAY,
-    QUERY,
-    Bools,
-    Floats,
-    Indices,
-    RecallSettings,
-    Step,
-    check_choice,
-    check_whole,
-)
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Bools, Floats, Indices, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import RecallTask, recall_spec
 from rlmem.envs.robots import parts
+from rlmem.envs.task_settings import RecallSettings, check_choice, check_whole
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 

@@ -10,19 +10,10 @@ import numpy as np
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
 from rlmem.envs.corridor.floor_plan import MAX_RANGE
-from rlmem.envs.memory_task import (
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    Phase,
-    Step,
-    as_length,
-    draw_length,
-    length_range,
-)
+from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Phase, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
+from rlmem.envs.task_settings import as_length, draw_length, length_range
 from rlmem.spec import Ceiling, TaskSpec
 
 DOOR_REWARD = 5.0

@@ -12,21 +12,10 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
 from rlmem.envs.corridor.floor_plan import arm_directions
 from rlmem.envs.dock import DockSettings, DockTask
-from rlmem.envs.memory_task import (
-    CUE,
-    DELAY,
-    DOCK,
-    QUERY,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    Phase,
-    Step,
-    check_choice,
-)
+from rlmem.envs.memory_task import CUE, DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, Phase, Step
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.recall import recall_spec
+from rlmem.envs.task_settings import check_choice
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 

@@ -9,22 +9,8 @@ import numpy as np
 
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
-from rlmem.envs.memory_task import (
-    CUE,
-    DELAY,
-    SEARCH,
-    WAIT,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    Phase,
-    Step,
-    as_length,
-    check_whole,
-    draw_length,
-    length_range,
-)
+from rlmem.envs.memory_task import CUE, DELAY, SEARCH, WAIT, Bools, Floats, Indices, Ints, Phase, Step
+from rlmem.envs.task_settings import as_length, check_whole, draw_length, length_range
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 

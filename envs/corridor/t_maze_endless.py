@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
-from rlmem.envs.memory_task import Bools, Step, check_whole
+from rlmem.envs.memory_task import Bools, Step
+from rlmem.envs.task_settings import check_whole
 from rlmem.spec import Ceiling, TaskSpec
 
 

@@ -13,19 +13,10 @@ from rlmem.envs.camera import photograph
 from rlmem.envs.ground.lidar import BEAM_ANGLES, BEAMS, MAX_RANGE, Lidar
 from rlmem.envs.ground.maze_plan import CELL, Maze, draw_maze, middle_of, step_along, steps_to
 from rlmem.envs.ground.scenery import MazeLooks, NearbyWalls, near_cell
-from rlmem.envs.memory_task import (
-    OVER,
-    Floats,
-    Indices,
-    Ints,
-    MemoryTask,
-    Phase,
-    Step,
-    TaskSettings,
-    check_choice,
-)
+from rlmem.envs.memory_task import OVER, Floats, Indices, Ints, MemoryTask, Phase, Step
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot
 from rlmem.envs.simulation import Physics, World, pybullet
+from rlmem.envs.task_settings import TaskSettings, check_choice
 from rlmem.spec import Ceiling, TaskSpec
 
 MAZE_PHYSICS = Physics(control_hz=10.0, substeps=10, solver_iterations=10)
@@ -84,7 +75,7 @@ SizeName = Literal["5x5", "7x7", "9x9", "11x11", "13x13", "15x15"]
 
 @dataclass(frozen=True, kw_only=True)
 class MazeRecallSettings(TaskSettings):
-    """The knobs of maze recall. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+    """The knobs of maze recall. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
         guard: ``"none"``: where a robot must move to see, there is nothing to hold it by.

@@ -21,22 +21,12 @@ from safetensors.numpy import load_file
 
 from rlmem.envs.camera import photograph
 from rlmem.envs.locomotion.ceilings import CEILINGS
-from rlmem.envs.memory_task import (
-    OVER,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    MemoryTask,
-    Phase,
-    Step,
-    TaskSettings,
-    check_choice,
-)
+from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask, Phase, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.locomotion import MODELS, WALKER_PHYSICS, Model, Walker, state_names
 from rlmem.envs.simulation import World, pybullet
+from rlmem.envs.task_settings import TaskSettings, check_choice
 from rlmem.spec import Ceiling, TaskSpec
 
 STEPS = 1_000
@@ -63,7 +53,7 @@ def components_of(model: Model, half: Half) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class WalkingSettings(TaskSettings):
-    """The knobs of the walking tasks. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+    """The knobs of the walking tasks. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
         guard: ``"none"``: there is no cue whose traces could be guarded.

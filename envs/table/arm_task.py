@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlmem.envs.memory_task import DOCK, QUERY, Bools, Floats, Indices, MemoryTask, check_choice
+from rlmem.envs.memory_task import DOCK, QUERY, Bools, Floats, Indices, MemoryTask
 from rlmem.envs.robots import ARMS, Arm
 from rlmem.envs.robots.arm_kinematics import ArmKinematics
 from rlmem.envs.robots.parts import Vector
@@ -21,6 +21,7 @@ from rlmem.envs.simulation import PHYSICS, World, pybullet
 from rlmem.envs.table import scenery
 from rlmem.envs.table.settings import HIGH, HOME, LOW, MAX_JOINT_SPEED, ORIGIN, SENSED, STRIDE, TableSettings
 from rlmem.envs.table.targets import Targets
+from rlmem.envs.task_settings import check_choice
 
 C = TypeVar("C", bound=TableSettings)
 

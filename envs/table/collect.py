@@ -16,13 +16,14 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from rlmem.envs.dock import DockSettings, DockTask
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, Step, check_choice
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.table import scenery
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import CENTER, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand, way_to_box
+from rlmem.envs.task_settings import check_choice
 
 MOST = len(scenery.COLORS)
 """Number of colors."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlmem.envs.dock import DockSettings, DockTask
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step, check_whole
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
@@ -18,6 +18,7 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.settings import CENTER, LOW, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.task_settings import check_whole
 from rlmem.spec import TaskSpec
 
 _HALF: Vector = (0.10, 0.05, 0.012)

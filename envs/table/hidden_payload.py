@@ -8,20 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.memory_task import (
-    CUE,
-    DELAY,
-    OVER,
-    QUERY,
-    Bools,
-    Floats,
-    Indices,
-    Ints,
-    RecallSettings,
-    Step,
-    check_choice,
-    check_whole,
-)
+from rlmem.envs.memory_task import CUE, DELAY, OVER, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
@@ -31,6 +18,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import CENTER, HIGH, LOW, STRIDE, TableSettings, check_meters
+from rlmem.envs.task_settings import RecallSettings, check_choice, check_whole
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 

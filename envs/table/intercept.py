@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, OVER, QUERY, Bools, Floats, RecallSettings, Step
+from rlmem.envs.memory_task import CUE, OVER, QUERY, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
@@ -16,6 +16,7 @@ from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.settings import CENTER, HOME, SENSED, TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.task_settings import RecallSettings
 from rlmem.spec import Ceiling, TaskSpec
 
 WIDTH = 0.14

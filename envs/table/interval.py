@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlmem.envs.memory_task import MAX_LENGTH, check_whole
 from rlmem.envs.table.settings import TableSettings
+from rlmem.envs.task_settings import MAX_LENGTH, check_whole
 
 MOST_TONES = 4
 """One for each color of the bell."""

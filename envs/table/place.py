@@ -11,12 +11,13 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, RecallSettings, Step
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.settings import CENTER, TableSettings
 from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.task_settings import RecallSettings
 from rlmem.errors import UserError
 
 _RINGS, _SECTORS = 2, 4

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from rlmem.envs.dock import DockSettings, DockTask
-from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints, check_choice
+from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
@@ -17,6 +17,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.task_settings import check_choice
 from rlmem.spec import TaskSpec
 
 Feature = Literal["color", "shape", "both"]

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.memory_task import Bools, check_choice, check_whole
+from rlmem.envs.memory_task import Bools
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
+from rlmem.envs.task_settings import check_choice, check_whole
 from rlmem.spec import Ceiling, TaskSpec
 
 

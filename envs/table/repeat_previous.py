@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, RecallSettings, Step, check_whole
+from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
@@ -17,6 +17,7 @@ from rlmem.envs.table import scenery
 from rlmem.envs.table.settings import TableSettings, check_meters
 from rlmem.envs.table.table_task import TableTask
 from rlmem.envs.table.targets import around_hand
+from rlmem.envs.task_settings import RecallSettings, check_whole
 from rlmem.spec import TaskSpec
 
 PADS = 4

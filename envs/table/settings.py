@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from rlmem.envs.memory_task import TaskSettings, check_choice, check_whole
 from rlmem.envs.robots import ARMS
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.simulation import PHYSICS
+from rlmem.envs.task_settings import TaskSettings, check_choice, check_whole
 from rlmem.errors import UserError
 
 MAX_SPEED = 0.6
@@ -44,7 +44,7 @@ def _meters(length: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TableSettings(TaskSettings):
-    """The knobs of every task on a table. See also :class:`rlmem.envs.memory_task.TaskSettings`.
+    """The knobs of every task on a table. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
         robot: ``"panda"``: Franka Panda; ``"kuka"``: Kuka iiwa with a stylus.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rlmem.envs.dock import DockSettings, DockTask
-from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints, check_whole
+from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
@@ -19,6 +19,7 @@ from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
 from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.task_settings import check_whole
 from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
 

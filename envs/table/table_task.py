@@ -1,7 +1,7 @@
 """Base of all table tasks: episodes, touches, presses, shaping and the expert, over the arms of ``ArmTask``.
 
 **To write a task**, subclass :class:`TableTask` in a file of its own, with a frozen settings dataclass that inherits
-from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.memory_task.RecallSettings`, and define
+from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.task_settings.RecallSettings`, and define
 
 - ``__init__``: the names of the task's signals (the first components of the observation, before the hand's), and how
   many boxes can be touched, of what size: ``super().__init__(settings, num_envs, signals=..., targets=K)``;

@@ -9,8 +9,8 @@ import gymnasium
 import pytest
 from conftest import ENV_IDS, knob_choices, modest_knobs
 
-from rlmem.envs.memory_task import MAX_LENGTH
 from rlmem.envs.single import MemoryEnv
+from rlmem.envs.task_settings import MAX_LENGTH
 from rlmem.registry import task_class
 
 LENGTH_IDS = [name for name in ENV_IDS if any(knob.endswith("_length") for knob in modest_knobs(name))]

@@ -10,8 +10,9 @@ import pytest
 from conftest import SHORT, expert_action, knob_choices, modest_knobs, play
 from task_cases import RECALL_IDS
 
-from rlmem.envs.memory_task import MAX_LENGTH, Phase, draw_length
+from rlmem.envs.memory_task import Phase
 from rlmem.envs.single import MemoryEnv
+from rlmem.envs.task_settings import MAX_LENGTH, draw_length
 from rlmem.registry import task_class
 
 Make = Callable[..., MemoryEnv]
