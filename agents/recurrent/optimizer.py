@@ -30,13 +30,14 @@ class FastAdam(torch.optim.Adam):
             if not state:
                 state["step"] = torch.zeros((), device=parameter.device)
                 state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-            state["step"] += 1
             states.append(state)
+        steps = [state["step"] for state in states]
+        torch._foreach_add_(steps, 1.0)
         beta1, beta2 = group["betas"]
         torch._fused_adam_(
             parameters, [parameter.grad for parameter in parameters],
             [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states],
-            [], [state["step"] for state in states],
+            [], steps,
             lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False,
         )  # fmt: skip
 
