@@ -86,7 +86,7 @@ class RecurrentPolicy(ActionEvaluation):
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
         if self.plain_observations:
             assert not isinstance(observations, dict)
-            return observations.reshape(len(observations), -1).astype(np.float32, copy=False)
+            return np.ascontiguousarray(observations.reshape(len(observations), -1), np.float32)
         count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         with torch.no_grad():
             # some at a time: what a network for images holds on the way is far larger than its features
@@ -102,11 +102,16 @@ class RecurrentPolicy(ActionEvaluation):
             return torch.from_numpy(self.encode(observations)).to(self.device)
         if self._deduplicates and not isinstance(observations, dict):
             first, which = unique_images(observations)
-            different = torch.from_numpy(observations[first]).to(self.device)
-            features = self.extract_features(different, self.features_extractor)
+            features = self.extract_features(self._tensor(observations[first]), self.features_extractor)
             return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
-        tensors: Any = map_observations(lambda array: torch.from_numpy(array).to(self.device), observations)
-        return self.extract_features(tensors, self.features_extractor)
+        return self.extract_features(map_observations(self._tensor, observations), self.features_extractor)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        """Return an array as a tensor, always in C order: convolutions of other layouts differ in their last bits.
+
+        Images of an environment are transposed views; those of a checkpoint are not.
+        """
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def forward(
         self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None, actions: Tensor

@@ -24,6 +24,14 @@ def test_images_that_differ_in_one_pixel_are_two():
     assert len(unique_images(np.concatenate((PICTURES[:1], other))).first) == 2
 
 
+def test_features_do_not_depend_on_the_order_of_images_in_memory():
+    policy = RecurrentPPO("CnnPolicy", MemoryBandit(1, 2, observation="image"), n_steps=8, batch_size=8, seed=0).policy
+    transposed = np.random.default_rng(1).integers(0, 256, (5, 36, 36, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
+    for once in (True, False):
+        policy._deduplicates = once
+        np.testing.assert_array_equal(policy.encode(transposed), policy.encode(transposed.copy()))
+
+
 def test_features_and_gradients_are_those_of_encoding_each_and_fewer_images_are_encoded():
     env = MemoryBandit(1, 2, observation="image")
     policy = RecurrentPPO("CnnPolicy", env, n_steps=8, batch_size=8, seed=0).policy
