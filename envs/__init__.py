@@ -1,4 +1,4 @@
-"""Robot environments that provably need memory: simulation, robots, tasks.
+"""Robot environments that require memory: simulation, robots and tasks.
 
 Needs gymnasium, numpy and pybullet; never torch.
 """

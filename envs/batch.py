@@ -1,4 +1,4 @@
-"""K worlds of a task with their ends handled: what a vector environment steps, here or in a worker process."""
+"""A batch of K environments of one task with autoreset, stepped in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ends(NamedTuple):
 
 
 class BatchStep(NamedTuple):
-    """What a step gives back, each [K]."""
+    """Result of one control step, each [K]."""
 
     observation: NDArray[Any]
     reward: Floats
@@ -37,20 +37,20 @@ class BatchStep(NamedTuple):
 
 
 class EnvState(NamedTuple):
-    """Where an environment is."""
+    """State of one environment: the start of its episode and the actions since."""
 
     generator: dict[str, Any]
     """State of its generator before the episode began."""
     cue: int | None
-    """The cue that was asked for, None where it was drawn."""
+    """The cue that was requested, None if it was drawn."""
     actions: Floats
-    """[t, A] what was done since."""
+    """[t, A] actions since the episode began."""
     knobs: dict[str, Any] | None = None
-    """The knobs that can be changed, as they were when the episode began; None: as they are."""
+    """Values of the changeable knobs when the episode began; None: the present values."""
 
 
 def begin_again(task: MemoryTask[Any], index: int, state: EnvState) -> None:
-    """Start one environment's episode again that a state is from."""
+    """Restart the episode that a state was taken from, in one environment."""
     in_force = task.settings
     task.rngs[index].bit_generator.state = state.generator
     cues = None if state.cue is None else np.full(task.num_envs, state.cue, dtype=np.int64)
@@ -63,14 +63,14 @@ _SLACK = 64
 
 
 class Batch:
-    """K environments of one task.
+    """K environments of one task with autoreset and a time limit.
 
     Args:
         task: The task; closed with the batch.
         autoreset_mode: When an ended episode is followed by the next; see Gymnasium.
-        max_episode_steps: Truncate episodes after so many control steps, or None.
-        every_step: Compute also the control steps in which the task says that nothing happens, as an audit must that
-            does not take its word.
+        max_episode_steps: Control steps after which episodes are truncated, or None.
+        every_step: Simulate also the control steps in which, by :meth:`MemoryTask.quiet_steps`, nothing happens. The
+            audit uses this to check that claim.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Batch:
         self._steps = np.zeros(task.num_envs, dtype=np.int64)
         self._history: list[Floats] = []
         self._enough = _SLACK
-        """Length of the history at which to look how much of it is still needed."""
+        """Length of the history at which it is shortened next."""
         self._quiet, self._seen, self._phase = 0, np.zeros(0, dtype=np.float32), task.phase.copy()
-        """For how many control steps nothing happens, [K, D] what is seen in them, and their phases [K]."""
+        """Number of coming quiet steps, and the observations [K, D] and phases [K] during them."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
@@ -140,7 +140,7 @@ class Batch:
         return BatchStep(observation, reward, terminated, truncated, phase, ends)
 
     def _pass(self) -> BatchStep:
-        """Let a control step go by in which nothing happens; see :meth:`MemoryTask.quiet_steps`."""
+        """Return the result of a quiet step without simulating it; see :meth:`MemoryTask.quiet_steps`."""
         self._quiet -= 1
         self.task.clock += 1
         nobody = np.zeros(self.task.num_envs, dtype=np.bool_)
@@ -148,9 +148,9 @@ class Batch:
         return BatchStep(self._seen.copy(), reward, nobody, nobody.copy(), self._phase, None)
 
     def get_state(self) -> list[EnvState]:
-        """Return where each environment is: what its episode began from, and what was done since.
+        """Return the state of each environment: how its episode began, and the actions since.
 
-        Bullet's own state cannot be taken out of its process; episodes are exactly repeatable, so this says as much.
+        Bullet's own state cannot leave its process; since episodes repeat exactly, this determines it.
         """
         return [
             EnvState(origin.generator, origin.cue, np.array([past[at] for past in self._recent(steps)]), origin.knobs)
@@ -158,10 +158,10 @@ class Batch:
         ]
 
     def set_state(self, states: Sequence[EnvState]) -> None:
-        """Bring each environment to where :meth:`get_state` found it, by repeating its episode.
+        """Restore the states that :meth:`get_state` returned, by repeating the episodes.
 
-        Episodes begin one after the other, so that all of them arrive together. An environment that was at rest after
-        its episode is so again.
+        The start of each episode is delayed so that all of them reach their state in the same step. An environment
+        whose episode had ended is in that phase again.
         """
         task, size = self.task, self.task.action_space.shape
         paths = [np.asarray(state.actions, dtype=np.float64).reshape(-1, *size) for state in states]
@@ -198,6 +198,6 @@ class Batch:
         return self._history[-steps:] if steps else []
 
     def _begin(self, which: Indices) -> None:
-        """Let the next episodes begin in some environments."""
+        """Start the next episode in some environments."""
         self.task.reset(which)
         self._steps[which] = 0

@@ -1,4 +1,4 @@
-"""Pictures of a Bullet world: for people by :mod:`rlmem.envs.scene`, for agents by Bullet's own software renderer."""
+"""Cameras: images for people, drawn by :mod:`rlmem.envs.scene`, and for agents, by Bullet's software renderer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rlmem.envs.simulation import pybullet, scenes
 
 _OVERSAMPLING = 2
 _SEAM = (38, 42, 50)
-"""Color between two pictures that are joined."""
+"""Color of the line between two images that are joined."""
 
 Point = tuple[float, float, float]
 
@@ -28,10 +28,10 @@ def photograph(
     shadow: bool = False,
     frames: Frames | None = None,
 ) -> NDArray[np.uint8]:
-    """Take a picture for people, drawn twice as large and scaled down for smooth edges.
+    """Render an image for people, drawn twice as large and scaled down for smooth edges.
 
     Args:
-        client: Bullet client, whose bodies have all been made.
+        client: Bullet client, after all bodies have been created.
         eye: Where the camera is, m.
         target: What it looks at, m.
         width: Pixels.
@@ -53,7 +53,7 @@ def photograph(
 
 
 def agent_picture(client: int, eye: Point, target: Point, size: int, field_of_view: float) -> NDArray[np.uint8]:
-    """Take a small picture for an agent.
+    """Render a small square image for an agent.
 
     Args:
         client: Bullet client.
@@ -84,7 +84,7 @@ def agent_picture(client: int, eye: Point, target: Point, size: int, field_of_vi
 
 
 def join(first: NDArray[np.uint8], second: NDArray[np.uint8], axis: int = 1) -> NDArray[np.uint8]:
-    """Put two pictures [height, width, 3] side by side (axis 1) or one over the other (axis 0), with a seam between."""
+    """Put two images [height, width, 3] side by side (axis 1) or one over the other (axis 0), with a seam between."""
     both = np.concatenate((first, second), axis=axis)
     cut = first.shape[axis]
     np.moveaxis(both, axis, 0)[cut - 1 : cut + 1] = _SEAM

@@ -1,11 +1,13 @@
-"""Docks: the robot works through the delay with all its senses, and cannot carry the cue across a dock in its pose.
+"""Docks: the robot moves during the delay, and docks reset its pose so that it cannot store the cue there.
 
-With ``guard="dock"`` the robot is held during the cue and then moves with full physics. Before the query, and on the
-way if asked, it enters a dock: for ``dock_steps`` control steps it is dark, actions do nothing and every observation is
-the same. Then the world is restored, with the robot at rest at a pose that the episode's seed determines.
+With ``guard="dock"`` the robot is held during the cue and then moves with full physics. Before the query, and also
+every ``dock_every`` control steps if set, it enters a dock: for ``dock_steps`` control steps actions have no effect and
+the observation is constant. Then the world is restored, with the robot at rest at a pose that the episode's seed
+determines.
 
-So the dock washes (property G4): whatever was done before it and whatever the cue, everything that is observed and
-earned from its first step on is the same bit for bit under the same later actions, except for what the answer earns.
+The dock therefore erases all traces (property G4): from its first step on, observations and rewards under the same
+later actions are bit for bit the same whatever the robot did before and whatever the cue was, except for the reward of
+the answer.
 An agent that sees the last w <= ``dock_steps`` observations is then no better than one without memory.
 
 Axes: N environments, A action.
@@ -28,14 +30,16 @@ DockGuard = Literal["delay", "cue", "dock", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class DockSettings(RecallSettings):
-    """The knobs of tasks with docks. See also :class:`rlmem.envs.task_settings.RecallSettings`.
+    """Knobs of tasks with docks. See also :class:`rlmem.envs.task_settings.RecallSettings`.
 
     Args:
-        guard: ``"delay"``: the robot is held, and senses nothing of itself, from the cue to the query; ``"cue"``: held
-            while it sees the cue; ``"dock"``: held while it sees the cue, then free and with all its senses, but for
-            docks that reset its pose; ``"none"``: free, for studying how a body remembers.
-        dock_steps: With ``guard="dock"``: control steps of a dock.
-        dock_every: With ``guard="dock"``: control steps at full speed between docks; 0 for one dock, before the query.
+        guard: ``"delay"``: the robot is held, and does not observe its own state, from the cue to the query; ``"cue"``:
+            it is held during the cue only; ``"dock"``: it is held during the cue, then moves and observes freely,
+            except in docks, which reset its pose; ``"none"``: it is never held, for studying how an agent uses its body
+            as memory.
+        dock_steps: With ``guard="dock"``: length of a dock, control steps.
+        dock_every: With ``guard="dock"``: control steps (at full speed) between docks; 0 for a single dock before the
+            query.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -56,11 +60,11 @@ D = TypeVar("D", bound=DockSettings)
 
 
 class DockTask(RecallTask[D]):
-    """N environments whose delay may lead through docks.
+    """Base class of recall tasks with docks in the delay.
 
-    The delay consists of legs, with a dock at the end of each. A task says where a robot starts the next leg
-    (:meth:`start_leg`), and :meth:`phase_over` when a leg is over, by default after its control steps. In the dock the
-    observation must be 0.
+    The delay is divided into legs, with a dock at the end of each. A task defines where a robot starts the next leg
+    (:meth:`start_leg`) and when a leg is over (:meth:`phase_over`, by default after its control steps). In the dock
+    the observation must be 0.
     """
 
     def __init__(self, settings: D, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
@@ -72,12 +76,12 @@ class DockTask(RecallTask[D]):
         self._pose_seeds = np.zeros(num_envs, dtype=np.int64)
 
     def legs(self) -> Ints:
-        """Return [N] how many legs, and so docks, the delay has; the last may be shorter."""
+        """Return [N] the number of legs, and so of docks, in the delay; the last leg may be shorter."""
         every = self.settings.dock_every
         return -(-self.length // every) if self.docks and every else np.ones_like(self.length)
 
     def phase_over(self) -> Bools:
-        """Return [N] whether cue or leg end with this control step. See :meth:`RecallTask.phase_over`."""
+        """Return [N] whether the cue or the leg ends with this control step. See :meth:`RecallTask.phase_over`."""
         over = super().phase_over()
         if not self.docks:
             return over
@@ -87,10 +91,10 @@ class DockTask(RecallTask[D]):
 
     @abstractmethod
     def start_leg(self, indices: Indices) -> None:
-        """Restore some worlds, with the robot at rest where leg :attr:`leg` starts; draw from :meth:`pose_noise`."""
+        """Restore some worlds, with the robot at rest at the start of :attr:`leg`; see :meth:`pose_noise`."""
 
     def pose_noise(self, index: int, size: int) -> Floats:
-        """Return noise, uniform in [-1, 1], for the start of one environment's leg; only the episode's seed matters."""
+        """Return noise, uniform in [-1, 1], for the start of a leg, from the episode's seed and the leg alone."""
         return np.random.default_rng([int(self._pose_seeds[index]), int(self.leg[index])]).uniform(-1.0, 1.0, size)
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
@@ -129,6 +133,6 @@ class DockTask(RecallTask[D]):
         return held | (self.phase == DOCK) if self.docks else held
 
     def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself: never in a dock."""
+        """Return [N] whether the robot observes its own state: never in a dock."""
         sensing = super().sensing()
         return sensing & (self.phase != DOCK) if self.docks else sensing

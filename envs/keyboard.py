@@ -1,4 +1,4 @@
-"""The keys of Bullet's window, and which way its camera looks, so that a person can drive a robot."""
+"""Keyboard and camera direction of Bullet's window, for driving a robot by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Keyboard:
         pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_KEYBOARD_SHORTCUTS, 0, physicsClientId=client)
 
     def is_open(self) -> bool:
-        """Return whether the window is still there."""
+        """Return whether the window is still open."""
         return bool(pybullet.isConnected(self._client))
 
     def pressed(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Access to a task's knobs through its environment: read any of them, change those that may change while training."""
+"""Reading and changing the knobs of a task through its environment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rlmem.suggest import unknown
 
 
 class KnobAccess:
-    """Makes the knobs of ``self.settings`` attributes of an environment.
+    """Mixin that makes the knobs in ``self.settings`` attributes of an environment.
 
     Setting one goes through :meth:`change_knobs`, so that ``env.memory_length = 100``, ``set_attr`` of vector
-    environments and ``set_wrapper_attr`` all do the same: the next episodes have it, or it is refused.
+    environments and ``set_wrapper_attr`` all do the same: the new value
+    holds from the next episode on, or an error is raised.
     """
 
     def change_knobs(self, knobs: Mapping[str, Any]) -> None:
@@ -38,7 +39,7 @@ def reset_knobs(options: Mapping[str, Any], others: Sequence[str], settings: Any
 
     Args:
         options: Names and values.
-        others: Names of options that are no knobs.
+        others: Names of options that are not knobs.
         settings: The task's settings.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The contract of every memory task: knobs, phases, guard, ceilings, expert; N worlds stepped together.
+"""Base class of all memory tasks: N environments that are stepped together.
 
 A task is batch-first: each array has a first axis of N environments, and a single environment is N = 1 of the same
 code. Each environment draws from its own generator, so results do not depend on how many there are or where they run.
@@ -32,7 +32,7 @@ Indices = NDArray[np.intp]
 
 
 class Phase(IntEnum):
-    """Where an episode is."""
+    """The phase that an episode is in."""
 
     SEARCH = 0
     """Before the cue, in tasks where the cue must be looked for."""
@@ -48,7 +48,7 @@ class Phase(IntEnum):
 
 
 SEARCH, CUE, DELAY, QUERY, OVER, WAIT, DOCK = (int(phase) for phase in Phase)
-"""The phases as plain numbers, for what runs every step: looking up a member and comparing with it is slow."""
+"""The phases as plain integers, for code that runs at every step: comparing with enum members is slow."""
 
 PHASE_NAMES = np.array([phase.name.lower() for phase in Phase])
 
@@ -57,7 +57,7 @@ def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Fl
     """Return actions [N, A] as float64, clipped to their space.
 
     Raises:
-        ValueError: If they have another shape or are not finite.
+        ValueError: If they have the wrong shape or are not finite.
     """
     try:
         checked = np.asarray(actions, dtype=np.float64)
@@ -72,7 +72,7 @@ def check_actions(actions: NDArray[Any], num_envs: int, space: spaces.Box) -> Fl
 
 
 def check_observations(observations: NDArray[Any], space: spaces.Box) -> None:
-    """Raise an error unless observations [N, ...] lie in the space of one.
+    """Raise an error unless observations [N, ...] lie in the observation space of one environment.
 
     Raises:
         RuntimeError: If a component is not a number, or out of its bounds.
@@ -85,7 +85,7 @@ def check_observations(observations: NDArray[Any], space: spaces.Box) -> None:
 
 
 class Step(NamedTuple):
-    """What a control step gives back, each [N]."""
+    """Rewards and ends of one control step, each [N]."""
 
     reward: Floats
     terminated: Bools
@@ -93,14 +93,14 @@ class Step(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What an episode follows from, beside the actions in it."""
+    """All that an episode depends on, besides its actions; enough to repeat it."""
 
     generator: dict[str, Any]
     """State of the environment's generator before the episode began."""
     cue: int | None
-    """The cue that was asked for, None where it was drawn."""
+    """The cue that was requested, None if it was drawn."""
     knobs: dict[str, Any]
-    """The knobs that can be changed, as they were when the episode began."""
+    """Values of the changeable knobs when the episode began."""
 
 
 class MemoryTask(ABC, Generic[S]):
@@ -109,7 +109,7 @@ class MemoryTask(ABC, Generic[S]):
     Args:
         settings: The task's knobs.
         num_envs: N, at least 1.
-        visuals: Give bodies their looks, for rendering. It changes no result.
+        visuals: Create visual shapes, for rendering. Results are the same with and without.
         gui: Show the (single) world in Bullet's window.
 
     Raises:
@@ -121,19 +121,19 @@ class MemoryTask(ABC, Generic[S]):
     CHANGEABLE: ClassVar[tuple[str, ...]] = ()
     """The knobs that can be changed from one episode to the next, such as ``"memory_length"``."""
     observation_names: tuple[str, ...]
-    """What each component of the observation is, D of them."""
+    """Name of each of the D components of the observation."""
     observation_space: spaces.Box
     action_space: spaces.Box
     phase: Ints
-    """[N] a :class:`Phase` each."""
+    """[N] the :class:`Phase` of each environment."""
     clock: Ints
     """[N] control steps since the phase began."""
     cue: Ints
-    """[N] the hidden answer; privileged."""
+    """[N] the cue that must be remembered; privileged."""
     success: Bools
     """[N] whether the episode has succeeded; meaningful at its end."""
     score: Floats
-    """[N] what the ceilings count, of the episode so far."""
+    """[N] score of the episode so far, in the units of the ceilings."""
 
     def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         if num_envs < 1:
@@ -143,7 +143,7 @@ class MemoryTask(ABC, Generic[S]):
         self.settings, self.num_envs, self.visuals, self.gui = settings, num_envs, visuals, gui
         self.rngs = [np.random.default_rng() for _ in range(num_envs)]
         self.worlds: list[World] = []
-        """The Bullet worlds, of tasks that have some; closed with the task."""
+        """The Bullet worlds, which are closed with the task; empty in tasks without Bullet."""
         self.closed = False
         self.origins = [Origin(dict(rng.bit_generator.state), None, {}) for rng in self.rngs]
         self.phase = np.full(num_envs, int(Phase.CUE))
@@ -156,14 +156,14 @@ class MemoryTask(ABC, Generic[S]):
     @classmethod
     @abstractmethod
     def spec(cls, settings: S) -> TaskSpec:
-        """Return the ceilings and the memory asked for, without a simulator."""
+        """Return the ceilings and the memory that the task needs. Starts no simulator."""
 
     @classmethod
     def make_settings(cls, knobs: Mapping[str, Any]) -> S:
         """Check knobs and return them as the task's settings.
 
         Raises:
-            UserError: If the task has no such knob, or a knob has a value that it cannot have.
+            UserError: If the task has no such knob, or the value of a knob is invalid.
         """
         names = [field.name for field in fields(cls.Settings)]
         for name in knobs:
@@ -191,34 +191,34 @@ class MemoryTask(ABC, Generic[S]):
         """Run one control step in every environment with checked actions [N, A]."""
 
     def quiet_steps(self) -> int:
-        """Return for how many control steps from now nothing happens, whatever the actions.
+        """Return the number of coming control steps in which nothing happens, whatever the actions.
 
-        No phase begins, no reward is due, no episode ends, and what is observed stays as it is, in all environments;
-        only clocks go on. What steps environments may then leave out the rest. 0 is always right.
+        In these steps, in all environments, no phase begins, no reward is paid, no episode ends and the observation
+        does not change; only clocks advance. The vector environment then skips the simulation. 0 is always correct.
         """
         return 0
 
     @abstractmethod
     def observe(self) -> NDArray[Any]:
-        """Return the observations: [N, D], or pictures [N, 64, 64, 3], see :mod:`rlmem.envs.pixels`."""
+        """Return the observations: [N, D], or images [N, 64, 64, 3], see :mod:`rlmem.envs.pixels`."""
 
     @abstractmethod
     def expert_action(self) -> Floats:
-        """Return what the scripted expert, which may read privileged state, does now: [N, A] in [-1, 1]."""
+        """Return the actions [N, A] in [-1, 1] of the scripted expert, which may read privileged state."""
 
     def answered_cue(self) -> Ints | None:
-        """Return the cue that each answer is right for, [N], -1 before; None where the task does not say."""
+        """Return the cue for which each answer is correct, [N], -1 before an answer; None if the task has none."""
         return None
 
     def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself now."""
+        """Return [N] whether the robot observes its own state now."""
         return np.ones(self.num_envs, dtype=np.bool_)
 
     def look(self, index: int) -> NDArray[np.uint8]:
-        """Take a picture [64, 64, 3] of one environment as its agent sees it, where the task has such a camera.
+        """Render one environment as its agent sees it, [64, 64, 3].
 
         Raises:
-            NotImplementedError: If it has none.
+            NotImplementedError: If the task has no camera for its agent.
         """
         raise NotImplementedError(f"{type(self).__name__} has no camera for its agent")
 
@@ -226,15 +226,15 @@ class MemoryTask(ABC, Generic[S]):
         """Move and color the bodies of one world so that a camera sees the episode's present state."""
 
     def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return a picture [height, width, 3] of one environment, where the task draws some.
+        """Render one environment, [height, width, 3].
 
         Raises:
-            NotImplementedError: If it does not.
+            NotImplementedError: If the task cannot be rendered.
         """
-        raise NotImplementedError(f"{type(self).__name__} draws no pictures")
+        raise NotImplementedError(f"{type(self).__name__} cannot be rendered")
 
     def show_in_window(self, index: int) -> None:
-        """Bring Bullet's window up to date with one environment."""
+        """Update Bullet's window to one environment."""
         self.draw(index)
 
     def close(self) -> None:
@@ -244,7 +244,7 @@ class MemoryTask(ABC, Generic[S]):
             world.close()
 
     def check_open(self) -> None:
-        """Raise an error if the task is closed: Bullet gives the numbers of closed worlds to new ones.
+        """Raise an error if the task is closed, since Bullet reuses the ids of closed worlds.
 
         Raises:
             ClosedEnvironmentError: If it is.
@@ -259,7 +259,7 @@ class MemoryTask(ABC, Generic[S]):
             knobs: Names and values; the names are among ``CHANGEABLE``.
 
         Raises:
-            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+            UserError: If a knob is unknown, cannot be changed, or its value is invalid.
         """
         names = [field.name for field in fields(self.Settings)]
         changeable = [name for name in self.CHANGEABLE if name in names]
@@ -278,7 +278,7 @@ class MemoryTask(ABC, Generic[S]):
 
         Args:
             indices: Which environments; all if None.
-            seeds: One a listed environment; None goes on with the environment's generator.
+            seeds: One for each listed environment; None continues with the environment's generator.
             cues: [N] cues to show instead of the ones drawn.
 
         Raises:
@@ -313,7 +313,7 @@ class MemoryTask(ABC, Generic[S]):
             Rewards and ends. An environment whose episode has ended must be reset before it is stepped again.
 
         Raises:
-            ValueError: If the actions have another shape or are not finite. Nothing has moved then.
+            ValueError: If the actions have the wrong shape or are not finite. No environment is stepped then.
         """
         return self.step_checked(check_actions(actions, self.num_envs, self.action_space))
 
@@ -324,6 +324,6 @@ class MemoryTask(ABC, Generic[S]):
         return self.advance(actions)
 
     def enter(self, which: Bools | Indices, phase: int) -> None:
-        """Let a phase begin in some environments."""
+        """Set some environments to the beginning of a phase."""
         self.phase[which] = phase
         self.clock[which] = 0

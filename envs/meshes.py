@@ -18,15 +18,15 @@ from rlmem.envs.simulation import pybullet
 Floats = NDArray[np.float64]
 
 _SIDES = 16
-"""Of a round shape."""
+"""Number of sides of a round shape."""
 _MOST_FACES = 1_800
-"""Of a file: finer ones are simplified, by merging vertices on ever coarser grids."""
+"""Maximum number of faces of a mesh file; finer meshes are simplified by merging vertices on a grid."""
 _GRID = 0.004
-"""m, the first of these grids."""
+"""m, initial spacing of that grid."""
 _THIN = 0.003
-"""m, of a plate."""
+"""m, thickness below which a box is drawn as a plate without sides."""
 _FEW_FACES = 100
-"""Files with fewer faces are textured pixel by pixel, others face by face."""
+"""Meshes with fewer faces are textured per pixel, others get one color per face."""
 
 
 class Mesh(NamedTuple):
@@ -37,10 +37,10 @@ class Mesh(NamedTuple):
     normals: Floats
     """[F, 3] unit vectors."""
     paint: Floats | None = None
-    """[F, 3] colors from 0 to 1, which multiply that of the shape."""
+    """[F, 3] colors from 0 to 1, multiplied with the color of the shape."""
     texture: Image.Image | None = None
     coordinates: Floats | None = None
-    """[F, 4, 2] places of the corners in the texture, from 0 to 1."""
+    """[F, 4, 2] texture coordinates of the corners, from 0 to 1."""
 
 
 @lru_cache(maxsize=512)
@@ -48,8 +48,8 @@ def mesh(kind: int, size: tuple[float, ...], file: str) -> Mesh:
     """Return the surface of a visual shape as ``pybullet.getVisualShapeData`` describes it.
 
     Args:
-        kind: ``pybullet.GEOM_BOX``, ``GEOM_SPHERE``, ``GEOM_CYLINDER``, ``GEOM_CAPSULE`` or ``GEOM_MESH``; the surface
-            of others is empty.
+        kind: ``pybullet.GEOM_BOX``, ``GEOM_SPHERE``, ``GEOM_CYLINDER``, ``GEOM_CAPSULE`` or ``GEOM_MESH``; other
+            kinds give an empty surface.
         size: Edges of a box, radius of a sphere, length and radius of a cylinder or capsule (m); scale of a file.
         file: ``*.obj`` or ``*.stl``.
     """
@@ -59,16 +59,16 @@ def mesh(kind: int, size: tuple[float, ...], file: str) -> Mesh:
         return _plain((_BOX[thin == _BOX_AXES] if size[thin] < _THIN else _BOX) * np.array(size))
     if kind == pybullet.GEOM_SPHERE:
         angles = np.linspace(-np.pi / 2, np.pi / 2, _SIDES // 2 + 1)
-        return _plain(_turned(size[0] * np.cos(angles), size[0] * np.sin(angles)))
+        return _plain(_revolve(size[0] * np.cos(angles), size[0] * np.sin(angles)))
     if kind == pybullet.GEOM_CYLINDER:
         length, radius = size[:2]
-        return _plain(_turned(np.array([0.0, radius, radius, 0.0]), length / 2 * np.array([-1.0, -1.0, 1.0, 1.0])))
+        return _plain(_revolve(np.array([0.0, radius, radius, 0.0]), length / 2 * np.array([-1.0, -1.0, 1.0, 1.0])))
     if kind == pybullet.GEOM_CAPSULE:
         length, radius = size[:2]
         angles = np.linspace(0, np.pi / 2, _SIDES // 4 + 1)
         height = length / 2 + radius * np.sin(angles)
         round_end = radius * np.cos(angles)
-        return _plain(_turned(np.r_[round_end[::-1], round_end], np.r_[-height[::-1], height]))
+        return _plain(_revolve(np.r_[round_end[::-1], round_end], np.r_[-height[::-1], height]))
     if kind == pybullet.GEOM_MESH and Path(file).is_file():
         return _stl(Path(file), np.array(size)) if file.lower().endswith(".stl") else _obj(Path(file), np.array(size))
     return _plain(np.zeros((0, 4, 3)))
@@ -87,11 +87,11 @@ _BOX = 0.5 * np.array(
 
 
 _BOX_AXES = np.array([0, 0, 1, 1, 2, 2])
-"""[6] along which axis each face of the box looks."""
+"""[6] axis of the normal of each face of the box."""
 
 
-def _turned(radius: Floats, height: Floats) -> Floats:
-    """Return the faces [F, 4, 3] of the surface that a profile, from bottom to top, makes when turned around z."""
+def _revolve(radius: Floats, height: Floats) -> Floats:
+    """Return the faces [F, 4, 3] of the surface of revolution of a profile, from bottom to top, around z."""
     angles = np.linspace(0, 2 * np.pi, _SIDES + 1)
     ring = np.stack((np.cos(angles), np.sin(angles)), axis=1)
     upward = np.broadcast_to(height[:, None, None], (len(height), _SIDES + 1, 1))
@@ -100,13 +100,13 @@ def _turned(radius: Floats, height: Floats) -> Floats:
 
 
 def _plain(corners: Floats) -> Mesh:
-    """Return a surface without a texture; faces without an area are left out."""
+    """Return a mesh without texture; faces of zero area are left out."""
     normals, known = _normals(corners)
     return Mesh(corners[known], normals[known])
 
 
 def _normals(corners: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return normals [F, 3] and whether there are any [F]."""
+    """Return normals [F, 3] and whether each face has one [F]."""
     across = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     length = np.linalg.norm(across, axis=1)
     return across / np.maximum(length, 1e-300)[:, None], length > 1e-12
@@ -149,9 +149,10 @@ def _obj(path: Path, scale: Floats) -> Mesh:
 
 
 def _simplified(corners: Floats, paint: Floats) -> Mesh:
-    """Merge vertices on ever coarser grids until a surface has few faces.
+    """Merge vertices on coarser and coarser grids until a surface has at most ``_MOST_FACES`` faces.
 
-    Vertices of another color stay apart, and darker faces are laid on top, as the thin covers that they are.
+    Vertices of different colors are not merged. Darker faces are moved outward by half a grid cell, since they are
+    thin covers on top of lighter ones.
     """
     _, color = np.unique(paint.round(1), axis=0, return_inverse=True)
     grid, colors = _GRID, color.ravel()[:, None]
@@ -179,7 +180,7 @@ def _mean(groups: NDArray[np.intp], values: Floats, count: int = 0) -> Floats:
 
 
 def _texture(path: Path, libraries: list[str]) -> Image.Image | None:
-    """Return the picture that the materials of an OBJ file name."""
+    """Return the texture image that the materials of an OBJ file name."""
     files = [path.parent / name for name in libraries if (path.parent / name).is_file()]
     lines = [line for file in files for line in file.read_text(encoding="latin-1").splitlines()]
     names = [line.split()[1] for line in lines if line.strip().startswith("map_Kd") and len(line.split()) > 1]

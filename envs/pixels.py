@@ -1,7 +1,8 @@
-"""Tasks seen through a camera: small pictures instead of numbers.
+"""Image observations: tasks seen through a camera.
 
-What is not sensed is not seen: while the guard holds a robot and it senses nothing of itself, pictures are black but
-for the cue. A picture is taken once a control step, and none is taken of the dark.
+The camera shows no more than the state observation: while the guard holds a robot that does not observe its own state,
+images are black except during the cue. An image is rendered at most once a control step, and black ones are not
+rendered at all.
 
 Axes: N environments.
 """
@@ -20,16 +21,16 @@ from rlmem.envs.memory_task import CUE, OVER, Indices, Ints, MemoryTask
 from rlmem.envs.task_settings import TaskSettings, check_choice
 
 SIZE = 64
-"""Pixels along each side of a picture."""
+"""Width and height of an image, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelSettings(TaskSettings):
-    """The knobs of every task that can be seen through a camera. See also :class:`TaskSettings`.
+    """Knobs of every task with image observations. See also :class:`TaskSettings`.
 
     Args:
-        observation: ``"state"``: the numbers of the task's page; ``"pixels"``: a picture [64, 64, 3], uint8, of the
-            robot and what is around it, black where ``"state"`` tells nothing but the time.
+        observation: ``"state"``: the vector that the task's page describes; ``"pixels"``: an image [64, 64, 3], uint8,
+            of the robot and its surroundings, black where ``"state"`` holds no information but the time.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -43,18 +44,18 @@ class PixelSettings(TaskSettings):
 
 
 class PixelTask(MemoryTask[Any]):
-    """A task with the knob ``observation``; a base to be named before the one that has its world.
+    """Mixin that adds image observations to a task; list it before the task's other base classes.
 
-    Its settings inherit from :class:`PixelSettings`, and its world has a camera: :meth:`MemoryTask.look`.
+    The task's settings inherit from :class:`PixelSettings`, and it implements :meth:`MemoryTask.look`.
     """
 
     def __init__(self, settings: Any, num_envs: int = 1, *, visuals: bool = False, **world: Any) -> None:
         self.pixels = settings.observation == "pixels"
-        """Whether observations are pictures."""
+        """Whether observations are images."""
         self.plain = self.pixels
         self._pictures = np.zeros((num_envs, SIZE, SIZE, 3), dtype=np.uint8)
         self._taken = np.full((num_envs, 2), -1)
-        # [N, 2] phase and clock of each picture.
+        # [N, 2] phase and clock at which each image was rendered.
         super().__init__(settings, num_envs, visuals=visuals or self.pixels, **world)
         if self.pixels:
             self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
@@ -67,7 +68,7 @@ class PixelTask(MemoryTask[Any]):
         super().reset(indices, seeds, cues)
 
     def observe(self) -> NDArray[Any]:
-        """Return the observations: [N, D], or pictures [N, 64, 64, 3]."""
+        """Return the observations: [N, D], or images [N, 64, 64, 3]."""
         if not self.pixels:
             return super().observe()  # type: ignore[safe-super]  # the world's
         lit = (self.sensing() | (self.phase == CUE)) & (self.phase != OVER)

@@ -1,4 +1,4 @@
-"""Bodies that are only looked at."""
+"""Bodies without collisions, for rendering."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rlmem.envs.simulation import pybullet
 
 
 class Prop:
-    """A body that is only looked at: no collisions, moved and colored when a picture is taken.
+    """A body without collisions that is moved and colored before an image is rendered.
 
     Args:
         client: Bullet client.
-        shapes: What it is made of; the first shape takes the color that :meth:`show` is given.
+        shapes: Its visual shapes; :meth:`show` sets the color of the first.
     """
 
     def __init__(self, client: int, shapes: Sequence[Part]) -> None:
@@ -24,7 +24,7 @@ class Prop:
         self._body = pybullet.createMultiBody(0, -1, looks, parts.PARKED, physicsClientId=client)
 
     def show(self, x: float, y: float, z: float = 0.0, *, yaw: float = 0.0, color: Color | None = None) -> None:
-        """Put the body somewhere (m, rad) and paint it."""
+        """Move the body to a pose (m, rad) and set its color."""
         turn = [0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)]
         pybullet.resetBasePositionAndOrientation(self._body, [x, y, z], turn, physicsClientId=self._client)
         if color is not None:

@@ -1,4 +1,4 @@
-"""Draw flat faces with a depth buffer, in numpy.
+"""Software rasterizer: draws flat faces with a depth buffer, in numpy.
 
 Faces are scan-converted in homogeneous coordinates (Olano and Greer, "Triangle scan conversion using 2D homogeneous
 coordinates", 1997), so that nothing is clipped: a pixel (x, y) lies inside a face where its four edge functions and
@@ -18,9 +18,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _NEAR = 0.02
-"""m, before the camera: what is nearer is not drawn."""
+"""m, near plane: nothing closer to the camera is drawn."""
 _LARGE = 3_000
-"""Pixels of a face from which it is drawn by itself and not together with all others."""
+"""Number of pixels from which a face is drawn on its own; smaller faces are drawn together."""
 
 
 class Lens(NamedTuple):
@@ -33,7 +33,7 @@ class Lens(NamedTuple):
     width: int
     height: int
     tangent: float
-    """Of half the field of view from top to bottom."""
+    """Tangent of half the vertical field of view."""
 
     @property
     def matrix(self) -> Floats:
@@ -62,7 +62,7 @@ class Spans(NamedTuple):
 
 
 class Projected(NamedTuple):
-    """Faces before a camera: what each row and pixel needs."""
+    """Faces projected into an image."""
 
     edges: Floats
     """[5, 3, F]: affine functions of x, y that are positive inside; the last is the inverse depth, 1/m."""
@@ -73,7 +73,7 @@ class Projected(NamedTuple):
 
 
 def project(view: Lens, corners: Floats, normals: Floats) -> tuple[Projected, Ints]:
-    """Put faces before a camera.
+    """Project faces into the image of a camera.
 
     Args:
         view: The camera.
@@ -81,7 +81,7 @@ def project(view: Lens, corners: Floats, normals: Floats) -> tuple[Projected, In
         normals: [F, 3] unit vectors, toward the camera.
 
     Returns:
-        Those faces that are in the picture, and their numbers.
+        The faces that are in the image, and their indices.
     """
     away = corners - view.eye
     distance = np.einsum("fi,fi->f", normals, away[:, 0])
@@ -102,7 +102,7 @@ def project(view: Lens, corners: Floats, normals: Floats) -> tuple[Projected, In
 
 
 def spans(faces: Projected, width: int) -> Spans:
-    """Return which pixels faces cover, row by row."""
+    """Return the pixels that faces cover, as one span per face and row."""
     counts = np.maximum(faces.high - faces.low, 0)
     face = np.repeat(np.arange(len(counts)), counts)
     row = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts) + faces.low[face]
@@ -134,11 +134,11 @@ def fragments(faces: Projected, which: Spans, width: int) -> tuple[Ints, NDArray
 
 
 def draw(faces: Projected, numbers: Ints, depth: NDArray[np.float32], item: NDArray[np.int32]) -> None:
-    """Draw faces where they are the nearest.
+    """Draw faces into a depth buffer and an index buffer.
 
     Args:
         faces: From :func:`project`.
-        numbers: [F] to write.
+        numbers: [F] the value to write for each face.
         depth: [H, W] inverse depth, 1/m; changed.
         item: [H, W] number of the nearest face; changed.
     """
@@ -158,7 +158,7 @@ def draw(faces: Projected, numbers: Ints, depth: NDArray[np.float32], item: NDAr
 
 
 def _draw_large(plane: Floats, rows: Spans, number: int, depth: NDArray[np.float32], item: NDArray[np.int32]) -> None:
-    """Draw one face, row by row from top to bottom."""
+    """Draw one large face."""
     left, right, first = int(rows.start.min()), int(rows.end.max()), int(rows.row[0])
     block = slice(first, int(rows.row[-1]) + 1), slice(left, right)
     tall = block[0].stop - first

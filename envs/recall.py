@@ -1,6 +1,4 @@
-"""Recall tasks: episodes of cue, delay and query, and the ceilings that follow from them.
-
-The phases are run here, once for all tasks in which a cue is shown, withheld, and asked for: see :class:`RecallTask`.
+"""Recall tasks: the state machine of cue, delay and query, and the ceilings that follow from it.
 
 Axes: N environments, A action.
 """
@@ -19,31 +17,32 @@ from rlmem.spec import Ceiling, TaskSpec
 
 
 class RecallTask(MemoryTask[S]):
-    """N environments whose episodes go through cue, delay and query.
+    """Base class of tasks whose episodes go through cue, delay and query.
 
     The cue lasts :attr:`cue_steps` control steps, the delay :attr:`length`. Then the query begins, and the first
-    answer ends the episode, as does its :attr:`query_steps`. A task says what differs, in the order of an episode:
+    answer ends the episode, as does its :attr:`query_steps`. A task overrides these methods, in the order of an
+    episode:
 
-    - :meth:`draw_home` and :meth:`deal` draw what the episode has; :meth:`start` puts the robot at its start;
-    - :meth:`held` and :meth:`sensing`: whether the robot is held, and senses itself, by default as the guard says;
-    - :meth:`move` runs the physics of robots that are free;
-    - :meth:`work` rewards and ends what happens in the delay, or before the cue;
-    - :meth:`phase_over`: whether cue or delay are over, by default after their control steps;
-    - :meth:`start_delay` and :meth:`start_query`: what changes there, such as bodies being put back;
-    - :meth:`judge` rewards and ends what happens in the query.
+    - :meth:`draw_home` and :meth:`deal` draw the random parts of an episode; :meth:`start` puts the robot at its start;
+    - :meth:`held` and :meth:`sensing`: whether the robot is held, and observes its own state; by default by the guard;
+    - :meth:`move` simulates the robots that are not held;
+    - :meth:`work` computes rewards and ends outside the query;
+    - :meth:`phase_over`: whether the cue or the delay is over, by default after its control steps;
+    - :meth:`start_delay` and :meth:`start_query`: what changes at these points, such as poses that are reset;
+    - :meth:`judge` computes rewards and ends in the query.
     """
 
     CHANGEABLE: ClassVar[tuple[str, ...]] = ("memory_length",)
     CUE_STEPS: ClassVar[int] = 3
     STEP_COST: ClassVar[float] = 0.01
-    """Reward that a control step of the query costs, so that waiting is worse than guessing."""
+    """Cost of each control step of the query, so that waiting is worse than guessing."""
 
     def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         super().__init__(settings, num_envs, visuals=visuals, gui=gui)
         self.locked = settings.guard == "delay"
-        """Whether the robot is held, and senses nothing of itself, until the query."""
+        """Whether the robot is held, and does not observe its own state, until the query."""
         self.put_back = settings.guard not in ("cue", "none")
-        """Whether the robot is put at rest where the seed says when the query begins, whatever it did before."""
+        """Whether the robot is reset when the query begins, to a pose at rest that only the seed determines."""
         self.cue_steps = np.full(num_envs, self.CUE_STEPS)
         """[N] control steps of the cue."""
         self.length = np.zeros(num_envs, dtype=np.int64)
@@ -52,55 +51,55 @@ class RecallTask(MemoryTask[S]):
         """Control steps after which a query is truncated; set by the task."""
 
     def draw_home(self, index: int, rng: np.random.Generator) -> None:
-        """Draw where the robot will be when the query begins, where that comes before everything else."""
+        """Draw the robot's pose at the query, in tasks that draw it first."""
 
     @abstractmethod
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw what the next episode of one environment has, its cue too unless one is given.
+        """Draw the random parts of one environment's next episode; also the cue unless one is given.
 
         The number of draws must not depend on the cue.
         """
 
     def draw_cue(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw the cue of one environment uniformly, also where one is given, so that all else is drawn the same."""
+        """Draw the cue of one environment uniformly; a given cue replaces it, so that all later draws are the same."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
 
     def start(self, indices: Indices) -> None:
-        """Put the robots of some environments where their episodes start; the cue has just begun."""
+        """Put the robots of some environments at the start of their episodes, at the beginning of the cue."""
 
     @abstractmethod
     def move(self, actions: Floats, free: Bools) -> None:
-        """Run one control step of physics where the robot is free, [N]."""
+        """Simulate one control step where the robot is not held, ``free`` [N]."""
 
     def work(self, before: Ints, step: Step) -> None:
-        """Reward and end what happens outside the query, in place.
+        """Compute rewards and ends outside the query, in place.
 
         Args:
             before: [N] phases before the control step.
-            step: Whose arrays are written to.
+            step: Result of the control step; its arrays are changed.
         """
 
     def phase_over(self) -> Bools:
-        """Return [N] whether the cue or delay that an environment is in ends with this control step."""
+        """Return [N] whether the current cue or delay ends with this control step."""
         over: Bools = self.clock >= np.where(self.phase == CUE, self.cue_steps, self.length)
         return over
 
     def start_delay(self, indices: Indices) -> None:
-        """Change what changes where the cue ends, in some environments."""
+        """Called when the delay begins in some environments."""
 
     def end_delay(self, indices: Indices) -> None:
-        """Let the query follow the delay in some environments."""
+        """Start the query in some environments."""
         self.start_query(indices)
         self.enter(indices, QUERY)
 
     @abstractmethod
     def start_query(self, indices: Indices) -> None:
-        """Bring some environments to the state in which they are asked."""
+        """Bring some environments to the state in which the query begins."""
 
     @abstractmethod
     def judge(self, asked: Bools, step: Step) -> None:
-        """Reward and end episodes whose query this is, in place; set ``success`` and ``score``. [N]."""
+        """Compute rewards and ends where ``asked`` [N], in place; set ``success`` and ``score``."""
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""
@@ -136,25 +135,25 @@ class RecallTask(MemoryTask[S]):
         return step
 
     def quiet_steps(self) -> int:
-        """Return how long all robots are held in the delay. See :meth:`MemoryTask.quiet_steps`."""
+        """Return the number of steps that all robots stay held in the delay. See :meth:`MemoryTask.quiet_steps`."""
         if not self.locked or np.count_nonzero(self.phase != DELAY):
             return 0
         return int((self.length - self.clock).min()) - 1
 
     def held(self) -> Bools:
-        """Return [N] whether the guard holds the robot now: in the cue, and in the delay with ``guard="delay"``."""
+        """Return [N] whether the guard holds the robot: in the cue, and in the delay with ``guard="delay"``."""
         if self.settings.guard == "none":
             return np.zeros(self.num_envs, dtype=np.bool_)
         held: Bools = self.phase == CUE
         return held | (self.phase == DELAY) if self.locked else held
 
     def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself: with ``guard="delay"`` from the query on."""
+        """Return [N] whether the robot observes its own state: with ``guard="delay"`` only in the query."""
         return self.phase == QUERY if self.locked else np.ones(self.num_envs, dtype=np.bool_)
 
 
 def guarantees(settings: TaskSettings) -> tuple[str, ...]:
-    """Return which of the guard's exact properties hold; those about the cue do not where it is shown throughout."""
+    """Return the guard's exact properties that hold; those about the cue do not hold with ``cue="always"``."""
     properties = {"delay": ("G1", "G2", "G3"), "cue": ("G1", "G2"), "dock": ("G1", "G2", "G4"), "none": ()}
     shown = ("G1", "G4") if settings.cue == "always" else ()
     return tuple(name for name in properties[settings.guard] if name not in shown)
@@ -175,21 +174,21 @@ def recall_spec(
     partial: Mapping[str, Ceiling] | None = None,
     metric: Literal["success", "score"] = "success",
 ) -> TaskSpec:
-    """Return the ceilings at some knobs. With ``cue="always"`` no memory is needed, with ``cue="never"`` none helps.
+    """Return the ceilings of a recall task. With ``cue="always"`` no memory is needed, with ``cue="never"`` none helps.
 
     Args:
         settings: Guard, cue and memory length.
         memory: Kind of memory.
         n_bits: Bits of the cue.
-        chance: What is reached without the cue.
-        query_steps: Most control steps between a decision and its reward.
+        chance: Score that is reached without the cue.
+        query_steps: Maximum number of control steps between a decision and its reward.
         guess: Why no more than chance is reached without memory.
         random: Why no more is reached by actions drawn at random.
         always: Why no memory is needed where the cue is shown throughout.
-        oracle: How all is reached.
-        never: Why there is nothing to remember where the cue is not shown.
-        partial: Ceilings of agents that remember a part; they hold where the cue flashes, and are left out elsewhere.
-        metric: What the ceilings count.
+        oracle: How the full score is reached.
+        never: Why there is nothing to remember if the cue is not shown.
+        partial: Ceilings of agents that remember only a part; used with ``cue="flash"`` only.
+        metric: Unit of the ceilings.
     """
     return TaskSpec(
         memory=memory,

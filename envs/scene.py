@@ -1,7 +1,7 @@
-"""What a Bullet world looks like: its visual shapes, drawn by :mod:`rlmem.envs.raster`.
+"""Renders the visual shapes of a Bullet world with :mod:`rlmem.envs.raster`.
 
-Bullet's software renderer takes about ten times longer. What stands still before a camera that stands still is drawn
-once.
+This is about ten times faster than Bullet's software renderer. Shapes that do not move in front of a fixed camera are
+drawn once and kept as a background.
 
 Axes: S shapes, F faces, H height, W width.
 """
@@ -24,16 +24,16 @@ Frames = Mapping[tuple[int, int], tuple[Sequence[float], Sequence[float]]]
 """Body and link -> position (m) and quaternion (x, y, z, w) of its visual shape."""
 
 _LIGHT = np.array([-2.0, -1.5, 4.0]) / np.linalg.norm([-2.0, -1.5, 4.0])
-"""Direction to the light: from behind most cameras, so that what they look at is lit."""
+"""Direction to the light, which is behind most cameras, so that visible sides are lit."""
 _AMBIENT, _DIFFUSE, _SHADE = 0.68, 0.46, 0.8
 _FLAT = 0.008
-"""m: what is lower casts no shadow."""
+"""m, height below which shapes cast no shadow."""
 _TOUCH = 0.004
-"""Part of the distance by which a shadow may lie over or under what it falls on."""
+"""Tolerance of depth, as a fraction of the distance, within which a shadow falls on a surface."""
 
 
 class Pose(NamedTuple):
-    """Where shapes are and how they are painted."""
+    """Poses and colors of shapes."""
 
     rotation: Floats
     """[S, 3, 3]."""
@@ -43,14 +43,14 @@ class Pose(NamedTuple):
     """[S, 3] from 0 to 1."""
 
     def same(self, other: Pose) -> Bools:
-        """Return which shapes [S] are as in another pose."""
+        """Return which shapes [S] have the same pose and color as in ``other``."""
         still: Bools = (self.position == other.position).all(axis=1) & (self.color == other.color).all(axis=1)
         still &= (self.rotation == other.rotation).all(axis=(1, 2))
         return still
 
 
 class Layer(NamedTuple):
-    """A picture with its depth."""
+    """An image with its depth buffer."""
 
     depth: NDArray[np.float32]
     """[H, W] inverse depth, 1/m."""
@@ -66,7 +66,7 @@ class Layer(NamedTuple):
 
 @dataclass
 class _Shot:
-    """The last picture of one camera, and what stood still between the last two."""
+    """The last image of one camera, and a background of the shapes that did not move."""
 
     pose: Pose
     color: NDArray[np.uint32] | None = None
@@ -80,8 +80,8 @@ class Scene:
 
     Args:
         client: Bullet client, with all its bodies in it.
-        frames: Of shapes whose place in their link Bullet does not tell: capsules that an MJCF file gives from end to
-            end.
+        frames: Poses of shapes within their link, for those that Bullet does not report: capsules that an MJCF file
+            defines by their end points.
     """
 
     def __init__(self, client: int, frames: Frames) -> None:
@@ -123,7 +123,7 @@ class Scene:
         self._shots: dict[tuple[object, ...], _Shot] = {}
 
     def picture(self, view: Lens, shadow_on: float | None = None) -> NDArray[np.uint8]:
-        """Draw the world as it is now.
+        """Render the current state of the world.
 
         Args:
             view: The camera.
@@ -148,7 +148,7 @@ class Scene:
         return last.color.view(np.uint8).reshape(view.height, view.width, 4)
 
     def pose(self) -> Pose:
-        """Return where all shapes are."""
+        """Return poses and colors of all shapes."""
         client = self._client
         places, turns, colors = [], [], []
         for body, links, (offset, turn) in zip(self._bodies, self._links, self._inertial, strict=True):
@@ -165,7 +165,7 @@ class Scene:
         return Pose(rotations @ self._local, where, np.array(colors)[:, :3])
 
     def _draw(self, under: Layer | None, view: Lens, pose: Pose, which: Bools, shadow_on: float | None) -> Layer:
-        """Draw some shapes [S], on a layer or on white."""
+        """Draw some shapes [S] on a layer, or on a white background."""
         layer = _white(view) if under is None else under
         away = (pose.position - view.eye) @ view.axes.T
         slant = np.hypot(1.0, view.tangent)
@@ -191,13 +191,14 @@ class Scene:
             layer.shaded[drawn] = False
         for number in np.flatnonzero(self._textured[shape] & (np.bincount(flat, minlength=len(faces) + 1)[1:] > 0)):
             tint = light[number] * pose.color[shape[number]]
-            self._wrap(layer, view, np.flatnonzero(flat == number + 1), int(faces[number]), corners[number], tint)
+            pixel = np.flatnonzero(flat == number + 1)
+            self._apply_texture(layer, view, pixel, int(faces[number]), corners[number], tint)
         if shadow_on is not None:
             self._shade(layer, view, pose, which, shadow_on)
         return layer
 
     def _faces(self, pose: Pose, which: Bools, eye: Floats) -> tuple[Ints, Floats, Floats]:
-        """Return those faces of some shapes [S] that a point [3] sees.
+        """Return the faces of some shapes [S] that point towards ``eye`` [3].
 
         Returns:
             Numbers [F], corners [F, 4, 3] and normals [F, 3] in the world.
@@ -210,8 +211,8 @@ class Scene:
         corners = self._corners[faces] @ turn + pose.position[shape][:, None]
         return faces, corners, (self._normals[faces][:, None] @ turn)[:, 0]
 
-    def _wrap(self, layer: Layer, view: Lens, pixel: Ints, face: int, corners: Floats, tint: Floats) -> None:
-        """Paint the texture of one face on the pixels where it is seen."""
+    def _apply_texture(self, layer: Layer, view: Lens, pixel: Ints, face: int, corners: Floats, tint: Floats) -> None:
+        """Apply the texture of one face to the pixels that show it."""
         own = self._meshes[self._shape[face]]
         assert own.texture is not None
         assert own.coordinates is not None
@@ -228,7 +229,7 @@ class Scene:
         layer.color.view(np.uint8).reshape(-1, 4)[pixel, :3] = (colors * tint).clip(0, 255)
 
     def _shade(self, layer: Layer, view: Lens, pose: Pose, which: Bools, height: float) -> None:
-        """Darken where shapes [S] are between the light and a plane."""
+        """Draw the shadows of shapes [S] on a plane."""
         above = which & (self._radius < 1.0) & (pose.position[:, 2] + self._radius > height + _FLAT)
         _, corners, _ = self._faces(pose, above, 1e4 * _LIGHT)
         lit = np.flatnonzero(corners[..., 2].max(axis=1) > height + _FLAT)

@@ -1,7 +1,7 @@
-"""One Bullet world: connected once, saved once, and started anew by restoring that one snapshot.
+"""A Bullet world that is built once and reset by restoring a snapshot.
 
-Restoring takes microseconds where reloading takes milliseconds, and it is bit-exact as long as every episode, the
-first too, starts from the same snapshot and every motor target is written again afterwards (a restore keeps none).
+Restoring takes microseconds, reloading milliseconds. It is bit-exact as long as every episode, including the first,
+starts from the same snapshot and all motor targets are set again afterwards (a restore does not keep them).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ os.register_at_fork(
 
 @contextlib.contextmanager
 def quiet(descriptor: int = 1) -> Iterator[None]:
-    """Send what C code prints on a descriptor to nowhere.
+    """Suppress the output of C code on a file descriptor.
 
     A descriptor belongs to the whole process: one thread at a time redirects it, and no process is forked meanwhile,
     so that it always comes back.
@@ -49,7 +49,7 @@ def quiet(descriptor: int = 1) -> Iterator[None]:
 
 
 class _Pybullet:
-    """Bullet, imported quietly when it is first used: to read a task's knobs and ceilings takes no simulator."""
+    """The module ``pybullet``, imported at first use: reading knobs and ceilings of a task needs no simulator."""
 
     def __getattr__(self, name: str) -> Any:
         with quiet(2) if "pybullet" not in sys.modules else contextlib.nullcontext():
@@ -63,10 +63,10 @@ pybullet: Any = _Pybullet()
 
 @dataclass(frozen=True, kw_only=True)
 class Physics:
-    """How finely a control step is simulated.
+    """Time step and solver settings of the simulation.
 
     Args:
-        control_hz: Control steps a second.
+        control_hz: Control steps per second.
         substeps: Physics steps in a control step. Bullet runs them in one call, which lets a motor of force ``f`` push
             ``substeps`` times as hard (the impulse is limited by the whole step): robots write ``force / substeps``.
         solver_iterations: Iterations of the constraint solver in a physics step.
@@ -85,9 +85,9 @@ class Physics:
 
 
 PHYSICS = Physics()
-"""Of the corridor and the table: 20 control steps a second, of five physics steps each."""
+"""Physics of corridor and table: 20 control steps per second, of five physics steps each."""
 MAX_WORLDS = 1024
-"""Bullet's limit of worlds in a process."""
+"""Maximum number of Bullet worlds in one process."""
 MAX_WORLDS_COST = f"a process holds at most {MAX_WORLDS} worlds, each of about 28 MiB (28 GiB in all)"
 
 
@@ -97,7 +97,7 @@ def has_screen() -> bool:
 
 
 scenes: dict[int, Any] = {}
-"""Client -> what its world looks like (:class:`rlmem.envs.scene.Scene`), as long as it is connected."""
+"""The :class:`rlmem.envs.scene.Scene` of each connected client."""
 
 
 class World:
@@ -105,7 +105,7 @@ class World:
 
     Args:
         build: Called once with the client id to put the bodies into the world.
-        physics: Steps and solver.
+        physics: Time step and solver settings.
         gui: Open Bullet's window instead of computing without one.
 
     Raises:
@@ -139,11 +139,11 @@ class World:
         self._snapshot = pybullet.saveState(physicsClientId=self.client)
 
     def restore(self) -> None:
-        """Put every body back to where it was after building."""
+        """Reset every body to its state after building."""
         pybullet.restoreState(self._snapshot, physicsClientId=self.client)
 
     def close(self) -> None:
-        """Disconnect, as does forgetting the world. Closing twice does nothing."""
+        """Disconnect; this also happens when the object is garbage-collected. Closing twice does nothing."""
         self._disconnect()
         self.client = -1
 

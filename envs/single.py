@@ -1,4 +1,4 @@
-"""The single environment: N = 1 of the batched task, as Gymnasium's ``Env``."""
+"""A single environment: a batched task with N = 1 as Gymnasium's ``Env``."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from rlmem.spec import TaskSpec
 
 
 class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
-    """One environment of a memory task; what ``gymnasium.make`` calls.
+    """One environment of a memory task, as ``gymnasium.make`` returns it.
 
     Args:
         task: ``module:class`` of the task.
-        render_mode: None, ``"rgb_array"``, or ``"human"`` for Bullet's window in real time (where there is a
-            screen; else it warns and runs without).
+        render_mode: None, ``"rgb_array"``, or ``"human"`` for Bullet's window in real time (without a screen
+            it warns and runs without a window).
         camera: ``"both"``, ``"behind"`` or ``"above"``.
         width: Pixels of a picture.
         height: Pixels of a picture.
         **knobs: The task's knobs, see its documentation.
 
     Raises:
-        UserError: If a knob is unknown or has a value that it cannot have.
+        UserError: If a knob is unknown or its value is invalid.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 20}  # noqa: RUF012 - Gymnasium's attribute
@@ -67,7 +67,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         self.action_space: spaces.Box = self.task.action_space
         self._drawn_at = 0.0
         self._running: bool | None = None
-        """Whether an episode goes on; None before the first."""
+        """Whether an episode is running; None before the first."""
         self._actions: list[Floats] = []
         """[t] of [1, A], the actions of the episode."""
 
@@ -77,9 +77,9 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         """Start an episode.
 
         Args:
-            seed: None goes on with the generator.
-            options: ``"cue"``: the cue to show instead of the one drawn, all else drawn the same; or knobs to change
-                from this episode on, see :meth:`change_knobs`.
+            seed: Seeds the generator; None continues with it.
+            options: ``"cue"``: the cue to show instead of a random one, everything else being equal; or knobs to
+                change from this episode on, see :meth:`change_knobs`.
 
         Returns:
             The observation [D] and ``{"phase": ...}``.
@@ -111,7 +111,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
             and ``cue``.
 
         Raises:
-            ValueError: If the action has another shape or is not finite. Nothing has moved then.
+            ValueError: If the action has the wrong shape or is not finite. The environment is not stepped then.
             ResetNeeded: If no episode has begun, or the last has ended.
             ClosedEnvironmentError: If the environment is closed.
         """
@@ -137,7 +137,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         return self._observe(), reward, terminated, truncated, info
 
     def expert_action(self) -> Floats:
-        """Return what the scripted expert, which may read privileged state, does now: [A]."""
+        """Return the action [A] of the scripted expert, which may read privileged state."""
         self.task.check_open()
         action: Floats = self.task.expert_action()[0]
         return action
@@ -146,20 +146,20 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         """Change knobs from the next episode on: the task's ``CHANGEABLE``, such as ``memory_length``.
 
         Raises:
-            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+            UserError: If a knob is unknown, cannot be changed, or its value is invalid.
         """
         self.task.change_knobs(knobs)
         self.settings = self.task.settings
         self.task_spec = self.task.spec(self.settings)
 
     def get_state(self) -> dict[str, Any]:
-        """Return where the episode is, as plain data; see :meth:`rlmem.envs.vector.MemoryVectorEnv.get_state`."""
+        """Return the state of the episode as plain data; see :meth:`rlmem.envs.vector.MemoryVectorEnv.get_state`."""
         self.task.check_open()
         (origin,) = self.task.origins
         return EnvState(origin.generator, origin.cue, np.array(self._actions), origin.knobs)._asdict()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Bring the episode to where :meth:`get_state` found it, bit for bit, by repeating it."""
+        """Restore a state that :meth:`get_state` returned, bit for bit, by repeating the episode."""
         begin_again(self.task, 0, EnvState(**state))
         self._running, self._actions = True, list(np.asarray(state["actions"]).reshape(-1, 1, *self.action_space.shape))
         for action in self._actions:
@@ -167,16 +167,16 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
             self._running = not (step.terminated[0] or step.truncated[0])
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return a picture [height, width, 3] with ``render_mode="rgb_array"``, else None."""
+        """Return an image [height, width, 3] with ``render_mode="rgb_array"``, else None."""
         self.task.check_open()
         return self.task.frame(0, *self._view) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Give the world back. Closing twice does nothing."""
+        """Close the world. Closing twice does nothing."""
         self.task.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return constructor arguments and where the episode is, so that copies go on from there."""
+        """Return constructor arguments and the state of the episode, so that copies continue it."""
         episode = None if self._running is None else self.get_state()
         now = {name: self.__dict__.get(name) for name in ("spec", "action_space", "_np_random", "_np_random_seed")}
         return super().__getstate__() | {"settings": self.settings, "episode": episode, "now": now}
@@ -200,7 +200,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         return {"phase": str(PHASE_NAMES[self.task.phase[0]])}
 
     def _show(self) -> None:
-        """Bring Bullet's window up to date, at the speed of the robot."""
+        """Update Bullet's window, in real time."""
         if self._window:
             self.task.show_in_window(0)
             time.sleep(max(0.0, self._drawn_at + 1.0 / self.metadata["render_fps"] - time.monotonic()))

@@ -18,7 +18,7 @@ MAX_LENGTH = 10_000
 
 
 def check_choice(knob: str, value: object, choices: Sequence[object]) -> None:
-    """Raise UserError unless a knob has one of its values."""
+    """Raise UserError unless the value of a knob is one of the choices."""
     if value not in choices:
         raise UserError(f"{knob} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
@@ -45,7 +45,7 @@ def as_length(knob: str, value: Any) -> int | tuple[int, int]:
 
 
 def length_range(length: int | tuple[int, int]) -> tuple[int, int]:
-    """Return the least and the most of a length that :func:`as_length` has checked."""
+    """Return minimum and maximum of a length that :func:`as_length` has checked."""
     return length if isinstance(length, tuple) else (length, length)
 
 
@@ -55,13 +55,14 @@ def _is_whole(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """The knobs that every task has.
+    """Knobs of every task.
 
     Args:
-        guard: ``"delay"``: the robot is held while it sees the cue and cannot write into what it senses until the
-            query; ``"cue"``: held while it sees the cue; ``"none"``: free, for studying how a body remembers.
-        cue: ``"flash"``: shown at first only; ``"always"``: shown throughout, so that no memory is needed;
-            ``"never"``: not shown, the blind floor.
+        guard: ``"delay"``: the robot is held during cue and delay, and does not observe its own state until the query,
+            so that it cannot store the cue in its pose; ``"cue"``: it is held during the cue only; ``"none"``: it is
+            never held, for studying how an agent uses its body as memory.
+        cue: ``"flash"``: shown at the start only; ``"always"``: shown throughout, so that no memory is needed;
+            ``"never"``: not shown, which gives the score without information.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -78,7 +79,7 @@ class TaskSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RecallSettings(TaskSettings):
-    """The knobs of every task in which a cue is recalled. See also :class:`TaskSettings`.
+    """Knobs of every task in which a cue is recalled. See also :class:`TaskSettings`.
 
     Args:
         memory_length: Control steps between the end of the cue and the query, or a range (low, high) from which each
@@ -96,7 +97,7 @@ class RecallSettings(TaskSettings):
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """The least and the most of ``memory_length``."""
+        """Minimum and maximum of ``memory_length``."""
         return length_range(self.memory_length)
 
 

@@ -1,4 +1,4 @@
-"""The vector environment: N environments of one task, in this process or spread over workers.
+"""Vector environment: N environments of one task, in this process or in worker processes.
 
 Results do not depend on the number of workers, bit for bit: each environment has its own world and generator.
 
@@ -32,7 +32,7 @@ Mode = AutoresetMode | Literal["same_step", "next_step", "disabled"]
 
 
 class Backend(Protocol):
-    """Where the worlds are."""
+    """Interface to the worlds, in this process or in workers."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [N] is true; return observations [N, D] and phases [N]."""
@@ -44,20 +44,20 @@ class Backend(Protocol):
         """Return the expert's actions [N, A]."""
 
     def get_state(self) -> list[EnvState]:
-        """Return where each environment is."""
+        """Return the state of each environment."""
 
     def set_state(self, states: Sequence[EnvState]) -> None:
-        """Bring each environment to where it was."""
+        """Restore the state of each environment."""
 
     def change_knobs(self, knobs: Mapping[str, Any]) -> None:
         """Change knobs from the next episodes on."""
 
     def close(self) -> None:
-        """Give the worlds back."""
+        """Close the worlds."""
 
 
 class InProcess:
-    """All worlds in this process."""
+    """Backend with all worlds in this process."""
 
     def __init__(self, batch: Batch) -> None:
         self.task = batch.task
@@ -77,17 +77,17 @@ def make_vector(
     max_episode_steps: int | None = None,
     **knobs: Any,
 ) -> MemoryVectorEnv:
-    """Make a vector environment; what ``gymnasium.make_vec`` calls.
+    """Make a vector environment; ``gymnasium.make_vec`` calls this.
 
     Args:
         num_envs: N.
         task: ``module:class`` of the task.
-        workers: Processes to spread the worlds over; 0 keeps them in this one, which is best for cheap worlds.
+        workers: Number of worker processes; 0 runs all worlds in this process, which is best for cheap worlds.
         autoreset_mode: When an ended episode is followed by the next: ``"next_step"``, as in Gymnasium's own vector
             environments; ``"same_step"``, with the last observation in ``infos["final_obs"]``; or ``"disabled"``, when
-            you reset it.
+            ``reset`` is called.
         render_mode: None or ``"rgb_array"`` (in this process only).
-        max_episode_steps: Truncate episodes after so many control steps.
+        max_episode_steps: Control steps after which episodes are truncated.
         **knobs: The task's knobs, see its documentation.
 
     Raises:
@@ -146,7 +146,7 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What the environment was made from; Gymnasium sets it."""
+        """The spec that the environment was made from; set by Gymnasium."""
         return self._spec
 
     @spec.setter
@@ -161,9 +161,9 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         """Start episodes.
 
         Args:
-            seed: One a environment; a number means ``seed, seed + 1, ...``; None goes on with the generators.
-            options: ``"reset_mask"``: [N] bool, which environments (all by default); ``"cue"``: [N] int, cues to show
-                instead of the ones drawn, all else drawn the same; or knobs to change from these episodes on, see
+            seed: One for each environment; a number means ``seed, seed + 1, ...``; None continues with the generators.
+            options: ``"reset_mask"``: [N] bool, which environments to reset (default: all); ``"cue"``: [N] int, cues to
+                show instead of random ones, everything else being equal; or knobs to change from these episodes on, see
                 :meth:`change_knobs`.
 
         Returns:
@@ -204,7 +204,7 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
             ``final_obs``.
 
         Raises:
-            ValueError: If actions have another shape or are not finite. Nothing has moved then.
+            ValueError: If actions have the wrong shape or are not finite. No environment is stepped then.
             ResetNeeded: If no episode has begun.
             ClosedEnvironmentError: If the environment is closed.
         """
@@ -228,14 +228,14 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         return step.observation, step.reward, step.terminated, step.truncated, infos
 
     def expert_action(self) -> Floats:
-        """Return what the scripted expert, which may read privileged state, does now: [N, A]."""
+        """Return the actions [N, A] of the scripted expert, which may read privileged state."""
         return self._worlds.expert_action()
 
     def change_knobs(self, knobs: Mapping[str, Any]) -> None:
         """Change knobs from the next episodes on: the task's ``CHANGEABLE``, such as ``memory_length``.
 
         Raises:
-            UserError: If a knob is unknown, cannot be changed, or has a value that it cannot have.
+            UserError: If a knob is unknown, cannot be changed, or its value is invalid.
         """
         self._worlds.change_knobs(knobs)
         self.settings = replace(self.settings, **knobs)
@@ -249,7 +249,7 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         """Change a knob from the next episodes on; see :meth:`change_knobs`.
 
         Args:
-            name: Of the knob.
+            name: Name of the knob.
             values: One value for all environments, or a list of N that are all the same.
 
         Raises:
@@ -262,14 +262,14 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         self.change_knobs({name: values})
 
     def get_state(self) -> list[dict[str, Any]]:
-        """Return where each environment is, as plain data.
+        """Return the state of each environment as plain data.
 
-        That is the ``generator``, ``cue`` and ``knobs`` that its episode began with, and its ``actions`` since.
+        It consists of the ``generator``, ``cue`` and ``knobs`` that its episode began with, and its ``actions`` since.
         """
         return [state._asdict() for state in self._worlds.get_state()]
 
     def set_state(self, states: Sequence[dict[str, Any]]) -> None:
-        """Bring each environment to where :meth:`get_state` found it, bit for bit, here or in another process.
+        """Restore the states that :meth:`get_state` returned, bit for bit, here or in another process.
 
         Args:
             states: N of them, from environments of the same task and knobs.
@@ -283,13 +283,13 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         self._begun = True
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """Return a picture [360, 640, 3] of each environment, or None without ``render_mode``."""
+        """Return an image [360, 640, 3] of each environment, or None without ``render_mode``."""
         if self._worlds is None or self.render_mode is None or self.task is None:
             return None
         return tuple(self.task.frame(index, "both", 640, 360) for index in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Give the worlds and workers back; ``close`` may be called twice."""
+        """Close worlds and workers; ``close`` may be called twice."""
         if self._backend is not None:
             self._backend.close()
 
@@ -300,7 +300,7 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         return self._backend
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return constructor arguments and where the episodes are, so that copies go on from there."""
+        """Return constructor arguments and the states of the episodes, so that copies continue them."""
         episodes = [state._asdict() for state in self._worlds.get_state()] if self._begun else None
         return super().__getstate__() | {"settings": self.settings, "episodes": episodes, "spec": self._spec}
 

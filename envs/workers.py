@@ -1,4 +1,4 @@
-"""Worker processes that step worlds and leave the results in shared memory."""
+"""Worker processes that step environments and write the results to shared memory."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from rlmem.signals import leave_signals_to_parent, undisturbed
 
 _STEP, _RESET, _EXPERT, _GET_STATE, _SET_STATE, _CHANGE_KNOBS, _CLOSE = range(7)
 _LONG = (_RESET, _SET_STATE)
-"""What may take long: the first reset makes the worlds, and states are found again by repeating their episodes."""
+"""Slow requests: the first reset builds the worlds, and restoring states repeats episodes."""
 PATIENCE = 120
-"""s, that a worker has for an answer, and ten times that for what may take long."""
+"""s, timeout of a worker's reply; ten times as long for slow requests."""
 
 
 class Shared(NamedTuple):
-    """Arrays that all processes see."""
+    """Arrays in shared memory."""
 
     observation: NDArray[Any]
     action: Floats
@@ -41,20 +41,20 @@ class Shared(NamedTuple):
     phase: Ints
 
     def part(self, which: slice) -> Shared:
-        """Return the rows of some environments."""
+        """Return views of the rows of some environments."""
         return Shared(*[array[which] for array in self])  # type: ignore[arg-type]
 
 
 class Workers:
-    """W processes with N worlds between them.
+    """N environments divided among W worker processes.
 
     Args:
         make_batch: Makes the batch of one worker from its number of worlds; called in the worker.
         num_envs: N.
         workers: W, from 1 to N.
 
-    The processes end with :meth:`close`, when the object is forgotten, and when this process ends, however it does. A
-    fork of this process cannot use them, and does not end them.
+    The processes end with :meth:`close`, when the object is garbage-collected, and when this process ends, for
+    whatever reason. A fork of this process can neither use nor end them.
 
     Raises:
         RuntimeError: If a worker fails; the message holds its traceback.
@@ -85,7 +85,7 @@ class Workers:
             self._processes.append(process)
         self._owner, self.patience = os.getpid(), PATIENCE
         self._broken = ""
-        """Why the workers cannot be used any more."""
+        """Why the workers can no longer be used; empty if they can."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes; see :meth:`rlmem.envs.batch.Batch.reset`."""
@@ -121,11 +121,11 @@ class Workers:
         self._exchange(self._all(_CHANGE_KNOBS, dict(knobs)))
 
     def get_state(self) -> list[EnvState]:
-        """Return where each environment is; see :meth:`rlmem.envs.batch.Batch.get_state`."""
+        """Return the state of each environment; see :meth:`rlmem.envs.batch.Batch.get_state`."""
         return [state for part in self._exchange(self._all(_GET_STATE)) for state in part]
 
     def set_state(self, states: Sequence[EnvState]) -> None:
-        """Bring each environment to where it was; see :meth:`rlmem.envs.batch.Batch.set_state`."""
+        """Restore the state of each environment; see :meth:`rlmem.envs.batch.Batch.set_state`."""
         self._exchange({number: (_SET_STATE, list(states[part])) for number, part in enumerate(self._parts)})
 
     def close(self) -> None:
@@ -141,8 +141,8 @@ class Workers:
     def _exchange(self, requests: dict[int, Any]) -> list[Any]:
         """Send requests to workers by their numbers, and return their answers in the same order.
 
-        Ctrl-C and SIGTERM take effect when all have answered, so that the workers stay in step. Whatever else ends an
-        exchange early leaves them out of step, and later calls say so.
+        Ctrl-C and SIGTERM take effect after all workers have answered, so that they stay synchronized. If anything
+        else interrupts an exchange, later calls raise an error.
         """
         if os.getpid() != self._owner:
             raise RuntimeError("this environment belongs to the process that made it; make a new one in this process")
@@ -184,12 +184,12 @@ class Workers:
         raise self._failure(f"worker {number} has not answered for {patience} s; make the environment anew")
 
     def _failure(self, message: str) -> RuntimeError:
-        """Remember why the workers cannot be used any more, and return the error that says so."""
+        """Mark the workers as unusable and return the error to raise."""
         self._broken = message
         return RuntimeError(message)
 
     def _merge(self, parts: list[Ends | None]) -> Ends | None:
-        """Put the ends of all workers together."""
+        """Merge the ended episodes of all workers."""
         if all(part is None for part in parts):
             return None
         num_envs = len(self._shared.reward)
@@ -227,7 +227,7 @@ def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: sp
 
 
 def _end(pipes: list[Connection], processes: list[BaseProcess]) -> None:
-    """Tell processes to end, and kill those that do not."""
+    """Ask the processes to end, and kill those that do not."""
     for pipe in pipes:
         with contextlib.suppress(OSError):
             pipe.send((_CLOSE, None))
@@ -253,7 +253,7 @@ def _work(
 ) -> None:
     """Answer requests until told to close or the parent is gone.
 
-    The parent's ends of pipes are closed here, so that this end is told when the parent dies.
+    The inherited ends of the parent's pipes are closed here, so that this process notices when the parent dies.
     """
     leave_signals_to_parent()
     for end in inherited:
@@ -281,7 +281,7 @@ def _work(
 
 
 def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Floats | list[EnvState] | None:
-    """Do what is asked, leave arrays in shared memory, and return what is sent back."""
+    """Process one request, write arrays to shared memory, and return the reply."""
     if kind == _EXPERT:
         return batch.task.expert_action()
     if kind == _GET_STATE:

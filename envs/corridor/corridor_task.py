@@ -1,7 +1,7 @@
-"""What all tasks in a corridor share: N worlds with a robot each, what the robot senses, and how it is filmed.
+"""Base class of corridor tasks: worlds, robots, their observation, and cameras.
 
-The robot is steered by a twist: ``action = (throttle, steering)``, both in [-1, 1]. What it senses of itself: five
-ranges (left to right, as parts of 2 m), cosine and sine of its heading, speed and turn rate as parts of their maxima.
+The action is (throttle, steering), both in [-1, 1]. The robot observes of its own state: five ranges (left to right, as
+fractions of 2 m), cosine and sine of its heading, and speed and turn rate as fractions of their maxima.
 
 Axes: N environments, R rays.
 """
@@ -30,7 +30,7 @@ from rlmem.envs.task_settings import TaskSettings, check_choice, check_whole
 from rlmem.errors import UserError
 
 STEP_LENGTH = Robot.MAX_SPEED / PHYSICS.control_hz
-"""m, driven in a control step at full speed."""
+"""m, distance of one control step at full speed."""
 _BODY_NAMES = (
     *(f"range at {round(math.degrees(angle)):+d} degrees (of {MAX_RANGE:g} m)" for angle in RAY_ANGLES),
     "cosine of heading",
@@ -44,12 +44,12 @@ _BEHIND_START = 0.45
 
 @dataclass(frozen=True, kw_only=True)
 class CorridorSettings(TaskSettings):
-    """The knobs of every task in a corridor. See also :class:`rlmem.envs.task_settings.TaskSettings`.
+    """Knobs of every corridor task. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
-        robot: ``"diff_drive"``: two driven wheels that roll by friction; ``"planar"``: a base moved by three motors,
-            several times faster to simulate.
-        query_steps: Control steps that the robot has to answer in.
+        robot: ``"diff_drive"``: a base with two driven wheels; ``"planar"``: a base moved directly by three motors,
+            which is several times faster to simulate.
+        query_steps: Maximum number of control steps of the query.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -68,7 +68,7 @@ C = TypeVar("C", bound=CorridorSettings)
 
 
 class CorridorTask(MemoryTask[C]):
-    """N robots in N corridors. See :class:`rlmem.envs.memory_task.MemoryTask`."""
+    """Base class of tasks with N robots in N corridors. See :class:`rlmem.envs.memory_task.MemoryTask`."""
 
     action_names = ("throttle", "steering")
 
@@ -115,15 +115,15 @@ class CorridorTask(MemoryTask[C]):
 
     @abstractmethod
     def signals(self) -> Floats:
-        """Return what is sensed of lamps and objects: the first components of the observation."""
+        """Return the observation of lamps and objects: its first components."""
 
     def build_props(self, client: int) -> None:
-        """Put what is only looked at into one more world."""
+        """Create the bodies without collisions in a new world."""
 
     def start_corridor(self, index: int, length: float) -> None:
-        """Let the corridor of one environment begin ``length`` m before the junction's middle.
+        """Set the start of one environment's corridor ``length`` m before the middle of the junction.
 
-        The wall behind the start never comes into range of the junction, where it would show how long the way was.
+        The wall behind the start is never in range from the junction, where it would reveal the corridor's length.
         """
         self.start_x[index] = -length
         self._back_wall_x[index] = min(-length - self.room_behind(), -1.25 * MAX_RANGE)
@@ -134,7 +134,7 @@ class CorridorTask(MemoryTask[C]):
         return _BEHIND_START
 
     def place(self, index: int, x: float, y: float, yaw: float) -> None:
-        """Start one world anew from its snapshot, with the robot at rest somewhere (m, rad)."""
+        """Restore one world from its snapshot, with the robot at rest at a pose (m, rad)."""
         self.worlds[index].restore()
         client = self.worlds[index].client
         scenery.move_back_wall(client, self._back_walls[index], self._back_wall_x[index])
@@ -142,7 +142,7 @@ class CorridorTask(MemoryTask[C]):
         self.pose[index] = x, y, yaw, 0.0, 0.0
 
     def move(self, actions: Floats, free: Bools) -> None:
-        """Run one control step of physics where the robot is free, [N]."""
+        """Simulate one control step where the robot is not held, ``free`` [N]."""
         if not free.any():
             return
         pose, robots = self.pose, self._robots
@@ -155,7 +155,7 @@ class CorridorTask(MemoryTask[C]):
         ]
 
     def observe(self) -> NDArray[np.float32]:
-        """Return the observations [N, D]: signals, then ranges, heading, speed and turn rate where they are sensed."""
+        """Return the observations [N, D]: signals, then ranges, heading, speed and turn rate, which may be masked."""
         observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
         observation[:, : self._num_signals] = self.signals()
         sensing = self.sensing()
@@ -175,7 +175,7 @@ class CorridorTask(MemoryTask[C]):
         return observation
 
     def steer_to(self, heading: Floats) -> Floats:
-        """Return actions [N, 2] that turn towards headings [N], rad, and drive once the robot about faces them."""
+        """Return actions [N, 2] that turn towards headings [N], rad, and drive once the error is small."""
         error = np.remainder(heading - self.pose[:, 2] + np.pi, 2 * np.pi) - np.pi
         throttle = np.where(np.abs(error) < 0.35, 1.0, 0.0)
         return np.stack((throttle, np.clip(1.5 * error, -1.0, 1.0)), axis=-1)
@@ -185,16 +185,16 @@ class CorridorTask(MemoryTask[C]):
         return self.steer_to(np.clip(-1.5 * self.pose[:, 1], -0.3, 0.3))
 
     def show_robot(self, index: int, x: float, y: float, yaw: float) -> None:
-        """Put a robot that is held somewhere for a picture; :meth:`place` comes before it moves again."""
+        """Move a held robot for rendering; :meth:`place` must be called before it moves again."""
         self._robots[index].place(x, y, yaw)
 
     def where(self, index: int) -> tuple[float, float, float]:
-        """Return x, y (m) and yaw (rad) of one robot as it should be seen."""
+        """Return x, y (m) and yaw (rad) of one robot for rendering."""
         x, y, yaw = self.pose[index, :3].tolist()
         return x, y, yaw
 
     def frame(self, index: int, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return a picture [height, width, 3]: from ``"behind"``, from ``"above"``, or ``"both"`` side by side."""
+        """Return an image [height, width, 3]: from ``"behind"``, from ``"above"``, or ``"both"`` side by side."""
         check_choice("camera", camera, ("behind", "above", "both"))
         self.draw(index)
         x, y, yaw = self.where(index)
@@ -207,7 +207,7 @@ class CorridorTask(MemoryTask[C]):
         return self._view(client, camera, x, y, width, height)
 
     def look(self, index: int) -> NDArray[np.uint8]:
-        """Take a picture [64, 64, 3] from a mast behind the robot, which turns with it."""
+        """Return the agent's image [64, 64, 3], from a mast that is fixed to the robot's back."""
         self.draw(index)
         x, y, yaw = self.where(index)
         self._floors[index].follow(x, y, yaw)
@@ -217,7 +217,7 @@ class CorridorTask(MemoryTask[C]):
         return agent_picture(self.worlds[index].client, eye, target, SIZE, field_of_view=75.0)
 
     def show_in_window(self, index: int) -> None:
-        """Let Bullet's window look at one world as the camera behind does."""
+        """Update Bullet's window, with the camera behind the robot."""
         self.draw(index)
         x, y, yaw = self.where(index)
         self._floors[index].follow(x, y, yaw)

@@ -1,7 +1,7 @@
-"""The floor plan of a corridor that ends in a junction with arms, and the range sensor that sees its walls.
+"""The floor plan of a corridor that ends in a junction with arms, and the range sensor.
 
-The junction's middle is the origin, the corridor leaves it along -x, and arms leave it at the given angles. Rays are
-cut with wall segments for all environments at once in numpy, which costs less than one Bullet call each.
+The middle of the junction is the origin; the corridor leaves it along -x, and the arms at the given angles. Rays are
+intersected with wall segments for all environments at once in numpy, which is faster than Bullet's ray test.
 
 Axes: N environments, R rays, M walls, K arms.
 """
@@ -16,11 +16,11 @@ import numpy as np
 from rlmem.envs.memory_task import Floats
 
 HALF_WIDTH = 0.35
-"""m, of corridor and arms."""
+"""m, half the width of corridor and arms."""
 ARM_LENGTH = 1.5
-"""m, from the junction's middle."""
+"""m, from the middle of the junction."""
 MAX_RANGE = 2.0
-"""m, what a ray reads at most. Longer than an arm: beside the junction a ray still tells left from right."""
+"""m, maximum reading of a ray. It is longer than an arm, so that rays tell left from right near the junction."""
 RAY_ANGLES = np.deg2rad([90.0, 45.0, 0.0, -45.0, -90.0])
 """[R] from the robot's heading, left to right."""
 
@@ -33,7 +33,7 @@ def arm_directions(arms: int) -> Floats:
 
 
 def wall_segments(arms: int, corridor_length: float) -> Floats:
-    """Return the walls of the closed plan, clockwise, so that outside lies to the left.
+    """Return the walls of the closed floor plan, clockwise, so that the outside is to the left.
 
     Args:
         arms: K, at least 1.

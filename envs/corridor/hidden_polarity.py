@@ -1,4 +1,4 @@
-"""Hidden polarity: the motors may be wired the wrong way round; find out, and remember."""
+"""Hidden polarity: the motors may be reversed; identify their polarity, remember it, and act on it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _START_NOISE = (0.05, 0.10)
 _HOME_NOISE = (0.03, 0.10)
 """m sideways and rad of heading, uniform in plus and minus."""
 _PAD = 0.75
-"""m, from the lane's middle to the pads, as they are drawn."""
+"""m, from the middle of the lane to the pads, for rendering."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenPolaritySettings(CorridorSettings, RecallSettings):
-    """The knobs of hidden polarity. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
+    """Knobs of hidden polarity. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
 
     Args:
-        guard: ``"delay"``: what was done before the query leaves no trace, and the query is answered blindly;
-            ``"none"``: the robot is free and senses itself throughout, and can find out at the query.
-        cue: ``"flash"``: the polarity can be felt in the probe; ``"always"``: it is shown throughout, so that no memory
-            is needed; ``"never"``: the robot senses nothing of itself, so that it cannot be felt.
-        probe_steps: Control steps in which the robot can feel what its motors do.
-        commit_distance: m, ahead or back, that counts as the answer.
+        guard: ``"delay"``: the robot is reset before the query and does not observe its own state in it; ``"none"``: it
+            is never held and observes its own state throughout, so that it can identify the polarity in the query.
+        cue: ``"flash"``: the polarity can be identified in the probe; ``"always"``: it is shown throughout, so that no
+            memory is needed; ``"never"``: the robot never observes its own state, so that it cannot be identified.
+        probe_steps: Control steps in which the robot can drive and observe its motion, to identify the polarity.
+        commit_distance: m, distance driven forward or backward that counts as the answer.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -53,35 +53,35 @@ class HiddenPolaritySettings(CorridorSettings, RecallSettings):
 
 
 class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPolaritySettings]):
-    """In half of the episodes all motors turn the wrong way; feel it while you may, and act upon it later, blindly.
+    """Identify in a short probe whether the motors are reversed, and use it later without feedback.
 
-    System identification in its smallest form: one bit, which no one shows. It has to be found by acting.
+    The smallest system identification task: one bit, which is never shown and must be found by acting.
 
-    **Episode.** The robot stands in a lane. For ``probe_steps`` control steps (20 a second) it may drive, and senses
-    its commands, its motion and the walls: the probe, which is the cue. Then it is locked for ``memory_length`` steps.
-    Then it stands in the middle of the lane again, at rest, a light names the pad ahead or the pad behind, and it has
-    to drive ``commit_distance`` that way without sensing anything: its answer, which terminates the episode. It is
-    truncated when no answer comes within ``query_steps``. With polarity -1 throttle and steering are both negated
-    before they reach the motors, in probe and query.
+    **Episode.** The robot stands in a lane. For ``probe_steps`` control steps (20 a second) it may drive, and observes
+    its commands, its motion and the walls: this probe is the cue. Then it is held for ``memory_length`` steps. Then it
+    is reset to the middle of the lane, at rest, a light indicates the pad ahead or the pad behind, and it has to drive
+    ``commit_distance`` towards that pad without any feedback: this is its answer, which terminates the episode. The
+    episode is truncated if no answer is given within ``query_steps``. With polarity -1 throttle and steering are both
+    negated before they reach the motors, in probe and query.
 
     **Observation** (17, float32): polarity +1; polarity -1 (1 where shown, with ``cue="always"`` only); probe light;
-    target ahead; target behind; go light; throttle and steering that were commanded last; five ranges from left to
-    right, as parts of 2 m; cosine and sine of the heading; speed and turn rate, as parts of 1 m/s and 4 rad/s. The
-    commands and the last nine are sensed in the probe only, else 0; with ``guard="none"`` always.
+    target ahead; target behind; go light; last commands of throttle and steering; five ranges from left to
+    right, as fractions of 2 m; cosine and sine of the heading; speed and turn rate, as fractions of 1 m/s and 4 rad/s.
+    The commands and the last nine are observed in the probe only, else 0; with ``guard="none"`` always.
 
     **Action** (2): throttle and steering in [-1, 1], before the polarity.
 
-    **Reward.** +1 for driving to the named pad, -1 for the other one; -0.01 a control step of the query.
+    **Reward.** +1 for driving to the indicated pad, -1 for the other one; -0.01 for each control step of the query.
 
-    **Memory.** Identification: one bit, from the relation of commands and motion, held for ``memory_length`` control
-    steps.
+    **Memory.** Identification: one bit, from the relation of commands and motion, to be remembered for
+    ``memory_length`` control steps.
 
     **Ceilings.** Without memory 1/2; oracle 1. With ``guard="delay"`` the target is drawn independently of the
-    polarity, and nothing else is seen at the query, so that what an agent without memory commands there is independent
-    of the polarity too. The other polarity, with the noise of the start mirrored, which is as likely, mirrors the
-    motion, and so swaps the answers: the right one comes half the time.
+    polarity, and nothing else is observed in the query, so that the commands of an agent without memory are independent
+    of the polarity too. The opposite polarity with mirrored start noise, which is equally likely, mirrors the motion
+    and so swaps the answers: half of them are correct.
     G1, G2 and G3 hold exactly, and the ceiling is that of every agent whose window is shorter than ``memory_length``.
-    With ``guard="none"`` a policy without memory feels the polarity at the query itself.
+    With ``guard="none"`` a policy without memory can identify the polarity in the query itself.
     """
 
     Settings: ClassVar[type[HiddenPolaritySettings]] = HiddenPolaritySettings
@@ -94,9 +94,9 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         self.target = np.zeros(num_envs, dtype=np.int64)
         """[N] 0: the pad ahead, 1: the pad behind."""
         self.chosen = np.full(num_envs, -1)
-        """[N] the pad that was answered, -1 before."""
+        """[N] the pad that the robot chose, -1 before its answer."""
         self.commands = np.zeros((num_envs, 2))
-        """[N, 2] throttle and steering that were commanded last."""
+        """[N, 2] last commands of throttle and steering."""
         self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
         """[N, 2] m sideways and rad of heading at the query and at the start."""
         self._from_x = np.zeros(num_envs)
@@ -122,7 +122,7 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
 
     @property
     def num_cues(self) -> int:
-        """Two polarities."""
+        """Number of polarities, 2."""
         return 2
 
     def longest_corridor(self) -> float:
@@ -150,19 +150,19 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         return held
 
     def move(self, actions: Floats, free: Bools) -> None:
-        """Let the robots that are free drive, with the polarity of their motors. See :meth:`CorridorTask.move`."""
+        """Simulate the robots that are not held, with the polarity of their motors. See :meth:`CorridorTask.move`."""
         self.commands[:] = np.where(free[:, None], actions, 0.0)
         super().move(actions * (1.0 - 2.0 * self.cue)[:, None], free)
 
     def start_query(self, indices: Indices) -> None:
-        """Put the robots back into the middle of the lane, at rest. See :meth:`RecallTask.start_query`."""
+        """Reset the robots to the middle of the lane, at rest. See :meth:`RecallTask.start_query`."""
         if self.locked:
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
         self._from_x[indices] = self.pose[indices, 0]
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """The way that the robot has driven is its answer. See :meth:`RecallTask.judge`."""
+        """Take the direction in which the robot has driven as its answer. See :meth:`RecallTask.judge`."""
         driven = self.pose[:, 0] - self._from_x
         committed = asked & (np.abs(driven) >= self.settings.commit_distance)
         self.chosen[committed] = driven[committed] < 0.0
@@ -185,23 +185,23 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         return out
 
     def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself: in the probe, or throughout where it is free."""
+        """Return [N] whether the robot observes its own state: in the probe, or throughout if it is not held."""
         if self.settings.cue == "never":
             return np.zeros(self.num_envs, dtype=np.bool_)
         probing: Bools = self.phase == CUE
         return probing if self.locked else np.ones(self.num_envs, dtype=np.bool_)
 
     def expert_action(self) -> Floats:
-        """Drive to the named pad. Reads the polarity. [N, 2]."""
+        """Return actions [N, 2] that drive to the indicated pad; reads the polarity."""
         throttle = (1.0 - 2.0 * self.target) * (1.0 - 2.0 * self.cue)
         return np.stack((np.where(self.phase == QUERY, throttle, 0.0), np.zeros(self.num_envs)), axis=-1)
 
     def build_props(self, client: int) -> None:
-        """Put pads and lamps into one more world."""
+        """Create pads and lamps in a new world."""
         self._props.append(_Lane(client))
 
     def draw(self, index: int) -> None:
-        """Show pads and polarity as the episode stands. See :meth:`MemoryTask.draw`."""
+        """Show pads and polarity for the present state. See :meth:`MemoryTask.draw`."""
         asked = self.phase[index] == QUERY
         chosen = int(self.chosen[index])
         self._props[index].show(
@@ -225,7 +225,7 @@ _SIGNALS = (
 
 
 class _Lane:
-    """The pads at both ends of the lane, and a lamp over the robot: green where the motors turn as told, else red."""
+    """The pads at both ends of the lane, and a lamp over the robot: green for polarity +1, red for -1."""
 
     def __init__(self, client: int) -> None:
         self._pads = [Prop(client, [parts.box((0.22, 0.22, 0.002), scenery.BLUE)]) for _ in range(2)]

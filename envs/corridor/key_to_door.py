@@ -1,4 +1,4 @@
-"""Key to door: a decision pays long after it was made, and nothing has to be recalled."""
+"""Key to door: a decision is rewarded much later, but nothing has to be remembered."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from rlmem.spec import Ceiling, TaskSpec
 
 DOOR_REWARD = 5.0
 _PROGRESS = 0.5
-"""Paid along the whole way, a part of it for each meter driven for the first time: else chance never meets an apple."""
+"""Reward for the whole way, spread over the meters driven for the first time, so that exploration finds apples."""
 _SIDE = 0.20
 """m, from the corridor's middle to keys and apples."""
 _REACH = 0.15
-"""m, within which the robot picks up: it must leave the middle."""
+"""m, distance within which the robot picks up an object; it must leave the middle to do so."""
 _ASIDE = 0.5
-"""m, by which leftward distances are divided: left and right must look different to a network at once."""
+"""m, scale of leftward distances: small, so that a network can tell left from right early in training."""
 _KEY_AHEAD, _ROOM = 0.60, 0.90
 """m, from the start to the key, and to the end of the key's room."""
 _APPLE_EVERY = 1.0
 """m."""
 _DOOR_AHEAD = 0.50
-"""m, from where the door is seen to the door."""
+"""m, distance from which the door is seen."""
 _HOME_NOISE = (0.05, 0.10)
 """m sideways and rad of heading, uniform in plus and minus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyToDoorSettings(CorridorSettings):
-    """The knobs of key to door. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
+    """Knobs of key to door. See also :class:`rlmem.envs.corridor.corridor_task.CorridorSettings`.
 
     Args:
         credit_length: Control steps at full speed between the key and the door, or a range (low, high) from which
@@ -55,41 +55,42 @@ class KeyToDoorSettings(CorridorSettings):
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """The least and the most of ``credit_length``."""
+        """Minimum and maximum of ``credit_length``."""
         return length_range(self.credit_length)
 
 
 def apples_on_the_way(length: int) -> int:
-    """Return how many apples lie on a way of ``length`` control steps: one for each whole meter."""
+    """Return the number of apples in a corridor of ``length`` control steps: one for each whole meter."""
     return int(length * STEP_LENGTH / _APPLE_EVERY + 1e-9)
 
 
 class KeyToDoor(CorridorTask[KeyToDoorSettings]):
-    """Pick up a key, collect apples on the way, open the door: long credit assignment without recall.
+    """Pick up a key, collect apples on the way, open the door: long credit assignment without memory.
 
     The task of Hung et al., "Optimizing agent behavior over long time scales by transporting value", Nature
-    Communications 10, 2019, with a body. It is the suite's control: an agent that gains from memory here is gaining
-    from something else.
+    Communications 10, 2019, with a simulated robot. It is the suite's control task: since memory is not needed, an
+    agent that is better with memory here is better for another reason.
 
-    **Episode.** A key lies to the left or right ahead; driving within 0.15 m picks it up, and pays nothing. Then the
-    robot goes down a corridor of ``credit_length`` control steps at full speed, with an apple a whole meter, left or
-    right, each worth 1. At its end is a door, which terminates the episode, and pays 5 if the robot has the key.
-    Truncated after three times the control steps that the way takes, and ``query_steps``.
+    **Episode.** A key lies to the left or right ahead; driving within 0.15 m picks it up, without reward. Then the
+    robot drives down a corridor of ``credit_length`` control steps at full speed, with an apple in each whole meter,
+    left or right. At its end is a door, which terminates the episode, with a reward of 5 if the robot has the key. The
+    episode is truncated after three times the control steps that the way takes, plus ``query_steps``.
 
     **Observation** (15, float32): key in view; apple in view; door in view (the go light); forward distance to it as
-    a part of 2 m; leftward distance as a part of 0.5 m; carries the key (with ``cue="always"`` only, else 0); then
-    ranges, heading, speed and turn rate as in ``TMaze-v0``, always sensed. With ``cue="never"`` the key is not seen.
+    a fraction of 2 m; leftward distance as a fraction of 0.5 m; carries the key (with ``cue="always"`` only, else 0);
+    then ranges, heading, speed and turn rate as in ``TMaze-v0``, always observed. With ``cue="never"`` the key is not
+    seen.
 
     **Action** (2): throttle and steering in [-1, 1].
 
-    **Reward.** 1 an apple, 5 at the door with the key: the score. Beside it 0.5 for the whole way, spread over the
-    meters that are driven for the first time, since chance alone never meets an apple.
+    **Reward.** 1 for each apple and 5 at the door with the key; their sum is the score. In addition 0.5 for the whole
+    way, spread over the meters that are driven for the first time, without which exploration rarely finds an apple.
 
-    **Memory.** None: what to do is always in view. Credit length: ``credit_length`` control steps.
+    **Memory.** None: what to do is always visible. Credit length: ``credit_length`` control steps.
 
-    **Ceilings.** Oracle: all apples + 5. Without memory the same, since steering to what is in view is optimal. The
-    key leaves no trace (G1): at the end of the key's room the robot is put into the middle with fresh noise, unless
-    ``guard="none"``. G2 and G3 have no meaning here, for there is no cue to write down.
+    **Ceilings.** Oracle: all apples + 5. Without memory the same, since steering to the visible object is optimal. The
+    key leaves no trace (G1): at the end of the key's room the robot is reset to the middle with fresh noise, unless
+    ``guard="none"``. G2 and G3 do not apply, since there is no cue to store.
     """
 
     CHANGEABLE: ClassVar[tuple[str, ...]] = ("credit_length",)
@@ -102,7 +103,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         self.length = np.zeros(num_envs, dtype=np.int64)
         """[N] control steps from the key's room to the door."""
         self.has_key = np.zeros(num_envs, dtype=np.bool_)
-        """[N] privileged."""
+        """[N] whether the robot has the key; privileged."""
         self._sides = np.zeros((num_envs, max(1, apples_on_the_way(settings.lengths[1]))))
         self._apples = np.zeros(num_envs, dtype=np.int64)
         self._next_apple = np.zeros(num_envs, dtype=np.int64)
@@ -143,7 +144,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
 
     @property
     def num_cues(self) -> int:
-        """Two: the key lies left or right."""
+        """Number of cues, 2: the key is left or right."""
         return 2
 
     def longest_corridor(self) -> float:
@@ -205,7 +206,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         return Step(reward, terminated, truncated)
 
     def signals(self) -> Floats:
-        """Return what is in view and where [N, 6]."""
+        """Return which object is in view and its position, [N, 6]."""
         out = np.zeros((self.num_envs, 6))
         target = self._target()
         in_view = self._in_view()
@@ -218,12 +219,12 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         return out
 
     def expert_action(self) -> Floats:
-        """Drive by the side on which the next thing lies. Reads where the key is. [N, 2]."""
+        """Return actions [N, 2] that drive to the next object; reads the position of the key."""
         sideways = np.where(self.phase == Phase.QUERY, 0.0, self._target()[:, 1] * 0.65) - self.pose[:, 1]
         return self.steer_to(np.clip(4.0 * sideways, -0.6, 0.6))
 
     def build_props(self, client: int) -> None:
-        """Put key, apples and door into one more world."""
+        """Create key, apples and door in a new world."""
         gold = [
             parts.cylinder(0.045, 0.02, scenery.YELLOW),
             parts.box((0.07, 0.012, 0.01), scenery.YELLOW, (0.1, 0.0, 0.0)),
@@ -243,7 +244,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         self._doors.append(Prop(client, door))
 
     def draw(self, index: int) -> None:
-        """Show key, apples and door as the episode stands. See :meth:`MemoryTask.draw`."""
+        """Show key, apples and door for the present state. See :meth:`MemoryTask.draw`."""
         in_room = self.phase[index] == Phase.CUE and not self.has_key[index]
         if in_room:
             side = _SIDE * (1.0 - 2.0 * self.cue[index])
@@ -265,7 +266,7 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         return float(self.start_x[index] + _ROOM + (number + 0.5) * _APPLE_EVERY)
 
     def _target(self) -> Floats:
-        """Return where the thing to go for lies, [N, 2] m."""
+        """Return the position [N, 2], m, of the next object."""
         key = np.stack((self.start_x + _KEY_AHEAD, _SIDE * (1.0 - 2.0 * self.cue)), axis=-1)
         number = np.minimum(self._next_apple, np.maximum(self._apples - 1, 0))
         apple_x = self.start_x + _ROOM + (number + 0.5) * _APPLE_EVERY

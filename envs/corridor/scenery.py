@@ -1,4 +1,4 @@
-"""The bodies of a corridor: walls that collide, and lamps, pads and floor that are only looked at."""
+"""Bodies of a corridor: walls with collisions, and lamps, pads and floor for rendering."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WALL_HEIGHT = 0.22
 _WALL_THICKNESS = 0.04
 _PAD_DISTANCE = 0.80
 _FLOOR_REACH = 12.0
-"""m, of floor before and behind the robot: more than a camera sees."""
+"""m, length of the floor in front of and behind the robot, beyond the view of the cameras."""
 _WALL: Color = (0.92, 0.90, 0.85, 1.0)
 _CAP: Color = (0.36, 0.42, 0.52, 1.0)
 _GROUND: Color = (0.60, 0.65, 0.70, 1.0)
@@ -34,7 +34,7 @@ RED: Color = (0.90, 0.25, 0.22, 1.0)
 
 
 def build_walls(client: int, arms: int, corridor_length: float, *, visuals: bool) -> None:
-    """Put all walls of the plan into the world as one static body."""
+    """Create all walls of the floor plan as one static body."""
     halves, middles, turns = _boxes(wall_segments(arms, corridor_length))
     shape = pybullet.createCollisionShapeArray(
         shapeTypes=[pybullet.GEOM_BOX] * len(halves),
@@ -54,7 +54,7 @@ def build_walls(client: int, arms: int, corridor_length: float, *, visuals: bool
 
 
 def build_back_wall(client: int, *, visuals: bool) -> int:
-    """Put the wall behind the start into the world, to be moved to where an episode starts; return its id."""
+    """Create the wall behind the start and return its id; it is moved for each episode."""
     half = [_WALL_THICKNESS / 2, HALF_WIDTH, WALL_HEIGHT / 2]
     shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
     looks = parts.visual(client, _wall(half, [0, 0, 0], [0, 0, 0, 1])) if visuals else -1
@@ -64,17 +64,17 @@ def build_back_wall(client: int, *, visuals: bool) -> int:
 
 
 def move_back_wall(client: int, body: int, x: float) -> None:
-    """Put the wall behind the start so that its face is at ``x``, m."""
+    """Move the wall behind the start so that its face is at ``x``, m."""
     position = [x - _WALL_THICKNESS / 2, 0.0, WALL_HEIGHT / 2]
     pybullet.resetBasePositionAndOrientation(body, position, parts.NO_ROTATION, physicsClientId=client)
 
 
 class Floor:
-    """Ground and the corridor's floor, which stay below the robot however long the corridor is, and its shadow.
+    """Ground, corridor floor and the robot's shadow; they follow the robot, so that the corridor may be of any length.
 
     Args:
         client: Bullet client.
-        arms: K, of the junction.
+        arms: K, number of arms of the junction.
     """
 
     def __init__(self, client: int, arms: int) -> None:
@@ -89,7 +89,7 @@ class Floor:
             arm.show(0.0, 0.0, yaw=math.atan2(y, x))
 
     def follow(self, x: float, y: float, yaw: float) -> None:
-        """Lie below a robot at x, y (m) and yaw (rad); the stripes stay where they are and end before the junction."""
+        """Move below a robot at x, y (m) and yaw (rad); the stripes appear fixed and end before the junction."""
         self._ground.show(x, 0.0)
         self._way.show(min(x, HALF_WIDTH - _FLOOR_REACH), 0.0)
         self._stripes.show(min(math.floor(x / 0.5) * 0.5, -3.5 - HALF_WIDTH), 0.0)
@@ -97,7 +97,7 @@ class Floor:
 
 
 class Lamps:
-    """A row of lamps over the corridor, one an arm; the lit one, with its light on the floor, is the cue."""
+    """A row of lamps over the corridor, one for each arm; the lit one, with its light on the floor, is the cue."""
 
     def __init__(self, client: int, count: int) -> None:
         self._lamps = [Prop(client, [parts.sphere(0.055, DARK)]) for _ in range(count)]
@@ -117,7 +117,7 @@ class Lamps:
         self._offsets = np.linspace(spread, -spread, count).tolist()
 
     def show(self, x: float, lit: int | None) -> None:
-        """Hang the lamps at ``x``, m, with one of them lit."""
+        """Show the lamps at ``x``, m, with one of them lit."""
         self.park()
         self._rail.show(x, 0.0)
         for number, (lamp, y) in enumerate(zip(self._lamps, self._offsets, strict=True)):
@@ -128,13 +128,13 @@ class Lamps:
                 lamp.show(x, y, 0.33)
 
     def park(self) -> None:
-        """Take the lamps away."""
+        """Hide the lamps."""
         for prop in (*self._lamps, self._bulb, self._light, self._rail):
             prop.park()
 
 
 class Pads:
-    """A colored pad in each arm, and the light at the junction that says go until one is chosen."""
+    """A colored pad in each arm, and the go light at the junction, which is on until one is chosen."""
 
     def __init__(self, client: int, directions: Floats) -> None:
         self._pads = [Prop(client, [parts.box((0.24, 0.24, 0.002), BLUE)]) for _ in directions]
@@ -149,7 +149,7 @@ class Pads:
 
 
 def _disc(radius: float, color: Color) -> list[Part]:
-    """Return the looks of a flat disc on the floor, of boxes: Bullet shades a flat cylinder like a cone."""
+    """Return a flat disc made of boxes, since Bullet shades a flat cylinder like a cone."""
     looks = []
     for number in range(6):
         half = number * math.pi / 12
@@ -162,8 +162,8 @@ def _disc(radius: float, color: Color) -> list[Part]:
 def _boxes(segments: Floats) -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
     """Return half extents, middles and orientations of the boxes behind wall segments [M, 2, 2].
 
-    A box goes on by its thickness where the plan, clockwise, turns right, to close the corner; where it turns left it
-    ends with its wall, or it would stick out into the way.
+    A box is extended by its thickness where the plan, clockwise, turns right, to close the corner. Where it turns left
+    it ends with its wall, or it would stick out into the corridor.
     """
     along = segments[:, 1] - segments[:, 0]
     after = np.roll(along, -1, axis=0)
@@ -181,7 +181,7 @@ def _boxes(segments: Floats) -> tuple[list[list[float]], list[list[float]], list
 
 
 def _wall(half: Sequence[float], middle: Sequence[float], turn: Sequence[float]) -> list[Part]:
-    """Return the looks of a wall: a panel with a darker cap."""
+    """Return the visual shapes of a wall: a panel with a darker cap."""
     x, y, z = middle
     orientation = (turn[0], turn[1], turn[2], turn[3])
     panel = Part(pybullet.GEOM_BOX, (half[0], half[1], half[2]), _WALL, (x, y, z), orientation)

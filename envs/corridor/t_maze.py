@@ -1,4 +1,4 @@
-"""The T-maze: see a light, drive down a corridor, turn the right way at its end."""
+"""T-maze: see a cue, drive down a corridor, and turn into the cued arm at its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 
 _PROGRESS = 0.1
-"""All that can be earned by driving, whichever way: along the corridor, and out of the junction."""
+"""Total reward for driving, in any direction: along the corridor, and again out of the junction."""
 _START_NOISE = (0.05, 0.10)
 _HOME_NOISE = (0.03, 0.10)
 """m sideways and rad of heading, uniform in plus and minus."""
@@ -28,12 +28,12 @@ _HOME_NOISE = (0.03, 0.10)
 
 @dataclass(frozen=True, kw_only=True)
 class TMazeSettings(DockSettings, CorridorSettings, PixelSettings):
-    """The knobs of the T-maze. See also :class:`rlmem.envs.dock.DockSettings` and :class:`CorridorSettings`.
+    """Knobs of the T-maze. See also :class:`rlmem.envs.dock.DockSettings` and :class:`CorridorSettings`.
 
     Args:
-        arms: Arms at the junction: 2, 3 or 4.
-        commit_distance: m, towards an arm from the junction's middle, that counts as the answer. Short on purpose:
-            where right and wrong part late, a learner settles on one of them before it has seen the other.
+        arms: Number of arms at the junction: 2, 3 or 4.
+        commit_distance: m, distance from the middle of the junction towards an arm that counts as the answer. Short by
+            default: with long distances learners settle on one arm before they have tried the others.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -50,37 +50,38 @@ class TMazeSettings(DockSettings, CorridorSettings, PixelSettings):
 
 
 class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
-    """A light at the start shows an arm; drive down the corridor; turn into that arm at the junction.
+    """A lamp at the start indicates an arm; drive down the corridor and turn into that arm at the junction.
 
-    The classic of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a body.
+    The T-maze of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a simulated robot.
 
-    **Episode.** For 3 control steps (20 a second) one of k lamps is lit: the cue. Then the robot goes down a corridor
-    of ``memory_length`` control steps at full speed (0.05 m each). At the junction the go light comes on, and the
-    robot drives ``commit_distance`` towards an arm: that is its answer, and the episode terminates. It is truncated
-    when no answer comes within ``query_steps``.
+    **Episode.** For 3 control steps (20 per second) one of k lamps is lit: the cue. Then the robot drives down a
+    corridor of ``memory_length`` control steps at full speed (0.05 m each). At the junction the go light comes on, and
+    the robot drives ``commit_distance`` towards an arm: this is its answer, which terminates the episode. The episode
+    is truncated if no answer is given within ``query_steps``.
 
-    **Observation** (k + 10, float32): lamps 0 to k - 1 (1 where lit, left to right); go light; five ranges from left
-    to right, as parts of 2 m; cosine and sine of the heading; speed and turn rate, as parts of 1 m/s and 4 rad/s.
-    With ``guard="delay"`` the last nine are 0 until the go light. With ``observation="pixels"``: a picture (64 x 64 x
-    3, uint8) from a mast behind the robot, which turns with it; with ``guard="delay"`` black in the delay.
+    **Observation** (k + 10, float32): lamps 0 to k - 1 (1 if lit, left to right); go light; five ranges from left
+    to right, as fractions of 2 m; cosine and sine of the heading; speed and turn rate, as fractions of 1 m/s and
+    4 rad/s. With ``guard="delay"`` the last nine are 0 until the go light. With ``observation="pixels"``: an image
+    (64 x 64 x 3, uint8) from a mast fixed to the robot's back; with ``guard="delay"`` it is black in the delay.
 
-    **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
+    **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as fractions of their maxima.
 
-    **Reward.** +1 for the right arm, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 a control step of
-    the query; and up to 0.1 for driving out of the junction, whichever way (up to 0.1 more along the corridor where
-    the robot drives it itself). None of it depends on the cue before the answer.
+    **Reward.** +1 for the cued arm, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 for each control step
+    of the query; and up to 0.1 for driving out of the junction, in any direction (and up to 0.1 for driving along the
+    corridor, if the robot does so itself). Before the answer no reward depends on the cue.
 
     **Memory.** Retention of log2 k bits over ``memory_length`` control steps.
 
-    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the robot is on rails through cue and delay,
-    senses nothing of itself, and is put at the junction's middle at rest with fresh noise: nothing it did before can
-    reach what it sees (G1, G2, G3 hold exactly). With ``guard="cue"`` it is held during the cue only and then drives
-    itself: one step of memory is enough to lean to a side and read the pose at the junction (G1 and G2 hold). With
-    ``guard="none"`` it is free throughout, and a policy without any memory can note the cue in its pose. With
-    ``guard="dock"`` it drives itself through the delay, with all its senses, and passes a dock before the junction, and
-    after every ``dock_every`` control steps of the way if asked: for ``dock_steps`` control steps it is dark and
-    actions do nothing, and then the robot stands at rest at a pose that only the episode's seed determines (G1, G2 and
-    G4 hold exactly). Then 1 / k is the ceiling of every agent that sees at most the last ``dock_steps`` observations.
+    **Ceilings.** Without memory 1 / k; oracle 1. With ``guard="delay"`` the robot is moved along the corridor without
+    control through cue and delay, does not observe its own state, and is reset to the middle of the junction, at rest,
+    with fresh noise: its earlier actions cannot influence what it observes (G1, G2 and G3 hold exactly). With
+    ``guard="cue"`` it is held during the cue only and then drives itself: one step of memory is enough to steer to one
+    side and to read the pose at the junction (G1 and G2 hold). With ``guard="none"`` it is never held, and a policy
+    without memory can store the cue in its pose. With ``guard="dock"`` it drives itself through the delay and observes
+    its own state, and passes a dock before the junction, and also after every ``dock_every`` control steps if set: for
+    ``dock_steps`` control steps actions have no effect and the observation is constant, and then the robot is at rest
+    at a pose that only the episode's seed determines (G1, G2 and G4 hold exactly). Then 1 / k is the ceiling of every
+    agent that sees at most the last ``dock_steps`` observations.
     """
 
     Settings: ClassVar[type[TMazeSettings]] = TMazeSettings
@@ -90,9 +91,9 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         k = settings.arms
         self.directions = arm_directions(k)
         self.lamp_x = np.zeros(num_envs)
-        """[N] m, where the lamps hang."""
+        """[N] m, position of the lamps."""
         self.chosen = np.full(num_envs, -1)
-        """[N] the arm that was answered, -1 before."""
+        """[N] the arm that the robot chose, -1 before its answer."""
         self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
         """[N, 2] m sideways and rad of heading at the junction and at the start."""
         self._before_x = np.zeros(num_envs)
@@ -128,7 +129,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
 
     @property
     def num_cues(self) -> int:
-        """K, one cue an arm."""
+        """Number of cues: one for each arm."""
         return self.settings.arms
 
     def longest_corridor(self) -> float:
@@ -136,7 +137,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         return self.settings.lengths[1] * STEP_LENGTH
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw cue and noise, and let the corridor begin. See :meth:`RecallTask.deal`."""
+        """Draw cue and noise, and set the start of the corridor. See :meth:`RecallTask.deal`."""
         self.draw_cue(index, rng, cue)
         noise = rng.uniform(-1.0, 1.0, 4)
         self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
@@ -146,7 +147,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         self.lamp_x[index] = self.start_x[index] + 0.45
 
     def start(self, indices: Indices) -> None:
-        """Put the robots at the start, unless they are on rails. See :meth:`RecallTask.start`."""
+        """Put the robots at the start, unless they are held. See :meth:`RecallTask.start`."""
         if not self.locked:
             for index in indices.tolist():
                 self.place(index, self.start_x[index], *self._start_noise[index].tolist())
@@ -157,7 +158,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         super().move(actions, free)
 
     def work(self, before: Ints, step: Step) -> None:
-        """Pay for driving along the corridor; end episodes that do not get to its end. See :meth:`RecallTask.work`."""
+        """Reward driving along the corridor; truncate episodes that take too long. See :meth:`RecallTask.work`."""
         if self.locked:
             return
         delayed = before == DELAY
@@ -166,7 +167,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * self.length + self.settings.query_steps)
 
     def phase_over(self) -> Bools:
-        """Return [N] whether the phase is over: the delay where a robot that drives itself reaches junction or dock."""
+        """Return [N] whether the phase is over: the delay also when a robot reaches the junction or a dock."""
         over = super().phase_over()
         if self.locked:
             return over
@@ -179,13 +180,13 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
             self.place(index, x[index], *(self.pose_noise(index, 2) * _HOME_NOISE).tolist())
 
     def start_query(self, indices: Indices) -> None:
-        """Put robots that come on rails or from a dock at rest at the junction. See :meth:`RecallTask.start_query`."""
+        """Reset robots that were held, or leave a dock, to the junction. See :meth:`RecallTask.start_query`."""
         if self.put_back:
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
 
     def judge(self, asked: Bools, step: Step) -> None:
-        """The arm that the robot has driven towards is its answer. See :meth:`RecallTask.judge`."""
+        """Take the arm that the robot has driven towards as its answer. See :meth:`RecallTask.judge`."""
         towards = self.pose[:, :2] @ self.directions.T
         furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
         progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
@@ -202,7 +203,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         return self.chosen.copy()
 
     def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
-        """Reward answers, in place, and end the episodes that they end."""
+        """Set rewards and ends of correct and wrong answers [N], in place."""
         step.reward[right] += 1.0
         step.reward[wrong] -= 1.0 / (self.settings.arms - 1)
         self.success[right] = True
@@ -221,7 +222,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         return out
 
     def expert_action(self) -> Floats:
-        """Follow the corridor; turn to the cued arm and drive into it. Reads the cue. [N, 2]."""
+        """Return actions [N, 2] that follow the corridor and turn into the cued arm; reads the cue."""
         target = self.directions[self.cue]
         at_junction = self.steer_to(np.arctan2(target[:, 1], target[:, 0]))
         actions = np.where((self.phase == Phase.QUERY)[:, None], at_junction, self.steer_along())
@@ -229,24 +230,24 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         return actions
 
     def _leg_x(self, leg: Ints) -> Floats:
-        """Return [N] m, where legs start; the junction, at 0, follows the last."""
+        """Return [N], m, the start of a leg; after the last leg that is the junction, at 0."""
         starts: Floats = self.start_x + leg * (self.settings.dock_every * STEP_LENGTH)
         return np.where(leg >= self.legs(), 0.0, starts)
 
     def build_props(self, client: int) -> None:
-        """Put lamps and pads into one more world."""
+        """Create lamps and pads in a new world."""
         self._lamps.append(scenery.Lamps(client, self.settings.arms))
         self._pads.append(scenery.Pads(client, self.directions))
 
     def where(self, index: int) -> tuple[float, float, float]:
-        """Return x, y (m) and yaw (rad) as seen: on rails, as far as the clock says."""
+        """Return x, y (m) and yaw (rad) for rendering: of a held robot by the clock."""
         if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             driven = self.clock[index] / max(int(self.length[index]), 1) if self.phase[index] == Phase.DELAY else 0.0
             return float(self.start_x[index] * (1.0 - driven)), 0.0, 0.0
         return super().where(index)
 
     def draw(self, index: int) -> None:
-        """Show robot, lamps and pads as the episode stands. See :meth:`MemoryTask.draw`."""
+        """Show robot, lamps and pads for the present state. See :meth:`MemoryTask.draw`."""
         if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             self.show_robot(index, *self.where(index))
         shining = self.settings.cue != "never" and (self.phase[index] == Phase.CUE or self.settings.cue == "always")

@@ -1,4 +1,4 @@
-"""The active T-maze: the light can only be seen by going to look for it."""
+"""Active T-maze: the robot must drive to a spot behind the start to see the cue."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rlmem.spec import TaskSpec
 
 @dataclass(frozen=True, kw_only=True)
 class TMazeActiveSettings(TMazeSettings):
-    """The knobs of the active T-maze. See also :class:`rlmem.envs.corridor.t_maze.TMazeSettings`.
+    """Knobs of the active T-maze. See also :class:`rlmem.envs.corridor.t_maze.TMazeSettings`.
 
     Args:
-        look_distance: m, from the start back to the spot where the light can be seen, and forward to where the way
-            back closes. Short for the same reason as ``commit_distance``.
-        search_steps: Control steps after which the robot goes on without having looked.
+        look_distance: m, distance behind the start at which the cue is shown, and in front of it at which the search
+            ends. Short for the same reason as ``commit_distance``.
+        search_steps: Control steps after which the search ends without the cue.
         credit_length: Control steps from the answer to its reward, or a range (low, high) from which each episode
-            draws log-uniformly. 1: paid as it is given.
+            draws log-uniformly. 1: immediately.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -43,27 +43,27 @@ class TMazeActiveSettings(TMazeSettings):
 
     @property
     def waits(self) -> tuple[int, int]:
-        """The least and the most of ``credit_length``."""
+        """Minimum and maximum of ``credit_length``."""
         return length_range(self.credit_length)
 
 
 class TMazeActive(TMaze):
-    """The light shines only at a spot behind the start: go and look first, then as in ``TMaze-v0``.
+    """The cue is only shown at a spot behind the start; the rest is as in ``TMaze-v0``.
 
-    The active T-maze of Ni et al., "When Do Transformers Shine in RL?", NeurIPS 2023, with a body.
+    The active T-maze of Ni et al., "When Do Transformers Shine in RL?", NeurIPS 2023, with a simulated robot.
 
     **Episode.** The robot starts with the corridor ahead of it. If it backs up by ``look_distance``, one of k lamps
-    lights for 3 control steps: the cue. If it goes forward by as much first, or has done neither within
-    ``search_steps``, it goes on without having seen it. Corridor, junction and answer are those of ``TMaze-v0``. With
-    a ``credit_length`` above 1 the answer is paid so many control steps later: the robot is held where it answered,
-    whatever the guard, and the episode ends with the payment.
+    is lit for 3 control steps: the cue. If it drives forward by as much first, or has done neither within
+    ``search_steps``, the episode continues without the cue. Corridor, junction and answer are those of ``TMaze-v0``.
+    With a ``credit_length`` above 1 the answer is rewarded that many control steps later: the robot is held where it
+    answered, whatever the guard, and the episode ends with the reward.
 
-    **Observation, action, reward.** As in ``TMaze-v0``; the robot also senses itself while it searches. Nothing is
-    paid for looking: its reward comes at the junction.
+    **Observation, action, reward.** As in ``TMaze-v0``; the robot also observes its own state in the search. There
+    is no reward for seeing the cue: it pays off at the junction.
 
-    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and credit: the answer pays after
-    ``credit_length``, to look pays after both. What is to be remembered stays the same however late it is paid, so
-    the two lengths can be varied one without the other; how late it is paid matters to learning alone.
+    **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and credit: the answer is rewarded
+    after ``credit_length``, seeing the cue after both. What must be remembered does not depend on the delay of the
+    reward, so the two lengths can be varied independently; the delay of the reward matters for learning only.
 
     **Ceilings.** Without memory 1 / k, oracle 1: as in ``TMaze-v0``. The search ends before the cue is shown, so
     that G1, G2 and G3 hold from the cue on as they do there; the answer is given before the wait for its reward.
@@ -98,14 +98,14 @@ class TMazeActive(TMaze):
         return super().room_behind() + self.settings.look_distance
 
     def deal(self, index: int, rng: np.random.Generator, cue: int | None) -> None:
-        """Draw how late the answer is paid too. See :meth:`RecallTask.deal`."""
+        """Draw also the delay of the reward. See :meth:`RecallTask.deal`."""
         super().deal(index, rng, cue)
         self.lamp_x[index] = self.start_x[index] - self.settings.look_distance + 0.30
         low, high = self.settings.waits
         self.credit[index] = low if low == high else draw_length(rng, (low, high))
 
     def start(self, indices: Indices) -> None:
-        """Put the robots at the start, free to search. See :meth:`RecallTask.start`."""
+        """Put the robots at the start and begin the search. See :meth:`RecallTask.start`."""
         self.enter(indices, SEARCH)
         for index in indices.tolist():
             self.place(index, self.start_x[index], *self._start_noise[index].tolist())
@@ -126,7 +126,7 @@ class TMazeActive(TMaze):
             super().answered(right, due & ~right, step)
 
     def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
-        """Reward answers at once, or let the wait for their reward begin. See :meth:`TMaze.answered`."""
+        """Reward answers at once, or start the wait for their reward. See :meth:`TMaze.answered`."""
         at_once = self.credit <= 1
         super().answered(right & at_once, wrong & at_once, step)
         self.enter((right | wrong) & ~at_once, WAIT)
@@ -137,17 +137,17 @@ class TMazeActive(TMaze):
         return held
 
     def sensing(self) -> Bools:
-        """Return [N] whether the robot senses itself: while it searches too."""
+        """Return [N] whether the robot observes its own state: also in the search."""
         sensing: Bools = super().sensing() | (self.phase == SEARCH)
         return sensing
 
     def expert_action(self) -> Floats:
-        """Back up to the light, then as in the T-maze. Reads the cue. [N, 2]."""
+        """Return actions [N, 2] that back up to the cue, then those of the T-maze's expert; reads the cue."""
         back = np.stack((-np.ones(self.num_envs), np.clip(-1.5 * self.pose[:, 2], -1.0, 1.0)), axis=-1)
         return np.where((self.phase == Phase.SEARCH)[:, None], back, super().expert_action())
 
     def where(self, index: int) -> tuple[float, float, float]:
-        """Return x, y (m) and yaw (rad) as seen: at the light while it shines."""
+        """Return x, y (m) and yaw (rad) for rendering: at the spot behind the start during the cue."""
         x, y, yaw = super().where(index)
         return (
             (x - self.settings.look_distance, y, yaw) if self.locked and self.phase[index] == Phase.CUE else (x, y, yaw)

@@ -1,4 +1,4 @@
-"""The endless T-maze: corridor after corridor, a new cue in each; the first wrong turn ends it."""
+"""Endless T-maze: a sequence of T-mazes, each with a new cue, until the first wrong turn."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rlmem.spec import Ceiling, TaskSpec
 
 @dataclass(frozen=True, kw_only=True)
 class TMazeEndlessSettings(TMazeSettings):
-    """The knobs of the endless T-maze. See also :class:`rlmem.envs.corridor.t_maze.TMazeSettings`.
+    """Knobs of the endless T-maze. See also :class:`rlmem.envs.corridor.t_maze.TMazeSettings`.
 
     Args:
-        corridors: N, corridors after which the episode ends in success.
+        corridors: N, number of corridors after which the episode ends with success.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -32,17 +32,17 @@ class TMazeEndlessSettings(TMazeSettings):
 
 
 class TMazeEndless(TMaze):
-    """One T-maze after the other, each with a cue of its own, until the first wrong turn.
+    """A sequence of T-mazes, each with a new cue, until the first wrong turn.
 
-    **Episode.** As ``TMaze-v0``, but the right arm leads to the start of the next corridor, where a new light is
-    shown. A wrong arm terminates; so does the last of N ``corridors``, with success. Each corridor draws its own
-    length from ``memory_length``.
+    **Episode.** As ``TMaze-v0``, but the cued arm leads to the start of the next corridor, where a new cue is shown.
+    A wrong arm terminates the episode; so does the last of N ``corridors``, with success. The length of each corridor
+    is drawn from ``memory_length``.
 
-    **Observation, action.** As in ``TMaze-v0``. Nothing counts the corridors.
+    **Observation, action.** As in ``TMaze-v0``. The number of corridors passed is not observed.
 
     **Reward.** As in ``TMaze-v0``, at each junction. The score is the number of corridors passed.
 
-    **Memory.** Rewriting: to hold log2 k bits for ``memory_length`` control steps, and to replace them N times.
+    **Memory.** Rewriting: to remember log2 k bits for ``memory_length`` control steps, and to replace them N times.
 
     **Ceilings.** Without memory each turn is right once in k, so the score is k^-1 + ... + k^-N, 1 for two arms and
     large N; oracle N. The guard works as in ``TMaze-v0``, in each corridor.
@@ -73,7 +73,7 @@ class TMazeEndless(TMaze):
         )
 
     def answered(self, right: Bools, wrong: Bools, step: Step) -> None:
-        """Reward answers and lead on to the next corridor. See :meth:`TMaze.answered`."""
+        """Reward answers and start the next corridor. See :meth:`TMaze.answered`."""
         step.reward[right] += 1.0
         step.reward[wrong] -= 1.0 / (self.settings.arms - 1)
         self.score[right] += 1.0

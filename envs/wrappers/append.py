@@ -18,7 +18,7 @@ from rlmem.errors import UserError
 
 
 class AppendPreviousAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Appends the previous action to the observation: zeros at first, one-hot where actions are discrete.
+    """Appends the previous action to the observation: zeros at first, one-hot if actions are discrete.
 
     Args:
         env: With a vector observation [D], or a dictionary, which gets the key ``"previous_action"``. Actions: Box,

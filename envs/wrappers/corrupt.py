@@ -18,16 +18,16 @@ from rlmem.errors import UserError
 
 
 class DelayObservation(gymnasium.wrappers.DelayObservation):
-    """Lets observations arrive some steps late; before, the first one is seen.
+    """Delays observations by a fixed number of steps; until then the first observation is repeated.
 
-    Gymnasium's wrapper shows zeros at first, which may lie outside the space and tell that the episode is new.
+    Gymnasium's wrapper returns zeros at first, which may lie outside the space and reveal that the episode is new.
 
     Args:
-        env: Any.
+        env: Any environment.
         steps: Control steps, 0 or more.
 
     Raises:
-        UserError: If ``steps`` is not such a number.
+        UserError: If ``steps`` is not a whole number of at least 0.
     """
 
     def __init__(self, env: Env, steps: int) -> None:
@@ -36,21 +36,21 @@ class DelayObservation(gymnasium.wrappers.DelayObservation):
         super().__init__(env, delay=int(steps))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode with its first observation, which is seen for ``steps`` more steps."""
+        """Start an episode; its first observation is repeated for ``steps`` more steps."""
         observation, info = self.env.reset(seed=seed, options=options)
         self.observation_queue.clear()
         self.observation_queue.extend(copy.deepcopy(observation) for _ in range(self.delay))
         return self.observation(observation), info
 
     def observation(self, observation: Any) -> Any:
-        """Take in an observation and return the one that arrives."""
+        """Store an observation and return the delayed one."""
         return super().observation(copy.deepcopy(observation))
 
 
 class _RandomObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """An observation wrapper with a generator of its own, seeded by ``reset(seed=...)``.
 
-    The generator depends on how many wrappers lie below, so that two of a kind do not draw the same.
+    The seed includes the number of wrappers below, so that two wrappers of a kind draw different numbers.
     """
 
     def __init__(self, env: Env) -> None:
@@ -68,19 +68,19 @@ class _RandomObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordCons
 
 
 class DropObservation(_RandomObservation):
-    """Loses each observation, as a whole, with some probability.
+    """Drops each observation, as a whole, with some probability.
 
-    The flickering of Hausknecht and Stone, "Deep Recurrent Q-Learning for Partially Observable MDPs", AAAI Fall
-    Symposium 2015.
+    The flickering observations of Hausknecht and Stone, "Deep Recurrent Q-Learning for Partially Observable MDPs", AAAI
+    Fall Symposium 2015.
 
     Args:
-        env: With a Box observation, or a dictionary of them; any with ``mode="hold"``.
-        probability: That an observation is lost, from 0 to 1.
-        mode: What is seen instead: ``"zero"`` or ``"hold"``, the last that arrived (the first of an episode always
-            does).
+        env: With a Box observation, or a dictionary of them; with ``mode="hold"`` any observation.
+        probability: Probability that an observation is dropped, from 0 to 1.
+        mode: Replacement of a dropped observation: ``"zero"``: zeros; ``"hold"``: the last one that was not
+            dropped (the first of an episode never is).
 
     Raises:
-        UserError: If an argument has a value that it cannot have, or the observation has no zero.
+        UserError: If an argument is invalid, or the observation cannot be zeroed.
     """
 
     def __init__(self, env: Env, probability: float, mode: Literal["zero", "hold"] = "zero") -> None:
@@ -95,12 +95,12 @@ class DropObservation(_RandomObservation):
             self.observation_space = with_zero(env.observation_space, type(self))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode and forget what was held."""
+        """Start an episode and discard the held observation."""
         self._held = None
         return super().reset(seed=seed, options=options)
 
     def observation(self, observation: Any) -> Any:
-        """Return the observation, or what is seen instead."""
+        """Return the observation, or its replacement if it is dropped."""
         lost = self._rng.random() < self.probability
         if self._mode == "zero":
             return _zeros_like(observation) if lost else observation
@@ -110,14 +110,14 @@ class DropObservation(_RandomObservation):
 
 
 class NoisyObservation(_RandomObservation):
-    """Adds Gaussian noise to each component. The space loses its bounds.
+    """Adds Gaussian noise to each component; the observation space becomes unbounded.
 
     Args:
         env: With a Box observation of floats.
-        sigma: Standard deviation, in the units of the observation: a number, or one a component.
+        sigma: Standard deviation, in the units of the observation: a number, or one for each component.
 
     Raises:
-        UserError: If sigma is negative or has another shape, or the observation is none of floats.
+        UserError: If sigma is negative or has another shape, or the observation is not a Box of floats.
     """
 
     def __init__(self, env: Env, sigma: float | Sequence[float]) -> None:

@@ -27,17 +27,17 @@ HIDDEN_VELOCITY: dict[str, tuple[int, ...]] = {
     "MountainCarContinuous-v0": (1,),
     "Pendulum-v1": (2,),
 }
-"""Which components of the classic tasks' observations are velocities."""
+"""Indices of the velocities in the observations of classic Gymnasium tasks."""
 
 
 class MaskObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """Shows some components of the observation only.
+    """Hides components of the observation.
 
     Args:
         env: With a vector observation [D] or a dictionary.
-        keep: The components to show: indices of a vector (or names, where the environment gives its components names,
-            as every task of this package does), keys of a dictionary.
-        hide: The components to hide; one of ``keep`` and ``hide`` is given.
+        keep: The components to show: indices of a vector (or names, if the environment names its components, as
+            all tasks of this package do), keys of a dictionary.
+        hide: The components to hide; give exactly one of ``keep`` and ``hide``.
         mode: ``"drop"``: hidden components are left out, and the space has fewer; ``"zero"``: they are 0.
 
     Raises:
@@ -101,10 +101,10 @@ class MaskObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
 
 
 def hide_velocity(env: Env, mode: Literal["drop", "zero"] = "drop") -> MaskObservation:
-    """Hide the velocities of a classic task (:data:`HIDDEN_VELOCITY`), which must then be inferred from the past.
+    """Hide the velocities of a classic task, so that they must be inferred from past observations.
 
     Raises:
-        UserError: If the environment is none of them.
+        UserError: If the environment is not one of :data:`HIDDEN_VELOCITY`.
     """
     env_id = "" if env.spec is None else env.spec.id
     if env_id not in HIDDEN_VELOCITY:
@@ -122,7 +122,7 @@ def _as_tuple(knob: str, components: Any) -> tuple[int | str, ...]:
 
 
 def _component_names(env: Env, count: int) -> tuple[str, ...]:
-    """Return the names of a vector's components, where a task gives them and no wrapper has changed their number."""
+    """Return the names of a vector's components; empty if there are none or a wrapper has changed their number."""
     names = tuple(getattr(getattr(env.unwrapped, "task", None), "observation_names", ()))
     return names if len(names) == count else ()
 
