@@ -67,13 +67,18 @@ def trace(env: MemoryVectorEnv, rows: list[int], steps: int = STEPS) -> list[Any
     return shown
 
 
+def mode_of(variant: Variant) -> str:
+    """Return one of the autoreset modes: each task has one, and each mode a third of the tasks."""
+    return MODES[VARIANTS.index(variant) % len(MODES)]
+
+
 def assert_same_trace(first: list[Any], second: list[Any]) -> None:
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("guard", ["delay", "none"])
+@pytest.mark.parametrize("guard", ["none"])
 def test_a_seed_gives_the_same_episode_whatever_happened_before(variant: Variant, guard: str, make: Make) -> None:
     env = make(variant.env_id, guard=guard, **variant.robot)
     first = play(env, 3, mixed, steps=STEPS)
@@ -114,10 +119,9 @@ for env_id, robot, guard in {cases[::-1]!r}:
     assert len(set(there)) > len(VARIANTS)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("guard", ["delay", "none"])
-def test_workers_change_nothing(variant: Variant, mode: str, guard: str, make_vec: MakeVec) -> None:
-    knobs = {"autoreset_mode": mode, "guard": guard, **variant.robot}
+@pytest.mark.parametrize("guard", ["none"])
+def test_workers_change_nothing(variant: Variant, guard: str, make_vec: MakeVec) -> None:
+    knobs = {"autoreset_mode": mode_of(variant), "guard": guard, **variant.robot}
     here, one, two = (
         trace(make_vec(variant.env_id, 3, workers=workers, **knobs), [0, 1, 2], steps=80) for workers in (0, 1, 2)
     )
@@ -125,16 +129,15 @@ def test_workers_change_nothing(variant: Variant, mode: str, guard: str, make_ve
     assert_same_trace(here, two)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_an_environment_does_not_depend_on_how_many_there_are(variant: Variant, mode: str, make_vec: MakeVec) -> None:
+def test_an_environment_does_not_depend_on_how_many_there_are(variant: Variant, make_vec: MakeVec) -> None:
     few, many = (
-        trace(make_vec(variant.env_id, count, autoreset_mode=mode, guard="none", **variant.robot), [0, 1])
+        trace(make_vec(variant.env_id, count, autoreset_mode=mode_of(variant), guard="none", **variant.robot), [0, 1])
         for count in (2, 9)
     )
     assert_same_trace(few, many)
 
 
-@pytest.mark.parametrize("guard", ["delay", "cue", "none"])
+@pytest.mark.parametrize("guard", ["delay", "none"])
 def test_a_single_environment_is_a_row_of_a_vector(variant: Variant, guard: str, make: Make, make_vec: MakeVec) -> None:
     single = make(variant.env_id, guard=guard, **variant.robot)
     vector = make_vec(variant.env_id, 3, guard=guard, autoreset_mode="disabled", **variant.robot)
@@ -157,7 +160,7 @@ def test_a_single_environment_is_a_row_of_a_vector(variant: Variant, guard: str,
         assert variant.env_id not in CUED_IDS, "the episode did not end"
 
 
-@pytest.mark.parametrize("guard", ["delay", "none"])
+@pytest.mark.parametrize("guard", ["none"])
 def test_rendering_changes_nothing(variant: Variant, guard: str, make: Make) -> None:
     def looking(env: MemoryEnv, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         if rng.random() < 0.15:
