@@ -223,7 +223,10 @@ def task_class(env_id: str) -> Any:
     found = _find_task(canonical_id(env_id))
     if found is None:
         raise UserError(f"{env_id} is no task of rlmem, and others do not say what they ask of memory")
-    return load_object(TASKS[found[1]])
+    cls = load_object(TASKS[found[1]])
+    if missing := getattr(cls, "__abstractmethods__", None):
+        raise UserError(f"{cls.__name__} must define {', '.join(sorted(missing))} (see docs/extend/add_a_task.md)")
+    return cls
 
 
 def agent_name(name: str) -> str:

@@ -6,9 +6,12 @@ import difflib
 import re
 from collections.abc import Iterable
 
+_FEW = 15
+"""Names that are listed even where one of them was probably meant."""
+
 
 def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
-    """Say that a name is unknown, which one may have been meant, and which there are.
+    """Say that a name is unknown, which one may have been meant, or else which there are.
 
     Args:
         what: What is named, such as ``"agent"``.
@@ -21,7 +24,8 @@ def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()
     spellings = {form: entry for entry in candidates for form in (_plain(entry), entry.lower())}
     near = difflib.get_close_matches(_plain(name), spellings, n=1, cutoff=0.5)
     hint = f" Did you mean {spellings[near[0]]!r}?" if near else ""
-    return f"unknown {what} {name!r}.{hint} There is: {', '.join(names)}"
+    listed = "" if near and len(names) > _FEW else f" Known: {', '.join(names)}"
+    return f"unknown {what} {name!r}.{hint}{listed}"
 
 
 def _plain(name: str) -> str:

@@ -111,7 +111,11 @@ class CorridorTask(MemoryTask[C]):
         super().change_knobs(knobs)
         if self.longest_corridor() > self._built:
             self.settings = before
-            raise UserError(f"{knobs} needs a longer corridor than was built: make the environment with the longest")
+            asked = ", ".join(f"{name}={value}" for name, value in knobs.items())
+            raise UserError(
+                f"{asked} needs a longer corridor than this environment was built with: make it with the longest that "
+                "you will set"
+            )
 
     @abstractmethod
     def signals(self) -> Floats:

@@ -155,7 +155,7 @@ def _read_run(name: str) -> RunSettings:
 def _peek(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Return the values of some options before the others are known, since these depend on them."""
     found = {}
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for word, following in zip(argv, [*argv, ""][1:], strict=True):
         key, equals, value = word.partition("=")
         if key in (f"--{name}" for name in names) and (equals or (following and not following.startswith("--"))):
             found[key.removeprefix("--")] = value if equals else following

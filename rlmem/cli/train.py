@@ -10,7 +10,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_folder
 from rlmem.errors import UserError
-from rlmem.registry import agent_class
+from rlmem.registry import agent_class, is_task
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import tuned_settings
 
@@ -103,7 +103,8 @@ def run(argv: Sequence[str]) -> int:
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return stopped.status
-    print(f"done: {folder}\nnext: rlmem evaluate {folder}   rlmem render {folder}")
+    film = f"   rlmem render {folder}" if is_task(settings.env) else ""
+    print(f"done: {folder}\nnext: rlmem evaluate {folder}{film}")
     return 0
 
 

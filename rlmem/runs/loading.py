@@ -14,7 +14,7 @@ from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.training import load_agent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedRun:
     """A trained agent, and the environment that it was trained on.
 
@@ -25,6 +25,9 @@ class LoadedRun:
 
     settings: RunSettings
     agent: Any
+
+    def __repr__(self) -> str:
+        return f"LoadedRun({self.settings.agent} on {self.settings.env}, seed {self.settings.seed})"
 
     @property
     def env(self) -> str:

@@ -144,6 +144,8 @@ def read_settings(folder: Path) -> RunSettings:
         UserError: If the folder is not a run, or if the file does not hold a run's settings.
     """
     path = folder / SETTINGS
+    if not folder.exists():
+        raise UserError(f"there is no run {folder}")
     if not path.is_file():
         raise UserError(f"{folder} is not a training run: it has no {SETTINGS}")
     values = read_toml(path)
