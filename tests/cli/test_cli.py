@@ -95,7 +95,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["memory", "--agent", "expert", "--lengths", "-5"], "--lengths must be at least 1"),
         (["gradients", "--hidden-size", "1"], "--hidden-size must be at least 2"),
         (["benchmark", "quick", "--processes", "0"], "--processes must be at least 1"),
-        (["evaluate", "runs/nothing"], "is not a training run"),
+        (["evaluate", "runs/nothing"], "there is no run"),
         (["evaluate", "--agent", "ppo"], "must be trained first"),
         (["evaluate", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["render", "--agent", "expert", "--out", "video.avi"], ".mp4"),

@@ -158,7 +158,7 @@ def test_settings_that_were_tampered_with_are_refused_in_one_line(tmp_path):
             read_settings(tmp_path)
         assert str(path) in str(refused.value)
         assert "\n" not in str(refused.value)
-    with pytest.raises(UserError, match="is not a training run"):
+    with pytest.raises(UserError, match="there is no run"):
         read_settings(tmp_path / "nothing")
 
 
