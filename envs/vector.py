@@ -307,8 +307,9 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make the environments anew and repeat their episodes."""
         super().__setstate__(state)
-        changeable = {name: getattr(state["settings"], name) for name in self._task_class.CHANGEABLE}
-        changed = {name: value for name, value in changeable.items() if value != getattr(self.settings, name)}
+        names = [name for name in self._task_class.CHANGEABLE if hasattr(self.settings, name)]
+        changed = {name: getattr(state["settings"], name) for name in names}
+        changed = {name: value for name, value in changed.items() if value != getattr(self.settings, name)}
         if changed:
             self.change_knobs(changed)
         if state["episodes"] is not None:

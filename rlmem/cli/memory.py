@@ -61,8 +61,8 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
     seeds = test_seeds(options.episodes)
     out = options.out or ((parsed.run or Path()) / "memory")
-    numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
     name, agent = acting_agent(parsed)
+    numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
     made = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes} | _weights(parsed)
     _keep_better(numbers, made)
     from rlmem.evaluation.memory import measure_memory

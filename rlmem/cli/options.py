@@ -71,6 +71,7 @@ def parse(
     argv: Sequence[str],
     *,
     name: str,
+    prog: str = "rlmem",
     agent: str | None = None,
     run: bool = False,
     positional_env: bool = False,
@@ -82,6 +83,7 @@ def parse(
         verb: Dataclass of the verb's own options; its docstring is the help.
         argv: Arguments after the verb.
         name: The verb.
+        prog: The program whose verb it is, as its help names it.
         agent: Default agent; None where the verb has no agent.
         run: Whether the first argument may be a training run's folder.
         positional_env: Whether the first argument may be an environment's id.
@@ -113,7 +115,7 @@ def parse(
     if acting is not None and loaded is None:
         found = tuned_settings(acting, env) if tuned else None
         groups.append(_agent_group(acting, found))
-    command, argument = f"rlmem {name}", "[ENV]" if positional_env else ""
+    command, argument = f"{prog} {name}", "[ENV]" if positional_env else ""
     if run:
         argument = "RUN" if agent is None else "[RUN]"
     try:

@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_written_and_a_table_that_is_none_are_named(suit
         ResultsTable(tmp_path / "file").__enter__()
     (tmp_path / "results.csv").write_bytes(b"\xff\xfe")
     assert main(["benchmark", str(suite), "--out", str(tmp_path), "--table"]) == 2
-    assert f"{tmp_path / 'results.csv'} is not the table of a benchmark" in capsys.readouterr().err
+    assert f"{tmp_path / 'results.csv'} is not a table, or is damaged" in capsys.readouterr().err
 
 
 def test_a_file_named_without_its_ending_is_found_out(suite, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,16 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.fixture
+def listens() -> Iterator[None]:
+    """Let Ctrl-C raise, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestInterrupts:
-    def test_ctrl_c_leaves_workers_and_parent_in_step(self, make_vec: MakeVec) -> None:
+    def test_ctrl_c_leaves_workers_and_parent_in_step(self, make_vec: MakeVec, listens: None) -> None:
         env = make_vec(T_MAZE, 4, workers=2, guard="none", memory_length=200)
         alone = make_vec(T_MAZE, 4, guard="none", memory_length=200)
         env.reset(seed=0)

@@ -138,7 +138,7 @@ class Rambles:
 
 
 @pytest.mark.parametrize(
-    "task", ["TMazeEndless-v0", "RememberSet-v0", "DelayedReach-v0", "Interval-v0", "MazeRecall-v0", "AntPosition-v0"]
+    "task", ["TMazeEndless-v0", "RememberSet-v0", "DelayedReach-v0", "Intercept-v0", "MazeRecall-v0", "AntPosition-v0"]
 )
 def test_tasks_of_every_kind_can_be_measured(task):
     knobs = modest_knobs(f"rlmem/{task}")

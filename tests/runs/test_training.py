@@ -73,7 +73,7 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     assert train(RunSettings(**SMALL | {"steps": 1280}), folder=moved, resume=True) == moved
     assert trained_steps(moved) == 1280
     moved.rename(folder)
-    with pytest.raises(ValueError, match="was trained with robot planar, not diff_drive"):
+    with pytest.raises(ValueError, match=r"was trained with .*, not"):
         train(RunSettings(**SMALL | {"knobs": {"robot": "diff_drive"}}), tmp_path, resume=True)
     with pytest.raises(UserError, match="nothing to resume"):
         train(RunSettings(**SMALL | {"seed": 5}), tmp_path, resume=True)

@@ -28,7 +28,7 @@ def test_a_cup_that_is_a_hair_off_where_the_ball_is_breaks_g1(monkeypatch: pytes
 
     def signals(self: ShellGame) -> Floats:
         out = sound(self)
-        out[:, -1] += 1e-6 * (self.phase == QUERY) * self.cue
+        out[:, -1] -= 1e-6 * (self.phase == QUERY) * self.cue
         return out
 
     monkeypatch.setattr(ShellGame, "signals", signals)

@@ -111,8 +111,9 @@ def test_pictures_change_nothing_and_show_the_push(make: Make) -> None:
             for step in range(24):
                 if mode and step % 3 == 0:
                     task.frame(0, "above", 48, 32)
-                rows.append(env.step(env.expert_action())[0])
-                if task.phase[0] == Phase.OVER:
+                observation, _, terminated, truncated, _ = env.step(env.expert_action())
+                rows.append(observation)
+                if terminated or truncated:
                     break
             episodes.append(np.array(rows))
     for left, right in zip(plain, seen, strict=True):
