@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -144,9 +145,12 @@ class Problem:
         """Return what differs from the plain settings, and what was found with it."""
         changed = {name: value for name, value in chosen.items() if value != self.plain[name]}
         plain = asdict(task_class(self.env).make_settings({}))
+        agent = self.fixed | {name: value for name, value in changed.items() if name in SPACE}
+        if agent.get("n_steps") and agent.get("seq_len"):
+            agent["seq_len"] = math.gcd(agent["n_steps"], agent["seq_len"])  # a rollout is cut into whole sequences
         return Tuned(
             env=self.env,
-            agent=self.fixed | {name: value for name, value in changed.items() if name in SPACE},
+            agent=agent,
             shortest=changed.get("shortest"),
             training={name: value for name, value in changed.items() if name not in SPACE and name in self.knobs},
             knobs={name: value for name, value in self.knobs.items() if value != plain[name]},

@@ -81,7 +81,7 @@ def test_an_episode_is_repeated_with_the_knobs_that_it_began_with(make_vec: Make
     ("knobs", "message"),
     [
         ({"guard": "none"}, "guard is fixed once TMaze is made, and what can be changed is memory_length"),
-        ({"memory_length": 30}, "needs a longer corridor than was built"),
+        ({"memory_length": 30}, "needs a longer corridor than this environment was built with"),
         ({"memory_length": 0}, "memory_length must be a whole number of control steps"),
         ({"memory_lenght": 3}, "did you mean 'memory_length'"),
     ],

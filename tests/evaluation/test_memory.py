@@ -117,7 +117,11 @@ def test_rlmem_memory_prints_a_table_and_leaves_numbers_and_a_figure(tmp_path, m
 
 @pytest.mark.parametrize(
     ("argv", "message"),
-    [([], "whose memory?"), (["runs/nothing"], "there is no run"), (["--policy", "a:b"], "no module 'a'")],
+    [
+        ([], "whose memory?"),
+        (["runs/nothing"], "there is no run"),
+        (["--policy", "not_there:b"], "no module 'not_there'"),
+    ],
 )
 def test_wrong_arguments_of_memory_are_explained(argv, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
