@@ -258,3 +258,27 @@ def run_python(code: str, *, timeout: float = 120.0) -> subprocess.CompletedProc
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False)
     assert result.returncode == 0, result.stderr
     return result
+
+
+def memory_of_resets(
+    env_id: str, resets: int, *, warm_up: int, action: tuple[float, ...] | None = None, **knobs: Any
+) -> int:
+    """Return the bytes by which a fresh process grows over resets, each followed by a step, after a warm-up."""
+    code = f"""
+import gc, resource
+import gymnasium, numpy as np, rlmem
+env = gymnasium.make_vec({env_id!r}, 1, **{knobs!r})
+actions = np.ones(env.action_space.shape) if {action!r} is None else np.array([{action!r}])
+def resident():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def reset(count):
+    for seed in range(count):
+        env.reset(seed=seed % 100)
+        env.step(actions)
+reset({warm_up})
+before = resident()
+reset({resets})
+print(resident() - before)
+"""
+    return int(run_python(code).stdout)

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from conftest import expert_action, play, run_python
+from conftest import expert_action, memory_of_resets, play
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from scipy import stats
@@ -310,24 +310,7 @@ class TestDeterminism:
                 np.testing.assert_array_equal(ours, theirs)
 
     def test_resets_take_no_memory(self) -> None:
-        code = """
-import gc, resource
-import gymnasium, numpy as np, rlmem
-env = gymnasium.make_vec("rlmem/FlashedGoal-v0", 1, guard="none")
-actions = np.ones((1, 1))
-def resident():
-    gc.collect()
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def resets(count):
-    for seed in range(count):
-        env.reset(seed=seed % 100)
-        env.step(actions)
-resets(2_000)
-before = resident()
-resets(10_000)
-print(resident() - before)
-"""
-        assert int(run_python(code).stdout) <= 64 * 1024
+        assert memory_of_resets("rlmem/FlashedGoal-v0", 10_000, warm_up=2_000, guard="none") <= 64 * 1024
 
 
 class TestSpeed:

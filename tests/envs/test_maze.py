@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import run_python
+from conftest import memory_of_resets
 
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.ground.exploiters.maze_recall import exploiters
@@ -186,24 +186,7 @@ class TestMazeRecall:
     @pytest.mark.parametrize("task", ["MazeRecall-v0", "HiddenPolarity-v0", "HopperPosition-v0", "AntVelocity-v0"])
     def test_resets_take_no_memory(self, task: str) -> None:
         """Nor do those of the other tasks of the ground and the locomotion world: at most what a page or two is."""
-        code = f"""
-import gc, resource
-import gymnasium, numpy as np, rlmem
-env = gymnasium.make_vec("rlmem/{task}", 1)
-actions = np.ones(env.action_space.shape)
-def resident():
-    gc.collect()
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def resets(count):
-    for seed in range(count):
-        env.reset(seed=seed % 100)
-        env.step(actions)
-resets(1_000)
-before = resident()
-resets(3_000)
-print(resident() - before)
-"""
-        assert int(run_python(code).stdout) <= 64 * 1024
+        assert memory_of_resets(f"rlmem/{task}", 3_000, warm_up=1_000) <= 64 * 1024
 
     def test_a_size_that_there_is_not_is_refused(self) -> None:
         with pytest.raises(ValueError, match="size must be one of '5x5'"):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Variant, modest_knobs, run_python
+from conftest import Variant, memory_of_resets, modest_knobs, run_python
 
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot, Twist
 from rlmem.envs.simulation import Physics, World, pybullet, quiet
@@ -145,24 +145,7 @@ def test_quiet_leaks_no_descriptors() -> None:
 @pytest.mark.parametrize("robot", MOBILE_ROBOTS)
 def test_resets_take_no_memory(robot: str) -> None:
     """Over 10,000 resets, each followed by a step, after a warm-up: no trend, at most what a page or two is."""
-    code = f"""
-import gc, resource
-import gymnasium, numpy as np, rlmem
-env = gymnasium.make_vec("rlmem/TMaze-v0", 1, guard="none", robot={robot!r})
-actions = np.ones((1, 2))
-def resident():
-    gc.collect()
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def resets(count):
-    for seed in range(count):
-        env.reset(seed=seed % 100)
-        env.step(actions)
-resets(2_000)
-before = resident()
-resets(10_000)
-print(resident() - before)
-"""
-    assert int(run_python(code).stdout) <= 64 * 1024
+    assert memory_of_resets("rlmem/TMaze-v0", 10_000, warm_up=2_000, guard="none", robot=robot) <= 64 * 1024
 
 
 def test_closed_environments_leave_no_clients_behind() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import expert_action, exploit, play, run_python, task_of
+from conftest import expert_action, exploit, memory_of_resets, play, task_of
 from scipy import stats
 
 from rlmem.envs.memory_task import Floats, Phase, Step
@@ -318,20 +318,4 @@ def test_knobs_that_cannot_be_are_refused(env_id: str, knobs: dict[str, Any], me
 
 
 def test_resets_take_no_memory() -> None:
-    code = f"""
-import gc, resource
-import gymnasium, numpy as np, rlmem
-env = gymnasium.make_vec({COLOR!r}, 1, guard="none")
-def resident():
-    gc.collect()
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def resets(count):
-    for seed in range(count):
-        env.reset(seed=seed % 100)
-        env.step(np.array([[0.3, 0.0, -1.0]]))
-resets(1_000)
-before = resident()
-resets(3_000)
-print(resident() - before)
-"""
-    assert int(run_python(code).stdout) <= 16 * 1024
+    assert memory_of_resets(COLOR, 3_000, warm_up=1_000, action=(0.3, 0.0, -1.0), guard="none") <= 16 * 1024
