@@ -29,7 +29,7 @@ class RecallTask(MemoryTask[S]):
     - :meth:`work` computes rewards and ends outside the query;
     - :meth:`phase_over`: whether the cue or the delay is over, by default after its control steps;
     - :meth:`start_delay` and :meth:`start_query`: what changes at these points, such as poses that are reset;
-    - :meth:`judge` computes rewards and ends in the query.
+    - :meth:`query_reward` computes rewards and ends in the query.
     """
 
     CHANGEABLE: ClassVar[tuple[str, ...]] = ("memory_length",)
@@ -98,7 +98,7 @@ class RecallTask(MemoryTask[S]):
         """Bring some environments to the state in which the query begins."""
 
     @abstractmethod
-    def judge(self, asked: Bools, step: Step) -> None:
+    def query_reward(self, asked: Bools, step: Step) -> None:
         """Compute rewards and ends where ``asked`` [N], in place; set ``success`` and ``score``."""
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
@@ -129,7 +129,7 @@ class RecallTask(MemoryTask[S]):
         if np.count_nonzero(delayed):
             self.end_delay(np.flatnonzero(delayed))
         if np.count_nonzero(asked):
-            self.judge(asked, step)
+            self.query_reward(asked, step)
             late = asked & (self.clock >= self.query_steps) & ~step.terminated
             np.logical_or(step.truncated, late, out=step.truncated)
         return step

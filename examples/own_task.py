@@ -94,7 +94,7 @@ class TwoFlashes(CorridorTask[TwoFlashesSettings], RecallTask[TwoFlashesSettings
 
     start_query = start  # whatever was done before the query leaves no trace
 
-    def judge(self, asked, step):
+    def query_reward(self, asked, step):
         """Take the way that the robot has driven as its answer."""
         driven = self.pose[:, 0]
         answered = asked & (np.abs(driven) >= 0.2)

@@ -226,8 +226,8 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         if self.locked:
             self.release(indices)
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Judge where the puck is, and how fast, when its time is up. See :meth:`RecallTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Judge where the puck is, and how fast, when its time is up. See :meth:`RecallTask.query_reward`."""
         judged = asked & (self.clock >= self.query_steps) & ~self._lost
         if judged.any():
             miss = np.linalg.norm(self.motion[judged, :, 0] - self.goal[judged], axis=1)

@@ -161,8 +161,8 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
                 self.place(index, 0.0, *self._home[index].tolist())
         self._from_x[indices] = self.pose[indices, 0]
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take the direction in which the robot has driven as its answer. See :meth:`RecallTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take the direction in which the robot has driven as its answer. See :meth:`RecallTask.query_reward`."""
         driven = self.pose[:, 0] - self._from_x
         committed = asked & (np.abs(driven) >= self.settings.commit_distance)
         self.chosen[committed] = driven[committed] < 0.0

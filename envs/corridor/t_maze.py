@@ -185,8 +185,8 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take the arm that the robot has driven towards as its answer. See :meth:`RecallTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take the arm that the robot has driven towards as its answer. See :meth:`RecallTask.query_reward`."""
         towards = self.pose[:, :2] @ self.directions.T
         furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
         progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)

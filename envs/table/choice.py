@@ -73,8 +73,8 @@ class ChoiceTask(TableTask[C]):
         for slot, place in enumerate(self.slots.tolist()):
             self.targets.stand(index, slot, *place)
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take the first touch as the answer. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take the first touch as the answer. See :meth:`TableTask.query_reward`."""
         distance = self.targets.distance(self.tip)
         self.approach(1.0 - np.minimum.reduce(distance, axis=1) / self._way, asked, step)
         touched = self.touched(asked, distance)

@@ -139,8 +139,8 @@ class Collect(TableTask[S], DockTask[S]):
         for color, slot in enumerate(self.slot[index].tolist()):
             self.targets.stand(index, color, *self.slots[slot].tolist())
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Remove right cubes; end the episode at a wrong one and after the last. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Remove right cubes; end the episode at a wrong one and after the last. See :meth:`TableTask.query_reward`."""
         distance = self.targets.distance(self.tip)
         self.approach(self._closeness(distance), asked, step)
         color = self.touched(asked, distance)

@@ -168,8 +168,8 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
         self.targets.stand(index, _PRESS, *CENTER)
         self.targets.stand(index, _DONE, CENTER[0], self._done_y, z=HEIGHT - _HALF[2])
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Count presses of the red key; the green key is the answer. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Count presses of the red key; the green key is the answer. See :meth:`TableTask.query_reward`."""
         key = self.touched(asked)
         self.count[key == _PRESS] += 1
         wanted = self.cue + 1

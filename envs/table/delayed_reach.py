@@ -108,8 +108,8 @@ class DelayedReach(PlaceTask[DelayedReachSettings], DockTask[DelayedReachSetting
     def ask(self, index: int) -> None:
         """Do nothing: no box stands on the table. See :meth:`TableTask.ask`."""
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take the first press as the answer. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take the first press as the answer. See :meth:`TableTask.query_reward`."""
         answered = asked & self.pressed()
         if answered.any():
             self.answer(answered, self.tip[:, :2] - CENTER, step)

@@ -172,8 +172,8 @@ class Intercept(TableTask[InterceptSettings]):
     def ask(self, index: int) -> None:
         """Do nothing: no box stands on the table. See :meth:`TableTask.ask`."""
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Compare the hand's position with the ball's when it comes out. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Compare the hand's position with the ball's when it comes out. See :meth:`TableTask.query_reward`."""
         out = asked & (self.clock >= self.query_steps)
         if out.any():
             chance = self.settings.tolerance / _SPREAD

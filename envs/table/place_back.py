@@ -169,8 +169,8 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
             place, _ = pybullet.getBasePositionAndOrientation(self._cubes[index], physicsClientId=client)
             self.cube[index] = place[0] - CENTER[0], place[1] - CENTER[1]
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take letting go as the answer. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take letting go as the answer. See :meth:`TableTask.query_reward`."""
         answered = asked & (self.tip[:, 2] >= _LOW + self.settings.commit_distance)
         if answered.any():
             self.answer(answered, self.cube, step, least=_LEAST)

@@ -162,8 +162,8 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
         for pad, place in enumerate(self.slots.tolist()):
             self.targets.stand(index, pad, *place)
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take a touch as an answer; the next light follows. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take a touch as an answer; the next light follows. See :meth:`TableTask.query_reward`."""
         distance = self.targets.distance(self.tip)
         self.approach(1.0 - distance.min(axis=1) / self.settings.commit_distance, asked, step)
         pad = self.touched(asked, distance)

@@ -8,7 +8,7 @@ from :class:`rlmem.envs.table.settings.TableSettings` and :class:`rlmem.envs.tas
 - :meth:`~TableTask.spec` and ``num_cues``: the ceilings, mostly with :func:`rlmem.envs.recall.recall_spec`;
 - :meth:`~TableTask.deal`: draw the episode from the given generator, always with the same number of draws;
 - :meth:`~TableTask.ask`: put down what stands on the table at the query (:attr:`TableTask.targets`, :func:`ring`);
-- :meth:`~TableTask.judge`: rewards, ends, ``success`` and ``score`` in a control step of the query;
+- :meth:`~TableTask.query_reward`: rewards, ends, ``success`` and ``score`` in a control step of the query;
 - :meth:`~TableTask.signals`: the values of the signals, [N, ...];
 - :meth:`~TableTask.goal`: where the expert's fingertip goes, [N, 3];
 - :meth:`~TableTask.build_props` and :meth:`~TableTask.draw_props`: what it looks like.

@@ -174,7 +174,7 @@ class TimedPress(TableTask[TimedPressSettings]):
         """Judge presses in the delay too. See :meth:`RecallTask.work`."""
         waiting = before == DELAY
         if waiting.any():
-            self.judge(waiting, step)
+            self.query_reward(waiting, step)
 
     def quiet_steps(self) -> int:
         """Return 0: a press counts at any time. See :meth:`MemoryTask.quiet_steps`."""
@@ -187,8 +187,8 @@ class TimedPress(TableTask[TimedPressSettings]):
         held: Bools = self.phase == CUE
         return held | ~self.falling if self.settings.guard == "delay" else held
 
-    def judge(self, asked: Bools, step: Step) -> None:
-        """Take the first press as the answer. See :meth:`TableTask.judge`."""
+    def query_reward(self, asked: Bools, step: Step) -> None:
+        """Take the first press as the answer. See :meth:`TableTask.query_reward`."""
         answered = asked & self.pressed()
         if answered.any():
             due, elapsed = self.due[self.cue], self.elapsed

@@ -140,7 +140,7 @@ class Pusher(DelayedReach):
         )
         pybullet.resetBaseVelocity(self.cubes[index], [0, 0, 0], [0, 0, 0], physicsClientId=self.worlds[index].client)
 
-    def judge(self, asked: Any, step: Step) -> None:
+    def query_reward(self, asked: Any, step: Step) -> None:
         pass
 
     def cube(self) -> Floats:
