@@ -5,8 +5,11 @@ Everything is generated from the registry: a new task is tested as soon as it ha
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -258,6 +261,35 @@ def run_python(code: str, *, timeout: float = 120.0) -> subprocess.CompletedProc
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False)
     assert result.returncode == 0, result.stderr
     return result
+
+
+def in_child(check: Callable[[], object], *, seconds: int = 300) -> None:
+    """Run a check in a fork of this process; fail with its traceback if it fails.
+
+    The fork leads a session of its own and listens to signals as a program in a terminal does, so a test may send
+    signals to it, or to its group: never to the process that runs the tests. One that hangs is ended after ``seconds``.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.alarm(seconds)
+            check()
+            status = 0
+        except BaseException:  # noqa: BLE001 - nothing may get from here into what runs the tests
+            os.write(write, traceback.format_exc().encode()[-10_000:])
+        finally:
+            os._exit(status)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.set_blocking(read, False)
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        said = (file.read() or b"").decode(errors="replace")
+    assert ended == 0, said or f"the check was ended by {signal.Signals(-ended).name}"
 
 
 def memory_of_resets(

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import in_child
 
 from rlmem.benchmark.job import TIMES
 from rlmem.benchmark.local import Local, end_with, undisturbed
@@ -205,15 +206,7 @@ def test_a_file_named_without_its_ending_is_found_out(suite, monkeypatch, capsys
     assert "run `rlmem benchmark tiny.toml` first" in capsys.readouterr().err
 
 
-@pytest.fixture
-def ctrl_c():
-    """Let SIGINT interrupt as in a terminal: tests that a shell started in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_waits_until_a_run_has_been_started(ctrl_c):
+def test_ctrl_c_waits_until_a_run_has_been_started():
     begun = []
 
     def begin():
@@ -221,13 +214,16 @@ def test_ctrl_c_waits_until_a_run_has_been_started(ctrl_c):
             signal.raise_signal(signal.SIGINT)
             begun.append("whole")
 
-    with pytest.raises(KeyboardInterrupt):
-        begin()
-    assert begun == ["whole"]
-    with undisturbed():
-        pass
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+    def check():
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+        assert begun == ["whole"]
+        with undisturbed():
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    in_child(check)
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):

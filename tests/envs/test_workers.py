@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import in_child
 
 from rlmem.envs.vector import MemoryVectorEnv
 from rlmem.envs.workers import Workers
@@ -50,36 +51,33 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.fixture
-def listens() -> Iterator[None]:
-    """Let Ctrl-C raise, also where the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 class TestInterrupts:
-    def test_ctrl_c_leaves_workers_and_parent_in_step(self, make_vec: MakeVec, listens: None) -> None:
-        env = make_vec(T_MAZE, 4, workers=2, guard="none", memory_length=200)
-        alone = make_vec(T_MAZE, 4, guard="none", memory_length=200)
-        env.reset(seed=0)
-        rng, caught = np.random.default_rng(0), 0
-        for _ in range(12):
-            timer = threading.Timer(rng.uniform(0.0, 0.01), os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
-            try:
-                for _ in range(10_000):
-                    env.step(rng.uniform(-1.0, 1.0, (4, 2)))
-            except KeyboardInterrupt:
-                caught += 1
-            timer.join()
-        assert caught == 12
-        alone.reset(seed=9)
-        alone.set_state(env.get_state())
-        for _ in range(10):
-            actions = rng.uniform(-1.0, 1.0, (4, 2))
-            for part, same in zip(env.step(actions)[:4], alone.step(actions)[:4], strict=True):
-                np.testing.assert_array_equal(part, same)
+    def test_ctrl_c_leaves_workers_and_parent_in_step(self, make_vec: MakeVec) -> None:
+        def check() -> None:
+            env = make_vec(T_MAZE, 4, workers=2, guard="none", memory_length=200)
+            alone = make_vec(T_MAZE, 4, guard="none", memory_length=200)
+            env.reset(seed=0)
+            rng, caught = np.random.default_rng(0), 0
+            while caught < 12:
+                # to the group, as a terminal does
+                ctrl_c = threading.Timer(rng.uniform(0.0, 0.01), os.killpg, (0, signal.SIGINT))
+                try:
+                    ctrl_c.start()
+                    while ctrl_c.is_alive():
+                        env.step(rng.uniform(-1.0, 1.0, (4, 2)))
+                    for _ in range(1_000):  # it may arrive a little after it was sent
+                        env.step(rng.uniform(-1.0, 1.0, (4, 2)))
+                except KeyboardInterrupt:
+                    caught += 1
+            alone.reset(seed=9)
+            alone.set_state(env.get_state())
+            for _ in range(10):
+                actions = rng.uniform(-1.0, 1.0, (4, 2))
+                for part, same in zip(env.step(actions)[:4], alone.step(actions)[:4], strict=True):
+                    np.testing.assert_array_equal(part, same)
+            env.close()
+
+        in_child(check)
 
     def test_what_ends_a_step_otherwise_is_said_from_then_on(
         self, make_vec: MakeVec, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import in_child
 
 from rlmem.cli.main import main
 from rlmem.errors import UserError
@@ -175,9 +176,12 @@ def test_a_run_that_was_stopped_is_evaluated_at_the_same_steps_as_one_that_was_n
         if steps == 128:
             signal.raise_signal(signal.SIGTERM)
 
-    with pytest.raises(Stopped) as stopped:
-        train(settings, tmp_path / "stopped", report=stop)
-    assert stopped.value.status == 128 + signal.SIGTERM
+    def check():
+        with pytest.raises(Stopped) as stopped:
+            train(settings, tmp_path / "stopped", report=stop)
+        assert stopped.value.status == 128 + signal.SIGTERM
+
+    in_child(check)
     folder = settings.folder(tmp_path / "stopped")
     assert trained_steps(folder) == 128
     assert not is_finished(folder, settings)
