@@ -133,7 +133,10 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
         assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
-        self.policy.optimizer = self._make_optimizer(list(self.policy.parameters()))
+        if self.settings.frozen_cells:
+            self.policy.network.freeze_cells()
+        trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
+        self.policy.optimizer = self._make_optimizer(trained)
         self._make_rollout()
 
     def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:

@@ -33,12 +33,15 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
             64 where the memory length is unknown.
         burn_in: Control steps before a sequence over which its state is warmed up with the current weights.
         normalize_advantage: Give the advantages of each minibatch mean 0 and deviation 1.
+        frozen_cells: Leave the cells as they are initialized and train all else: what is reached so needs no learning
+            to remember.
     """
 
     n_steps: int | None = None
     seq_len: int | None = None
     burn_in: int = 0
     normalize_advantage: bool = True
+    frozen_cells: bool = False
 
     def __post_init__(self) -> None:
         OnPolicySettings.__post_init__(self)

@@ -118,6 +118,11 @@ class ActorCritic(nn.Module):
         outputs = self.actor_net(_chosen(actor, slots))
         return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
 
+    def freeze_cells(self) -> None:
+        """Exclude all parameters of the cells from training."""
+        for trunk in (self.actor, self.critic):
+            trunk.requires_grad_(False)
+
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights."""
         trunk, net = self.actor.numpy_step(), self._array_net()
