@@ -39,9 +39,7 @@ def test_cells_stay_as_they_were_and_all_that_reads_them_is_trained(cell: str) -
 
 
 @pytest.mark.parametrize("kind", [RecurrentPPO, RecurrentA2C])
-def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
-    kind: type[RecurrentOnPolicy], tmp_path: Path
-) -> None:
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(kind: type[RecurrentOnPolicy], tmp_path: Path) -> None:
     whole = frozen(kind)
     whole.learn(96)
     whole.save(tmp_path / "half")

@@ -1,0 +1,100 @@
+"""Measure what untrained memory reaches: ``recurrent_ppo`` with cells that stay as they are initialized.
+
+Each task is trained at its default knobs with the settings and the budget that it has in ``rlmem benchmark tasks``, but
+for ``frozen_cells``: only what reads the cells learns. Where this reaches the oracle, the task asks for retention
+only. Rows, with intervals over 200 held-out episodes, go to ``benchmarks/results/untrained.csv`` as runs end. Runs in
+it are not made again, and a run that was killed goes on.
+
+    python scripts/untrained_memory.py                           # one seed of each task, the cheapest tasks first
+    python scripts/untrained_memory.py --seeds 3 --only TMaze-v0 ShellGame-v0
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import tyro
+
+from rlmem.benchmark.local import Local
+from rlmem.benchmark.runner import not_in, run_benchmark
+from rlmem.benchmark.suite import Suite, SuiteAgent, SuiteTask, read_suite
+from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.registry import canonical_id
+
+SUITE = "tasks"
+LABEL = "untrained memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure.
+
+    Args:
+        seeds: Runs of each task.
+        only: Ids of tasks; all of the suite if there are none.
+        steps: Control steps of training at most, where fewer than the suite's.
+        minutes: Start no run after this.
+        out: Folder of the training runs.
+        table: Where the rows go.
+        cost: Table of the same agent with trained cells, which tells which tasks are cheap.
+    """
+
+    seeds: int = 1
+    only: tuple[str, ...] = ()
+    steps: int | None = None
+    minutes: float = math.inf
+    out: Path = Path("benchmark/untrained")
+    table: Path = Path("benchmarks/results/untrained.csv")
+    cost: Path = Path("benchmarks/results/tasks.csv")
+
+
+def main(options: Options) -> None:
+    """Run what is missing; the first seed of every task before the second."""
+    end = time.monotonic() + 60.0 * options.minutes
+    suite = suite_of(options)
+    for seeds in range(1, options.seeds + 1):
+        for task in suite.task:
+            part = replace(suite, task=[task], seeds=seeds)
+            if not not_in(part.jobs(), read_rows(options.table)):
+                continue
+            if time.monotonic() > end:
+                print("not all is measured: run this again")
+                return
+            done = run_benchmark(part, options.out, Local(1))
+            write_rows(options.table, merge_tables([options.table, options.out / RESULTS]))
+            row = done.rows[-1]
+            said = [f"{name} {row[name]}" for name in ("task", "seed", "value", "low", "high", "memory_score")]
+            print(", ".join([*said, *(f"failed: {one.error}" for one in done.failed)]), flush=True)
+
+
+def suite_of(options: Options) -> Suite:
+    """Return the suite of all tasks with this one agent, the cheapest tasks first."""
+    suite, known = read_suite(SUITE), cpu_seconds(read_rows(options.cost))
+    wanted = {canonical_id(name) for name in options.only}
+    tasks = [replace(task, agents=[]) for task in suite.task if not wanted or task.env in wanted]
+    tasks = [_with_steps(task, min(task.steps or suite.steps, options.steps or suite.steps)) for task in tasks]
+    agent = SuiteAgent(agent="recurrent_ppo", label=LABEL, tuned=True, settings={"frozen_cells": True})
+    ordered = sorted(tasks, key=lambda task: known.get(task.env, math.inf))
+    return replace(suite, name="untrained", lesion=False, task=ordered, agent=[agent])
+
+
+def cpu_seconds(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Return what training ``recurrent_ppo`` took on each task, the median of its runs."""
+    of: dict[str, list[float]] = {}
+    for row in rows:
+        if row["agent"] == "recurrent_ppo":
+            of.setdefault(row["env"], []).append(float(row["cpu_seconds"]))
+    return {env: median(times) for env, times in of.items()}
+
+
+def _with_steps(task: SuiteTask, steps: int) -> SuiteTask:
+    return replace(task, steps=steps)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
