@@ -20,6 +20,8 @@ class Ends(NamedTuple):
     """[K, D] the last observation, before any reset."""
     is_success: Bools
     score: Floats
+    work: Floats
+    """Share of the work that was done; not a number where there was none."""
     cue: Ints
     phase: Ints
 
@@ -126,7 +128,7 @@ class Batch:
             observation[idle] = 0.0
         ended = terminated | truncated
         if np.count_nonzero(ended):
-            ends = Ends(ended, observation, task.success.copy(), task.score.copy(), task.cue.copy(), phase)
+            ends = Ends(ended, observation, *task.outcome(), task.cue.copy(), phase)
             task.enter(ended, OVER)
             if self._mode is AutoresetMode.SAME_STEP:
                 self._begin(np.flatnonzero(ended))

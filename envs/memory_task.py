@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, World
 from rlmem.envs.task_settings import S
+from rlmem.envs.work import Outcome, WorkTally
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
@@ -134,6 +135,8 @@ class MemoryTask(ABC, Generic[S]):
     """[N] whether the episode has succeeded; meaningful at its end."""
     score: Floats
     """[N] score of the episode so far, in the units of the ceilings."""
+    tally: WorkTally | None
+    """Counts the work, in tasks whose spec states the share that the expert does; see :mod:`rlmem.envs.work`."""
 
     def __init__(self, settings: S, num_envs: int = 1, *, visuals: bool = False, gui: bool = False) -> None:
         if num_envs < 1:
@@ -151,6 +154,8 @@ class MemoryTask(ABC, Generic[S]):
         self.cue = np.zeros(num_envs, dtype=np.int64)
         self.success = np.zeros(num_envs, dtype=np.bool_)
         self.score = np.zeros(num_envs)
+        expert = self.spec(settings).expert_work
+        self.tally = None if expert is None else WorkTally(num_envs, expert)
         self.everyone = np.arange(num_envs)
 
     @classmethod
@@ -205,6 +210,13 @@ class MemoryTask(ABC, Generic[S]):
     @abstractmethod
     def expert_action(self) -> Floats:
         """Return the actions [N, A] in [-1, 1] of the scripted expert, which may read privileged state."""
+
+    def outcome(self) -> Outcome:
+        """Return success, score and work of each episode; it counts only if enough of the work was done."""
+        if self.tally is None:
+            return Outcome(self.success.copy(), self.score.copy(), np.full(self.num_envs, np.nan))
+        enough = self.tally.enough()
+        return Outcome(self.success & enough, np.where(enough, self.score, 0.0), self.tally.share())
 
     def answered_cue(self) -> Ints | None:
         """Return the cue for which each answer is correct, [N], -1 before an answer; None if the task has none."""
@@ -301,6 +313,8 @@ class MemoryTask(ABC, Generic[S]):
         self.clock[which] = 0
         self.success[which] = False
         self.score[which] = 0.0
+        if self.tally is not None:
+            self.tally.clear(which)
         self.begin(which, cues)
 
     def step(self, actions: NDArray[Any]) -> Step:

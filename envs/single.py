@@ -108,7 +108,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
 
         Returns:
             Observation [D], reward, terminated, truncated, info: ``phase``, and at the end ``is_success``, ``score``
-            and ``cue``.
+            and ``cue``, and ``work`` if there was any, see :mod:`rlmem.envs.work`.
 
         Raises:
             ValueError: If the action has the wrong shape or is not finite. The environment is not stepped then.
@@ -128,11 +128,14 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         info = self._info()
         if terminated or truncated:
             self._running = False
+            outcome = self.task.outcome()
             info |= {
-                "is_success": bool(self.task.success[0]),
-                "score": float(self.task.score[0]),
+                "is_success": bool(outcome.success[0]),
+                "score": float(outcome.score[0]),
                 "cue": int(self.task.cue[0]),
             }
+            if not np.isnan(outcome.work[0]):
+                info["work"] = float(outcome.work[0])
         self._show()
         return self._observe(), reward, terminated, truncated, info
 

@@ -200,8 +200,8 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
 
         Returns:
             Observations [N, D], rewards [N], terminated [N], truncated [N], infos: ``phase`` [N], and where episodes
-            ended ``is_success``, ``score`` and ``cue`` - with same-step autoreset in ``final_info``, beside
-            ``final_obs``.
+            ended ``is_success``, ``score`` and ``cue``, and ``work`` where there was any, see :mod:`rlmem.envs.work` -
+            with same-step autoreset in ``final_info``, beside ``final_obs``.
 
         Raises:
             ValueError: If actions have the wrong shape or are not finite. No environment is stepped then.
@@ -323,6 +323,9 @@ def _end_info(ends: Ends) -> dict[str, Any]:
     infos: dict[str, Any] = {}
     for key, value in values.items():
         infos[key], infos[f"_{key}"] = np.where(ends.ended, value, np.zeros_like(value)), ends.ended.copy()
+    worked = ends.ended & ~np.isnan(ends.work)
+    if np.count_nonzero(worked):
+        infos["work"], infos["_work"] = np.where(worked, ends.work, 0.0), worked
     return infos
 
 

@@ -198,6 +198,7 @@ class Workers:
             np.zeros_like(self._shared.observation),
             np.zeros(num_envs, dtype=np.bool_),
             np.zeros(num_envs),
+            np.zeros(num_envs),
             np.zeros(num_envs, dtype=np.int64),
             np.zeros(num_envs, dtype=np.int64),
         )

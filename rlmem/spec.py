@@ -41,6 +41,9 @@ class TaskSpec:
     """Which of the guard's exact properties (``"G1"`` to ``"G4"``) hold at these knobs."""
     partial: dict[str, Ceiling] = field(default_factory=dict)
     """Ceilings of agents that remember a part."""
+    expert_work: float | None = None
+    """Share of the work in the delay that the expert does, from 0 to 1; None where there is no work. The ceilings are
+    about the answer, which work does not help; an episode counts only if 80 % of the expert's share is done."""
 
     @property
     def measures_memory(self) -> bool:

@@ -216,6 +216,7 @@ def _row(job: Job, number: int, agent: Any, cost: Row) -> Row:
         "agent": job.label,
         "seed": settings.seed,
         **{name: said[name] for name in names},
+        "work": said.get("work", ""),
         **dict(zip(("lesioned", "lesioned_low", "lesioned_high"), lesion, strict=True)),
         "memoryless": spec.memoryless.value,
         "oracle": spec.oracle.value,

@@ -18,7 +18,10 @@ RESULTS = "results.csv"
 _LOCK = ".lock"
 _FINITE = ("value", "low", "high", "memoryless", "oracle")
 """Columns without which a row says nothing."""
-_NUMBERS = ("memory_score", "lesioned", "lesioned_low", "lesioned_high", "env_steps", "cpu_seconds", "wall_seconds")
+_NUMBERS = (
+    *("memory_score", "work", "lesioned", "lesioned_low", "lesioned_high"),
+    *("env_steps", "cpu_seconds", "wall_seconds"),
+)
 """Columns that may be empty, or not a number where the task has no memory score."""
 
 

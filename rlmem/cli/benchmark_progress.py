@@ -56,7 +56,8 @@ class BenchmarkProgress:
             measure = "success" if row["metric"] == "success" else "score"
             cost = f", {row['env_steps']:,} steps, {row['cpu_seconds']:.1f} CPU s" if job.learns else ""
             at = f" at {row['test']}" if row["test"] else ""
-            said = f"{measure} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f}){at}{cost}"
+            work = f", work done {row['work']:.2f}" if row["work"] != "" else ""
+            said = f"{measure} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f}){at}{work}{cost}"
         left = f"   {_left(status)}" if self._bar is None else ""
         self.say(f"[{status.finished:>{width}}/{status.of}] {job.name}: {said}{left}")
         self._said = time.monotonic()

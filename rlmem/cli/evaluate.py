@@ -172,6 +172,9 @@ def summary(result: Evaluation) -> str:
             f"  {'ceilings':<14}memoryless {spec.memoryless.value:.3g}, oracle {spec.oracle.value:.3g}",
             f"  {'memory score':<14}{result.memory_score:.3f}{none}",
         ]
+        if result.work is not None:
+            expert = "" if spec.expert_work is None else f"   the expert does {spec.expert_work:.3g} or more"
+            lines.append(f"  {'work done':<14}{result.mean_work:.3f}{expert}")
     lines += [
         f"  {'mean return':<14}{result.returns.mean():.3f}",
         f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",

@@ -71,7 +71,8 @@ class TrainingProgress:
         name = self._name if self._name == "success" else "value"
         value, low, high = (float(row[f"eval/{column}"]) for column in ("value", "low", "high"))
         at = f"evaluation at {float(row['env_steps']):,.0f} steps{self._lengths}"
-        return f"{at}: {name} {value:.2f} ({low:.2f} to {high:.2f})"
+        work = f", work done {float(row['eval/work']):.2f}" if row.get("eval/work") else ""
+        return f"{at}: {name} {value:.2f} ({low:.2f} to {high:.2f}){work}"
 
     def report(self, env_steps: int, metrics: Mapping[str, float]) -> None:
         """Show progress. See :data:`rlmem.runs.validation.Report`."""

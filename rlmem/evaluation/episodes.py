@@ -76,6 +76,14 @@ class Evaluation:
     """Whether the environment says ``is_success``; one that does not, and has no ceilings, is judged by its return."""
     answers: NDArray[np.int64] | None = None
     """[E] the cue that each answer is right for, -1 where none was given; None where the environment does not say."""
+    work: NDArray[np.float64] | None = None
+    """[E] share of the work in the delay that was done, NaN where there was none; None if no episode had any."""
+
+    @property
+    def mean_work(self) -> float:
+        """Mean share of the work that was done, over the episodes that had some; not a number where none had."""
+        found = np.zeros(0) if self.work is None else self.work[~np.isnan(self.work)]
+        return float(found.mean()) if len(found) else float("nan")
 
     @property
     def value(self) -> float:
@@ -116,6 +124,7 @@ class Evaluation:
             "memory_score": self.memory_score,
             "mean_return": float(self.returns.mean()),
             "mean_length": float(self.lengths.mean()),
+            **({} if self.work is None else {"work": self.mean_work}),
             "env_steps": self.env_steps,
             "cpu_seconds": self.cpu_seconds,
         }
@@ -206,6 +215,7 @@ def evaluate(
     observation, infos = reset(seed=first)
     start, state, steps, says_success = np.ones(n, dtype=np.bool_), None, 0, True
     answers: NDArray[np.int64] | None = None
+    work: NDArray[np.float64] | None = None
     rounds = 0
     # environments of this package rest after their end at no cost; others must be reset to be stepped again
     rests = hasattr(env.unwrapped, "task_spec")
@@ -239,6 +249,9 @@ def evaluate(
             says_success = "is_success" in infos
             success[episode] = bool(infos["is_success"][index]) if says_success else terminated[index]
             score[episode] = infos["score"][index] if "score" in infos else returns[episode]
+            if rests and "work" in infos and infos["_work"][index]:
+                work = np.full(episodes, np.nan) if work is None else work
+                work[episode] = infos["work"][index]
             running[index] = next(waiting, -1)
         again = ended & (running >= 0) if rests else start
         if again.any():
@@ -256,6 +269,7 @@ def evaluate(
         cpu_seconds=time.process_time() - started,
         says_success=says_success,
         answers=answers,
+        work=work,
     )
 
 

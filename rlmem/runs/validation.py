@@ -86,8 +86,9 @@ class ValidationCallback:
         row = {"env_steps": float(env_steps), **self._cost(), **_eval_columns(result), **self._metrics}
         require_folder(self._folder)
         self._progress.add(row)
-        for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return"):
-            self._board.add_scalar(name, row[name], env_steps)
+        for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return", "eval/work"):
+            if name in row:
+                self._board.add_scalar(name, row[name], env_steps)
         self._evaluated = env_steps
         evaluation = result.as_dict()
         now = goal(evaluation)
@@ -116,4 +117,4 @@ def goal(evaluation: Mapping[str, Any]) -> float:
 def _eval_columns(result: Evaluation) -> dict[str, float]:
     names = ("value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
     values = result.as_dict()
-    return {f"eval/{name}": float(values[name]) for name in names}
+    return {f"eval/{name}": float(values[name]) for name in (*names, "work") if name in values}
