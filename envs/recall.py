@@ -201,4 +201,5 @@ def recall_spec(
         oracle=Ceiling(chance, never) if settings.cue == "never" else Ceiling(1.0, oracle),
         guarantees=guarantees(settings),
         partial=dict(partial or {}) if settings.cue == "flash" else {},
+        expert_work=settings.expert_work,
     )

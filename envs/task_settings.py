@@ -96,6 +96,11 @@ class RecallSettings(TaskSettings):
         object.__setattr__(self, "memory_length", as_length("memory_length", self.memory_length))
 
     @property
+    def expert_work(self) -> float | None:
+        """Share of the work in the delay that the expert does; None where there is no work."""
+        return None
+
+    @property
     def lengths(self) -> tuple[int, int]:
         """Minimum and maximum of ``memory_length``."""
         return length_range(self.memory_length)

@@ -141,7 +141,8 @@ class ArmTask(MemoryTask[C]):
     def observe(self) -> NDArray[np.float32]:
         """Return the observations [N, D]: signals, then hand position and joint angles, 0 where they are not sensed."""
         observation = np.zeros((self.num_envs, len(self.observation_names)), dtype=np.float32)
-        observation[:, : self._num_signals] = self.signals()
+        signals = self.signals()
+        observation[:, : signals.shape[1]] = signals
         sensing = self.sensing()
         count = np.count_nonzero(sensing)
         if count:

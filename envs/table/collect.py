@@ -15,13 +15,13 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Ints, Step
 from rlmem.envs.prop import Prop
+from rlmem.envs.robots.parts import Color
 from rlmem.envs.table import scenery
+from rlmem.envs.table.pads import PadSettings, PadTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import CENTER, TableSettings, check_meters
-from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.table.settings import CENTER, check_meters
 from rlmem.envs.table.targets import around_hand, way_to_box
 from rlmem.envs.task_settings import check_choice
 
@@ -38,8 +38,8 @@ _GO = (0.70, -0.17)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings(DockSettings, TableSettings):
-    """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.settings.TableSettings`.
+class CollectSettings(PadSettings):
+    """The knobs of tasks with several touches. See also :class:`rlmem.envs.table.pads.PadSettings`.
 
     Args:
         order: How the cubes stand around the hand: ``"turned"``: always in the same order of colors, from a random
@@ -63,7 +63,7 @@ class CollectSettings(DockSettings, TableSettings):
 S = TypeVar("S", bound=CollectSettings)
 
 
-class Collect(TableTask[S], DockTask[S]):
+class Collect(PadTask[S]):
     """Cubes of several colors are shown; later each of them is to be touched. See the module's text.
 
     Args:
@@ -199,6 +199,21 @@ class Collect(TableTask[S], DockTask[S]):
         item[self.everyone, self.wanted[self.everyone, np.minimum(number, self.wanted.shape[1] - 1)]] = True
         return item
 
+    @property
+    def num_looks(self) -> int:
+        """M: a pad can have each color."""
+        return len(self.names)
+
+    def distraction(self) -> Floats:
+        """Return the color of each look [N, M]. See :meth:`PadTask.distraction`."""
+        shown: Floats = np.eye(len(self.names))[self.pad_look]
+        return shown
+
+    def draw_distraction(self, index: int, x: float, y: float) -> Color:
+        """Show the cube on the pad. See :meth:`PadTask.draw_distraction`."""
+        self._props[index][self.pad_look[index]].show(x, y, HALF + 0.010, yaw=0.4)
+        return scenery.LIT
+
     def build_props(self, client: int) -> None:
         """Put cubes, stage, marks and go light into one more world."""
         for y in self._row():
@@ -209,7 +224,7 @@ class Collect(TableTask[S], DockTask[S]):
 
     def draw_props(self, index: int) -> None:
         """Show cubes where they stand; those touched lie on the mats. See :meth:`TableTask.draw_props`."""
-        asked, cubes, mats = self.phase[index] >= QUERY, self._props[index], self._row()
+        asked, cubes, mats = self.asked(index), self._props[index], self._row()
         for cube in cubes:
             cube.park()
         colors = scenery.GREEN, scenery.RED, scenery.RIM

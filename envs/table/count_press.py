@@ -8,16 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
-from rlmem.envs.robots.parts import Vector
+from rlmem.envs.robots.parts import Color, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.settings import CENTER, LOW, TableSettings, check_meters
-from rlmem.envs.table.table_task import TableTask
+from rlmem.envs.table.pads import PAD_STEPS, PadSettings, PadTask
+from rlmem.envs.table.settings import CENTER, LOW, check_meters
 from rlmem.envs.task_settings import check_whole
 from rlmem.spec import TaskSpec
 
@@ -31,6 +30,8 @@ _ROOM: Vector = (0.08, 0.045, 0.015)
 """m, how far ahead and back, to the right, and up the hand can move from there."""
 _EVERY, _OFFSETS = 4, 3
 """Control steps of a slot with at most one flash, and at how many of them, from the first, it may be."""
+_LAMP: Vector = (0.70, 0.22, 0.134)
+"""m, where the light is."""
 _PRESS, _DONE = 0, 1
 """Numbers of the keys."""
 _NEAR = 0.5
@@ -39,8 +40,8 @@ memory. Never below -0.5, so that no answer is worse than waiting for the end.""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountPressSettings(DockSettings, TableSettings):
-    """The knobs of counting. See also :class:`rlmem.envs.table.settings.TableSettings`.
+class CountPressSettings(PadSettings):
+    """The knobs of counting. See also :class:`rlmem.envs.table.pads.PadSettings`.
 
     Args:
         max_count: X, the largest number of flashes.
@@ -59,7 +60,7 @@ class CountPressSettings(DockSettings, TableSettings):
         check_meters("commit_distance", self.commit_distance, least=0.04, most=0.10)
 
 
-class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
+class CountPress(PadTask[CountPressSettings]):
     """A light flashes x times; later, press one key x times, and then the key beside it.
 
     **Episode.** The cue lasts X slots of 4 control steps (20 a second), where X is ``max_count``. In x randomly drawn
@@ -84,6 +85,12 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
     episode ends; so that guessing earns 0 on average. One press too many is an error of 1. -0.02 for each control step
     of the query, so that waiting for its end is worse than any answer. Before the answer the reward does not depend on
     x.
+
+    **Work.** With ``guard="dock"`` and ``pads``, one of several pads lights up every 15 control steps of the delay, to
+    be pressed: coming nearer earns 0.1 a meter, the press 0.02. Three components are added to the observation before
+    those of the arm: whether a pad is lit, and its x and y from the middle of the workspace, in units of 0.25 m, 0
+    while none is. With ``distractors`` that part of the lit pads comes with a flash as it lights up. An episode counts
+    only if 80 % of what the expert presses was pressed.
 
     **Memory.** Counting events at irregular times, retention of log2 X bits over ``memory_length`` control steps, and
     counting one's own presses.
@@ -115,6 +122,7 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
         self._done_y = CENTER[1] + TIP_RADIUS + settings.commit_distance + _HALF[1]
         self._least_error = 1.0 - 1.0 / settings.max_count
         self._keys: list[tuple[Prop, Prop]] = []
+        self._stands: list[tuple[Prop, Prop]] = []
         self._light: list[Prop] = []
         self._go: list[scenery.GoLight] = []
         self._dots: list[list[Prop]] = []
@@ -200,6 +208,22 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
         lit &= self.phase == CUE
         return lit
 
+    @property
+    def num_looks(self) -> int:
+        """1: the light flashes as a pad lights up."""
+        return 1
+
+    def distraction(self) -> Floats:
+        """Return a flash as the pad lights up [N, 1]. See :meth:`PadTask.distraction`."""
+        flash: Floats = (self.clock % PAD_STEPS == 0).astype(np.float64)[:, None]
+        return flash
+
+    def draw_distraction(self, index: int, x: float, y: float) -> Color:
+        """Flash. See :meth:`PadTask.draw_distraction`."""
+        if self.distraction()[index, 0]:
+            self._light[index].show(*_LAMP, color=scenery.LIT)
+        return scenery.LIT
+
     def goal(self) -> Floats:
         """Return the red key, down and up, until the count is right, then the green key; privileged. [N, 3]."""
         goal = np.tile((*CENTER, HEIGHT + 0.005), (self.num_envs, 1))
@@ -217,8 +241,8 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
             )
         )
         post = parts.box((0.8 * x, 0.8 * y, (HEIGHT - z) / 2), parts.GRAPHITE)
-        Prop(client, [post]).show(CENTER[0], self._done_y, (HEIGHT - z) / 2)
-        Prop(client, [parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)]).show(*CENTER, 0.003)
+        plate = parts.box((x + 0.008, y + 0.008, 0.003), parts.GRAPHITE)
+        self._stands.append((Prop(client, [plate]), Prop(client, [post])))
         pole = parts.cylinder(0.008, 0.10, parts.GRAPHITE, (0.0, 0.0, -0.05))
         self._light.append(Prop(client, [parts.sphere(0.034, scenery.DARK), pole]))
         self._go.append(scenery.GoLight(client))
@@ -227,13 +251,16 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
     def draw_props(self, index: int) -> None:
         """Light the lamps, press the key, show presses as dots. See :meth:`TableTask.draw_props`."""
         press, done = self._keys[index]
-        asked, said, down = self.phase[index] >= QUERY, bool(self.said[index]), not self.armed[index]
+        asked, said, down = self.asked(index), bool(self.said[index]), not self.armed[index]
         right, count = bool(self.success[index]), int(self.count[index])
         held_down = down and not (said and count <= self.cue[index])
+        plate, post = self._stands[index]
+        plate.show(*CENTER, 0.003)
+        post.show(CENTER[0], self._done_y, (HEIGHT - _HALF[2]) / 2)
         press.show(*CENTER, _HALF[2] - (0.008 if held_down else 0.0), color=scenery.RED)
         done.show(CENTER[0], self._done_y, HEIGHT, color=scenery.GREEN)
         lit = self.settings.cue != "never" and bool(self.flashing()[index])
-        self._light[index].show(0.70, 0.22, 0.134, color=scenery.LIT if lit else scenery.DARK)
+        self._light[index].show(*_LAMP, color=scenery.LIT if lit else scenery.DARK)
         self._go[index].light(on=asked and not said)
         made = scenery.LIT if not said else scenery.GREEN if right else scenery.RED
         for number, dot in enumerate(self._dots[index]):
@@ -243,3 +270,6 @@ class CountPress(TableTask[CountPressSettings], DockTask[CountPressSettings]):
                 0.001,
                 color=made if number < count else scenery.DARK,
             )
+        if self.covered(index):
+            for prop in (press, done, plate, post, *self._dots[index]):
+                prop.park()

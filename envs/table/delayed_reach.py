@@ -8,18 +8,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
 from rlmem.envs.recall import recall_spec
-from rlmem.envs.robots.parts import Vector
+from rlmem.envs.robots.parts import Color, Vector
+from rlmem.envs.table import scenery
+from rlmem.envs.table.pads import PadSettings, PadTask
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
 from rlmem.envs.table.settings import CENTER, SENSED, check_meters
 from rlmem.spec import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelayedReachSettings(DockSettings, PlaceSettings):
-    """The knobs of the place memory. See also :class:`rlmem.envs.table.place.PlaceSettings`.
+class DelayedReachSettings(PadSettings, PlaceSettings):
+    """The knobs of the place memory. See also :class:`rlmem.envs.table.pads.PadSettings`.
 
     Args:
         radius: R, m, radius of the disc on which the point lies.
@@ -41,7 +42,7 @@ class DelayedReachSettings(DockSettings, PlaceSettings):
         check_meters("commit_distance", self.commit_distance, least=0.03, most=0.15)
 
 
-class DelayedReach(PlaceTask[DelayedReachSettings], DockTask[DelayedReachSettings]):
+class DelayedReach(PlaceTask[DelayedReachSettings], PadTask[DelayedReachSettings]):
     """A point in a disc on the table is lit, then off; later, press the table where it was.
 
     **Episode.** For 3 control steps (20 a second) a point is lit: the cue, uniform on a disc of radius R. It goes off
@@ -60,6 +61,12 @@ class DelayedReach(PlaceTask[DelayedReachSettings], DockTask[DelayedReachSetting
     **Reward.** At the press: +1 within r, -c / (1 - c) outside, with c = (r / R)^2, and 0.5 (1 - 3 e / 2 R) for an
     error of e m, so that guessing earns 0 on average. -0.01 for each control step of the query. Before the press the
     reward does not depend on the point.
+
+    **Work.** With ``guard="dock"`` and ``pads``, one of several pads lights up every 15 control steps of the delay, to
+    be pressed: coming nearer earns 0.1 a meter, the press 0.02. Three components are added to the observation before
+    those of the arm: whether a pad is lit, and its x and y from the middle of the workspace, in units of 0.25 m, 0
+    while none is. With ``distractors`` that part of the lit pads looks like a lit point, in components 0 to 2. An
+    episode counts only if 80 % of what the expert presses was pressed.
 
     **Memory.** Retention of a place, log2 (R / r)^2 bits, over ``memory_length`` control steps.
 
@@ -122,6 +129,21 @@ class DelayedReach(PlaceTask[DelayedReachSettings], DockTask[DelayedReachSetting
             out[lit, 0], out[lit, 1:3] = 1.0, self.point[lit] / SENSED
         out[:, 3] = self.phase == QUERY
         return out
+
+    @property
+    def num_looks(self) -> int:
+        """1: a pad can look like a point where it lies."""
+        return 1
+
+    def distraction(self) -> Floats:
+        """Return a point where the lit pad lies [N, 3]. See :meth:`PadTask.distraction`."""
+        place = self.pads[self.everyone, self.lit_pad] / SENSED
+        return np.concatenate((np.ones((self.num_envs, 1)), place), axis=1)
+
+    def draw_distraction(self, index: int, x: float, y: float) -> Color:
+        """Show a point on the pad. See :meth:`PadTask.draw_distraction`."""
+        self._points[index].show(x, y, 0.012, color=scenery.LIT)
+        return scenery.RIM
 
     def goal(self) -> Floats:
         """Return the point, approached from above; privileged. [N, 3]."""

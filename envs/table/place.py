@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import CUE, QUERY, Bools, Floats, Step
+from rlmem.envs.memory_task import CUE, Bools, Floats, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
@@ -36,7 +36,7 @@ the middle of the disc."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaceSettings(TableSettings, RecallSettings):
+class PlaceSettings(RecallSettings, TableSettings):
     """The knobs of tasks with a point on a disc; each task checks their values. See also :class:`TableSettings`.
 
     Args:
@@ -156,7 +156,7 @@ class PlaceTask(TableTask[P]):
             color = scenery.LIT if not answered else scenery.GREEN if right else scenery.RED
             point.show(x, y, self.HEIGHTS[2], color=scenery.LIT)
             rim.show(x, y, self.HEIGHTS[1], color=color)
-        self._go[index].light(on=self.phase[index] >= QUERY and not answered)
+        self._go[index].light(on=self.asked(index) and not answered)
 
 
 def _point_in_cell(cell: int, rng: np.random.Generator, radius: float) -> tuple[float, float]:

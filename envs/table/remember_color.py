@@ -8,15 +8,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import CUE, QUERY, Floats, Ints
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
 from rlmem.envs.recall import recall_spec
+from rlmem.envs.robots.parts import Color
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
+from rlmem.envs.table.pads import PadSettings, PadTask
 from rlmem.envs.table.scenery import HALF
-from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.settings import check_meters
 from rlmem.envs.task_settings import check_choice
 from rlmem.spec import TaskSpec
 
@@ -27,8 +28,8 @@ _STAGE = (0.69, 0.17)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RememberColorSettings(DockSettings, TableSettings, PixelSettings):
-    """The knobs of the object memory. See also :class:`rlmem.envs.table.settings.TableSettings`.
+class RememberColorSettings(PadSettings, PixelSettings):
+    """The knobs of the object memory. See also :class:`rlmem.envs.table.pads.PadSettings`.
 
     Args:
         k: Objects on the table at the query: 3, 5 or 9.
@@ -51,7 +52,7 @@ class RememberColorSettings(DockSettings, TableSettings, PixelSettings):
         check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
-class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], DockTask[RememberColorSettings]):
+class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], PadTask[RememberColorSettings]):
     """A colored cube is shown and taken away; later k cubes stand around the hand: touch the one that was shown.
 
     The task of MIKASA-Robo (Cherepanov et al., "Memory, Benchmark & Robots", arXiv 2502.10550, 2025) with a proven
@@ -77,6 +78,12 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], DockTask[Remem
     **Reward.** +1 for the right object, -1 / (k - 1) for a wrong one, so that guessing earns 0 on average; -0.01 for
     each control step of the query; and up to 0.1 for coming near any object. Before the answer the reward does not
     depend on the cue.
+
+    **Work.** With ``guard="dock"`` and ``pads``, one of several pads lights up every 15 control steps of the delay, to
+    be pressed: coming nearer earns 0.1 a meter, the press 0.02. Three components are added to the observation before
+    those of the arm: whether a pad is lit, and its x and y from the middle of the workspace, in units of 0.25 m, 0
+    while none is. With ``distractors`` that part of the lit pads looks like a kind of object, in components 0 to F - 1.
+    An episode counts only if 80 % of what the expert presses was pressed.
 
     **Memory.** Retention of log2 k bits over ``memory_length`` control steps, and binding: where the object stands is
     shown only afterwards.
@@ -157,6 +164,16 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], DockTask[Remem
             np.copyto(out[:, size + 1 :], stand, where=asked[:, None])
         return out
 
+    def distraction(self) -> Floats:
+        """Return the object of each look [N, F]. See :meth:`PadTask.distraction`."""
+        shown: Floats = self._kinds[self.pad_look]
+        return shown
+
+    def draw_distraction(self, index: int, x: float, y: float) -> Color:
+        """Show the object on the pad. See :meth:`PadTask.draw_distraction`."""
+        self._shown[index][self.pad_look[index]].show(x, y, HALF + 0.010, yaw=0.4)
+        return scenery.LIT
+
     def build_props(self, client: int) -> None:
         """Put objects, stage, marks and go light into one more world."""
         Prop(client, scenery.disc(0.055, scenery.MAT)).show(*_STAGE, 0.001)
@@ -166,7 +183,7 @@ class RememberColor(PixelTask, ChoiceTask[RememberColorSettings], DockTask[Remem
 
     def draw_props(self, index: int) -> None:
         """Show objects where they stand. See :meth:`TableTask.draw_props`."""
-        asked, objects = self.phase[index] >= QUERY, self._shown[index]
+        asked, objects = self.asked(index), self._shown[index]
         for prop in objects:
             prop.park()
         if asked:

@@ -20,8 +20,8 @@ class RememberShape(RememberColor):
 
     ``RememberColor-v0`` with ``feature="shape"``; ``feature="both"`` tells kinds apart by color and shape together.
 
-    **Episode, observation, action, reward.** As in ``RememberColor-v0``. All objects feel alike to the hand: their
-    shapes are seen, and do not change what is touched.
+    **Episode, observation, action, reward, work.** As in ``RememberColor-v0``. All objects feel alike to the hand:
+    their shapes are seen, and do not change what is touched.
 
     **Memory, ceilings.** As in ``RememberColor-v0``: log2 k bits; 1 / k without memory, oracle 1.
     """

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import CUE, DELAY, QUERY, Floats, Ints
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.prop import Prop
@@ -18,7 +17,8 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
-from rlmem.envs.table.settings import TableSettings, check_meters
+from rlmem.envs.table.pads import PadSettings, PadTask
+from rlmem.envs.table.settings import check_meters
 from rlmem.envs.task_settings import check_whole
 from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
@@ -55,8 +55,8 @@ def as_swaps(value: Any) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShellGameSettings(DockSettings, TableSettings, PixelSettings):
-    """The knobs of the shell game. See also :class:`rlmem.envs.table.settings.TableSettings`.
+class ShellGameSettings(PadSettings, PixelSettings):
+    """The knobs of the shell game. See also :class:`rlmem.envs.table.pads.PadSettings`.
 
     Args:
         k: Cups, from 4 to 7. With three, a single swap already makes remembering the start useless.
@@ -83,7 +83,7 @@ class ShellGameSettings(DockSettings, TableSettings, PixelSettings):
         check_meters("commit_distance", self.commit_distance, least=0.05, most=0.10)
 
 
-class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSettings]):
+class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], PadTask[ShellGameSettings]):
     """A ball is hidden under one of k cups, and the cups are swapped in plain view; touch the cup with the ball.
 
     Object permanence and tracking: what must be remembered changes after it was last seen.
@@ -110,6 +110,12 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSett
     **Reward.** +1 for the right cup, -1 / (k - 1) for a wrong one, so that guessing earns 0 on average; -0.01 for each
     control step of the query; and up to 0.1 for coming near any cup. Before the answer the reward does not depend on
     the ball.
+
+    **Work.** With ``guard="dock"`` and ``pads``, one of several pads lights up every 15 control steps of the delay, to
+    be pressed: coming nearer earns 0.1 a meter, the press 0.02. Three components are added to the observation before
+    those of the arm: whether a pad is lit, and its x and y from the middle of the workspace, in units of 0.25 m, 0
+    while none is. With ``distractors`` that part of the lit pads comes with a ball seen in some slot, in components 0
+    to k - 1. An episode counts only if 80 % of what the expert presses was pressed.
 
     **Memory.** Tracking of log2 k bits through the swaps, then retention over ``memory_length`` control steps.
 
@@ -211,6 +217,18 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSett
         out[:, last] = self.phase == QUERY
         return out
 
+    def distraction(self) -> Floats:
+        """Return a ball in the slot of each look [N, k]. See :meth:`PadTask.distraction`."""
+        seen = np.zeros((self.num_envs, self.settings.k))
+        seen[self.everyone, self.pad_look] = 1.0
+        return seen
+
+    def draw_distraction(self, index: int, x: float, y: float) -> Color:
+        """Show the ball in its slot. See :meth:`PadTask.draw_distraction`."""
+        x, y, _ = self.slots[self.pad_look[index]].tolist()
+        self._balls[index].show(x, y, _BALL_RADIUS)
+        return scenery.LIT
+
     def build_props(self, client: int) -> None:
         """Put cups, ball, marks and go light into one more world."""
         super().build_props(client)
@@ -236,6 +254,9 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSett
         flash = self.settings.cue == "flash" and phase == CUE and self.clock[index] < BALL_STEPS
         bare = flash or self.settings.cue == "always" or chosen >= 0
         for cup, (x, y) in enumerate(places.tolist()):
+            if self.covered(index):
+                self._cups[index][cup].park()
+                continue
             lifted = cup == chosen or (bare and cup == under)
             self._cups[index][cup].show(x, y, _LIFTED if lifted else 0.0)
         if bare:
@@ -244,7 +265,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], DockTask[ShellGameSett
         else:
             self._balls[index].park()
         super().draw_props(index)
-        self._go[index].light(on=phase >= QUERY and chosen < 0)
+        self._go[index].light(on=self.asked(index) and chosen < 0)
 
     def _swap(self) -> tuple[Ints, Floats]:
         """Return the number of the swap that goes on, [N], and the part that is done, [N], 0 where none does."""

@@ -45,7 +45,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Step
+from rlmem.envs.memory_task import OVER, QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.recall import RecallTask
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table.arm_task import ArmTask, C
@@ -165,6 +165,10 @@ class TableTask(ArmTask[C], RecallTask[C]):
         actions = self.toward(self.goal())
         actions[self.held()] = 0.0
         return actions
+
+    def asked(self, index: int) -> bool:
+        """Return whether the query of one world has begun; what is drawn of it stays after its end."""
+        return self.phase[index] in (QUERY, OVER)
 
     def draw(self, index: int) -> None:
         """Show arm and objects in their present state. See :meth:`MemoryTask.draw`."""

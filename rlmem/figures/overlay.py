@@ -20,6 +20,7 @@ PHASE_COLORS: dict[str, Color] = {
     "delay": (86, 180, 233, 255),
     "query": (0, 170, 125, 255),
     "wait": (213, 160, 110, 255),
+    "dock": (150, 130, 220, 255),
     "over": (150, 155, 165, 255),
 }
 """Chip of each phase (Okabe and Ito's colors, some brightened for a dark ground)."""
