@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from rlmem.agents.recurrent.minibatch import Minibatch
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.rollout import Minibatch
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings
 
 

@@ -7,44 +7,44 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.vec_env import VecEnv
 
-from rlmem.agents.base import Array, Observer, as_rows, check_fit, memory_to_learn
+from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory_to_learn
 from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
-from rlmem.agents.sb3.agent import SB3Agent, learn_and_report, policy_name
-from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.agents.sb3.agent import NUM_ENVS, learn_and_report, policy_name
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
 
-class RecurrentAgent(SB3Agent):
+class RecurrentAgent(Agent):
     """A recurrent on-policy algorithm of this package. Resuming goes on bit for bit."""
 
     devices = ("cpu", "cuda")
     resumes_exactly = True
     algorithm: ClassVar[type[RecurrentOnPolicy]]
-    model: RecurrentOnPolicy
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        torch.set_num_threads(1)
+        settings = self.settings
+        if self.spec is not None:
+            settings = settings.complete(memory_to_learn(self.spec, settings.memory_length))
+        env, policy = (
+            SpacesOnly(self.observation_space, self.action_space, NUM_ENVS),
+            policy_name(self.observation_space),
+        )
+        self.model = self.algorithm(policy, env, settings=settings, seed=self.seed, device=self.device)
         self._loaded: Path | None = None
 
     @property
     def context(self) -> str:
         """How far back it can see, in words."""
         return "recurrent"
-
-    def build(self, env: VecEnv) -> RecurrentOnPolicy:
-        """Make the model. See :meth:`SB3Agent.build`."""
-        settings = self.settings
-        if self.spec is not None:
-            settings = settings.complete(memory_to_learn(self.spec, settings.memory_length))
-        policy = policy_name(self.observation_space)
-        return self.algorithm(policy, env, settings=settings, seed=self.seed, device=self.device)
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True

@@ -13,25 +13,15 @@ Axes: T time, N environments, K truncated episodes, F features.
 from __future__ import annotations
 
 from itertools import pairwise
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rlmem.agents.recurrent.policy import RecurrentPolicy
-from rlmem.agents.recurrent.rollout import (
-    BoolArray,
-    IntArray,
-    Observations,
-    Rollout,
-    cut_rows,
-    fill_columns,
-    joined_steps,
-    make_grid,
-    map_observations,
-)
+from rlmem.agents.recurrent.packing import BoolArray, IntArray, cut_rows, fill_columns, make_grid
+from rlmem.agents.recurrent.policy import Observations, RecurrentPolicy, joined_steps
+from rlmem.agents.recurrent.rollout import Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
@@ -212,16 +202,6 @@ class _Pass:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
-
-
-def follow(policy: RecurrentPolicy, rollout: Rollout, critic_state: ArrayState, steps: int) -> ArrayState:
-    """Return the critic's state after the first ``steps`` of a rollout, from that before it."""
-    critic = policy.network.critic
-    step, fresh = critic.numpy_step(), array_state(critic.initial_state(1))
-    for t in range(steps):
-        features = policy.encode(map_observations(itemgetter(t), rollout.observations))
-        _, critic_state = step(features, restart(critic_state, fresh, rollout.episode_start[t]))
-    return critic_state
 
 
 def _stack(observations: list[Observations]) -> Observations:

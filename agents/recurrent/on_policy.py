@@ -1,4 +1,4 @@
-"""What RecurrentPPO and RecurrentA2C have in common: acting, rows and minibatches.
+"""How RecurrentPPO and RecurrentA2C act and learn: ``learn`` calls ``collect_rollouts`` and ``train`` in turns.
 
 The rollout runs the actor only, on arrays, with noise drawn ahead. One pass after it gives log-probabilities, values,
 the last values and those at truncations, and the critic's states at row starts.
@@ -10,191 +10,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from inspect import signature
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
-import torch
-from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import LinearSchedule, explained_variance
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.utils import explained_variance
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout, follow
-from rlmem.agents.recurrent.minibatch import Minibatch, lay_out_minibatch
-from rlmem.agents.recurrent.optimizer import FastAdam, clip_grad_norm
-from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
-from rlmem.agents.recurrent.resumable import Resumable
-from rlmem.agents.recurrent.rollout import IntArray, Rollout
-from rlmem.agents.recurrent.settings import RecurrentSettings, from_arguments
+from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
+from rlmem.agents.recurrent.optimizer import clip_grad_norm
+from rlmem.agents.recurrent.packing import IntArray
+from rlmem.agents.recurrent.rollout import Minibatch, Rollout, lay_out_minibatch
+from rlmem.agents.recurrent.sb3_algorithm import SB3Algorithm
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, restart
-from rlmem.networks.threads import one_thread
-
-_SB3_FIELDS = tuple(signature(OnPolicyAlgorithm).parameters.keys() & RecurrentSettings.__dataclass_fields__.keys())
-"""Settings that stable-baselines3's constructor takes."""
 
 
-class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
-    """Acting and minibatches of recurrent on-policy agents; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`.
+class RecurrentOnPolicy(SB3Algorithm):
+    """Acting and minibatches of recurrent on-policy agents; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`."""
 
-    The fields of :attr:`settings` are attributes of the agent too; one that is assigned is checked and used from then.
-    """
-
-    Settings: ClassVar[type[RecurrentSettings]] = RecurrentSettings
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": RecurrentPolicy,
-        "CnnPolicy": RecurrentCnnPolicy,
-        "MultiInputPolicy": RecurrentMultiInputPolicy,
-        "MlpLstmPolicy": RecurrentPolicy,
-        "CnnLstmPolicy": RecurrentCnnPolicy,
-        "MultiInputLstmPolicy": RecurrentMultiInputPolicy,
-    }
-    policy: RecurrentPolicy  # type: ignore[assignment]
-    rollout_buffer: Rollout  # type: ignore[assignment]
-
-    def __init__(
-        self,
-        policy: str | type[RecurrentPolicy],
-        env: GymEnv | str | None,
-        *,
-        settings: RecurrentSettings | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "cpu",
-        _init_setup_model: bool = True,
-        **hyperparameters: Any,
-    ) -> None:
-        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
-        self.settings = made.complete()
-        super().__init__(
-            policy,  # type: ignore[arg-type]
-            env,  # type: ignore[arg-type]
-            **{name: getattr(self.settings, name) for name in _SB3_FIELDS},
-            use_sde=False,
-            sde_sample_freq=-1,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            seed=seed,
-            device=device,
-            _init_setup_model=False,
-            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
-        )
-        self.rng = np.random.default_rng(seed)
-        self._actor_state: ArrayState | None = None
-        self._critic_state: ArrayState | None = None  # before the rollout; the critic runs after it
-        self._rollout_position = 0
-        self._laid_out: dict[int, Minibatch] = {}
-        if _init_setup_model:
-            self._setup_model()
-
-    def __getattr__(self, name: str) -> Any:
-        settings = self.__dict__.get("settings")
-        if settings is None or not _is_hyperparameter(settings, name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(settings, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        settings = self.__dict__.get("settings")
-        if settings is not None and _is_hyperparameter(settings, name):
-            name, value = "settings", replace(settings, **{name: value})
-        super().__setattr__(name, value)
-
-    def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
-        wrapped = super()._wrap_env(env, verbose, monitor_wrapper)
-        if self.settings.norm_reward and unwrap_vec_normalize(wrapped) is None:
-            before = self.__dict__.get("_vec_normalize_env")
-            wrapped = VecNormalize(wrapped, norm_obs=False, gamma=self.settings.gamma)
-            if before is not None:
-                wrapped.ret_rms = before.ret_rms
-        return wrapped
-
-    def _setup_lr_schedule(self) -> None:
-        super()._setup_lr_schedule()
-        if self.settings.lr_schedule == "linear":
-            self.lr_schedule = LinearSchedule(self.settings.learning_rate, 0.0, 1.0)
-
-    def _setup_model(self) -> None:
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
-        own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
-        with one_thread():
-            policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
-        assert isinstance(policy, RecurrentPolicy)
-        self.policy = policy.to(self.device)
-        if self.settings.frozen_cells:
-            self.policy.network.freeze_cells()
-        trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
-        self.policy.optimizer = self._make_optimizer(trained)
-        self._make_rollout()
-
-    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        kind, arguments = self.own_classes.get("optimizer_class"), self.own_classes.get("optimizer_kwargs") or {}
-        if kind is not None or arguments:
-            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(parameters, lr=self.lr_schedule(1.0), **arguments)
-            return made
-        return FastAdam(parameters, lr=self.lr_schedule(1.0))
-
-    def _make_rollout(self) -> None:
-        settings, head = self.settings, self.policy.head
-        assert settings.n_steps is not None
-        assert settings.seq_len is not None
-        self.rollout_buffer = Rollout(
-            settings.n_steps,
-            self.n_envs,
-            seq_len=settings.seq_len,
-            burn_in=settings.burn_in,
-            observations=_example(self.observation_space, self.n_envs),
-            action_shape=head.action_shape,
-            action_dtype=head.action_dtype,
-            output_size=head.size,
-        )
-
-    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Go on with another environment, which may have another number of environments side by side."""
-        wrapped = self._wrap_env(env, self.verbose)
-        if wrapped.num_envs != self.n_envs:
-            self.n_envs, self._last_obs = wrapped.num_envs, None
-            self._make_rollout()
-        super().set_env(wrapped, force_reset)
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 1,
-        tb_log_name: str | None = None,
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> Self:
-        """Train on at least ``total_timesteps`` environment steps; see stable-baselines3.
-
-        Runs on one PyTorch thread: with networks of this size more of them cost time.
-        """
-        if self.env is None:
-            raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
-        _keep_freed_memory()
-        with one_thread():
-            name = tb_log_name or type(self).__name__
-            return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
-
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        result = super()._setup_learn(*args, **kwargs)
-        if self._actor_state is None or np.all(self._last_episode_starts):
-            self._actor_state = self.policy.initial_state(self.n_envs)
-            self._critic_state = array_state(self.policy.network.critic.initial_state(self.n_envs))
-        return result
+    _laid_out: dict[int, Minibatch]
 
     def collect_rollouts(
         self,
@@ -211,7 +48,7 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         head, encode = policy.head, policy.encode
         noise = head.draw_noise(self.rng, (n_rollout_steps, env.num_envs))
         kept: list[ArrayState] = []
-        self._laid_out.clear()
+        self._laid_out = {}
         assert self._actor_state is not None
         for t in range(n_rollout_steps):
             observations: Any = self._last_obs
@@ -245,12 +82,6 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
-
-    def critic_state(self) -> ArrayState | None:
-        """Return the critic's state before the last observations, also in the middle of a rollout."""
-        if self._critic_state is None or self._rollout_position == 0:
-            return self._critic_state
-        return follow(self.policy, self.rollout_buffer, self._critic_state, self._rollout_position)
 
     def minibatches(self, rows_each: int) -> Iterator[IntArray]:
         """Return all rows once, shuffled, some at a time."""
@@ -297,33 +128,3 @@ class RecurrentOnPolicy(Resumable, OnPolicyAlgorithm):
         if isinstance(self.policy.head, GaussianHead):
             record("train/std", self.policy.head.log_std.exp().mean().item())
         record("train/n_updates", self._n_updates, exclude="tensorboard")
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Choose actions and return the next state; see :meth:`RecurrentPolicy.predict`."""
-        return self.policy.predict(observation, state, episode_start, deterministic)
-
-
-def _is_hyperparameter(settings: RecurrentSettings, name: str) -> bool:
-    """Return whether a name is a setting; ``lr_schedule`` of an agent is a function, as in stable-baselines3."""
-    return name in settings.__dataclass_fields__ and name != "lr_schedule"
-
-
-def _example(space: spaces.Space[Any], n_envs: int) -> Any:
-    """Return observations of the right shape and type, zeros [N, ...]."""
-    if isinstance(space, spaces.Dict):
-        return {key: _example(part, n_envs) for key, part in space.spaces.items()}
-    return np.zeros((n_envs, *(space.shape or ())), space.dtype)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed between minibatches: at 256 units the page faults are a third of the learning time.
-
-    Freeing one large piece, never touched, raises its thresholds for the rest of the process (mallopt(3), "dynamic").
-    """
-    torch.empty(24 * 2**20, dtype=torch.uint8)

@@ -5,6 +5,7 @@ Axes: M samples, N environments, F features, S slots, B columns, P outputs of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from typing import Any, ClassVar
@@ -17,19 +18,19 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor
 
-from rlmem.agents.recurrent.deduplicate import unique_images
-from rlmem.agents.recurrent.evaluate_actions import ActionEvaluation
-from rlmem.agents.recurrent.rollout import Observations, map_observations
+from rlmem.agents.recurrent.sb3_policy import SB3Policy
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
-from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
+from rlmem.networks.numpy_steps import ArrayState, FloatArray
 from rlmem.networks.settings import NetworkSettings
 
+Observations = NDArray[Any] | dict[str, NDArray[Any]]
+"""One array, or one for each key, all with the same leading axes."""
 _ENCODED_AT_ONCE = 512
 
 
-class RecurrentPolicy(ActionEvaluation):
+class RecurrentPolicy(SB3Policy):
     """Features extractor, trunks of memory cells, action and value.
 
     The features extractor is shared by actor and critic.
@@ -149,59 +150,6 @@ class RecurrentPolicy(ActionEvaluation):
         shifted: NDArray[Any] = actions + getattr(space, "start", 0)
         return shifted[:, 0] if isinstance(space, spaces.Discrete) else shifted
 
-    def act(
-        self,
-        observation: Observations,
-        state: ArrayState | None,
-        episode_start: NDArray[np.bool_] | None,
-        rng: np.random.Generator | None,
-    ) -> tuple[NDArray[Any], ArrayState]:
-        """Choose actions, as stable-baselines3's ``predict``; deterministic without ``rng``."""
-        self.set_training_mode(False)
-        tensors, vectorized = self.obs_to_tensor(observation)
-        arrays: Any = (
-            {key: value.cpu().numpy() for key, value in tensors.items()}
-            if isinstance(tensors, dict)
-            else tensors.cpu().numpy()
-        )
-        features = self.encode(arrays)
-        actor = self.actor_step()
-        if state is None:
-            state = self.initial_state(len(features))
-        if episode_start is not None:
-            state = restart(state, actor.initial_state, np.asarray(episode_start, bool))
-        outputs, state = actor.step(features, state)
-        if rng is None:
-            actions = self.head.mode(outputs)
-        else:
-            actions = self.head.sample(outputs, self.head.draw_noise(rng, (len(outputs),)))
-        env_actions = self.to_env(actions)
-        return (env_actions if vectorized else env_actions[0]), state
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Choose actions and return the next state; see stable-baselines3.
-
-        Args:
-            observation: One observation, or one for each environment [N, ...].
-            state: What the last call returned, each part [N, ...]; None at the start.
-            episode_start: [N] where an episode starts, so that its state is emptied.
-            deterministic: The likeliest action, not a sample.
-
-        Returns:
-            The actions and the next state.
-        """
-        return self.act(observation, state, episode_start, None if deterministic else self.rng)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        """Unused: :meth:`predict` has the state."""
-        raise NotImplementedError("a recurrent policy needs its state: use predict")
-
 
 class RecurrentCnnPolicy(RecurrentPolicy):
     """For image observations."""
@@ -225,3 +173,26 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead |
     if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int):
         return CategoricalHead([2] * space.n)
     raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")
+
+
+def unique_images(images: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find images [M, ...] that are equal byte for byte: in a memory task most frames of a rollout repeat.
+
+    Returns:
+        The index [K] of the first occurrence of each different one, and which [M] of the K each image is.
+    """
+    known: dict[bytes, int] = {}
+    inverse = [known.setdefault(image.tobytes(), len(known)) for image in images]
+    return np.unique(inverse, return_index=True)[1], np.array(inverse, dtype=np.intp)
+
+
+def map_observations(function: Callable[[NDArray[Any]], Any], observations: Observations) -> Any:
+    """Apply ``function`` to an array of observations, or to that of each key."""
+    if isinstance(observations, dict):
+        return {key: function(array) for key, array in observations.items()}
+    return function(observations)
+
+
+def joined_steps(observations: Observations) -> Any:
+    """Join the first two axes [T, N] of observations into one."""
+    return map_observations(lambda array: array.reshape(-1, *array.shape[2:]), observations)

@@ -15,8 +15,8 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from rlmem.agents.recurrent.minibatch import Minibatch
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.rollout import Minibatch
 from rlmem.agents.recurrent.settings import RecurrentPPOSettings
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from io import BufferedIOBase
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,7 +22,10 @@ from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
+from rlmem.agents.recurrent.policy import map_observations
 from rlmem.errors import UserError
+from rlmem.networks.actor_critic import array_state
+from rlmem.networks.numpy_steps import ArrayState, restart
 from rlmem.runs.tensors_file import Checkpoint
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
@@ -35,13 +39,24 @@ class Resumable(BaseAlgorithm):
     own_classes: dict[str, Any]
     """Policy arguments that are no settings: features extractor and optimizer."""
     policy: Any
+    rollout_buffer: Any
     rng: np.random.Generator
-    _actor_state: Any
-    _critic_state: Any
+    _actor_state: ArrayState | None = None
+    _critic_state: ArrayState | None = None
+    """Before the rollout: the critic runs after it."""
+    _rollout_position = 0
 
-    def critic_state(self) -> Any:
-        """Return the critic's state before the last observations."""
-        raise NotImplementedError
+    def critic_state(self) -> ArrayState | None:
+        """Return the critic's state before the last observations, also in the middle of a rollout."""
+        state, rollout = self._critic_state, self.rollout_buffer
+        if state is None or self._rollout_position == 0:
+            return state
+        critic = self.policy.network.critic
+        step, fresh = critic.numpy_step(), array_state(critic.initial_state(1))
+        for t in range(self._rollout_position):
+            features = self.policy.encode(map_observations(itemgetter(t), rollout.observations))
+            _, state = step(features, restart(state, fresh, rollout.episode_start[t]))
+        return state
 
     def state(self) -> dict[str, Any]:
         """Return all that training changes, as nested plain values, arrays and tensors."""

@@ -1,39 +1,28 @@
-"""What a rollout holds, how it is cut into rows, and how rows become a grid that trains in one call.
+"""What a rollout holds, and minibatches of its rows for one call of the network.
 
 A *row* is ``seq_len`` steps of one environment; a minibatch is some rows. Only the state at the start of each row is
-kept. A row is cut where episodes start, and the pieces are laid out as the columns of a grid, as even as they fit, with
-a blank before each episode that does not stand at the top: no step is computed twice, hardly one for nothing.
+kept.
 
-Axes: T time, N environments, R rows of a minibatch, S slots of a column, B columns.
+Axes: T time, N environments, R rows, M steps of a minibatch, S slots and B columns of their grid, F features, A action
+components.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from rlmem.agents.recurrent.packing import BoolArray, Grid, IntArray, lay_out
+from rlmem.agents.recurrent.policy import Observations, RecurrentPolicy, joined_steps, map_observations
 from rlmem.errors import UserError
+from rlmem.networks.actor_critic import Trunks
+from rlmem.networks.cells import Stack
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
-Observations = NDArray[Any] | dict[str, NDArray[Any]]
-"""One array, or one for each key, all with the same leading axes."""
-
-
-class Grid(NamedTuple):
-    """Rows laid out for one call."""
-
-    step: IntArray
-    """[S, B] which step (t N + n) stands in each slot, -1 where none does."""
-    blank: BoolArray | None
-    """[S, B] where the state is emptied, or None if nowhere."""
-    source: IntArray
-    """[B] the row (index into the minibatch) whose state a column starts from, -1 for the start of an episode."""
 
 
 class TerminalObservation(NamedTuple):
@@ -157,99 +146,94 @@ class Rollout:
         return lay_out(starts, first * self.n_envs + env, self.n_envs)
 
 
-def lay_out(starts: BoolArray, first_step: IntArray, stride: int) -> Grid:
-    """Cut rows at episode starts and lay the pieces out as even columns.
+class Minibatch(NamedTuple):
+    """Some rows as a grid, and what the losses need of each of their M steps."""
 
-    The longest piece sets the height; the others fill columns best-fit, longest first. A piece that continues an
-    episode from before its row stands at the top of a column, where its state enters.
-
-    Args:
-        starts: [R, L] where an episode starts.
-        first_step: [R] the number of each row's first step.
-        stride: What the number of a step grows by with time.
-    """
-    row, _, size, continues = pieces = cut_rows(starts)
-    column, top = fill_columns(size, continues)
-    step, blank = make_grid(size, column, top, pieces.steps(first_step, stride))
-    source = np.full(step.shape[1], -1, np.int64)
-    source[column[continues]] = row[continues]
-    return Grid(step, blank, source)
-
-
-class Pieces(NamedTuple):
-    """Rows cut at episode starts: P pieces in the order of rows, then of time."""
-
-    row: IntArray
-    """[P] the row of each piece."""
-    begin: IntArray
-    """[P] where in its row it begins."""
-    size: IntArray
-    """[P] its steps."""
-    continues: BoolArray
-    """[P] where its episode began before the row."""
-
-    def steps(self, first_step: IntArray, stride: int) -> IntArray:
-        """Return the numbers of all steps, one piece after the other, of rows that begin with ``first_step`` [R]."""
-        within = np.arange(self.size.sum()) - np.repeat(np.cumsum(self.size) - self.size, self.size)
-        steps: IntArray = np.repeat(first_step[self.row] + self.begin * stride, self.size) + within * stride
-        return steps
+    features: Tensor
+    """[S, B, F] features of the observations, anything in slots without a step"""
+    blank: Tensor | None
+    """[S, B] bool"""
+    states: Trunks
+    """The states before the first slots, each part [B, ...]."""
+    slots: Tensor | None
+    """[M] the slot (s B + b) of each step, or None where every slot holds one."""
+    actions: Tensor
+    """[M, A]"""
+    log_probs: Tensor
+    """[M] of the actions when they were taken."""
+    values: Tensor
+    """[M] when the actions were taken."""
+    advantages: Tensor
+    """[M]"""
+    returns: Tensor
+    """[M]"""
 
 
-def cut_rows(starts: BoolArray) -> Pieces:
-    """Cut rows [R, L] where episodes start."""
-    cut = starts.copy()
-    cut[:, 0] = True
-    row, begin = np.nonzero(cut)
-    size = np.diff(np.append(row * starts.shape[1] + begin, starts.size))
-    return Pieces(row, begin, size, ~starts[row, begin])
+def lay_out_minibatch(
+    policy: RecurrentPolicy, rollout: Rollout, rows: IntArray, *, normalize_advantage: bool
+) -> Minibatch:
+    """Lay out some rows [R] of the last rollout for one call of the network."""
+    device = policy.device
+    grid = rollout.grid(rows)
+    every = grid.step.ravel()
+    slots = np.flatnonzero(every >= 0)
+    steps = every[slots]
+
+    def of_steps(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array.reshape(-1, *array.shape[2:])[steps]).to(device)
+
+    advantages = of_steps(rollout.advantages)
+    if normalize_advantage and len(steps) > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    in_slots = np.maximum(every, 0)
+    features = policy.features(map_observations(itemgetter(in_slots), joined_steps(rollout.observations)))
+    return Minibatch(
+        features=features.view(*grid.step.shape, -1),
+        blank=None if grid.blank is None else torch.from_numpy(grid.blank).to(device),
+        states=_column_states(policy, rollout, rows, grid.source),
+        slots=None if len(slots) == len(every) else torch.from_numpy(slots).to(device),
+        actions=of_steps(rollout.actions),
+        log_probs=of_steps(rollout.log_probs),
+        values=of_steps(rollout.values),
+        advantages=advantages,
+        returns=of_steps(rollout.returns),
+    )
 
 
-def fill_columns(size: IntArray, continues: BoolArray) -> tuple[IntArray, IntArray]:
-    """Return the column and the first slot of pieces [P], in columns as high as the longest of them."""
-    order = np.lexsort((-size, ~continues))
-    height = int(size.max())
-    sizes, column, top = size.tolist(), np.empty(len(size), np.int64), np.empty(len(size), np.int64)
-    room: list[tuple[int, int]] = []
-    n_columns = 0
-    for piece in order.tolist():
-        need = sizes[piece] + 1
-        at = len(room) if continues[piece] else bisect_left(room, (need, -1))
-        if at == len(room):
-            left, where = height, n_columns
-            n_columns += 1
-            need -= 1
-        else:
-            left, where = room.pop(at)
-        column[piece], top[piece] = where, height - left + need - sizes[piece]
-        left -= need
-        room.insert(bisect_left(room, (left, where)), (left, where))
-    return column, top
+def _column_states(policy: RecurrentPolicy, rollout: Rollout, rows: IntArray, source: IntArray) -> Trunks:
+    """Return the states that the columns of a grid start from, each part [B, ...]."""
+    network = policy.network
+    kept = [(network.actor, rollout.actor_states)]
+    if not network.settings.shared:
+        kept.append((network.critic, rollout.critic_states))
+    continues = source >= 0
+    trunks = []
+    for trunk, states in kept:
+        columns = trunk.initial_state(len(source))
+        if continues.any():
+            row_states = tuple(
+                torch.from_numpy(part).to(policy.device) for part in rollout.row_states(states, rows[source[continues]])
+            )
+            if rollout.burn_in:
+                row_states = _warm_up(policy, rollout, trunk, row_states, rows[source[continues]])
+            index = torch.from_numpy(np.flatnonzero(continues)).to(policy.device)
+            columns = tuple(part.index_copy(0, index, new) for part, new in zip(columns, row_states, strict=True))
+        trunks.append(columns)
+    return Trunks(trunks[0], trunks[-1])
 
 
-def make_grid(size: IntArray, column: IntArray, top: IntArray, numbers: IntArray) -> tuple[IntArray, BoolArray | None]:
-    """Write the numbers of all pieces' steps, one piece after the other, into a grid.
-
-    Returns:
-        The grid [S, B], -1 where no step stands, and the blanks [S, B]: one before each piece that is not at the top.
-    """
-    step = np.full((int((top + size).max()), int(column.max()) + 1), -1, np.int64)
-    within = np.arange(len(numbers)) - np.repeat(np.cumsum(size) - size, size)
-    step[np.repeat(top, size) + within, np.repeat(column, size)] = numbers
-    under = top > 0
-    if not under.any():
-        return step, None
-    blank = np.zeros(step.shape, bool)
-    blank[top[under] - 1, column[under]] = True
-    return step, blank
-
-
-def map_observations(function: Callable[[NDArray[Any]], Any], observations: Observations) -> Any:
-    """Apply ``function`` to an array of observations, or to that of each key."""
-    if isinstance(observations, dict):
-        return {key: function(array) for key, array in observations.items()}
-    return function(observations)
-
-
-def joined_steps(observations: Observations) -> Any:
-    """Join the first two axes [T, N] of observations into one."""
-    return map_observations(lambda array: array.reshape(-1, *array.shape[2:]), observations)
+def _warm_up(
+    policy: RecurrentPolicy, rollout: Rollout, trunk: Stack, states: tuple[Tensor, ...], rows: IntArray
+) -> tuple[Tensor, ...]:
+    """Run the steps before some rows with the current weights, without gradient."""
+    late = rows >= rollout.n_envs
+    if not late.any():
+        return states
+    steps = rollout.burn_in_steps(rows[late])
+    with torch.no_grad():
+        before = map_observations(lambda array: array[steps.ravel()], joined_steps(rollout.observations))
+        features = policy.features(before).view(*steps.shape, -1)
+        starts = torch.from_numpy(rollout.episode_start.ravel()[steps]).to(policy.device)
+        index = torch.from_numpy(np.flatnonzero(late)).to(policy.device)
+        warm = trunk.unfold(features, starts, tuple(part[index] for part in states)).state
+        return tuple(part.index_copy(0, index, new) for part, new in zip(states, warm, strict=True))

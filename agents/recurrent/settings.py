@@ -6,14 +6,12 @@ Everything else takes this object whole, and a checkpoint holds it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 from rlmem.agents.on_policy_settings import OnPolicySettings
 from rlmem.errors import UserError
-from rlmem.networks.settings import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
-from rlmem.suggest import unknown
+from rlmem.networks.settings import UNKNOWN_MEMORY_LENGTH, NetworkSettings
 
 _SHORTEST_ROLLOUT = 256
 _ROLLOUT_GROWTH = 1.4
@@ -102,74 +100,3 @@ class RecurrentA2CSettings(RecurrentSettings):
     normalize_advantage: bool = False
     use_rms_prop: bool = True
     rms_prop_eps: float = 1e-5
-
-
-_NAMES = {"lstm_hidden_size": "hidden_size", "n_lstm_layers": "n_layers"}
-_POLICY = ("features_extractor_class", "features_extractor_kwargs", "normalize_images")
-_OPTIMIZER = ("optimizer_class", "optimizer_kwargs")
-
-
-def from_arguments(
-    settings: RecurrentSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """Fill settings from constructor arguments with the names of stable-baselines3 and sb3-contrib.
-
-    ``batch_size`` is the number of steps in a minibatch: ``rows`` sequences of ``seq_len``.
-
-    Args:
-        settings: What holds where nothing is given.
-        arguments: Hyperparameters by name.
-        policy_kwargs: Hyperparameters of the network by name; also ``net_arch`` as a dict with "pi" and "vf",
-            ``activation_fn``, ``lstm_hidden_size``, ``n_lstm_layers``, ``shared_lstm`` and ``enable_critic_lstm``.
-
-    Returns:
-        The settings; and what is no setting: the features extractor's class and arguments, and the optimizer's.
-
-    Raises:
-        UserError: If a name is unknown or a value out of range.
-    """
-    given = {_NAMES.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
-    rest = {name: given.pop(name) for name in (*_POLICY, *_OPTIMIZER) if name in given}
-    if given.pop("lstm_kwargs", None):
-        raise UserError("lstm_kwargs is not taken: choose a cell, hidden_size and n_layers instead")
-    shared = bool(given.pop("shared_lstm", given.get("shared", settings.shared)))
-    if given.pop("enable_critic_lstm", not shared) is shared:
-        raise UserError(
-            "the critic has either its own trunk (enable_critic_lstm=True, shared_lstm=False) or the actor's "
-            f"(enable_critic_lstm=False, shared_lstm=True), got shared_lstm={shared}"
-        )
-    given["shared"] = shared
-    if "activation_fn" in given:
-        given["activation"] = _activation_name(given.pop("activation_fn"))
-    if isinstance(given.get("net_arch"), dict):
-        both = given.pop("net_arch")
-        given["net_arch"], given["critic_arch"] = tuple(both.get("pi", ())), tuple(both.get("vf", ()))
-    batch_size = given.pop("batch_size", None)
-    for name in given:
-        if name not in settings.__dataclass_fields__:
-            raise UserError(unknown("hyperparameter", name, settings.__dataclass_fields__))
-    made = replace(settings, **given)
-    return (made if batch_size is None else _with_batch_size(made, batch_size)), rest
-
-
-def _with_batch_size(settings: RecurrentSettings, batch_size: int) -> RecurrentSettings:
-    """Return settings with minibatches of ``batch_size`` steps, in sequences as long as they and the rollout allow."""
-    if batch_size < 1:
-        raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size}")
-    n_steps = settings.complete().n_steps
-    assert n_steps is not None
-    length = settings.seq_len or min(n_steps, batch_size)
-    if batch_size % length:
-        near = sorted({max(1, batch_size // length) * length, -(-batch_size // length) * length})
-        raise UserError(
-            f"batch_size must be a multiple of the length of a sequence, {length}, got {batch_size}; "
-            f"nearest: {' or '.join(map(str, near))}"
-        )
-    return replace(settings, seq_len=length, rows=batch_size // length)  # type: ignore[call-arg]
-
-
-def _activation_name(function: Any) -> str:
-    for name, module in ACTIVATIONS.items():
-        if function == name or getattr(function, "__name__", "") == module:
-            return name
-    raise UserError(f"activation_fn must be one of {sorted(ACTIVATIONS)}, got {function!r}")

@@ -24,7 +24,8 @@ from rlmem.agents.base import Agent, Array, Observer
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
 from rlmem.runs.tensors_file import CheckpointError
 
-_NUM_ENVS = 16
+NUM_ENVS = 16
+"""Environments side by side that a model is built for; :meth:`Agent.learn` may bring others."""
 _STATISTICS = ("mean", "var", "count")
 """What a checkpoint holds of the statistics of returns."""
 
@@ -37,7 +38,7 @@ class SB3Agent(Agent):
         torch.set_num_threads(1)
         self.returns = RunningMeanStd(shape=())
         """Statistics of the discounted returns that rewards are scaled by."""
-        self.model = self.build(SpacesOnly(*self.model_spaces(), _NUM_ENVS))
+        self.model = self.build(SpacesOnly(*self.model_spaces(), NUM_ENVS))
 
     @abstractmethod
     def build(self, env: VecEnv) -> OnPolicyAlgorithm:

@@ -29,9 +29,10 @@ from rlmem.files import json_text
 from rlmem.registry import agent_class, task_class
 from rlmem.runs.checkpoints import BEST, LAST
 from rlmem.runs.progress import Progress
+from rlmem.runs.resuming import is_finished
 from rlmem.runs.settings import RunSettings, processor, read_settings
 from rlmem.runs.tensors_file import CheckpointError
-from rlmem.runs.training import agent_for, is_finished, load_agent, train
+from rlmem.runs.training import agent_for, load_agent, train
 
 Row = dict[str, Any]
 

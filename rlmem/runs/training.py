@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ from gymnasium.vector import VectorEnv
 from rlmem.environments import make_vector
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
-from rlmem.files import delete_temporary_files, locked
 from rlmem.registry import agent_class
-from rlmem.runs.checkpoints import LAST, checkpoint_path, checkpoints, read_checkpoint, rewind
+from rlmem.runs.checkpoints import LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.event_file import EventFile
-from rlmem.runs.progress import Progress
-from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings, write_settings
-from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.validation import Report, ValidationCallback, goal
+from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
+from rlmem.runs.settings import RunSettings, read_settings, write_settings
+from rlmem.runs.validation import Report, ValidationCallback
 from rlmem.signals import stop_request
 
 _EVAL_ENVS = 25
@@ -142,10 +140,10 @@ def train(
         raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
     check_device(agent_class(settings.agent), device)
     folder = folder or settings.folder(out)
-    _check_folder(folder, settings, resume=resume)
+    check_folder(folder, settings, resume=resume)
     with locked_folder(folder), stop_request() as stop:
-        _check_folder(folder, settings, resume=resume)
-        begun = resume and _rewind(folder, settings, checkpoint, say)
+        check_folder(folder, settings, resume=resume)
+        begun = resume and rewind_run(folder, settings, checkpoint, say)
         if begun and is_finished(folder, settings):
             if plan is not None:
                 plan("this run is finished: more --steps, or another --stop-at, let it go on")
@@ -171,67 +169,3 @@ def train(
         if stop.number is not None:
             raise Stopped(stop.number)
     return folder
-
-
-def is_finished(folder: Path, settings: RunSettings) -> bool:
-    """Return whether a run came to its end, by its steps or by its score, and was saved there.
-
-    Raises:
-        UserError: If there is no last checkpoint.
-        CheckpointError: If it cannot be read.
-    """
-    meta = read_checkpoint(folder / LAST, settings).meta
-    evaluation = meta.get("evaluation")
-    if evaluation is None:
-        return False
-    enough = settings.stop_at is not None and goal(evaluation) >= settings.stop_at
-    return enough or int(meta["env_steps"]) >= settings.steps
-
-
-def _check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
-    present = (folder / SETTINGS).exists() or bool(checkpoints(folder))
-    if present and not resume:
-        raise UserError(
-            f"there is a run in {folder} already: go on with it by `rlmem train {folder}`, or choose another --name "
-            "or --out"
-        )
-    if resume and not present:
-        raise UserError(f"there is nothing to resume in {folder}: it has no {SETTINGS}")
-    if resume and (found := difference(read_settings(folder).fixed(), settings.fixed())):
-        raise UserError(f"{folder} was trained with {found}: resume with the same, or begin a run under another --name")
-
-
-def _rewind(folder: Path, settings: RunSettings, which: str | None, say: Callable[[str], object]) -> bool:
-    """Bring a run's folder back to a checkpoint; return whether there is one, and not a run that is to begin anew."""
-    progress = Progress(folder / "progress.csv")
-    # killed before the first checkpoint, an evaluation may have been written; more of them had a checkpoint each
-    begun = which is not None or bool(checkpoints(folder)) or len(progress.rows) > 1
-    progress.rewind(rewind(folder, settings, which, say) if begun else 0)
-    if not begun:
-        say(f"{folder} has no checkpoint yet: the run begins anew")
-    return begun
-
-
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Make a run's folder and hold it, so that no other process trains there; delete what killed writes left in it.
-
-    Raises:
-        UserError: If another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".lock"))
-        except BlockingIOError as error:
-            raise UserError(
-                f"another process is training in {folder}: wait until it ends, or choose another --name or --out"
-            ) from error
-        delete_temporary_files(folder)
-        delete_temporary_files(folder / "checkpoints")
-        yield
-
-
-def trained_steps(folder: Path) -> int:
-    """Return the control steps that a run's last checkpoint has learnt from."""
-    return int(load_checkpoint(folder / LAST).meta["env_steps"])

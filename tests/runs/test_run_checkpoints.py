@@ -14,9 +14,10 @@ from rlmem.cli.main import main
 from rlmem.errors import UserError
 from rlmem.runs.checkpoints import BEST, LAST, best_evaluation, checkpoint_path, checkpoints, kept_steps, rewind, save
 from rlmem.runs.progress import Progress, read_progress
+from rlmem.runs.resuming import trained_steps
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
-from rlmem.runs.training import load_agent, make_env, train, trained_steps
+from rlmem.runs.training import load_agent, make_env, train
 
 SMALL = RunSettings(**RUN | {"steps": 1024, "eval_every": 256, "keep": 3})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlmem.runs.checkpoints import LAST
-from rlmem.runs.training import trained_steps
+from rlmem.runs.resuming import trained_steps
 
 
 def start(*argv):

@@ -15,18 +15,10 @@ from rlmem.evaluation.episodes import evaluate
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
 from rlmem.runs.checkpoints import BEST, LAST
 from rlmem.runs.progress import Progress, read_progress
+from rlmem.runs.resuming import is_finished, locked_folder, trained_steps
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.training import (
-    Stopped,
-    is_finished,
-    load_agent,
-    locked_folder,
-    make_agent,
-    make_env,
-    train,
-    trained_steps,
-)
+from rlmem.runs.training import Stopped, load_agent, make_agent, make_env, train
 from rlmem.suggest import unknown
 
 SMALL = {

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from memory_bandit import MemoryBandit
 
-from rlmem.agents.recurrent.deduplicate import unique_images
+from rlmem.agents.recurrent.policy import unique_images
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 1, 36, 36), dtype=np.uint8)
@@ -21,7 +21,7 @@ def test_each_image_maps_to_its_first_occurrence():
 def test_images_that_differ_in_one_pixel_are_two():
     other = PICTURES[:1].copy()
     other[0, 0, -1, -1] ^= 1
-    assert len(unique_images(np.concatenate((PICTURES[:1], other))).first) == 2
+    assert len(unique_images(np.concatenate((PICTURES[:1], other)))[0]) == 2
 
 
 def test_features_do_not_depend_on_the_order_of_images_in_memory():

@@ -10,7 +10,7 @@ import torch
 from memory_bandit import MemoryBandit
 from ppo_cases import SMALL, collect, small_ppo
 
-from rlmem.agents.recurrent.rollout import lay_out
+from rlmem.agents.recurrent.packing import lay_out
 from rlmem.networks.cells import CELLS
 
 

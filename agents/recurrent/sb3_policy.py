@@ -1,4 +1,4 @@
-"""The methods of stable-baselines3's and sb3-contrib's policies that evaluate, save and load without an algorithm.
+"""The contract of stable-baselines3's and sb3-contrib's policies: predict, evaluate, save and load.
 
 Observations of several steps stand one environment after the other, as in sb3-contrib: [N T, ...].
 
@@ -12,7 +12,9 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution, make_proba_distribution
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
@@ -20,17 +22,84 @@ from torch import Tensor
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
 from rlmem.errors import UserError
-from rlmem.networks.actor_critic import ActorCritic, Trunk, Trunks
-from rlmem.networks.heads import GaussianHead
+from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, array_state
+from rlmem.networks.heads import Actions, GaussianHead
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
 from rlmem.networks.settings import NetworkSettings
 
 State = tuple[Tensor, ...]
 
 
-class ActionEvaluation(BasePolicy):
-    """Evaluates actions, distributions and values of sequences that start from given states."""
+class SB3Policy(BasePolicy):
+    """Predicts, evaluates, saves and loads as stable-baselines3's policies do; training uses none of it."""
 
     network: ActorCritic
+    rng: np.random.Generator
+
+    def encode(self, observations: Any) -> FloatArray:
+        """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
+        raise NotImplementedError
+
+    def actor_step(self) -> ActorStep:
+        """Return one step of the actor on arrays, with the present weights."""
+        raise NotImplementedError
+
+    def to_env(self, actions: Actions) -> NDArray[Any]:
+        """Return stored actions [N, A] in the form of the action space."""
+        raise NotImplementedError
+
+    def act(
+        self,
+        observation: Any,
+        state: ArrayState | None,
+        episode_start: NDArray[np.bool_] | None,
+        rng: np.random.Generator | None,
+    ) -> tuple[NDArray[Any], ArrayState]:
+        """Choose actions, as stable-baselines3's ``predict``; deterministic without ``rng``."""
+        self.set_training_mode(False)
+        tensors, vectorized = self.obs_to_tensor(observation)
+        arrays: Any = (
+            {key: value.cpu().numpy() for key, value in tensors.items()}
+            if isinstance(tensors, dict)
+            else tensors.cpu().numpy()
+        )
+        features = self.encode(arrays)
+        actor = self.actor_step()
+        if state is None:
+            state = array_state(self.network.actor.initial_state(len(features)))
+        if episode_start is not None:
+            state = restart(state, actor.initial_state, np.asarray(episode_start, bool))
+        outputs, state = actor.step(features, state)
+        if rng is None:
+            actions = self.network.head.mode(outputs)
+        else:
+            actions = self.network.head.sample(outputs, self.network.head.draw_noise(rng, (len(outputs),)))
+        env_actions = self.to_env(actions)
+        return (env_actions if vectorized else env_actions[0]), state
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Choose actions and return the next state; see stable-baselines3.
+
+        Args:
+            observation: One observation, or one for each environment [N, ...].
+            state: What the last call returned, each part [N, ...]; None at the start.
+            episode_start: [N] where an episode starts, so that its state is emptied.
+            deterministic: The likeliest action, not a sample.
+
+        Returns:
+            The actions and the next state.
+        """
+        return self.act(observation, state, episode_start, None if deterministic else self.rng)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        """Unused: :meth:`predict` has the state."""
+        raise NotImplementedError("a recurrent policy needs its state: use predict")
 
     def evaluate_actions(
         self, obs: Any, actions: Tensor, states: Trunks, episode_starts: Tensor

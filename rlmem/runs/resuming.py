@@ -1,0 +1,80 @@
+"""The folder of a run that is trained: one process at a time, begun or resumed, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rlmem.errors import UserError
+from rlmem.files import delete_temporary_files, locked
+from rlmem.runs.checkpoints import LAST, checkpoints, read_checkpoint, rewind
+from rlmem.runs.progress import Progress
+from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings
+from rlmem.runs.tensors_file import load_checkpoint
+from rlmem.runs.validation import goal
+
+
+def is_finished(folder: Path, settings: RunSettings) -> bool:
+    """Return whether a run came to its end, by its steps or by its score, and was saved there.
+
+    Raises:
+        UserError: If there is no last checkpoint.
+        CheckpointError: If it cannot be read.
+    """
+    meta = read_checkpoint(folder / LAST, settings).meta
+    evaluation = meta.get("evaluation")
+    if evaluation is None:
+        return False
+    enough = settings.stop_at is not None and goal(evaluation) >= settings.stop_at
+    return enough or int(meta["env_steps"]) >= settings.steps
+
+
+def check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
+    """Raise UserError if there is a run already that is not to be resumed, or another one than these settings make."""
+    present = (folder / SETTINGS).exists() or bool(checkpoints(folder))
+    if present and not resume:
+        raise UserError(
+            f"there is a run in {folder} already: go on with it by `rlmem train {folder}`, or choose another --name "
+            "or --out"
+        )
+    if resume and not present:
+        raise UserError(f"there is nothing to resume in {folder}: it has no {SETTINGS}")
+    if resume and (found := difference(read_settings(folder).fixed(), settings.fixed())):
+        raise UserError(f"{folder} was trained with {found}: resume with the same, or begin a run under another --name")
+
+
+def rewind_run(folder: Path, settings: RunSettings, which: str | None, say: Callable[[str], object]) -> bool:
+    """Bring a run's folder back to a checkpoint; return whether there is one, and not a run that is to begin anew."""
+    progress = Progress(folder / "progress.csv")
+    # killed before the first checkpoint, an evaluation may have been written; more of them had a checkpoint each
+    begun = which is not None or bool(checkpoints(folder)) or len(progress.rows) > 1
+    progress.rewind(rewind(folder, settings, which, say) if begun else 0)
+    if not begun:
+        say(f"{folder} has no checkpoint yet: the run begins anew")
+    return begun
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make a run's folder and hold it, so that no other process trains there; delete what killed writes left in it.
+
+    Raises:
+        UserError: If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock"))
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is training in {folder}: wait until it ends, or choose another --name or --out"
+            ) from error
+        delete_temporary_files(folder)
+        delete_temporary_files(folder / "checkpoints")
+        yield
+
+
+def trained_steps(folder: Path) -> int:
+    """Return the control steps that a run's last checkpoint has learnt from."""
+    return int(load_checkpoint(folder / LAST).meta["env_steps"])
