@@ -5,7 +5,6 @@ Axes: N environments, D observation, A action.
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
 from typing import Any
 
@@ -22,10 +21,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rlmem.agents.base import Agent, Array, Observer
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
+from rlmem.learning.divergence import DivergenceError
 from rlmem.runs.tensors_file import CheckpointError
 
 NUM_ENVS = 16
 """Environments side by side that a model is built for; :meth:`Agent.learn` may bring others."""
+_LARGEST_WEIGHT = 1e6
 _STATISTICS = ("mean", "var", "count")
 """What a checkpoint holds of the statistics of returns."""
 
@@ -114,9 +115,28 @@ def learn_and_report(agent: Agent, model: BaseAlgorithm, steps: int, observer: O
     """Let a model of stable-baselines3 learn for some more control steps and report each rollout.
 
     When the observer says to stop, the model stops between two rollouts.
+
+    Raises:
+        DivergenceError: If weights are no sensible numbers any more, before the observer can keep them.
     """
-    with contextlib.suppress(_Stop):
+    try:
         model.learn(steps, callback=_Report(agent, observer), log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
+    except _Stop:
+        pass
+    except ValueError:
+        check_weights(model)  # of NaN, distributions of PyTorch say only that a parameter is out of range
+        raise
+
+
+def check_weights(model: BaseAlgorithm) -> None:
+    """Raise a DivergenceError that names the first weights that are not finite, or larger than any that act."""
+    for name, weights in model.policy.named_parameters():
+        largest = float(weights.detach().abs().max()) if weights.numel() else 0.0
+        if not largest <= _LARGEST_WEIGHT:
+            raise DivergenceError(
+                f"training diverged: the weights {name} reached {largest:.3g} after {model.num_timesteps} steps and "
+                "are not kept; try a smaller learning_rate, or norm_reward=True where rewards are large"
+            )
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
@@ -145,6 +165,7 @@ class _Report(BaseCallback):
         steps = self.model.num_timesteps
         if steps == self._agent.env_steps:
             return True
+        check_weights(self.model)
         self._agent.env_steps = steps
         logged = {name: float(value) for name, value in self.model.logger.name_to_value.items()}
         metrics = {name: value for name, value in logged.items() if not name.startswith("time/")}

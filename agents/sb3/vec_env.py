@@ -6,9 +6,11 @@ Axes: N environments, D observation.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -22,8 +24,9 @@ from rlmem.errors import UserError
 class GymnasiumVecEnv(VecEnv):
     """Hands a vector environment with same-step autoreset to stable-baselines3.
 
-    ``infos`` hold the observation before a reset as ``terminal_observation``, ``TimeLimit.truncated``, and the
-    episode's return, length and success as a ``Monitor`` wrapper gives them.
+    Each environment has an info of its own at every step. Where an episode ended it is that of its last step, with the
+    observation before the reset as ``terminal_observation``, ``TimeLimit.truncated``, and return and length as a
+    ``Monitor`` wrapper gives them; the info of the reset is in ``reset_infos``.
 
     Args:
         env: The vector environment.
@@ -35,8 +38,9 @@ class GymnasiumVecEnv(VecEnv):
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             raise UserError(
-                "stable-baselines3 needs autoreset_mode='same_step', "
-                f"this environment has {env.metadata.get('autoreset_mode')}"
+                f"stable-baselines3 needs autoreset_mode='same_step', {env} has {env.metadata.get('autoreset_mode')}: "
+                "gymnasium.make_vec takes it, of environments that are not rlmem's as "
+                "vectorization_mode='sync', vector_kwargs={'autoreset_mode': 'SameStep'}"
             )
         self.env = env
         self.render_mode = env.render_mode
@@ -44,17 +48,21 @@ class GymnasiumVecEnv(VecEnv):
         self._actions: Array = np.zeros(0)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
-        self._nothing: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
         self._steps = 0
         self._started = time.monotonic()
 
     def reset(self) -> VecEnvObs:
-        """Start episodes everywhere; uses and forgets the seeds of :meth:`seed`."""
+        """Start episodes everywhere; uses and forgets seeds and options that were set before."""
+        if any(options != self._options[0] for options in self._options):
+            raise UserError(f"a vector environment takes one set of options for all environments, got {self._options}")
         reset: Any = self.env.reset  # Gymnasium's signature has no list of seeds, its vector environments do
-        observation, _ = reset(seed=self._seeds if any(seed is not None for seed in self._seeds) else None)
+        seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
+        observation, infos = reset(seed=seeds, options=self._options[0] or None)
         self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = split_infos(infos, self.num_envs)
         self._returns[:], self._lengths[:] = 0.0, 0
-        return np.array(observation)
+        return _copied(observation)
 
     def step_async(self, actions: Array) -> None:
         """Take actions [N, ...]."""
@@ -65,30 +73,29 @@ class GymnasiumVecEnv(VecEnv):
         observation, reward, terminated, truncated, infos = self.env.step(self._actions)
         self._steps += 1
         self._check_finite("reward", reward)
-        self._check_finite("observation", observation)
+        for key, part in observation.items() if isinstance(observation, dict) else [("", observation)]:
+            self._check_finite(f"observation {key}".strip(), part)
         done = terminated | truncated
         self._returns += reward
         self._lengths += 1
-        reports = self._nothing
+        final = ("final_obs", "_final_obs", "final_info", "_final_info")
+        reports = split_infos({key: value for key, value in infos.items() if key not in final}, self.num_envs)
         if done.any():
-            reports = list(self._nothing)
-            final_obs, final_info = infos["final_obs"], infos["final_info"]
-            success = final_info.get("is_success")
+            last = split_infos(infos.get("final_info", {}), self.num_envs)
             for index in np.flatnonzero(done).tolist():
-                report: dict[str, Any] = {
-                    "terminal_observation": final_obs[index],
-                    "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
-                    "episode": {
-                        "r": float(self._returns[index]),
-                        "l": int(self._lengths[index]),
-                        "t": time.monotonic() - self._started,
-                    },
+                self.reset_infos[index] = reports[index]
+                episode = {
+                    "r": float(self._returns[index]),
+                    "l": int(self._lengths[index]),
+                    "t": time.monotonic() - self._started,
                 }
-                if success is not None:
-                    report["is_success"] = bool(success[index])
-                reports[index] = report
+                ended = {
+                    "terminal_observation": infos["final_obs"][index],
+                    "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
+                }
+                reports[index] = {"episode": episode} | last[index] | ended
             self._returns[done], self._lengths[done] = 0.0, 0
-        return np.array(observation), reward.astype(np.float32), done, reports
+        return _copied(observation), reward.astype(np.float32), done, reports
 
     def _check_finite(self, what: str, values: Array) -> None:
         """Raise a UserError that names the environment and the control step if a value is not finite."""
@@ -111,9 +118,17 @@ class GymnasiumVecEnv(VecEnv):
         """Close the vector environment."""
         self.env.close()
 
+    def has_attr(self, attr_name: str) -> bool:
+        """Return whether the vector environment has an attribute, or else each of its environments."""
+        return hasattr(self.env, attr_name) or in_each(self.env, attr_name)
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of the vector environment, once for each index."""
-        return [getattr(self.env, attr_name)] * len(self._indices(indices))
+        """Return an attribute of the vector environment, or else of each of its environments, once for each index."""
+        if not hasattr(self.env, attr_name) and in_each(self.env, attr_name):
+            values = list(self.env.get_attr(attr_name))  # type: ignore[attr-defined]
+        else:
+            values = [getattr(self.env, attr_name)] * self.num_envs
+        return [values[index] for index in self._indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set an attribute of the vector environment; it has no single environments."""
@@ -122,8 +137,11 @@ class GymnasiumVecEnv(VecEnv):
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Call a method of the vector environment and return its rows."""
-        result = getattr(self.env.unwrapped, method_name)(*args, **kwargs)
+        """Call a method of the vector environment, or else of each of its environments, and return its rows."""
+        method = find_method(self.env, method_name)
+        if method is None:
+            raise AttributeError(f"{self.env} has no method {method_name!r}")
+        result = method(*args, **kwargs)
         return [result[index] for index in self._indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
@@ -137,6 +155,49 @@ class GymnasiumVecEnv(VecEnv):
 
     def _indices(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))
+
+
+def in_each(env: VectorEnv[Any, Any, Any], name: str) -> bool:
+    """Return whether each single environment of Gymnasium's own vector environments has an attribute."""
+    # asking for one that is not there would end an AsyncVectorEnv
+    return hasattr(env, "call") and all(env.call("has_wrapper_attr", name))
+
+
+def find_method(env: Any, name: str) -> Callable[..., Any] | None:
+    """Return a method of an environment or of its wrappers; of those in a vector environment, it returns N results."""
+    if isinstance(env, gymnasium.Env):
+        return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+    if hasattr(env.unwrapped, name):
+        return getattr(env.unwrapped, name)
+    return partial(env.call, name) if in_each(env, name) else None
+
+
+def _copied(observation: Any) -> Array | dict[str, Array]:
+    """Return a copy of observations [N, ...], or of each part of a Dict's."""
+    if isinstance(observation, dict):
+        return {key: np.array(part) for key, part in observation.items()}
+    return np.array(observation)
+
+
+def split_infos(infos: dict[str, Any], num_envs: int) -> list[dict[str, Any]]:
+    """Return the infos of N environments one by one, from Gymnasium's arrays [N, ...] and their masks.
+
+    What has no mask belongs to all.
+    """
+    rows: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+    for key, values in infos.items():
+        if key.startswith("_") and key[1:] in infos:
+            continue
+        if isinstance(values, dict):
+            values = split_infos(values, num_envs)
+        elif not isinstance(values, (np.ndarray, list, tuple)) or len(values) != num_envs:
+            values = [values] * num_envs
+        elif isinstance(values, np.ndarray) and values.ndim == 1:
+            values = values.tolist()
+        mask = infos.get(f"_{key}")
+        for index in range(num_envs) if mask is None else np.flatnonzero(mask).tolist():
+            rows[index][key] = values[index]
+    return rows
 
 
 class SpacesOnly(VecEnv):
@@ -159,5 +220,7 @@ class SpacesOnly(VecEnv):
         return [False] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return None for each environment: there is nothing to look up."""
+        """Return the mode of rendering, None, for each environment; there is nothing else to look up."""
+        if attr_name != "render_mode":
+            raise AttributeError(attr_name)
         return [None] * self.num_envs

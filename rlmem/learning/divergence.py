@@ -10,7 +10,7 @@ from rlmem.errors import UserError
 
 
 class DivergenceError(UserError):
-    """Training has diverged; the parameters are as they were before the update that failed."""
+    """Training has diverged. What was saved before is whole."""
 
 
 def check_finite(name: str, values: Any, where: Any = None) -> None:

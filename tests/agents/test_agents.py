@@ -7,15 +7,17 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 import rlmem  # noqa: F401 - registers the tasks
+from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentPPOSettings
 from rlmem.agents.sb3.memoryless import PPOSettings
 from rlmem.agents.sb3.sb3_contrib import SB3RecurrentPPOSettings, WholeSequencePolicy, set_forget_biases
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.learning.divergence import DivergenceError
 from rlmem.registry import AGENTS, agent_class
 from rlmem.runs.tensors_file import CheckpointError
 from rlmem.runs.training import agent_for
@@ -99,6 +101,18 @@ def test_learning_goes_on_after_loading_until_the_steps_are_reached(tmp_path):
     assert seen == [256, 384]
     optimizer = resumed.model.policy.optimizer.state_dict()["state"][0]
     assert optimizer["step"] == 3 * 128 / 64
+    env.close()
+
+
+@pytest.mark.parametrize("name", ["ppo", "frame_stack_ppo", "recurrent_ppo", "recurrent_a2c"])
+def test_weights_that_explode_are_named_before_anybody_can_keep_them(name):
+    env = make()
+    env.reset(seed=0)
+    cls, seen = agent_class(name), []
+    agent = agent_for(cls, cls.Settings(learning_rate=1e30, n_steps=32, hidden_size=8), env)
+    with pytest.raises(DivergenceError, match=r"training diverged: the weights .* reached .* after 128 steps"):
+        agent.learn(env, 512, lambda steps, metrics: bool(seen.append(steps)) or True)
+    assert not seen
     env.close()
 
 
@@ -209,6 +223,52 @@ def test_the_adapter_gives_stable_baselines3_what_it_asks_for():
     assert min(seen.values()) > 0
     assert env.get_attr("num_envs") == [3, 3, 3]
     assert len(env.env_method("expert_action", indices=[0, 2])) == 2
+    env.close()
+
+
+class Counts(gymnasium.Env):
+    """A Dict observation; its info says how far the episode is, and in odd steps something more."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {"a": gymnasium.spaces.Box(-9, 9, (2,)), "b": gymnasium.spaces.Discrete(9)}
+    )
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, length):
+        self.length, self.t = length, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return self._observe(), {"t": 0, "options": options}
+
+    def step(self, action):
+        self.t += 1
+        info = {"t": self.t, "parts": {"twice": np.full(2, 2 * self.t)}} | ({"odd": "yes"} if self.t % 2 else {})
+        return self._observe(), 1.0, self.t == self.length, False, info
+
+    def _observe(self):
+        return {"a": np.full(2, self.t, np.float32), "b": self.t}
+
+
+def test_the_adapter_hands_on_dict_observations_and_the_info_of_every_step():
+    vector = SyncVectorEnv([lambda: Counts(2), lambda: Counts(3)], autoreset_mode=AutoresetMode.SAME_STEP)
+    env = GymnasiumVecEnv(vector)
+    env.set_options({"hard": True})
+    np.testing.assert_array_equal(env.reset()["b"], [0, 0])
+    assert env.reset_infos == [{"t": 0, "options": {"hard": True}}] * 2
+    for t in (1, 2):
+        observation, _, done, infos = env.step(np.zeros(2, int))
+        assert [info["t"] for info in infos] == [t, t]
+        assert [info.get("odd") for info in infos] == ["yes" if t == 1 else None] * 2
+        np.testing.assert_array_equal(infos[1]["parts"]["twice"], [2 * t, 2 * t])
+    assert done.tolist() == [True, False]
+    assert infos[0]["episode"]["l"] == 2
+    assert "episode" not in infos[1]
+    np.testing.assert_array_equal(infos[0]["terminal_observation"]["a"], [2, 2])
+    np.testing.assert_array_equal(observation["a"], [[0, 0], [2, 2]])
+    assert env.reset_infos[0]["t"] == 0
+    assert env.get_attr("length") == [2, 3]
+    RecurrentPPO("MultiInputPolicy", env, n_steps=8, seq_len=8, n_epochs=1).learn(16)
     env.close()
 
 
