@@ -5,7 +5,8 @@ Axes: N environments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from io import BufferedIOBase
 from pathlib import Path
@@ -25,6 +26,7 @@ from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 """Features extractors that follow from the kind of policy."""
+_SUFFIXES = (".safetensors", ".zip")
 DAMAGE = (KeyError, TypeError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError, MemoryError)
 """What reading a damaged file may raise beside a ValueError."""
 
@@ -36,7 +38,8 @@ def write(path: File, header: Mapping[str, Any], settings: Any, state: Mapping[s
     """Write a file.
 
     Args:
-        path: Where to; ".safetensors" is added to a name without suffix. Or an open binary file.
+        path: Where to; ".safetensors" is added to a name without suffix, and ".zip" makes it a zip archive. Or an open
+            binary file.
         header: JSON values.
         settings: A dataclass.
         state: Nested plain values, arrays and tensors; those under "policy" are named by it and their own name.
@@ -57,14 +60,15 @@ def write(path: File, header: Mapping[str, Any], settings: Any, state: Mapping[s
 
 
 def read(path: File) -> Checkpoint:
-    """Read a file.
+    """Read a file; where there is none of this name, one with the other suffix of ".zip" and ".safetensors".
 
     Raises:
         FileNotFoundError: If there is no such file.
         CheckpointError: If it is no checkpoint, or damaged.
     """
     if not isinstance(path, BufferedIOBase):
-        return load_checkpoint(_with_suffix(path))
+        return load_checkpoint(_find(Path(path)))
+    path.seek(0)
     with TemporaryDirectory() as folder:
         (Path(folder) / "agent").write_bytes(path.read())
         return load_checkpoint(Path(folder) / "agent")
@@ -92,6 +96,13 @@ def check_sizes(settings: Any, checkpoint: Checkpoint) -> None:
             raise UserError(f"the file describes a layer of {size}, but holds no tensor longer than {largest}")
     if not 1 <= settings.n_layers <= len(checkpoint.tensors):
         raise UserError(f"the file describes {settings.n_layers} layers, but holds fewer tensors")
+
+
+def _find(path: Path) -> Path:
+    """Return the file that is meant by a name with the suffix of another kind, or without."""
+    base = path.with_suffix("") if path.suffix in _SUFFIXES else path
+    names = [path, *(base.with_name(base.name + suffix) for suffix in _SUFFIXES)]
+    return next((name for name in names if name.is_file()), _with_suffix(path))
 
 
 def _with_suffix(path: str | Path) -> Path:
@@ -145,10 +156,32 @@ def normalization_state(env: VecNormalize | None) -> dict[str, Any] | None:
 def set_normalization_state(env: VecNormalize, saved: Mapping[str, Any]) -> None:
     """Give a VecNormalize its statistics, and its discounted returns [N] where it has as many environments."""
     for name, rms in _statistics(env).items():
-        values = saved["statistics"][name]
-        rms.mean, rms.var, rms.count = np.asarray(values["mean"]), np.asarray(values["var"]), values["count"]
+        if values := saved["statistics"].get(name):
+            rms.mean, rms.var, rms.count = np.asarray(values["mean"]), np.asarray(values["var"]), values["count"]
     if len(saved["discounted"]) == env.num_envs:
         env.returns = np.asarray(saved["discounted"])
+
+
+def normalized(env: VecNormalize | None) -> set[str]:
+    """Return what an environment normalizes: "rewards", "observations", both or neither."""
+    return set() if env is None else {"rewards", "observations"} if env.norm_obs else {"rewards"}
+
+
+def normalized_in(saved: Mapping[str, Any] | None) -> set[str]:
+    """Return the same of a saved :func:`normalization_state`."""
+    return {"rewards" if name == "returns" else "observations" for name in (saved or {"statistics": {}})["statistics"]}
+
+
+def warn_of_other_scale(trained: Set[str], present: Set[str]) -> None:
+    """Warn if an agent sees or earns numbers of another scale than it was trained with; see :func:`normalized`."""
+    if other := trained ^ present:
+        before, after = ("under", "without") if other & trained else ("without", "under")
+        warnings.warn(
+            f"the agent was trained {before} VecNormalize and is now {after} it, so that its "
+            f"{' and '.join(sorted(other))} have another scale. Give it an environment wrapped as in training; "
+            "load(path, env=VecNormalize(env)) takes the statistics from the file",
+            stacklevel=4,
+        )
 
 
 def _statistics(env: VecNormalize) -> dict[str, Any]:

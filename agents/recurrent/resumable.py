@@ -7,7 +7,7 @@ environment can give and take its state (methods ``get_state`` and ``set_state``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from io import BufferedIOBase
 from operator import itemgetter
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.utils import check_for_correct_spaces, get_system_info
 from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
 from rlmem.agents.plain_data import pack_space, unpack_space
@@ -45,6 +45,8 @@ class Resumable(BaseAlgorithm):
     _critic_state: ArrayState | None = None
     """Before the rollout: the critic runs after it."""
     _rollout_position = 0
+    trained_under: Set[str] = frozenset()
+    """What a VecNormalize normalized in the training of a loaded agent: "rewards" and "observations"."""
 
     def critic_state(self) -> ArrayState | None:
         """Return the critic's state before the last observations, also in the middle of a rollout."""
@@ -60,9 +62,9 @@ class Resumable(BaseAlgorithm):
 
     def state(self) -> dict[str, Any]:
         """Return all that training changes, as nested plain values, arrays and tensors."""
-        env = self.env
+        env, policy = self.env, getattr(self.policy, "_orig_mod", self.policy)  # the latter under torch.compile
         return {
-            "policy": dict(self.policy.state_dict()),
+            "policy": dict(policy.state_dict()),
             "optimizer": checkpoint.optimizer_state(self.policy.optimizer),
             "counters": {name: getattr(self, name) for name in _COUNTERS},
             "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
@@ -98,6 +100,8 @@ class Resumable(BaseAlgorithm):
             self.ep_success_buffer = deque(state["successes"], maxlen=self._stats_window_size)
         if self._vec_normalize_env is not None and state["normalization"] is not None:
             checkpoint.set_normalization_state(self._vec_normalize_env, state["normalization"])
+        self.trained_under = checkpoint.normalized_in(state["normalization"])
+        self._warn_of_other_scale(self.trained_under)
         place, env = state["place"], self.env
         if force_reset or place["env"] is None or env is None or not hasattr(env, "set_state"):
             return
@@ -105,6 +109,12 @@ class Resumable(BaseAlgorithm):
             env.set_state(place["env"])
             self._actor_state, self._critic_state = place["actor"], place["critic"]
             self._last_obs, self._last_episode_starts = place["observations"], place["episode_start"]
+
+    def _warn_of_other_scale(self, trained: Set[str]) -> None:
+        """Warn if there is another normalization now; without an environment, that of rewards does not matter."""
+        present = checkpoint.normalized(self._vec_normalize_env)
+        if self.num_timesteps:
+            checkpoint.warn_of_other_scale(trained, present | ({"rewards"} & trained if self.env is None else set()))
 
     def save(
         self,
@@ -116,7 +126,8 @@ class Resumable(BaseAlgorithm):
         """Write everything a resumed run needs to one file.
 
         Args:
-            path: Where to; ".safetensors" is added to a name without suffix. Or an open binary file.
+            path: Where to; ".safetensors" is added to a name without suffix, and ".zip" makes it a zip archive. Or an
+                open binary file.
             exclude: Must be None.
             include: Must be None.
             header: More JSON values.
@@ -151,7 +162,7 @@ class Resumable(BaseAlgorithm):
         path: str | Path | BufferedIOBase,
         env: GymEnv | None = None,
         device: torch.device | str = "cpu",
-        custom_objects: None = None,
+        custom_objects: Mapping[str, Any] | None = None,
         print_system_info: bool = False,
         force_reset: bool = False,
         **arguments: Any,
@@ -162,8 +173,8 @@ class Resumable(BaseAlgorithm):
             path: What :meth:`save` wrote.
             env: The environment to go on with; None to predict only.
             device: Where the network runs.
-            custom_objects: Must be None: a file holds no objects.
-            print_system_info: Must be False.
+            custom_objects: Hyperparameters that replace those in the file, as ``arguments`` do; others have no effect.
+            print_system_info: Print the system and the versions of packages.
             force_reset: Start new episodes even if the environment could go on where it was.
             arguments: Constructor arguments that replace those in the file; needed for schedules that are functions of
                 your own, and in ``policy_kwargs`` for a features extractor or an optimizer of your own.
@@ -172,8 +183,10 @@ class Resumable(BaseAlgorithm):
             FileNotFoundError: If there is no such file.
             UserError: If the file is not one of ours, is damaged, or does not fit ``env``.
         """
-        if custom_objects or print_system_info:
-            raise UserError("a recurrent agent is loaded without custom_objects and print_system_info")
+        if print_system_info:
+            get_system_info()
+        replaced = {name: value for name, value in (custom_objects or {}).items() if name in _replaceable(cls.Settings)}
+        arguments = replaced | arguments
         file = checkpoint.read(path)
         try:
             return cls._from_file(file, env, device, arguments, force_reset=force_reset)
@@ -230,6 +243,10 @@ class Resumable(BaseAlgorithm):
             checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
         except checkpoint.DAMAGE as error:
             raise UserError(f"the weights in {load_path_or_dict} do not fit this agent: {error}") from error
+
+
+def _replaceable(settings: type[Any]) -> set[str]:
+    return {*settings.__dataclass_fields__, "policy_kwargs", "seed", "tensorboard_log", "verbose"}
 
 
 def _policy_arguments(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Checkpoints that are safe to load: safetensors with JSON and a checksum in the header. Loading executes nothing.
 
 A file is written beside its name and renamed, so a killed process leaves the old file or the new one, never half. The
-checksum is the SHA-256 of the whole file with zeros in its own place.
+checksum is the SHA-256 of the whole file with zeros in its own place. Under a name that ends in ".zip", as callbacks of
+stable-baselines3 give it, the file is a zip archive that holds the safetensors file.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +28,8 @@ from rlmem.files import write_bytes
 FORMAT = "rlmem checkpoint 2"
 _KEY, _CHECKSUM = "rlmem", "sha256"
 _ZEROS = "0" * 64
+_MEMBER = "rlmem.safetensors"
+"""The file's name in a zip archive."""
 _LARGEST = 4 * 2**30
 """Bytes of the largest file that is read."""
 _DEEPEST = 64
@@ -59,7 +64,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[
     data = bytearray(safetensors_save(arrays, metadata={_KEY: header, _CHECKSUM: _ZEROS}))
     place = data.index(f'"{_CHECKSUM}":"{_ZEROS}"'.encode()) + len(_CHECKSUM) + 4
     data[place : place + len(_ZEROS)] = hashlib.sha256(data).hexdigest().encode()
-    write_bytes(path, bytes(data))
+    write_bytes(path, _zipped(bytes(data)) if Path(path).suffix == ".zip" else bytes(data))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -76,6 +81,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path} is larger than any checkpoint of rlmem, {_LARGEST >> 30} GiB")
     data = path.read_bytes()
     try:
+        data = _unzipped(data, path) if data.startswith(b"PK") else data
         metadata = _header(data).get("__metadata__", {})
         if _KEY not in metadata:
             raise CheckpointError(f"{path} holds tensors, but was not written by rlmem")
@@ -89,9 +95,36 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         return Checkpoint(safetensors_load(data), header["meta"])
     except CheckpointError:
         raise
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         why = str(error).partition("\n")[0][:200]
         raise CheckpointError(f"{path} is not a checkpoint of rlmem, or is damaged: {why}") from error
+
+
+def _zipped(data: bytes) -> bytes:
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(zipfile.ZipInfo(_MEMBER), data)  # with a fixed date: equal checkpoints are equal files
+    return archive.getvalue()
+
+
+def _unzipped(data: bytes, path: Path) -> bytes:
+    with zipfile.ZipFile(BytesIO(data)) as file:
+        if "policy.pth" in file.namelist():
+            raise CheckpointError(
+                f"{path} is a file of stable-baselines3: load it with the class that wrote it; what is an agent of "
+                "sb3_contrib.RecurrentPPO then, rlmem.agents.recurrent.from_sb3_contrib.from_sb3_contrib takes over"
+            )
+        if file.getinfo(_MEMBER).file_size > _LARGEST:
+            raise ValueError("it is too large")
+        return file.read(_MEMBER)
 
 
 def _header(data: bytes) -> Any:
