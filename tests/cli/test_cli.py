@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
 import pytest
@@ -129,6 +130,30 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(argv, capsys
     path = tmp_path / ("here.png" if argv[0] == "gradients" else "here.mp4")
     assert main([*argv, str(path)]) == 2
     assert f"{argv[-1]} must be a file, and {path} is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["evaluate", "--agent", "expert", "--json", "x.json"],
+        ["render", "--agent", "expert", "--out", "x.mp4"],
+        ["gradients", "--out", "x.png"],
+        ["audit", "--out", "x.html"],
+        ["compare", "--out", "x"],
+        ["demo", "--out", "x"],
+        ["train", "--out", "x"],
+        ["benchmark", "tasks", "--out", "x"],
+    ],
+)
+def test_a_place_that_nobody_can_write_to_is_refused_before_the_work(argv, capsys, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for place in (file, Path("/proc/none")):  # where root cannot write either
+        assert main([*argv[:-1], str(place / argv[-1])]) == 2
+        said = capsys.readouterr().err
+        assert f"{argv[-2]}: cannot write into {place}" in said
+        assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -13,7 +13,7 @@ import pytest
 from conftest import BAD_ACTIONS, CUED_IDS, ENV_IDS, modest_knobs, moving_actions
 from gymnasium.error import ClosedEnvironmentError
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers.vector import NormalizeObservation
+from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
 
 from rlmem.envs.vector import MemoryVectorEnv
 from rlmem.envs.workers import Workers
@@ -209,6 +209,19 @@ class TestAutoreset:
         env = NormalizeObservation(gymnasium.make_vec(T_MAZE, N, robot="planar"))
         observation, _ = env.reset(seed=0)
         assert observation.shape == env.observation_space.shape
+        env.close()
+
+    @pytest.mark.parametrize("mode", ["same_step", "next_step"])
+    def test_gymnasiums_statistics_count_every_step_of_an_episode(self, mode: str) -> None:
+        made = gymnasium.make_vec(T_MAZE, 1, robot="planar", memory_length=5, autoreset_mode=mode, max_episode_steps=9)
+        env = RecordEpisodeStatistics(made)
+        env.reset(seed=0)
+        lengths = []
+        for _ in range(30):
+            *_, infos = env.step(still(env))
+            if "episode" in infos:
+                lengths.append(int(infos["episode"]["l"][0]))
+        assert lengths == [9, 9, 9]
         env.close()
 
 
