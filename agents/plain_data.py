@@ -104,8 +104,8 @@ def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
-    if isinstance(space, spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
-        return {"type": "MultiBinary", "n": int(space.n)}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": list(space.n) if isinstance(space.n, tuple) else int(space.n)}
     raise UserError(f"a file can hold Box, Discrete, MultiDiscrete, MultiBinary and Dict spaces, got {space}")
 
 
@@ -138,5 +138,5 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete([int(n) for n in value["nvec"]], start=[int(n) for n in value["start"]])
     if kind == "MultiBinary":
-        return spaces.MultiBinary(int(value["n"]))
+        return spaces.MultiBinary(value["n"])
     raise UserError(f"unknown space {kind!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,11 +13,12 @@ from gymnasium.vector import VectorEnv
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory_to_learn
 from rlmem.agents.recurrent.a2c import RecurrentA2C
+from rlmem.agents.recurrent.action_masks import METHOD
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
 from rlmem.agents.sb3.agent import NUM_ENVS, learn_and_report, policy_name
-from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, find_method
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
@@ -40,11 +42,16 @@ class RecurrentAgent(Agent):
         )
         self.model = self.algorithm(policy, env, settings=settings, seed=self.seed, device=self.device)
         self._loaded: Path | None = None
+        self._masks: Callable[[], Any] | None = None
 
     @property
     def context(self) -> str:
         """How far back it can see, in words."""
         return "recurrent"
+
+    def bind(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """Say which environment the next predictions are for; its action masks are asked for."""
+        self._masks = find_method(env, METHOD)
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
@@ -52,7 +59,8 @@ class RecurrentAgent(Agent):
         """Act. See :meth:`Agent.predict`."""
         rows = len(observation)
         starts = np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows)
-        return self.model.predict(observation, state, starts, deterministic)
+        masks = None if self._masks is None else np.asarray(self._masks())
+        return self.model.predict(observation, state, starts, deterministic, masks)
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""

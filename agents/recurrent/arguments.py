@@ -37,17 +37,23 @@ def from_arguments(
     """
     given = {_NAMES.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
     rest = {name: given.pop(name) for name in (*_POLICY, *_OPTIMIZER) if name in given}
-    if given.pop("lstm_kwargs", None):
-        raise UserError("lstm_kwargs is not taken: choose a cell, hidden_size and n_layers instead")
+    given.pop("sde_sample_freq", None)  # without effect unless use_sde
+    _take_only(given, _ONLY)
+    lstm = dict(given.pop("lstm_kwargs", None) or {})
+    _take_only(lstm, _LSTM_KWARGS)
+    for name in lstm:
+        raise UserError(unknown("argument in lstm_kwargs", name, _LSTM_KWARGS))
     shared = bool(given.pop("shared_lstm", given.get("shared", settings.shared)))
-    if given.pop("enable_critic_lstm", not shared) is shared:
-        raise UserError(
-            "the critic has either its own trunk (enable_critic_lstm=True, shared_lstm=False) or the actor's "
-            f"(enable_critic_lstm=False, shared_lstm=True), got shared_lstm={shared}"
-        )
+    critic_lstm = given.pop("enable_critic_lstm", None)
+    if critic_lstm and shared:
+        raise UserError("the critic has its own LSTM or the actor's: leave out enable_critic_lstm or shared_lstm")
+    if critic_lstm is not None:
+        given["critic_memory"] = bool(critic_lstm) or shared
     given["shared"] = shared
     if "activation_fn" in given:
         given["activation"] = _activation_name(given.pop("activation_fn"))
+    if given.get("net_arch", ()) is None:
+        del given["net_arch"]
     if isinstance(given.get("net_arch"), dict):
         both = given.pop("net_arch")
         given["net_arch"], given["critic_arch"] = tuple(both.get("pi", ())), tuple(both.get("vf", ()))
@@ -57,6 +63,30 @@ def from_arguments(
             raise UserError(unknown("hyperparameter", name, settings.__dataclass_fields__))
     made = replace(settings, **given)
     return (made if batch_size is None else _with_batch_size(made, batch_size)), rest
+
+
+_ONLY: dict[str, tuple[Any, str]] = {
+    "use_sde": (False, "state-dependent exploration is not offered: noise is drawn anew at every step"),
+    "squash_output": (False, "actions are clipped to their bounds, not squashed"),
+    "full_std": (True, "it belongs to state-dependent exploration, which is not offered"),
+    "use_expln": (False, "it belongs to state-dependent exploration, which is not offered"),
+    "share_features_extractor": (True, "actor and critic have one features extractor and a memory each"),
+}
+"""Arguments of stable-baselines3 that are taken with one value only, and why."""
+_LSTM_KWARGS: dict[str, tuple[Any, str]] = {
+    "bias": (True, "the forget biases are what makes a cell remember"),
+    "dropout": (0.0, "an agent must act as it learns, and dropout is off while it acts"),
+    "bidirectional": (False, "an agent that acts cannot see what comes after"),
+    "proj_size": (0, "set hidden_size instead"),
+    "batch_first": (False, "sequences are laid out by the agent"),
+}
+
+
+def _take_only(given: dict[str, Any], only: Mapping[str, tuple[Any, str]]) -> None:
+    """Remove arguments that have the one value which is taken, and refuse others."""
+    for name, (value, reason) in only.items():
+        if (found := given.pop(name, value)) != value:
+            raise UserError(f"{name} must be {value}, got {found!r}: {reason}")
 
 
 def _with_batch_size(settings: RecurrentSettings, batch_size: int) -> RecurrentSettings:

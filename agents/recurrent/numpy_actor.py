@@ -5,6 +5,7 @@ Axes: N environments, F features, P outputs of the action head.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.agents.recurrent.action_masks import check_masks, mask_outputs
 from rlmem.errors import UserError
 from rlmem.networks.numpy_steps import (
     ARRAY_CELLS,
@@ -57,6 +59,11 @@ class NumpyActor:
 
     def _build(self, meta: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         network, seen, self._space = meta["settings"], meta["observation_space"], meta["action_space"]
+        if any(name.startswith("normalization/statistics/obs/") for name in tensors):
+            warnings.warn(
+                "the agent was trained under VecNormalize: give predict observations that are normalized as then",
+                stacklevel=4,
+            )
         if seen["type"] != "Box" or meta["extractor"]["class"] != "FlattenExtractor" or seen["dtype"] == "uint8":
             raise UserError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
         if network["cell"] not in ARRAY_CELLS:
@@ -102,6 +109,7 @@ class NumpyActor:
         state: ArrayState | None = None,
         episode_start: NDArray[np.bool_] | bool | None = None,
         deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[NDArray[Any], ArrayState]:
         """Choose actions and return the next state.
 
@@ -110,9 +118,10 @@ class NumpyActor:
             state: What the last call returned, each part [N, ...]; None at the start.
             episode_start: [N] where an episode starts, so that its state is emptied.
             deterministic: The likeliest action, not a sample.
+            action_masks: [P] or [N, P] bools, which choices are allowed: :mod:`rlmem.agents.recurrent.action_masks`.
 
         Raises:
-            UserError: If the observation has another shape than the agent was trained with.
+            UserError: If the observation has another shape than the agent was trained with, or masks do not fit.
         """
         observations = np.asarray(observation, np.float32)
         single = observations.shape == self._shape
@@ -126,8 +135,11 @@ class NumpyActor:
         if episode_start is not None:
             state = restart(state, self._initial, np.atleast_1d(np.asarray(episode_start, bool)))
         hidden, state = self._trunk(features, state)
-        actions = self._choose(self._net(hidden), deterministic=deterministic)
-        return (actions[0] if single else actions), state
+        outputs = self._net(hidden)
+        if action_masks is not None:
+            outputs = mask_outputs(outputs, check_masks(action_masks, self._choices, len(outputs)))
+        actions = self._choose(outputs, deterministic=deterministic)
+        return (np.asarray(actions[0]) if single else actions), state
 
     def _choose(self, outputs: FloatArray, *, deterministic: bool) -> NDArray[Any]:
         """Return actions in the form of the action space from the outputs [N, P] of the network."""
@@ -135,8 +147,9 @@ class NumpyActor:
             if not deterministic:
                 outputs = outputs + self._rng.standard_normal(outputs.shape, dtype=np.float32) * self._std
             low, high = self._bounds
-            clipped: FloatArray = np.minimum(np.maximum(outputs.reshape(-1, *self._action_shape), low), high)
-            return clipped
+            clipped = np.minimum(np.maximum(outputs.reshape(-1, *self._action_shape), low), high)
+            dtype = np.dtype(self._space["dtype"])
+            return (np.rint(clipped) if dtype.kind in "iu" else clipped).astype(dtype, copy=False)
         if not deterministic:
             # the largest of logits + Gumbel noise is a sample of their softmax
             outputs = outputs + self._rng.gumbel(size=outputs.shape).astype(np.float32)
@@ -153,7 +166,7 @@ def _choices(space: Mapping[str, Any]) -> list[int]:
     if space["type"] == "MultiDiscrete":
         return [int(n) for n in space["nvec"]]
     if space["type"] == "MultiBinary":
-        return [2] * int(space["n"])
+        return [2] * int(np.prod(space["n"]))
     raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 

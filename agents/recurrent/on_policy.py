@@ -18,6 +18,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from rlmem.agents.recurrent.action_masks import METHOD, mask_outputs, offers_masks
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
 from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.packing import IntArray
@@ -47,6 +48,8 @@ class RecurrentOnPolicy(SB3Algorithm):
         actor = policy.actor_step()
         head, encode = policy.head, policy.encode
         noise = head.draw_noise(self.rng, (n_rollout_steps, env.num_envs))
+        masking = self.use_masking and offers_masks(env, self.action_space)
+        rollout.masks = np.ones((n_rollout_steps, env.num_envs, head.size), np.bool_) if masking else None
         kept: list[ArrayState] = []
         self._laid_out = {}
         assert self._actor_state is not None
@@ -58,6 +61,9 @@ class RecurrentOnPolicy(SB3Algorithm):
                 kept += [self._actor_state] * rollout.state_times.count(t)
             state = restart(self._actor_state, actor.initial_state, starts)
             outputs, self._actor_state = actor.step(encode(observations), state)
+            if rollout.masks is not None:
+                rollout.masks[t] = policy.check_masks(np.stack(env.env_method(METHOD)), env.num_envs)
+                outputs = mask_outputs(outputs, rollout.masks[t])
             actions = head.sample(outputs, noise[t])
             rollout.add(t, observations, starts, actions, outputs)
             new_obs, rewards, dones, infos = env.step(policy.to_env(actions))
@@ -104,7 +110,7 @@ class RecurrentOnPolicy(SB3Algorithm):
     def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities and entropies of the actions of a minibatch, and values, each [M]."""
         found: tuple[Tensor, Tensor, Tensor] = self.policy(
-            batch.features, batch.blank, batch.states, batch.slots, batch.actions
+            batch.features, batch.blank, batch.states, batch.slots, batch.actions, batch.masks
         )
         return found
 

@@ -18,6 +18,7 @@ from gymnasium import spaces
 from torch import nn
 
 import rlmem
+from rlmem.agents.recurrent.action_masks import FORBIDDEN, METHOD, mask_outputs
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.errors import UserError
@@ -31,22 +32,24 @@ OPSET = 17
 _TOLERANCE = 1e-4
 
 
-def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = False) -> None:
+def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = False, masks: bool = False) -> None:
     """Write the deterministic policy to an ONNX file.
 
     Inputs: ``observation`` float32 [N, ...] as the policy sees it (after any VecNormalize), ``episode_start`` bool [N]
     where the state is to be emptied, and ``state_0``, ``state_1``, ... float32 [N, ...], zeros at first. Outputs:
     ``action`` as ``predict`` returns it, ``value`` float32 [N] if asked for, and ``next_state_0``, ... to be given to
-    the next call.
+    the next call. With ``masks`` also the input ``action_masks`` bool [N, P], which choices are allowed.
 
     Args:
         model: A RecurrentPPO or RecurrentA2C.
         path: Where to; an older file is replaced at once.
         value: Also the value; the critic's state then follows the actor's.
+        masks: For environments with action masks: see :mod:`rlmem.agents.recurrent.action_masks`.
 
     Raises:
         ImportError: If onnx or onnxruntime is not installed.
-        UserError: If the observations are images or a Dict, or the cell does not declare its nodes.
+        UserError: If the observations are images or a Dict, the cell does not declare its nodes, or masks are asked for
+            and the actions are continuous.
         RuntimeError: If the graph and the policy differ; nothing is written then.
     """
     try:
@@ -59,9 +62,13 @@ def export_onnx(model: RecurrentOnPolicy, path: str | Path, *, value: bool = Fal
         raise UserError(
             f"only policies that see vectors of numbers can be exported, this one sees {policy.observation_space}"
         )
-    data = _build(onnx, policy, value=value)
+    if np.issubdtype(policy.action_space.dtype, np.integer) and isinstance(policy.action_space, spaces.Box):
+        raise UserError(f"a Box of whole numbers cannot be exported as actions, got {policy.action_space}")
+    if masks:
+        policy.check_masks(np.ones(policy.head.size), 1)
+    data = _build(onnx, policy, value=value, masks=masks)
     onnx.checker.check_model(data, full_check=True)
-    _compare(onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), policy, value=value)
+    _compare(onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), policy, value=value, masks=masks)
     write_bytes(Path(path), data)
 
 
@@ -84,7 +91,7 @@ def _fresh(policy: RecurrentPolicy, *, value: bool) -> ArrayState:
     return tuple(part for trunk in trunks for part in array_state(trunk.initial_state(1)))
 
 
-def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool) -> bytes:
+def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool, masks: bool) -> bytes:
     network, space = policy.network, policy.action_space
     g = OnnxGraph(onnx)
     fresh = _fresh(policy, value=value)
@@ -93,7 +100,8 @@ def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool) -> bytes:
     features = g.add("Flatten", "observation", axis=1)
     width = len(network.actor.initial_state(0))
     hidden, after = network.actor.onnx_step(g, features, state[:width])
-    _action(g, policy, _net(g, network.actor_net, hidden))
+    logits = _net(g, network.actor_net, hidden)
+    _action(g, policy, g.add("Where", METHOD, logits, g.constant(FORBIDDEN)) if masks else logits)
     outputs = [("action", "INT64" if network.head.action_dtype is np.int64 else "FLOAT", list(space.shape or ()))]
     if value:
         if not network.settings.shared:
@@ -109,6 +117,7 @@ def _build(onnx: Any, policy: RecurrentPolicy, *, value: bool) -> bytes:
 
     seen = policy.observation_space.shape or ()
     inputs = [described("observation", "FLOAT", seen), described("episode_start", "BOOL", [])]
+    inputs += [described(METHOD, "BOOL", [policy.head.size])] if masks else []
     inputs += [described(f"state_{i}", "FLOAT", part.shape[1:]) for i, part in enumerate(fresh)]
     results = [described(*output) for output in outputs]
     results += [described(f"next_state_{i}", "FLOAT", part.shape[1:]) for i, part in enumerate(fresh)]
@@ -138,7 +147,9 @@ def _action(g: OnnxGraph, policy: RecurrentPolicy, outputs: str) -> None:
     g.add("Add", chosen, g.constant(start, np.int64), name="action")
 
 
-def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int = 6, n_envs: int = 3) -> None:
+def _compare(
+    session: Any, policy: RecurrentPolicy, *, value: bool, masks: bool, steps: int = 6, n_envs: int = 3
+) -> None:
     """Run both on random observations and episode starts; raise RuntimeError if they differ."""
     rng = np.random.default_rng(0)
     fresh = _fresh(policy, value=value)
@@ -150,10 +161,16 @@ def _compare(session: Any, policy: RecurrentPolicy, *, value: bool, steps: int =
         observation = rng.standard_normal((n_envs, *(policy.observation_space.shape or ()))).astype(np.float32)
         start = rng.random(n_envs) < (0.0 if t == 0 else 0.3)
         feed = {"observation": observation, "episode_start": start}
+        allowed: Any = rng.random((n_envs, policy.head.size)) < 0.5
+        if masks:
+            assert not isinstance(policy.head, GaussianHead)
+            allowed[:, np.cumsum([0, *policy.head.choices[:-1]])] = True
+            feed[METHOD] = allowed
         action, *rest = session.run(None, feed | {f"state_{i}": part for i, part in enumerate(theirs)})
         ours = restart(ours, fresh, start)
         features = observation.reshape(n_envs, -1)
         outputs, after = actor.step(features, ours[:width])
+        outputs = mask_outputs(outputs, allowed) if masks else outputs
         expected: list[Any] = []
         if value:
             latent = network.actor.numpy_step()(features, ours[:width])[0]

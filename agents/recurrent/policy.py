@@ -18,8 +18,9 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor
 
+from rlmem.agents.recurrent.action_masks import FORBIDDEN
+from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
-from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
@@ -56,6 +57,7 @@ class RecurrentPolicy(SB3Policy):
         features_extractor_kwargs: dict[str, Any] | None = None,
         normalize_images: bool = True,
     ) -> None:
+        check_spaces(observation_space, action_space)
         super().__init__(
             observation_space,
             action_space,
@@ -75,13 +77,20 @@ class RecurrentPolicy(SB3Policy):
         # a features extractor of one's own may depend on the batch as a whole
         self._deduplicates = type(self.features_extractor) is NatureCNN
         self._acting: tuple[list[Tensor], ActorStep] | None = None
-        self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - as seeded by stable-baselines3
+        self.rng = np.random.default_rng()
         """Source of sampled actions."""
 
     @property
     def head(self) -> GaussianHead | CategoricalHead:
         """The distribution of actions."""
         return self.network.head
+
+    @property
+    def net_arch(self) -> dict[str, list[int]]:
+        """Units of each layer between cell and action ("pi"), and between cell and value ("vf")."""
+        settings = self.network.settings
+        critic = settings.net_arch if settings.critic_arch is None else settings.critic_arch
+        return {"pi": list(settings.net_arch), "vf": list(critic)}
 
     def encode(self, observations: Observations) -> FloatArray:
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
@@ -115,7 +124,13 @@ class RecurrentPolicy(SB3Policy):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def forward(
-        self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None, actions: Tensor
+        self,
+        features: Tensor,
+        blank: Tensor | None,
+        states: Trunks,
+        slots: Tensor | None,
+        actions: Tensor,
+        masks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities and entropies of actions, and values, each [M].
 
@@ -125,8 +140,11 @@ class RecurrentPolicy(SB3Policy):
             states: The states before the first slots.
             slots: [M] the slot (s B + b) of each step, or None where every slot holds one.
             actions: [M, A]
+            masks: [M, P] bool, which choices were allowed, or None where all were.
         """
         outputs, values = self.network(features, blank, states, slots)
+        if masks is not None:
+            outputs = outputs.masked_fill(~masks, FORBIDDEN)
         return *self.head.log_prob_and_entropy(outputs, actions), values
 
     def actor_step(self) -> ActorStep:
@@ -137,6 +155,10 @@ class RecurrentPolicy(SB3Policy):
             self._acting = [weight.detach().clone() for weight in weights], network.actor_step()
         return self._acting[1]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the step on arrays, which is made of functions and made anew from the weights."""
+        return {**self.__dict__, "_acting": None}
+
     def initial_state(self, num_envs: int) -> ArrayState:
         """Return the actor's state at the start of an episode, each part [N, ...]."""
         return array_state(self.network.actor.initial_state(num_envs))
@@ -146,7 +168,9 @@ class RecurrentPolicy(SB3Policy):
         space = self.action_space
         if isinstance(space, spaces.Box):
             # np.clip takes several times as long on arrays of this size
-            return np.minimum(np.maximum(actions.reshape(-1, *space.shape), space.low), space.high)
+            clipped = np.minimum(np.maximum(actions.reshape(-1, *space.shape), space.low), space.high)
+            whole = np.issubdtype(space.dtype, np.integer)
+            return (np.rint(clipped) if whole else clipped).astype(space.dtype, copy=False)
         shifted: NDArray[Any] = actions + getattr(space, "start", 0)
         return shifted[:, 0] if isinstance(space, spaces.Discrete) else shifted
 
@@ -168,11 +192,10 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead |
         return GaussianHead(int(np.prod(space.shape)), settings.log_std_init)
     if isinstance(space, spaces.Discrete):
         return CategoricalHead([int(space.n)])
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+    if isinstance(space, spaces.MultiDiscrete):
         return CategoricalHead(space.nvec.tolist())
-    if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int):
-        return CategoricalHead([2] * space.n)
-    raise UserError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary of one axis, got {space}")
+    assert isinstance(space, spaces.MultiBinary)
+    return CategoricalHead([2] * int(np.prod(space.shape)))
 
 
 def unique_images(images: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -157,7 +157,7 @@ class Resumable(BaseAlgorithm):
         checkpoint.write(path, {**(header or {}), **own}, self.settings, self.state())
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(
         cls,
         path: str | Path | BufferedIOBase,
         env: GymEnv | None = None,

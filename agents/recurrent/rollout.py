@@ -69,6 +69,8 @@ class Rollout:
         self.rewards, self.values, self.log_probs = (np.zeros(shape, np.float32) for _ in range(3))
         self.advantages, self.returns = (np.zeros(shape, np.float32) for _ in range(2))
         self.episode_start, self.terminated, self.truncated = (np.zeros(shape, bool) for _ in range(3))
+        self.masks: BoolArray | None = None
+        """[T, N, P] which choices the environments allowed, where they say."""
         self.terminal: list[TerminalObservation] = []
         self.actor_states: ArrayState = ()
         self.critic_states: ArrayState = ()
@@ -167,6 +169,8 @@ class Minibatch(NamedTuple):
     """[M]"""
     returns: Tensor
     """[M]"""
+    masks: Tensor | None
+    """[M, P] bool, which choices were allowed, or None where all were."""
 
 
 def lay_out_minibatch(
@@ -197,6 +201,7 @@ def lay_out_minibatch(
         values=of_steps(rollout.values),
         advantages=advantages,
         returns=of_steps(rollout.returns),
+        masks=None if rollout.masks is None else of_steps(rollout.masks),
     )
 
 

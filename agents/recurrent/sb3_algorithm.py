@@ -5,6 +5,7 @@ How the recurrent agents act and learn is in :mod:`rlmem.agents.recurrent.on_pol
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, Self
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -19,12 +21,15 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
+from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
+from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
 from rlmem.agents.recurrent.resumable import Resumable
 from rlmem.agents.recurrent.rollout import Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.threads import one_thread
@@ -50,6 +55,8 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
     }
     policy: RecurrentPolicy  # type: ignore[assignment]
     rollout_buffer: Rollout  # type: ignore[assignment]
+    use_masking = True
+    """Whether action masks are used where the environment offers them."""
 
     def __init__(
         self,
@@ -66,6 +73,8 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            warnings.warn(f"there is no GPU that PyTorch finds: device={device!r} is the CPU here", stacklevel=3)
         made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
         self.settings = made.complete()
         super().__init__(
@@ -80,7 +89,6 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
             seed=seed,
             device=device,
             _init_setup_model=False,
-            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         )
         self.rng = np.random.default_rng(seed)
         if _init_setup_model:
@@ -99,7 +107,10 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         super().__setattr__(name, value)
 
     def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
-        wrapped = super()._wrap_env(env, verbose, monitor_wrapper)
+        given: Any = GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else env
+        if hasattr(given, "observation_space"):
+            check_spaces(given.observation_space, given.action_space)
+        wrapped = super()._wrap_env(given, verbose, monitor_wrapper)
         if self.settings.norm_reward and unwrap_vec_normalize(wrapped) is None:
             before = self.__dict__.get("_vec_normalize_env")
             wrapped = VecNormalize(wrapped, norm_obs=False, gamma=self.settings.gamma)
@@ -112,14 +123,25 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         if self.settings.lr_schedule == "linear":
             self.lr_schedule = LinearSchedule(self.settings.learning_rate, 0.0, 1.0)
 
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed the spaces and the environment; the global generators of numpy and PyTorch are left as they are."""
+        if seed is not None:
+            self.action_space.seed(seed)
+            if self.env is not None:
+                self.env.seed(seed)
+
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
-        with one_thread():
+        with one_thread(), torch.random.fork_rng(devices=[], enabled=self.seed is not None):
+            if self.seed is not None:
+                torch.manual_seed(self.seed)
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
         assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
+        if self.seed is not None:
+            self.policy.rng = np.random.default_rng([self.seed, 1])
         if self.settings.frozen_cells:
             self.policy.network.freeze_cells()
         trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
@@ -154,7 +176,9 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         if wrapped.num_envs != self.n_envs:
             self.n_envs, self._last_obs = wrapped.num_envs, None
             self._make_rollout()
+        before = self.trained_under if self.env is None else checkpoint.normalized(self._vec_normalize_env)
         super().set_env(wrapped, force_reset)
+        self._warn_of_other_scale(before)
 
     def learn(
         self,
@@ -164,13 +188,19 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         tb_log_name: str | None = None,
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
+        *,
+        use_masking: bool = True,
     ) -> Self:
         """Train on at least ``total_timesteps`` environment steps; see stable-baselines3.
+
+        Where the environment offers action masks (see :mod:`rlmem.agents.recurrent.action_masks`), they are used unless
+        ``use_masking`` is false.
 
         Runs on one PyTorch thread: with networks of this size more of them cost time.
         """
         if self.env is None:
             raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
+        self.use_masking = use_masking
         _keep_freed_memory()
         with one_thread():
             name = tb_log_name or type(self).__name__
@@ -189,9 +219,10 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         state: tuple[np.ndarray, ...] | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Choose actions and return the next state; see :meth:`RecurrentPolicy.predict`."""
-        return self.policy.predict(observation, state, episode_start, deterministic)
+        return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
 
 def _is_hyperparameter(settings: RecurrentSettings, name: str) -> bool:

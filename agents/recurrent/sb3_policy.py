@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution, make_proba_distribution
 from stable_baselines3.common.policies import BasePolicy
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
+from rlmem.agents.recurrent.action_masks import FORBIDDEN, check_masks, mask_outputs
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, array_state
 from rlmem.networks.heads import Actions, GaussianHead
@@ -54,9 +56,15 @@ class SB3Policy(BasePolicy):
         state: ArrayState | None,
         episode_start: NDArray[np.bool_] | None,
         rng: np.random.Generator | None,
+        action_masks: Any = None,
     ) -> tuple[NDArray[Any], ArrayState]:
         """Choose actions, as stable-baselines3's ``predict``; deterministic without ``rng``."""
         self.set_training_mode(False)
+        if isinstance(observation, tuple):
+            raise UserError(
+                "predict was given a tuple, perhaps by mixing Gym API and VecEnv API: reset of a Gymnasium environment "
+                "returns observation and info, and predict takes the observation"
+            )
         tensors, vectorized = self.obs_to_tensor(observation)
         arrays: Any = (
             {key: value.cpu().numpy() for key, value in tensors.items()}
@@ -70,12 +78,14 @@ class SB3Policy(BasePolicy):
         if episode_start is not None:
             state = restart(state, actor.initial_state, np.asarray(episode_start, bool))
         outputs, state = actor.step(features, state)
+        if action_masks is not None:
+            outputs = mask_outputs(outputs, self.check_masks(action_masks, len(outputs)))
         if rng is None:
             actions = self.network.head.mode(outputs)
         else:
             actions = self.network.head.sample(outputs, self.network.head.draw_noise(rng, (len(outputs),)))
         env_actions = self.to_env(actions)
-        return (env_actions if vectorized else env_actions[0]), state
+        return (env_actions if vectorized else np.asarray(env_actions[0])), state
 
     def predict(
         self,
@@ -83,6 +93,7 @@ class SB3Policy(BasePolicy):
         state: tuple[np.ndarray, ...] | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Choose actions and return the next state; see stable-baselines3.
 
@@ -91,18 +102,19 @@ class SB3Policy(BasePolicy):
             state: What the last call returned, each part [N, ...]; None at the start.
             episode_start: [N] where an episode starts, so that its state is emptied.
             deterministic: The likeliest action, not a sample.
+            action_masks: [P] or [N, P] bools, which choices are allowed: :mod:`rlmem.agents.recurrent.action_masks`.
 
         Returns:
             The actions and the next state.
         """
-        return self.act(observation, state, episode_start, None if deterministic else self.rng)
+        return self.act(observation, state, episode_start, None if deterministic else self.rng, action_masks)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         """Unused: :meth:`predict` has the state."""
         raise NotImplementedError("a recurrent policy needs its state: use predict")
 
     def evaluate_actions(
-        self, obs: Any, actions: Tensor, states: Trunks, episode_starts: Tensor
+        self, obs: Any, actions: Tensor, states: Trunks, episode_starts: Tensor, action_masks: Any = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return values, log-probabilities and entropies, each [N T].
 
@@ -111,27 +123,47 @@ class SB3Policy(BasePolicy):
             actions: [N T, A]
             states: The states before the first steps, each part [N, ...].
             episode_starts: [N T] where an episode starts.
+            action_masks: [N T, P] which choices were allowed; None where all were.
         """
         outputs, _ = self._unfold(self.network.actor, obs, states.actor, episode_starts)
         critic, _ = self._unfold(self.network.critic, obs, states.critic, episode_starts)
         head = self.network.head
         start = torch.as_tensor(getattr(self.action_space, "start", 0), device=actions.device)
         stored = (actions - start).reshape(len(actions), -1)
-        log_probs, entropy = head.log_prob_and_entropy(self.network.actor_net(outputs), stored)
+        outputs = self._allowed(self.network.actor_net(outputs), action_masks)
+        log_probs, entropy = head.log_prob_and_entropy(outputs, stored)
         return self.network.critic_net(critic).squeeze(-1), log_probs, entropy
 
-    def get_distribution(self, obs: Any, state: State, episode_starts: Tensor) -> tuple[Distribution, State]:
+    def get_distribution(
+        self, obs: Any, state: State, episode_starts: Tensor, action_masks: Any = None
+    ) -> tuple[Distribution, State]:
         """Return the distribution of actions [N T] and the actor's state after the last step."""
         hidden, state = self._unfold(self.network.actor, obs, state, episode_starts)
-        outputs, head = self.network.actor_net(hidden), self.network.head
-        more = (head.log_std,) if isinstance(head, GaussianHead) else ()
-        distribution: Any = make_proba_distribution(self.action_space)
-        return distribution.proba_distribution(outputs, *more), state
+        outputs, head = self._allowed(self.network.actor_net(hidden), action_masks), self.network.head
+        distribution: Any
+        if isinstance(head, GaussianHead):
+            distribution = make_proba_distribution(self.action_space)
+            return distribution.proba_distribution(outputs, head.log_std), state
+        binary = isinstance(self.action_space, spaces.MultiBinary)  # a choice of two each, where theirs has one logit
+        distribution = make_proba_distribution(spaces.MultiDiscrete(head.choices) if binary else self.action_space)
+        return distribution.proba_distribution(outputs), state
 
     def predict_values(self, obs: Any, state: State, episode_starts: Tensor) -> Tensor:
         """Return values [N T, 1] from the critic's state."""
         values: Tensor = self.network.critic_net(self._unfold(self.network.critic, obs, state, episode_starts)[0])
         return values
+
+    def check_masks(self, masks: Any, rows: int) -> NDArray[np.bool_]:
+        """Return action masks as bools [N, P], or raise a UserError; see :func:`check_masks`."""
+        head = self.network.head
+        return check_masks(masks, () if isinstance(head, GaussianHead) else head.choices, rows)
+
+    def _allowed(self, outputs: Tensor, action_masks: Any) -> Tensor:
+        """Return outputs [N T, P] of the actor in which what is not allowed is never chosen."""
+        if action_masks is None:
+            return outputs
+        masks = self.check_masks(torch.as_tensor(action_masks).cpu().numpy(), len(outputs))
+        return outputs.masked_fill(torch.from_numpy(~masks).to(outputs.device), FORBIDDEN)
 
     def _unfold(self, trunk: Trunk, obs: Any, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Return the outputs of a trunk [N T, H] and its state after the last step."""
@@ -173,10 +205,10 @@ class SB3Policy(BasePolicy):
                 raise UserError(f"{path} holds a {file.meta['policy']}, not a {cls.__name__}: load it with that class")
             settings = NetworkSettings(**file.meta["settings"])
             checkpoint.check_sizes(settings, file)
-            spaces = (unpack_space(file.meta[name]) for name in ("observation_space", "action_space"))
+            seen_and_done = (unpack_space(file.meta[name]) for name in ("observation_space", "action_space"))
             arguments = {name: file.meta[name] for name in ("features_extractor_kwargs", "normalize_images")}
             with torch.random.fork_rng(devices=[]):
-                policy = cls(*spaces, settings, **arguments)
+                policy = cls(*seen_and_done, settings, **arguments)
             checkpoint.set_weights(policy, checkpoint.read_state(file)["policy"])
         except checkpoint.DAMAGE as error:
             raise UserError(f"{path} does not hold a complete {cls.__name__}: {error!r}") from error

@@ -165,11 +165,14 @@ def in_each(env: VectorEnv[Any, Any, Any], name: str) -> bool:
 
 def find_method(env: Any, name: str) -> Callable[..., Any] | None:
     """Return a method of an environment or of its wrappers; of those in a vector environment, it returns N results."""
+    method: Callable[..., Any] | None
     if isinstance(env, gymnasium.Env):
         return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
     if hasattr(env.unwrapped, name):
-        return getattr(env.unwrapped, name)
-    return partial(env.call, name) if in_each(env, name) else None
+        method = getattr(env.unwrapped, name)
+    else:
+        method = partial(env.call, name) if in_each(env, name) else None
+    return method
 
 
 def _copied(observation: Any) -> Array | dict[str, Array]:

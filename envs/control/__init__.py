@@ -1,1 +1,1 @@
-"""Control of a frictionless puck with hidden velocity and a goal that must be remembered."""
+"""Control world: a puck without friction, pushed to where a goal was flashed."""

@@ -1,1 +1,1 @@
-"""Navigation in a maze, which needs a memory of places."""
+"""Ground world: navigation with memory of place."""

@@ -1,1 +1,1 @@
-"""Walking robots whose velocities or positions are hidden."""
+"""Locomotion world: bodies whose velocities, positions, motors or loads are hidden."""

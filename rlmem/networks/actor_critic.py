@@ -6,6 +6,7 @@ Axes: T time, B columns, F features, H hidden, P outputs of the action head, N e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from inspect import signature
 from itertools import pairwise
 from typing import NamedTuple
@@ -99,7 +100,8 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.settings, self.head = settings, head
         self.actor = Trunk(feature_size, settings)
-        self.critic = self.actor if settings.shared else Trunk(feature_size, settings)
+        of_critic = settings if settings.critic_memory else replace(settings, cell="memoryless")
+        self.critic = self.actor if settings.shared else Trunk(feature_size, of_critic)
         self.actor_net = _mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
         critic_arch = settings.net_arch if settings.critic_arch is None else settings.critic_arch
         self.critic_net = _mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)

@@ -34,6 +34,7 @@ class NetworkSettings:
         hidden_size: Units of a cell.
         n_layers: Cells on top of each other.
         shared: One trunk for actor and critic, trained by both losses.
+        critic_memory: False: the critic sees the present observation only. It then has a trunk of its own.
         skip: Actor and critic see the features of the observation beside the cell's output.
         net_arch: Units of each layer between cell and action, and between cell and value.
         critic_arch: The latter where it differs.
@@ -53,6 +54,7 @@ class NetworkSettings:
     hidden_size: int = 64
     n_layers: int = 1
     shared: bool = False
+    critic_memory: bool = True
     skip: bool = True
     net_arch: tuple[int, ...] = (64,)
     critic_arch: tuple[int, ...] | None = None
@@ -70,6 +72,10 @@ class NetworkSettings:
             if value not in known:
                 raise UserError(unknown(name, value, known))
         check_init(self.init)
+        if self.shared and not self.critic_memory:
+            raise UserError(
+                "a critic that shares the actor's trunk has its memory: set shared=False or critic_memory=True"
+            )
         for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
             if number < 1:
                 raise UserError(f"{name} must be a whole number of at least 1, got {number}")

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
+import random
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from memory_bandit import MemoryBandit
 from ppo_cases import SMALL, small_ppo
 
+from rlmem.agents.recurrent.a2c import RecurrentA2C
+from rlmem.agents.recurrent.numpy_actor import NumpyActor
+from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import Trunks
 
+BOX = spaces.Box(-1.0, 1.0, (2,))
 OBSERVATION = np.ones((2, 3), np.float32)
 
 
@@ -86,6 +96,22 @@ def test_frozen_parts_stay_as_they_are_and_hooks_fire() -> None:
     assert calls
 
 
+@pytest.mark.parametrize("kind", [RecurrentPPO, RecurrentA2C])
+def test_hooks_on_parameters_and_modules_fire_in_every_update_as_wandb_watch_has_them(
+    kind: type[RecurrentOnPolicy],
+) -> None:
+    agent = kind("MlpPolicy", MemoryBandit(2, 5, action="continuous"), n_steps=16, policy_kwargs=SMALL, seed=0)
+    gradients: dict[str, list[float]] = {name: [] for name, _ in agent.policy.named_parameters()}
+    forward: list[str] = []
+    for name, parameter in agent.policy.named_parameters():
+        parameter.register_hook(lambda gradient, name=name: gradients[name].append(gradient.norm().item()))
+    agent.policy.register_forward_hook(lambda module, _inputs, _outputs: forward.append(type(module).__name__))
+    agent.learn(64)
+    assert {len(values) for values in gradients.values()} == {len(forward)}
+    assert len(forward) >= 2
+    assert all(sum(values) > 0 for values in gradients.values())
+
+
 def test_an_assigned_hyperparameter_is_checked_and_used() -> None:
     agent = small_ppo(MemoryBandit(2, 5))
     agent.ent_coef = 0.5
@@ -94,15 +120,13 @@ def test_an_assigned_hyperparameter_is_checked_and_used() -> None:
         agent.gamma = 2.0
 
 
-def test_loading_leaves_the_global_generators_alone_and_takes_open_files() -> None:
+def test_the_global_generators_are_left_alone_and_open_files_taken() -> None:
+    before = np.random.get_state()[1:3], random.getstate(), torch.get_rng_state()  # noqa: NPY002
     agent = small_ppo(MemoryBandit(2, 4, action="continuous")).learn(32)
     file = io.BytesIO()
     agent.save(file)
-    file.seek(0)
-    states = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     loaded = RecurrentPPO.load(file)
-    assert np.array_equal(states[0], np.random.get_state()[1])  # noqa: NPY002
-    assert torch.equal(states[1], torch.get_rng_state())
+    assert str(before) == str((np.random.get_state()[1:3], random.getstate(), torch.get_rng_state()))  # noqa: NPY002
     np.testing.assert_array_equal(mode(agent), mode(loaded))
 
 
@@ -156,11 +180,97 @@ def test_discrete_actions_that_do_not_begin_at_0_lie_in_their_space() -> None:
     small_ppo(env).learn(32)
 
 
+class Random(gymnasium.Env[Any, Any]):
+    """Any spaces; an action outside its space is an error."""
+
+    def __init__(self, action_space: spaces.Space[Any], observation_space: spaces.Space[Any] = BOX) -> None:
+        self.action_space, self.observation_space = action_space, observation_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), action
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(0, 3, (2,), np.int32),
+        spaces.Box(-1, 1, (2, 2), np.float64),
+        spaces.MultiDiscrete([2, 3], start=[5, -1]),
+        spaces.MultiBinary([3]),
+    ],
+)
+def test_actions_have_the_type_of_their_space(space: spaces.Space[Any], tmp_path: Path) -> None:
+    agent = small_ppo(Random(space)).learn(16)
+    agent.save(tmp_path / "agent.safetensors")
+    for actor in (agent, NumpyActor.load(tmp_path / "agent.safetensors")):
+        assert space.contains(actor.predict(np.zeros(2, np.float32))[0])
+
+
+TUPLE, NESTED = spaces.Tuple((spaces.Discrete(2),)), spaces.Dict(a=spaces.Dict(b=BOX))
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        (Random(TUPLE), "action space must be Box, .* got Tuple.*: join its parts into one"),
+        (Random(spaces.Text(3)), "action space must be Box, .* got Text"),
+        (Random(spaces.MultiBinary([2, 2])), "of one axis, got MultiBinary"),
+        (Random(BOX, TUPLE), "observation must be Box, .* got Tuple.*: wrap the environment in .*FlattenObservation"),
+        (Random(BOX, NESTED), "observation 'a' must be Box"),
+        (Random(BOX, spaces.Text(3)), "got Text"),
+        (Random(BOX, spaces.Discrete(3, start=1)), r"must count from 0, got Discrete\(3, start=1\)"),
+        (gymnasium.make_vec("CartPole-v1", 2), "needs autoreset_mode='same_step', .*NEXT_STEP: .* takes it"),
+    ],
+)
+def test_spaces_and_environments_that_do_not_fit_are_refused_with_what_to_do(env: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        small_ppo(env)
+
+
+def test_a_vector_environment_of_gymnasium_is_wrapped() -> None:
+    env = SyncVectorEnv([lambda: Random(BOX)] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    assert small_ppo(env).learn(32).n_envs == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_said() -> None:
+    with pytest.warns(UserWarning, match="no GPU that PyTorch finds: device='cuda' is the CPU here"):
+        small_ppo(MemoryBandit(2, 5), device="cuda")
+
+
+def test_a_trained_agent_can_be_pickled() -> None:
+    agent = small_ppo(MemoryBandit(2, 4, action="continuous")).learn(32)
+    for copied in (pickle.loads(pickle.dumps(agent)), cloudpickle.loads(cloudpickle.dumps(agent))):
+        np.testing.assert_array_equal(mode(agent), mode(copied.learn(0)))
+
+
 def test_an_optimizer_of_ones_own_is_used() -> None:
     own = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.9}}
     agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | own).learn(32)
     assert isinstance(agent.policy.optimizer, torch.optim.SGD)
     assert agent.policy.optimizer.param_groups[0]["momentum"] == 0.9
+
+
+def test_what_users_of_stable_baselines3_pass_when_they_load_is_taken(tmp_path: Path) -> None:
+    agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | {"net_arch": None})
+    assert agent.policy.net_arch == {"pi": [64], "vf": [64]}
+    agent.save(tmp_path / "agent.zip")
+    loaded = RecurrentPPO.load(tmp_path / "agent.zip", custom_objects={"learning_rate": 2e-5, "replay_buffer": None})
+    assert loaded.learning_rate == 2e-5
+    np.testing.assert_array_equal(loaded.policy.parameters_to_vector(), agent.policy.parameters_to_vector())
+
+
+def test_one_observation_gives_one_action_as_an_array_and_a_tuple_is_explained() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    action, _ = agent.predict(OBSERVATION[0])
+    assert isinstance(action, np.ndarray)
+    assert agent.action_space.contains(action)
+    with pytest.raises(ValueError, match="mixing Gym API and VecEnv API"):
+        agent.predict((OBSERVATION[0], {}))
 
 
 def test_learning_without_an_environment_says_what_is_missing(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sb3_contrib
 import torch
 from memory_bandit import MemoryBandit
 from ppo_cases import SMALL, small_ppo
@@ -17,6 +19,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rlmem.agents.recurrent.a2c import RecurrentA2C
+from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.runs.tensors_file import load_checkpoint, save_checkpoint
@@ -55,6 +58,31 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert resumed.num_timesteps == whole.num_timesteps == 192
     assert resumed.ep_info_buffer == whole.ep_info_buffer
     assert resumed.policy.optimizer.param_groups[0]["lr"] == whole.policy.optimizer.param_groups[0]["lr"]
+
+
+def test_another_scale_of_observations_or_rewards_than_in_training_is_warned_of(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "agent.safetensors"
+    agent = small_ppo(VecNormalize(MemoryBandit(2, 5))).learn(32)
+    agent.save(path)
+    RecurrentPPO.load(path, VecNormalize(MemoryBandit(2, 5)))
+    RecurrentPPO.load(path, VecNormalize(MemoryBandit(2, 5), norm_reward=False, training=False))
+    agent.set_env(VecNormalize(MemoryBandit(2, 5)))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="trained under VecNormalize .* its observations have another scale"):
+        loaded = RecurrentPPO.load(path)
+    with pytest.warns(UserWarning, match="observations and rewards have"):
+        RecurrentPPO.load(path, MemoryBandit(2, 5))
+    with pytest.warns(UserWarning, match="give predict observations that are normalized"):
+        NumpyActor.load(path)
+    loaded.set_env(VecNormalize(MemoryBandit(2, 5)))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="trained under"):
+        agent.set_env(MemoryBandit(2, 5))
+    small_ppo(MemoryBandit(2, 5)).learn(32).save(path)
+    with pytest.warns(UserWarning, match="trained without VecNormalize and is now under it"):
+        RecurrentPPO.load(path, VecNormalize(MemoryBandit(2, 5)))
 
 
 def test_without_the_state_of_the_environment_a_loaded_agent_starts_new_episodes(tmp_path: Path) -> None:
@@ -98,6 +126,23 @@ def test_schedules_of_ones_own_must_be_given_when_loading(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="pass learning_rate="):
         RecurrentPPO.load(tmp_path / "agent.safetensors")
     assert RecurrentPPO.load(tmp_path / "agent.safetensors", learning_rate=2e-3).learning_rate == 2e-3
+
+
+def test_a_file_is_what_its_name_says_and_is_found_by_every_name_that_stable_baselines3_has_for_it(
+    tmp_path: Path,
+) -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    for name, written in (("plain", "plain.safetensors"), ("archive.zip", "archive.zip"), ("a.b.zip", "a.b.zip")):
+        agent.save(tmp_path / name)
+        assert zipfile.is_zipfile(tmp_path / written) is written.endswith(".zip")
+        base = name.removesuffix(".zip")
+        for typed in (base, f"{base}.zip", f"{base}.safetensors"):
+            assert np.array_equal(
+                RecurrentPPO.load(tmp_path / typed).policy.parameters_to_vector(), agent.policy.parameters_to_vector()
+            )
+    sb3_contrib.RecurrentPPO("MlpLstmPolicy", MemoryBandit(2, 5), n_steps=8).save(tmp_path / "theirs")
+    with pytest.raises(ValueError, match=r"theirs.zip is a file of stable-baselines3: .*from_sb3_contrib takes over"):
+        RecurrentPPO.load(tmp_path / "theirs")
 
 
 class Doubled(FlattenExtractor):
