@@ -14,7 +14,8 @@ import numpy as np
 
 from rlmem.envs.audit.bench import Act, Bench
 from rlmem.envs.ground.exploiters.maze_recall import exploiters
-from rlmem.envs.ground.maze_recall import SIZES, MazeRecall
+from rlmem.envs.ground.maze_recall import MazeRecall
+from rlmem.envs.ground.maze_settings import SIZES
 
 _FIRST_SEED = 7_000_000
 _WORLDS = 25

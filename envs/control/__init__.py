@@ -1,1 +1,1 @@
-"""Control world: a puck without friction, pushed to where a goal was flashed."""
+"""Control of a frictionless puck with hidden velocity and a goal that must be remembered."""

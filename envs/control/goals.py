@@ -1,6 +1,6 @@
-"""Where goals lie, how pucks are released, and what follows for whoever does not remember the goal or the velocity.
+"""Distributions of goals and releases, and the ceilings without the goal or without the velocity that follow.
 
-Axes: A of motion.
+Axes: A axes of motion.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ EDGE = 1.0
 GOALS = 0.8
 """m: goals are uniform on [-GOALS, GOALS], or on a disc of this radius."""
 TOLERANCE = 0.08
-"""m, from the goal, within which the puck is there."""
+"""m, distance from the goal that counts as reaching it."""
 REST = 0.1
-"""m/s, up to which the puck is at rest."""
+"""m/s, speed up to which the puck counts as at rest."""
 HOME = 0.1
-"""m: the puck is released uniformly within so much of the middle, along each axis..."""
+"""m, largest distance of the release from the middle, along each axis; uniform."""
 DRIFT = 0.4
-"""...with a velocity, m/s, uniform within so much of zero, along each axis."""
+"""m/s, largest velocity of the release, along each axis; uniform."""
 CELLS = 8
-"""Equal parts of the goals' range (of the disc: sectors); the number of its cell is the cue."""
+"""Equal parts of the goals' range (sectors of the disc); the cue is the number of the goal's part."""
 
 
 def goal_in_cell(cell: int, where: Floats) -> Floats:
-    """Return a goal [A], m, uniform over the goals of a cell where ``where`` [A] is uniform on [0, 1]."""
+    """Return a goal [A], m, in a cell; uniform over the cell if ``where`` [A] is uniform on [0, 1]."""
     across = (cell + where[0]) / CELLS
     if len(where) == 1:
         return np.array([GOALS * (2.0 * across - 1.0)])
@@ -37,16 +37,16 @@ def goal_in_cell(cell: int, where: Floats) -> Floats:
 
 
 def without_goal(axes: int) -> float:
-    """Return how often the goal is near enough to the place where a puck ends that knows nothing of it, at most."""
+    """Return the largest success rate of policies that do not know the goal."""
     return (TOLERANCE / GOALS) ** axes
 
 
 def without_velocity(axes: int) -> float:
-    """Return the part of all releases that forces of the position alone can bring to the goal and to rest, at most.
+    """Return the largest success rate of policies whose forces do not depend on the velocity.
 
-    Such forces keep the volume of phase space (see :mod:`rlmem.envs.control.puck`), so that it is the volume of the
-    successes by that of the releases. It is reached on the rail: a spring between the goal and the middle whose half
-    period is the time given turns each release into its mirror image about the goal.
+    Such forces preserve the volume of phase space (see :mod:`rlmem.envs.control.puck`), so that the rate is at most the
+    volume of the successes divided by that of the releases. It is reached on the rail, by a spring between goal and
+    middle whose half period is the time of the query: it mirrors each release about its center.
     """
     released = (2.0 * HOME * 2.0 * DRIFT) ** axes
     return min(1.0, _ball(axes, TOLERANCE) * _ball(axes, REST) / released)

@@ -1,10 +1,10 @@
-"""A puck on an air rail or an air table: a mass that forces push and nothing brakes.
+"""A puck on an air rail or an air table: a mass moved by forces, without friction.
 
 One physics step is one control step. Bullet then integrates ``v' = v + dt F / m``, ``x' = x + dt v'`` (semi-implicit
-Euler), two shears of the plane (x, v): a force that depends on x alone moves the states about and squeezes none of
-them together. A ceiling of :class:`rlmem.envs.control.flashed_goal.FlashedGoal` rests on it.
+Euler). If the force depends on x alone, both are shears of the plane (x, v), which preserve area. A ceiling of
+:class:`rlmem.envs.control.flashed_goal.FlashedGoal` rests on this.
 
-Axes: N environments, A of motion.
+Axes: N environments, A axes of motion.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORCE = 3.0
 RADIUS = 0.06
 """m."""
 HEIGHT = 0.02
-"""m, of the puck's middle above the table."""
+"""m, height of the puck's center above the table."""
 _DIRECTIONS = [[1, 0, 0], [0, 1, 0]]
 
 
@@ -36,7 +36,7 @@ class Puck:
     Args:
         client: The Bullet client to build the body in.
         axes: 1: it slides along x; 2: along x and y.
-        visuals: Give the body its looks. A body without looks moves the same, bit for bit.
+        visuals: Create visual shapes. The motion is the same without them, bit for bit.
     """
 
     def __init__(self, client: int, axes: int, *, visuals: bool) -> None:
@@ -63,13 +63,13 @@ class Puck:
             pybullet.changeDynamics(
                 self._body, joint, jointDamping=0.0, linearDamping=0.0, angularDamping=0.0, physicsClientId=client
             )
-            # Bullet brakes every joint with a motor until told otherwise.
+            # By default Bullet brakes every joint with a motor.
             pybullet.setJointMotorControl2(
                 self._body, joint, pybullet.VELOCITY_CONTROL, force=0.0, physicsClientId=client
             )
 
     def place(self, position: Sequence[float], velocity: Sequence[float]) -> None:
-        """Put the puck somewhere in motion.
+        """Set the puck's position and velocity.
 
         Args:
             position: [A] m.
@@ -85,7 +85,7 @@ class Puck:
             force: [A] N.
 
         Returns:
-            Position (m) and velocity (m/s) after the step, and what else Bullet tells, for each axis.
+            For each axis, the joint state of Bullet after the step: position (m), velocity (m/s), and more.
         """
         body, joints, client = self._body, self._joints, self._client
         pybullet.setJointMotorControlArray(body, joints, pybullet.TORQUE_CONTROL, forces=force, physicsClientId=client)
@@ -95,10 +95,10 @@ class Puck:
 
 
 def stop_at(miss: Floats, velocity: Floats) -> Floats:
-    """Return actions that take a puck where it should be and stop it there, fast.
+    """Return actions that move a puck to a target quickly and stop it there.
 
     Args:
-        miss: [N, A] m, from the puck to there.
+        miss: [N, A] m, from the puck to the target.
         velocity: [N, A] m/s.
     """
     accelerate = FORCE / MASS
@@ -108,7 +108,7 @@ def stop_at(miss: Floats, velocity: Floats) -> Floats:
 
 
 def _looks() -> list[parts.Part]:
-    """Return a puck with a knob."""
+    """Return the visual shapes: a disc with a handle."""
     return [
         *disc(RADIUS, 0.015, parts.ORANGE),
         *disc(RADIUS * 0.78, 0.003, parts.GRAPHITE, 0.018),

@@ -1,4 +1,7 @@
-"""The looks of the control world: rail or table, the pad that marks the goal, the go light, and how it is filmed."""
+"""Visual shapes of the puck's rail or table, of the goal and the go light; and the cameras.
+
+Axes: A axes of motion.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,11 @@ _EYES = {
     (2, "above"): ((0.0, 0.0, 2.6), (0.0, 0.0, 0.0), 1.0),
     (2, "behind"): ((0.0, -1.75, 1.85), (0.0, -0.12, 0.0), 1.2),
 }
-"""Axes, camera -> where it is from what it looks at, what it looks at (m), width by height that takes all in."""
+"""Axes, camera -> its position relative to its target, m; its target, m; aspect ratio that shows everything."""
 
 
 class PuckTable:
-    """What is only looked at: a board to slide on, the goal's ring, and a lamp.
+    """Visual bodies without collision: the board that the puck slides on, the goal's disc, and the go light.
 
     Args:
         client: Bullet client.
@@ -65,12 +68,12 @@ class PuckTable:
         self._post.show(0.0, self._lamp_y, 0.02)
 
     def show(self, goal: Sequence[float] | None, *, go: bool, result: bool | None) -> None:
-        """Show the goal, or none, and the go light.
+        """Show or hide the goal, and switch the go light.
 
         Args:
-            goal: [A] m.
+            goal: [A] m, None hides it.
             go: Whether the light is on.
-            result: Colors the goal: None yellow, true green, false red.
+            result: Sets the color of the goal: None yellow, true green, false red.
         """
         color = YELLOW if result is None else GREEN if result else RED
         for own, pad in self._goals.items():
@@ -83,14 +86,14 @@ class PuckTable:
     def frame(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return a picture [height, width, 3] from ``"behind"``, from ``"above"``, or from ``"both"``.
 
-        Both are side by side for a table; for a rail, strips of two wide pictures, one over the other.
+        For a table both are side by side; for a rail they are strips of two wide pictures, one above the other.
         """
         if camera != "both":
             return self._photograph(camera, width, height)
         if self._axes == 1:
             cut = height * 3 // 5
             top, bottom = (self._photograph(name, width, height) for name in CAMERAS)
-            low = height // 3  # so that the rail stays clear of what is written below
+            low = height // 3  # so that the caption below does not cover the rail
             return join(top[(height - cut) // 2 :][:cut], bottom[low : low + height - cut], axis=0)
         cut = width * 3 // 5
         return join(self._photograph("behind", cut, height), self._photograph("above", width - cut, height))
@@ -115,7 +118,7 @@ def _board(edge: float, depth: float) -> list[Part]:
 
 
 def _ends(edge: float, depth: float) -> list[Part]:
-    """Return the red strips past which an episode is over."""
+    """Return the red strips at the edge, beyond which the episode ends."""
     across = [parts.box((_RIM / 2, depth, 0.004), RED, (x * (edge + _RIM / 2), 0.0, -0.004)) for x in (-1.0, 1.0)]
     if depth < edge:
         return across
@@ -124,7 +127,7 @@ def _ends(edge: float, depth: float) -> list[Part]:
 
 
 def _ticks(edge: float, depth: float) -> list[Part]:
-    """Return thin lines across, and on a table along, every 0.2 m."""
+    """Return thin lines every 0.2 m: across a rail, in both directions on a table."""
     count = round(edge / _TICK)
     at = [_TICK * number for number in range(-count + 1, count)]
     across = [parts.box((0.003, depth, 0.0005), _MARK, (x, 0.0, 0.0006)) for x in at]
@@ -134,7 +137,7 @@ def _ticks(edge: float, depth: float) -> list[Part]:
 
 
 def disc(radius: float, half_height: float, color: Color, z: float = 0.0) -> list[Part]:
-    """Return an upright disc of boxes, 24 corners: Bullet shades a flat cylinder like a cone."""
+    """Return an upright disc made of boxes, with 24 corners, since Bullet shades a flat cylinder like a cone."""
     looks = []
     for number in range(6):
         half = number * math.pi / 12

@@ -1,1 +1,1 @@
-"""Ground world: navigation with memory of place."""
+"""Navigation in a maze, which needs a memory of places."""

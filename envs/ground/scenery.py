@@ -1,4 +1,7 @@
-"""The bodies of a maze: walls that collide where the robot is, and walls, floor and pillars that are only looked at."""
+"""Bodies of a maze: collision walls around the robot; visual walls, floor and pillars; and the cameras.
+
+Axes: G cells a side, P pillars.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rlmem.envs.camera import photograph
 from rlmem.envs.ground.lidar import wall_colors
 from rlmem.envs.ground.maze_plan import CELL, Cell
 from rlmem.envs.memory_task import Bools, Floats
@@ -18,9 +23,9 @@ from rlmem.envs.simulation import pybullet
 WALL_HEIGHT = 0.30
 _PARKED_Z = -20.0
 _AROUND = 3
-"""Cells a side of the neighborhood in which walls are solid: the robot's own, and those beside it."""
+"""Cells a side of the neighborhood in which walls are solid: the robot's cell and the eight around it."""
 _LOW = 0.10
-"""m, height of walls as they are drawn: the camera looks over them at robot and pillars."""
+"""m, height of the walls in pictures, low enough for the camera to see robot and pillars over them."""
 _GROUND: Color = (0.60, 0.65, 0.70, 1.0)
 _FLOOR: Color = (0.90, 0.90, 0.88, 1.0)
 _TILE: Color = (0.84, 0.85, 0.85, 1.0)
@@ -28,14 +33,14 @@ _SHADE: Color = (0.66, 0.68, 0.70, 1.0)
 
 
 class NearbyWalls:
-    """The walls around one robot, as nine static boxes that go with it from cell to cell.
+    """Collision shapes of the walls around one robot: nine static boxes that are moved along with it.
 
-    A maze has hundreds of walls, and another set in each episode; the robot can only touch those of the cells around
-    its own. Cell (i, j) belongs to box (i mod 3, j mod 3), so that a box that is still needed stays where it is.
+    A maze has hundreds of walls, which differ in each episode; the robot can only touch those of the cells around its
+    own. Cell (i, j) uses box (i mod 3, j mod 3), so that a box that is still needed is not moved.
 
     Args:
         client: Bullet client.
-        visuals: Hide the boxes from cameras; without it they have no looks in the first place.
+        visuals: Hide the boxes from cameras; without visuals they have no visual shape anyway.
     """
 
     def __init__(self, client: int, *, visuals: bool) -> None:
@@ -52,12 +57,12 @@ class NearbyWalls:
         self._here: Cell | None = None
 
     def forget(self) -> None:
-        """Say that the world was restored, so that all boxes are parked again."""
+        """Note that the world was restored, so that all boxes are parked again."""
         self._here = None
         self._cells = {}
 
     def follow(self, walls: Bools, here: Cell) -> None:
-        """Bring the boxes to the walls around a cell.
+        """Move the boxes to the walls around a cell.
 
         Args:
             walls: [G, G].
@@ -83,7 +88,7 @@ class NearbyWalls:
 
 
 class MazeLooks:
-    """What is seen of one maze: floor, walls in the colors of their region, and pillars.
+    """Visual bodies of one maze: floor, walls in the colors of their region, and pillars.
 
     Args:
         client: Bullet client.
@@ -114,13 +119,13 @@ class MazeLooks:
         self._shadow = Prop(client, [parts.box((0.15, 0.15, 0.0005), _SHADE)])
         self._drawn: Bools | None = None
 
-    def show(self, walls: Bools, pillars: Floats, wanted: int, robot: Sequence[float]) -> None:
+    def show(self, walls: Bools, pillars: Floats, named: int, robot: Sequence[float]) -> None:
         """Show a maze.
 
         Args:
             walls: [G, G].
             pillars: [P, 2] m.
-            wanted: The pillar to go to; it stands out.
+            named: The pillar to reach; it is highlighted.
             robot: x and y, m, and yaw, rad.
         """
         if self._drawn is not walls:
@@ -131,12 +136,12 @@ class MazeLooks:
                 else:
                     prop.park()
         for number, (pillar, (x, y)) in enumerate(zip(self._pillars, pillars.tolist(), strict=True)):
-            pillar.show(x, y, wanted=number == wanted)
+            pillar.show(x, y, named=number == named)
         self._shadow.show(robot[0] - 0.02, robot[1] - 0.02, 0.002, yaw=robot[2])
 
 
 class _Pillar:
-    """A column of light on a plinth; a ring of its color lies around the one that is wanted."""
+    """A column of light on a base; the named one is marked by a square around it and a sphere on top."""
 
     def __init__(self, client: int, color: Color) -> None:
         pale: Color = (0.5 + 0.5 * color[0], 0.5 + 0.5 * color[1], 0.5 + 0.5 * color[2], 1.0)
@@ -151,9 +156,9 @@ class _Pillar:
         self._mark = Prop(client, [parts.box((0.26, 0.26, 0.002), pale, (0.0, 0.0, 0.003))])
         self._star = Prop(client, [parts.sphere(0.07, color, (0.0, 0.0, 0.55))])
 
-    def show(self, x: float, y: float, *, wanted: bool) -> None:
+    def show(self, x: float, y: float, *, named: bool) -> None:
         self._column.show(x, y)
-        if wanted:
+        if named:
             self._mark.show(x, y)
             self._star.show(x, y)
         else:
@@ -161,6 +166,23 @@ class _Pillar:
             self._star.park()
 
 
-def near_cell(x: float, y: float) -> Cell:
-    """Return the cell of a place, m."""
-    return int(np.floor(x / CELL)), int(np.floor(y / CELL))
+def view(client: int, pose: Sequence[float], extent: float, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+    """Return a picture [height, width, 3] of one maze.
+
+    Args:
+        client: Bullet client.
+        pose: x and y, m, and yaw, rad, of the robot.
+        extent: m, side of the maze.
+        camera: ``"behind"`` the robot, or ``"above"`` the whole maze.
+        width: Pixels.
+        height: Pixels.
+    """
+    x, y, yaw = pose
+    ahead_x, ahead_y = float(np.cos(yaw)), float(np.sin(yaw))
+    if camera == "behind":
+        eye = (x - 1.5 * ahead_x, y - 1.5 * ahead_y, 1.25)
+        return photograph(client, eye, (x + 0.6 * ahead_x, y + 0.6 * ahead_y, 0.05), width, height).copy()
+    tall = 0.5 * extent / np.tan(np.deg2rad(25.0)) * max(1.0, height / width) * 1.04
+    middle = extent / 2
+    eye, target = (middle, middle, tall), (middle, middle, 0.0)
+    return photograph(client, eye, target, width, height, up=(1.0, 0.0, 0.0)).copy()

@@ -1,1 +1,1 @@
-"""Locomotion world: bodies whose velocities, positions, motors or loads are hidden."""
+"""Walking robots whose velocities or positions are hidden."""

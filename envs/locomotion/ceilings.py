@@ -1,4 +1,4 @@
-"""What was measured of the walking robots: python scripts/walking_experts.py --measure."""
+"""Measured returns of the walking robots; from python scripts/walking_experts.py --measure."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ CEILINGS: dict[str, tuple[float, float]] = {
     "half_cheetah": (-1264.0, 933.0),
     "ant": (410.0, 1003.0),
 }
-"""Robot -> mean return of uniform actions, and of the expert, over 40 episodes (``--episodes 40``)."""
+"""Robot -> mean return of uniform random actions and of the expert, over 40 episodes (``--episodes 40``)."""

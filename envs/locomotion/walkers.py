@@ -1,4 +1,4 @@
-"""The eight walking tasks. Their pages are written by :class:`rlmem.envs.locomotion.walking.Walking`."""
+"""The eight walking tasks. Their docstrings are written by :class:`rlmem.envs.locomotion.walking.Walking`."""
 
 # ruff: noqa: D101 - the docstrings are made with the classes
 

@@ -1,9 +1,10 @@
-"""Walking robots of which a half is hidden: velocities, or positions.
+"""Walking robots with half of the state hidden: either velocities or positions.
 
-The four robots and their rewards are Bullet's (:mod:`rlmem.envs.robots.locomotion`); what is hidden are the index sets
-of the study of Ni, Eysenbach and Salakhutdinov, "Recurrent Model-Free RL Can Be a Strong Baseline for Many POMDPs",
-ICML 2022. Each of the eight tasks is a class of two lines in :mod:`rlmem.envs.locomotion.walkers`; its page is written
-here.
+Robots and rewards are those of Bullet's own tasks (:mod:`rlmem.envs.robots.locomotion`). Which components are hidden
+follows Ni, Eysenbach and Salakhutdinov, "Recurrent Model-Free RL Can Be a Strong Baseline for Many POMDPs", ICML 2022.
+Each of the eight tasks is a class of two lines in :mod:`rlmem.envs.locomotion.walkers`; its docstring is written here.
+
+Axes: N environments, D observation, J driven joints, S components of the state.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from rlmem.spec import Ceiling, TaskSpec
 STEPS = 1_000
 """Control steps of an episode."""
 _START_NOISE = 0.1
-"""rad, of each joint's angle at the start, uniform in plus and minus."""
+"""rad, largest offset of each joint's angle at the start; uniform."""
 _EXPERTS = Path(__file__).parent / "experts"
 _TILE = 1.0
-"""m, side of a tile of the floor, as it is drawn."""
+"""m, side of a tile of the floor in pictures."""
 _LIGHT: parts.Color = (0.74, 0.77, 0.80, 1.0)
 _DARK: parts.Color = (0.62, 0.66, 0.71, 1.0)
 _TORSO: parts.Color = (0.98, 0.80, 0.25, 1.0)
@@ -44,7 +45,7 @@ Half = Literal["position", "velocity"]
 
 
 def components_of(model: Model, half: Half) -> list[int]:
-    """Return the indices of the state that are positions (contacts of feet among them), or velocities."""
+    """Return the indices of the state's components that are positions (including foot contacts), or velocities."""
     joints = range(8, 8 + 2 * len(model.joints))
     if half == "velocity":
         return [3, 4, 5, *joints[1::2]]
@@ -56,9 +57,9 @@ class WalkingSettings(TaskSettings):
     """The knobs of the walking tasks. See also :class:`rlmem.envs.task_settings.TaskSettings`.
 
     Args:
-        guard: ``"none"``: there is no cue whose traces could be guarded.
+        guard: ``"none"``: there is no cue that could leave traces.
         cue: ``"never"``: there is no cue.
-        observation: ``"partial"``: a half of the state is hidden; ``"full"``: nothing is, so that no memory is needed.
+        observation: ``"partial"``: half of the state is hidden; ``"full"``: nothing is, so that no memory is needed.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
@@ -77,7 +78,7 @@ class WalkingSettings(TaskSettings):
 
 @dataclass(frozen=True)
 class LinearPolicy:
-    """An expert: actions that are linear in the standardized state."""
+    """An expert whose actions are linear in the standardized state."""
 
     weights: Floats
     """[J, S]"""
@@ -100,14 +101,14 @@ def load_expert(robot: str) -> LinearPolicy:
 
 
 class Walking(MemoryTask[WalkingSettings]):
-    """N walking robots, each in a world of its own. See :class:`rlmem.envs.memory_task.MemoryTask`."""
+    """N walking robots, each in its own simulation. See :class:`rlmem.envs.memory_task.MemoryTask`."""
 
     Settings: ClassVar[type[WalkingSettings]] = WalkingSettings
     settings: WalkingSettings
     robot: ClassVar[str]
     """A key of :data:`rlmem.envs.robots.locomotion.MODELS`."""
     seen: ClassVar[Half]
-    """What is not hidden."""
+    """The half of the state that is observed."""
 
     def __init_subclass__(cls) -> None:
         cls.__doc__ = _page(cls.robot, cls.seen)
@@ -125,7 +126,7 @@ class Walking(MemoryTask[WalkingSettings]):
         self.observation_space = spaces.Box(-5.0, 5.0, (len(self.observation_names),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (len(model.joints),), np.float32)
         self.state = np.zeros((num_envs, len(names)), dtype=np.float32)
-        """[N, S] all that Bullet's own tasks observe; privileged."""
+        """[N, S] the observation of Bullet's own tasks; privileged."""
         self._walkers: list[Walker] = []
         self._floors: list[_Floor] = []
         self.worlds = [World(self._build, WALKER_PHYSICS, gui=gui) for _ in range(num_envs)]
@@ -135,7 +136,7 @@ class Walking(MemoryTask[WalkingSettings]):
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         random, oracle = CEILINGS[cls.robot]
         best = Ceiling(oracle, "return of the expert on the full state: measured, scripts/walking_experts.py --measure")
-        unknown = "not measured: taken as the oracle, so that no memory score is claimed"
+        unknown = "not measured: set to the oracle, so that no memory score is claimed"
         full = settings.observation == "full"
         return TaskSpec(
             memory="velocity, short" if cls.seen == "position" else "position, short",
@@ -179,15 +180,15 @@ class Walking(MemoryTask[WalkingSettings]):
         return Step(reward, fallen, truncated)
 
     def observe(self) -> NDArray[np.float32]:
-        """Return the observations [N, D]: the components of the state that are not hidden."""
+        """Return the observations [N, D], the components of the state that are not hidden."""
         return self.state[:, self._components]
 
     def expert_action(self) -> Floats:
-        """Act linearly in the full state, with weights found by random search. [N, J]."""
+        """Return actions linear in the full state, with weights found by random search. [N, J]."""
         return load_expert(self.robot)(self.state)
 
     def draw(self, index: int) -> None:
-        """Bring the floor below the robot. See :meth:`MemoryTask.draw`."""
+        """Move the floor's tiles below the robot. See :meth:`MemoryTask.draw`."""
         x, y, _ = self._walkers[index].position
         self._floors[index].follow(x, y)
 
@@ -205,7 +206,7 @@ class Walking(MemoryTask[WalkingSettings]):
         return photograph(self.worlds[index].client, eye, target, width, height, shadow=True, frames=frames)
 
     def show_in_window(self, index: int) -> None:
-        """Let Bullet's window look at one robot from the side."""
+        """Point the camera of Bullet's window at one robot, from the side."""
         self.draw(index)
         x, y, _ = self._walkers[index].position
         pybullet.resetDebugVisualizerCamera(3.4, 10.0, -15.0, [x, y, 0.7], physicsClientId=self.worlds[index].client)
@@ -218,7 +219,7 @@ class Walking(MemoryTask[WalkingSettings]):
 
 
 class _Floor:
-    """Tiles that go with the robot, so that one sees how fast it is."""
+    """A floor of tiles that is moved along with the robot; the tiles show how fast it is."""
 
     _REACH = 12
 
@@ -232,7 +233,7 @@ class _Floor:
         ]
 
     def follow(self, x: float, y: float) -> None:
-        """Lie below a robot at x and y, m."""
+        """Move the floor below a robot at x and y, m."""
         corner_x, corner_y = (2.0 * _TILE * round(value / (2.0 * _TILE)) for value in (x, y))
         self._ground.show(corner_x, corner_y)
         for tiles in self._tiles:
@@ -244,15 +245,15 @@ def paint(client: int, body: int) -> None:
     for shape in pybullet.getVisualShapeData(body, physicsClientId=client):
         link = shape[1]
         name = "torso" if link < 0 else pybullet.getJointInfo(body, link, physicsClientId=client)[12].decode()
-        other = any(word in name for word in ("_left", "left_", "bthigh", "bshin", "bfoot", "aux_2", "aux_4"))
-        color = _TORSO if "torso" in name else (parts.CYAN if other else parts.ORANGE)
+        left = any(word in name for word in ("_left", "left_", "bthigh", "bshin", "bfoot", "aux_2", "aux_4"))
+        color = _TORSO if "torso" in name else (parts.CYAN if left else parts.ORANGE)
         if "foot" in name:
             color = parts.GRAPHITE
         pybullet.changeVisualShape(body, link, rgbaColor=color, physicsClientId=client)
 
 
 def _page(robot: str, seen: Half) -> str:
-    """Write the documentation page of a task."""
+    """Return the docstring of a task."""
     model = MODELS[robot]
     names = state_names(model)
     indices = components_of(model, seen)
@@ -264,34 +265,38 @@ def _page(robot: str, seen: Half) -> str:
         if model.ends
         else "Falling does not end it, but costs 2 a step: " + _falls(model)
     )
-    feels = "estimate velocities from the last positions" if seen == "position" else "integrate velocities to positions"
+    use = "estimate velocities from the last positions" if seen == "position" else "integrate velocities to positions"
     sections = (
         f"""{title} of ``pybullet_envs`` (after Roboschool), with the index set of Ni, Eysenbach and Salakhutdinov,
-        "Recurrent Model-Free RL Can Be a Strong Baseline for Many POMDPs", ICML 2022. State, reward and end are those
-        of Bullet's own environment, number for number. Its memory is short: never a headline of long memory.""",
-        f"""**Episode.** The robot starts on its feet, each joint turned by up to 0.1 rad. A control step is 16.5 ms.
-        {end}. It is truncated after {STEPS:,} control steps; success means to get there.""",
+        "Recurrent Model-Free RL Can Be a Strong Baseline for Many POMDPs", ICML 2022. State, reward and termination are
+        the same numbers as in Bullet's own environment. The memory that it needs is short, so that it says nothing
+        about long memory.""",
+        f"""**Episode.** The robot starts on its feet, with each joint turned by up to 0.1 rad. A control step is 16.5
+        ms. {end}. It is truncated after {STEPS:,} control steps. Success means that it gets so far without falling, not
+        that the robot walks: the score, which is the return, says how well it walks.""",
         f"""**Observation** ({len(indices)}, float32, clipped to plus and minus 5). {listed}. Angles are scaled to -1 to
         1 between the joint's limits, joint speeds by 0.1. With ``observation="full"`` it is all {len(names)} components
         of Bullet's state.""",
         f"""**Action** ({len(model.joints)}): torques of {", ".join(model.joints)} in [-1, 1], as parts of
         {", ".join(f"{torque:g}" for torque in model.torques)} N m.""",
-        """**Reward.** +1 while it stands, -1 where it has fallen; how much nearer the mean of its parts came to the
-        target, 1 km ahead, in units of 16.5 mm; -2 times the mean of action times joint speed, absolute; -0.1 times the
-        mean square of the action; -0.1 for each joint at its limit. The score is the return.""",
-        f"""**Memory.** Short, 2 to 10 control steps: to {feels}.""",
+        """**Reward.** The sum of: +1 while the robot is upright, -1 when it has fallen; the distance by which the mean
+        position of its links came nearer to a target 1 km ahead, in units of 16.5 mm; -2 times the mean of the absolute
+        value of action times joint speed; -0.1 times the mean square of the action; -0.1 for each joint at its limit.
+        The score is the return.""",
+        f"""**Memory.** Short, 2 to 10 control steps: to {use}.""",
         """**Ceilings.** Measured, none derived. Oracle: the return of the expert, linear in the full state and found by
         random search (``python scripts/walking_experts.py``). The search was short: the experts stand more than they
-        walk, and learners should exceed them. Without memory no bound is known, so that it is taken as the oracle and
-        no memory score is claimed. ``python scripts/walking_ceilings.py`` trains agents without memory, but what they
-        reach shows what can be had without it, not what cannot. None of G1, G2 and G3 applies: there is no cue.""",
+        walk, and trained agents should exceed them. Without memory no bound is known, so that it is set to the oracle
+        and no memory score is claimed. ``python scripts/walking_ceilings.py`` trains agents without memory; their
+        scores show what is possible without memory, but not what is impossible. None of G1, G2 and G3 applies: there is
+        no cue.""",
     )
     filled = [fill(" ".join(section.split()), 116) for section in sections]
-    return "\n\n".join((f"Bullet's {title} walks ahead as fast as it can; its {hidden} are hidden.", *filled))
+    return "\n\n".join((f"Bullet's {title} walks forward as fast as it can; its {hidden} are hidden.", *filled))
 
 
 def _falls(model: Model) -> str:
-    """Say when a robot has fallen."""
+    """Describe when a robot counts as fallen."""
     reasons = []
     if model.least_height > 0.0:
         reasons.append(f"its torso is lower than {model.least_height:g} m")

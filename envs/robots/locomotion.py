@@ -1,8 +1,8 @@
 """Bullet's walking robots: Hopper, Walker2D, HalfCheetah and Ant, with the state and the reward of Bullet's own tasks.
 
-The models are the MJCF files of ``pybullet_data``, loaded from where that package lies. What a robot senses, earns and
-how it falls follow ``WalkerBaseBulletEnv`` and its robots in ``pybullet_envs`` (after Roboschool), number for number:
-tests compare with recorded episodes of the originals.
+The models are the MJCF files of the package ``pybullet_data``. State, reward and termination give the same numbers as
+``WalkerBaseBulletEnv`` and its robots in ``pybullet_envs`` (after Roboschool): tests compare with recorded episodes of
+the originals.
 
 Axes: J driven joints, F feet, S = 8 + 2 J + F components of the state.
 """
@@ -27,12 +27,12 @@ WALKER_PHYSICS = Physics(control_hz=1.0 / 0.0165, substeps=4, solver_iterations=
 """A control step is 16.5 ms."""
 _STEP = 0.0165
 _TARGET_X = 1_000.0
-"""m, x of the target, so far away that its direction hardly changes."""
+"""m, x of the target; so far that its direction hardly changes."""
 _GRAVITY = -9.8
 _CONTACT_ERP = 0.9
 _FLOOR_FRICTION, _FLOOR_RESTITUTION = 0.8, 0.5
 _ELECTRICITY, _STALL, _AT_LIMIT = -2.0, -0.1, -0.1
-"""Reward for mean power, for mean square of the torque, and for each joint at its limit."""
+"""Weights in the reward of mean power, of the mean square of the torque, and of each joint at its limit."""
 _LIMIT = 0.99
 """Position of a joint, as a part of its range, from which it counts as being at its limit."""
 _BOUND = 5.0
@@ -42,22 +42,22 @@ _SPEED_SCALE, _JOINT_SPEED_SCALE = 0.3, 0.1
 
 @dataclass(frozen=True)
 class Model:
-    """What differs between the robots."""
+    """File, joints, torques and falling conditions of one robot."""
 
     file: str
-    """In ``pybullet_data/mjcf``."""
+    """Name in ``pybullet_data/mjcf``."""
     joints: tuple[str, ...]
-    """Driven, in the order of actions and state."""
+    """Driven joints, in the order of actions and state."""
     torques: tuple[float, ...]
-    """N m for a full action, one for each joint."""
+    """N m, torque of each joint at full action."""
     feet: tuple[str, ...]
-    """Links whose contact with the floor is sensed."""
+    """Links whose contact with the floor is observed."""
     least_height: float = -math.inf
     """m, height of the torso below which the robot has fallen."""
     most_pitch: float = math.inf
     """rad, pitch of the torso above which the robot has fallen."""
     shins: tuple[str, ...] = ()
-    """Feet that must not touch the floor."""
+    """Those of ``feet`` that must not touch the floor."""
     ends: bool = True
     """Whether falling ends the episode."""
 
@@ -99,7 +99,7 @@ MODELS = {
 
 
 def state_names(model: Model) -> tuple[str, ...]:
-    """Name the S components of the state."""
+    """Return the names of the S components of the state."""
     joints = [f"{what} of {name}" for name in model.joints for what in ("angle", "speed")]
     return (
         "height above the start",
@@ -123,11 +123,11 @@ class Outcome(NamedTuple):
 
 
 class Walker:
-    """One walking robot in one Bullet client, on a floor of its own.
+    """One walking robot and its floor in one Bullet client.
 
     Args:
         client: The Bullet client to build the bodies in.
-        model: Which robot.
+        model: The robot.
         visuals: Hide the floor's collision shape from cameras.
     """
 
@@ -147,7 +147,7 @@ class Walker:
             str(path), flags=flags | pybullet.URDF_GOOGLEY_UNDEFINED_COLORS, physicsClientId=client
         )
         self.capsules = _capsules(client, self.body, path) if visuals else {}
-        """Where visual shapes are in their links; see :class:`rlmem.envs.scene.Scene`."""
+        """Poses of visual shapes in their links; see :class:`rlmem.envs.scene.Scene`."""
         self._links = list(range(pybullet.getNumJoints(self.body, physicsClientId=client)))
         infos = [pybullet.getJointInfo(self.body, link, physicsClientId=client) for link in self._links]
         by_joint = {info[1].decode(): info for info in infos}
@@ -168,8 +168,8 @@ class Walker:
         self.position = (0.0, 0.0, 0.0)
         """m, position of the torso."""
         self.state: NDArray[np.float32] = np.zeros(8 + 2 * len(model.joints) + len(feet), dtype=np.float32)
-        """[S] as Bullet's own tasks observe it."""
-        self._release()
+        """[S] the observation of Bullet's own tasks."""
+        self._disable_motors()
 
     def start(self, angles: Floats) -> None:
         """Begin an episode; the world has just been restored.
@@ -179,10 +179,10 @@ class Walker:
         """
         for joint, angle in zip(self._joints, angles.tolist(), strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, physicsClientId=self._client)
-        self._release()
+        self._disable_motors()
         self._contacts[:] = 0.0
-        self._start_height = self._look()
-        self.state = self._describe()
+        self._start_height = self._read_links()
+        self.state = self._read_joints()
 
     def step(self, action: Floats) -> Outcome:
         """Run one control step.
@@ -199,10 +199,10 @@ class Walker:
             physicsClientId=client,
         )
         pybullet.stepSimulation(physicsClientId=client)
-        self._look()
-        self.state = self._describe()
+        self._read_links()
+        self.state = self._read_joints()
         upright = self._upright(float(self.state[0]) + self._start_height)
-        self._feel()
+        self._read_contacts()
         power = float(np.abs(action * self._joint_speeds).mean())
         reward = (
             (1.0 if upright else -1.0)
@@ -220,8 +220,8 @@ class Walker:
             and not self._contacts[self._shins].any()
         )
 
-    def _look(self) -> float:
-        """Read where the links are and how the torso moves; return the torso's height."""
+    def _read_links(self) -> float:
+        """Read the positions of the links and the torso's velocity; return the torso's height, m."""
         client, body = self._client, self.body
         links = pybullet.getLinkStates(body, self._links, computeLinkVelocity=1, physicsClientId=client)
         places = [link[0] for link in links]
@@ -232,7 +232,7 @@ class Walker:
         else:
             torso = links[self._torso]
             place, turn, velocity = torso[0], torso[1], torso[6]
-        # The floor counts as a part of the robot in the original, at the origin.
+        # In the original the floor, at the origin, counts as one of the links.
         count = len(places) + 1
         x = sum(place[0] for place in places) / count
         y = sum(place[1] for place in places) / count
@@ -243,8 +243,8 @@ class Walker:
         height: float = place[2]
         return height
 
-    def _describe(self) -> NDArray[np.float32]:
-        """Return the state [S] after :meth:`_look`, and note the joints' speeds and limits."""
+    def _read_joints(self) -> NDArray[np.float32]:
+        """Read the joints, and return the state [S]; called after :meth:`_read_links`."""
         joints = pybullet.getJointStates(self.body, self._joints, physicsClientId=self._client)
         angles = (np.array([joint[0] for joint in joints]) - self._middle) / self._half
         speeds = np.array([joint[1] for joint in joints]) * _JOINT_SPEED_SCALE
@@ -269,16 +269,16 @@ class Walker:
         state[8 + 2 * len(angles) :] = self._contacts
         return np.clip(state, -_BOUND, _BOUND)
 
-    def _feel(self) -> None:
-        """Note which feet touch the floor, for the next state."""
+    def _read_contacts(self) -> None:
+        """Read which feet touch the floor, for the next state."""
         self._contacts[:] = 0.0
         for contact in pybullet.getContactPoints(self.body, self._floor, physicsClientId=self._client):
             foot = self._feet.get(contact[3])
             if foot is not None:
                 self._contacts[foot] = 1.0
 
-    def _release(self) -> None:
-        """Let all joints go: Bullet gives each a motor that holds it, and a restore gives it back."""
+    def _disable_motors(self) -> None:
+        """Switch off the motors by which Bullet holds all joints; restoring a snapshot switches them on again."""
         pybullet.setJointMotorControlArray(
             self.body,
             self._links,
@@ -290,7 +290,7 @@ class Walker:
 
 
 def _capsules(client: int, body: int, path: Path) -> dict[tuple[int, int], tuple[list[float], list[float]]]:
-    """Read where the capsules are that an MJCF file gives from end to end: body and link -> position, quaternion."""
+    """Read the poses of capsules given by end points in an MJCF file: body and link -> position, quaternion."""
     found = {}
     geoms = ET.parse(path).iter("geom")  # noqa: S314 - pybullet's own file
     ends = [geom.attrib["fromto"] for geom in geoms if "fromto" in geom.attrib]

@@ -11,9 +11,9 @@ from conftest import memory_of_resets
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.ground.exploiters.maze_recall import exploiters
 from rlmem.envs.ground.lidar import BEAM_ANGLES, BEAMS, MAX_RANGE, Lidar
-from rlmem.envs.ground.maze_plan import CELL, Maze, draw_maze, middle_of, step_along, steps_to
-from rlmem.envs.ground.maze_recall import PILLAR_COLORS, SIZES, MazeRecall
-from rlmem.envs.ground.scenery import near_cell
+from rlmem.envs.ground.maze_plan import CELL, Maze, cell_at, draw_maze, middle_of, step_along, steps_to
+from rlmem.envs.ground.maze_recall import PILLAR_COLORS, MazeRecall
+from rlmem.envs.ground.maze_settings import SIZES
 from rlmem.envs.memory_task import Bools, Floats
 
 
@@ -62,7 +62,7 @@ def marched(walls: Bools, x: float, y: float, angle: float) -> float:
     """Return the range of a ray by small steps, m."""
     for step in range(int(MAX_RANGE / 1e-3)):
         away = step * 1e-3
-        if walls[near_cell(x + away * math.cos(angle), y + away * math.sin(angle))]:
+        if walls[cell_at(x + away * math.cos(angle), y + away * math.sin(angle))]:
             return away
     return MAX_RANGE
 
@@ -122,7 +122,7 @@ class TestMazeRecall:
             task.step(rng.uniform([0.3, -1.0], 1.0, (4, 2)))
             for index in range(4):
                 x, y = task.pose[index, :2].tolist()
-                assert not task.mazes[index].walls[near_cell(x, y)]
+                assert not task.mazes[index].walls[cell_at(x, y)]
         task.close()
 
     def test_reaching_the_named_pillar_pays_and_names_another(self) -> None:
