@@ -21,22 +21,22 @@ class ActionDistribution(Protocol):
     """A distribution of actions, parametrized by the outputs [N, Q] of a network."""
 
     size: int
-    """Q."""
+    """Q, number of outputs."""
     likelihood: Likelihood
-    """Of the drawn actions."""
+    """Likelihood of a sampled action, given the outputs."""
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
-        """Sample actions, in the form that the likelihood takes."""
+        """Sample actions, as the likelihood expects them."""
 
     def mode(self, output: Tensor) -> Tensor:
-        """Return the most likely actions, in the form that the likelihood takes."""
+        """Return the most likely actions, as the likelihood expects them."""
 
     def to_env(self, action: Tensor) -> NDArray[Any]:
-        """Return actions in the form of the action space."""
+        """Convert actions to elements of the action space."""
 
 
 class NormalActions:
-    """Independent normal actions about the outputs, in units of half the range; cut off at the bounds when acted on.
+    """Independent normal actions with the outputs as means, in units of half the range; clipped for the environment.
 
     Args:
         space: A bounded vector.
@@ -51,25 +51,25 @@ class NormalActions:
         self.likelihood: Likelihood = GaussianLikelihood(variance=deviation**2)
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return actions [N, A], not cut off."""
+        """Sample actions [N, A], not clipped."""
         return output + self._deviation * torch.from_numpy(rng.standard_normal(tuple(output.shape)))
 
     def mode(self, output: Tensor) -> Tensor:
-        """Return the outputs."""
+        """Return the outputs, which are the means."""
         return output
 
     def to_env(self, action: Tensor) -> NDArray[Any]:
-        """Return actions [N, A] within the bounds."""
+        """Return actions [N, A] in the units of the action space, clipped to its bounds."""
         bounded = np.clip(action.numpy(), -1.0, 1.0) * self._radius + self._center
-        inside: NDArray[Any] = bounded.astype(self._space.dtype)
-        return inside
+        converted: NDArray[Any] = bounded.astype(self._space.dtype)
+        return converted
 
 
 class DiscreteActions:
     """One of K choices, with the outputs as logits.
 
     Args:
-        space: Its number of choices is at least 2.
+        space: With at least two choices.
     """
 
     def __init__(self, space: spaces.Discrete) -> None:
@@ -78,22 +78,22 @@ class DiscreteActions:
         self.likelihood: Likelihood = CategoricalLikelihood()
 
     def draw(self, output: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return choices [N], counted from 0."""
+        """Sample choices [N], counted from 0."""
         # the largest of logits + Gumbel noise is a sample of their softmax
         return (output + torch.from_numpy(rng.gumbel(size=tuple(output.shape)))).argmax(-1)
 
     def mode(self, output: Tensor) -> Tensor:
-        """Return the likeliest choices [N], counted from 0."""
+        """Return the most likely choices [N], counted from 0."""
         return output.argmax(-1)
 
     def to_env(self, action: Tensor) -> NDArray[Any]:
-        """Return choices [N] as the space counts them."""
+        """Return choices [N], counted from the space's first."""
         shifted: NDArray[Any] = action.numpy() + self._first
         return shifted
 
 
 def make_action_distribution(space: spaces.Space[Any], deviation: float) -> ActionDistribution:
-    """Return the law of actions in a space.
+    """Return the distribution of actions for an action space.
 
     Raises:
         UserError: If the space is neither a bounded vector nor a choice among two or more.

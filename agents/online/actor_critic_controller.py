@@ -1,4 +1,4 @@
-"""Base of online actor-critics: a stochastic recurrent actor and a recurrent critic of its own.
+"""Base of online actor-critics: a stochastic recurrent actor and a separate recurrent critic.
 
 Axes: N environments, D observation, Q outputs of the actor.
 """
@@ -19,24 +19,24 @@ from rlmem.learning.network import Network
 
 
 class ActorCriticController(Controller):
-    """A recurrent actor, whose actions are drawn about its outputs, and a recurrent critic. See :class:`Controller`.
+    """A recurrent actor with stochastic actions, and a separate recurrent critic. See :class:`Controller`.
 
     The settings have a ``deviation`` of actions, in units of half their range.
     """
 
-    small: ClassVar[float] = 0.1
-    """What the readouts' weights are multiplied by before training: the first policy is nearly the same everywhere."""
+    init_scale: ClassVar[float] = 0.1
+    """Factor of the readouts' initial weights. It is small, so that the first policy hardly depends on its inputs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         shape = self.observation_space.shape
         assert shape is not None
-        with seeded(self.seed + 1):  # not the actor's weights
+        with seeded(self.seed + 1):  # a seed of its own, so that it does not get the actor's weights
             self.critic_network = self.make_network(shape[0], 1)
         self._rng = np.random.default_rng(self.seed)
 
     def outputs_of(self, action: spaces.Space[Any]) -> int:
-        """Return the outputs of the actor. See :meth:`Controller.outputs_of`."""
+        """Return Q, the number of the actor's outputs. See :meth:`Controller.outputs_of`."""
         self.distribution: ActionDistribution = make_action_distribution(action, self.settings.deviation)
         return self.distribution.size
 
@@ -44,14 +44,14 @@ class ActorCriticController(Controller):
         """Return a network whose outputs are small. See :meth:`Controller.make_network`."""
         network = super().make_network(inputs, outputs)
         with torch.no_grad():
-            network.readout.weight.mul_(self.small)
+            network.readout.weight.mul_(self.init_scale)
             network.readout.bias.zero_()
             if network.skip is not None:
-                network.skip.weight.mul_(self.small)
+                network.skip.weight.mul_(self.init_scale)
         return network
 
-    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
-        """Return the likeliest actions, or a draw. See :meth:`Controller.choose`."""
+    def to_actions(self, output: Tensor, *, deterministic: bool) -> Array:
+        """Return the most likely actions, or samples. See :meth:`Controller.to_actions`."""
         action = self.distribution.mode(output) if deterministic else self.distribution.draw(output, self._rng)
         return self.distribution.to_env(action)
 
@@ -60,6 +60,6 @@ class ActorCriticController(Controller):
         return super().tensors() | {"critic": self.critic_network.theta}
 
     def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back the parameters."""
+        """Restore the parameters."""
         super().restore(tensors)
         self.critic_network.set_theta(torch.as_tensor(tensors["critic"]))

@@ -1,7 +1,7 @@
-"""The EKF controller taught by Adam instead: the baseline for the Kalman filter.
+"""A recurrent controller trained by DAgger with Adam: the baseline for the EKF controller.
 
-Without replay one step of Adam a control step, with the exact gradient of the present answers by RTRL. With replay,
-steps of Adam on whole past episodes by BPTT.
+Without replay: one step of Adam per control step, with the exact gradient of the current labels by RTRL. With replay:
+steps of Adam on whole past episodes, by BPTT.
 
 Source: Ross, Gordon and Bagnell, AISTATS 2011 (see :mod:`rlmem.agents.online.dagger`); Kingma and Ba, "Adam: A
 Method for Stochastic Optimization", ICLR 2015.
@@ -31,13 +31,13 @@ class AdamDAggerSettings(DAggerSettings):
     """Hyperparameters of Adam-DAgger. See also :class:`DAggerSettings`.
 
     Args:
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         max_grad_norm: Gradients are scaled down to this norm.
-        replay: Learn from past episodes, not only from the present control step.
-        replay_episodes: Episodes that are kept, the last ones.
+        replay: Train on stored episodes instead of on the current control step.
+        replay_episodes: Number of most recent episodes that are stored.
         batch_episodes: B, episodes in a minibatch.
-        update_every: Control steps of each environment between two steps of Adam on past episodes.
-        n_updates: Steps of Adam each time.
+        update_every: Control steps of each environment between updates on stored episodes.
+        n_updates: Steps of Adam in each such update.
 
     Raises:
         UserError: If a value is out of bounds.
@@ -62,7 +62,7 @@ class AdamDAggerSettings(DAggerSettings):
 
 
 class StoredEpisode(NamedTuple):
-    """A past episode and what the expert would have done."""
+    """Observations and expert labels of a past episode."""
 
     observations: Array
     """[T, D] float32."""
@@ -71,7 +71,7 @@ class StoredEpisode(NamedTuple):
 
 
 class AdamDAgger(DAgger):
-    """A recurrent controller trained by Adam on expert labels, asked for at every control step."""
+    """A recurrent controller trained by Adam on labels that the expert gives at every control step."""
 
     name = "adam_dagger"
     Settings: ClassVar[type[Any]] = AdamDAggerSettings
@@ -90,7 +90,7 @@ class AdamDAgger(DAgger):
         self._loss = float("nan")
 
     def begin(self, num_envs: int) -> None:
-        """Start the streams. See :meth:`DAgger.begin`."""
+        """Start N streams. See :meth:`DAgger.begin`."""
         if self.settings.replay:
             self._running = [[] for _ in range(num_envs)]
             self._state = self.network.initial_state(num_envs)
@@ -98,7 +98,7 @@ class AdamDAgger(DAgger):
             self._carry = self.derivative.start(num_envs)
 
     def observe(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs [N, A]; the expert is asked everywhere. See :meth:`DAgger.observe`."""
+        """Return outputs [N, A]; labels are requested everywhere. See :meth:`DAgger.observe`."""
         if self._carry is not None:
             self._output, self._carry = self.derivative.step(x, start, self._carry)
         else:
@@ -108,7 +108,7 @@ class AdamDAgger(DAgger):
         return self._output, torch.ones(len(x), dtype=torch.bool)
 
     def teach(self, x: Tensor, start: Tensor, label: Tensor | None, asked: Tensor) -> None:
-        """Learn from the present answers, or keep them and learn from past episodes. See :meth:`DAgger.teach`."""
+        """Learn from the current labels, or store them and learn from past episodes. See :meth:`DAgger.teach`."""
         assert label is not None
         self._steps += 1
         if self._carry is not None:
@@ -132,7 +132,7 @@ class AdamDAgger(DAgger):
         return {"train/loss": self._loss}
 
     def stream_state(self) -> dict[str, Any]:
-        """Return the optimizer, the streams and the past episodes. See :meth:`DAgger.stream_state`."""
+        """Return the state of optimizer, streams and stored episodes. See :meth:`DAgger.stream_state`."""
         optimizer = self.optimizer.state.get(self.network.flat.flat, {})
         return {
             "optimizer": {name: torch.as_tensor(value).reshape(-1) for name, value in optimizer.items()},
@@ -146,7 +146,7 @@ class AdamDAgger(DAgger):
         }
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back the optimizer, the streams and the past episodes."""
+        """Restore what :meth:`stream_state` returned."""
         parameter = self.network.flat.flat
         if state["optimizer"]:
             saved = {name: torch.as_tensor(value) for name, value in state["optimizer"].items()}
@@ -162,7 +162,7 @@ class AdamDAgger(DAgger):
         self._steps, self._loss = state["steps"], state["loss"]
 
     def _learn_from_past(self) -> None:
-        """Take one step of Adam on a minibatch of past episodes, each answer weighing the same."""
+        """Take one step of Adam on a minibatch of past episodes; every label has the same weight."""
         chosen = self._rng.integers(len(self._past), size=self.settings.batch_episodes)
         episodes = [self._past[index] for index in chosen]
         lengths = [len(episode.labels) for episode in episodes]

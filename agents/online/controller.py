@@ -1,4 +1,4 @@
-"""Base of agents that learn online: a recurrent network in float64, and training that resumes bit for bit.
+"""Base of agents that learn online: a recurrent network in float64, with training that resumes bit for bit.
 
 Axes: N environments, D observation, A action, Q outputs of the network, P parameters.
 """
@@ -30,16 +30,17 @@ from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_check
 from rlmem.suggest import unknown
 
 _RECENT = 100
+"""Episodes over which the success rate in training is averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerSettings:
-    """Hyperparameters that recurrent controllers have in common.
+    """Hyperparameters common to all recurrent controllers.
 
     Args:
         cell: Name of a memory cell, see :data:`rlmem.networks.cells.CELLS`.
         hidden_size: Units of the cell.
-        memory_length: Control steps that cells should remember before training. None: the task's longest.
+        memory_length: Control steps over which the initialized cell remembers. None: the task's longest memory length.
 
     Raises:
         UserError: If a value is out of bounds.
@@ -59,19 +60,19 @@ class ControllerSettings:
 
 
 class Controller(Agent):
-    """A recurrent controller y = V h + U x + b in float64. Resuming goes on bit for bit.
+    """A recurrent controller y = V h + U x + b in float64, whose training resumes bit for bit.
 
-    Actions are y, cut off at the bounds of the action space.
+    Actions are y, clipped to the bounds of the action space.
 
     Args:
         settings: A :class:`ControllerSettings`.
-        observation_space: Of one environment, a vector.
-        action_space: Of one environment, a bounded vector.
-        spec: What the task asks of memory, or None.
-        seed: For the weights.
+        observation_space: Observation space of one environment, a vector.
+        action_space: Action space of one environment, a bounded vector.
+        spec: Ceilings and memory of the task, or None.
+        seed: Seed of the weights and of exploration.
 
     Raises:
-        UserError: If a space is of another kind.
+        UserError: If a space has another form.
     """
 
     resumes_exactly = True
@@ -86,23 +87,23 @@ class Controller(Agent):
             self.network = self.make_network(box.shape[0], outputs)
         self.episodes = 0
         self._recent: deque[float] = deque(maxlen=_RECENT)
-        self._where: dict[str, Any] | None = None
+        self._resume_point: dict[str, Any] | None = None
 
     @property
     def context(self) -> str:
-        """How far back it can see, in words."""
+        """How far back the agent can remember, in words."""
         return "recurrent"
 
     @property
-    def stretch(self) -> int:
-        """Control steps of each environment between two looks of the observer."""
+    def steps_per_advance(self) -> int:
+        """Control steps of each environment in a call of :meth:`advance`, between two calls of the observer."""
         return 16
 
     def outputs_of(self, action: spaces.Space[Any]) -> int:
         """Return Q for an action space.
 
         Raises:
-            UserError: If it is none that this agent can act in.
+            UserError: If this agent cannot act in it.
         """
         if not isinstance(action, spaces.Box) or len(action.shape) != 1 or not action.is_bounded():
             raise UserError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
@@ -119,7 +120,7 @@ class Controller(Agent):
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
-        """Act; the state is that of the cell, arrays [N, ...]. See :meth:`Agent.predict`."""
+        """Return actions and the next state of the cell, arrays [N, ...]. See :meth:`Agent.predict`."""
         rows = len(observation)
         fresh = self.network.initial_state(rows)
         start = torch.from_numpy(np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows))
@@ -131,63 +132,63 @@ class Controller(Agent):
             )
             make = getattr(fresh, "_make", tuple)
             output, after = self.network(torch.as_tensor(observation, dtype=torch.float64), make(parts))
-        return self.choose(output, deterministic=deterministic), tuple(part.numpy() for part in after)
+        return self.to_actions(output, deterministic=deterministic), tuple(part.numpy() for part in after)
 
-    def choose(self, output: Tensor, *, deterministic: bool) -> Array:
-        """Return the actions [N, A] that outputs [N, Q] stand for; by default the same either way."""
-        return self._act(output)
+    def to_actions(self, output: Tensor, *, deterministic: bool) -> Array:
+        """Convert outputs [N, Q] to actions [N, A]; by default the policy is deterministic."""
+        return self._bounded(output)
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
-        """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
+        """Learn online; after :meth:`load`, continue exactly where the saved agent was. See :meth:`Agent.learn`.
 
         Raises:
-            UserError: If the environment does not reset in the same step, lacks what this agent learns from, or gives
-                numbers that are not finite.
+            UserError: If the environment does not use same-step autoreset, lacks what this agent learns from, or
+                returns numbers that are not finite.
             DivergenceError: If an update has no finite result, or a filter diverges.
         """
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             raise UserError(f"agent {self.name!r} needs an environment with autoreset_mode='same_step'")
         inner: Any = env.unwrapped
-        observation, start = self._enter(env)
-        looking = True
-        while looking and self.env_steps < steps:
+        observation, start = self._begin_or_resume(env)
+        go_on = True
+        while go_on and self.env_steps < steps:
             with one_thread():
                 observation, start = self.advance(env, observation, start)
-            self.env_steps += self.stretch * env.num_envs
-            self._where = {"env": inner.get_state() if hasattr(inner, "get_state") else None}
-            self._where |= {"observation": observation, "start": start, "recent": list(self._recent)}
-            looking = observer(self.env_steps, self._metrics())
+            self.env_steps += self.steps_per_advance * env.num_envs
+            self._resume_point = {"env": inner.get_state() if hasattr(inner, "get_state") else None}
+            self._resume_point |= {"observation": observation, "start": start, "recent": list(self._recent)}
+            go_on = observer(self.env_steps, self._metrics())
 
     @abstractmethod
     def begin(self, num_envs: int) -> None:
-        """Forget what was seen of the streams; called before the first observation."""
+        """Start N streams; called before the first observation."""
 
     @abstractmethod
     def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
-        """Act and learn for :attr:`stretch` control steps.
+        """Act and learn for :attr:`steps_per_advance` control steps.
 
         Args:
             env: The environments.
-            observation: [N, D], to act on first.
-            start: [N] where it is the first of an episode.
+            observation: [N, D] the current observations.
+            start: [N] whether the observation is the first of an episode.
 
         Returns:
-            The observations and episode starts to act on next.
+            The next observations and episode starts.
         """
 
     def metrics(self) -> dict[str, float]:
-        """Return metrics of training by name."""
+        """Return metrics of training, by name."""
         return {}
 
     def stream_state(self) -> dict[str, Any]:
-        """Return what is remembered of the streams and the updates, as nested arrays and numbers."""
+        """Return the state of streams and updates, as nested arrays and numbers."""
         return {}
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`stream_state` gave."""
+        """Restore what :meth:`stream_state` returned."""
 
     def counters(self) -> dict[str, int]:
-        """Return what is counted over the whole of training, by the names of attributes."""
+        """Return counters over the whole training, by the names of attributes."""
         return {"episodes": self.episodes}
 
     def tensors(self) -> dict[str, Any]:
@@ -195,14 +196,14 @@ class Controller(Agent):
         return {"theta": self.network.theta}
 
     def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back the parameters."""
+        """Restore the parameters."""
         self.network.set_theta(torch.as_tensor(tensors["theta"]))
 
     def save(self, path: str | Path, **meta: Any) -> None:
-        """Write a checkpoint with all that a resumed run needs."""
+        """Write a checkpoint with everything that a resumed run needs."""
         tensors = self.tensors()
-        state: dict[str, Any] = {**self.counters(), "where": self._where}
-        state["streams"] = None if self._where is None else self.stream_state()
+        state: dict[str, Any] = {**self.counters(), "where": self._resume_point}
+        state["streams"] = None if self._resume_point is None else self.stream_state()
         save_checkpoint(path, tensors, self.description() | {"state": pack_tree(state, "state", tensors)} | meta)
 
     def load(self, path: str | Path) -> None:
@@ -213,33 +214,33 @@ class Controller(Agent):
             state = unpack_tree(meta["state"], tensors)
             for name in self.counters():
                 setattr(self, name, int(state[name]))
-            self._where = state["where"]
-            if self._where is not None:
-                self.begin(len(self._where["start"]))
+            self._resume_point = state["where"]
+            if self._resume_point is not None:
+                self.begin(len(self._resume_point["start"]))
                 self.restore_stream_state(state["streams"])
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r} with these settings: {error}") from error
 
-    def _enter(self, env: VectorEnv[Any, Any, Any]) -> tuple[Array, Array]:
-        """Return observations and episode starts: where a saved run was, or of new episodes."""
-        where, inner = self._where, env.unwrapped
-        if where is not None and len(where["start"]) == env.num_envs:
-            self._recent = deque(where["recent"], maxlen=_RECENT)
-            if where["env"] is not None and hasattr(inner, "set_state"):
-                inner.set_state(where["env"])
-                return where["observation"], where["start"]
+    def _begin_or_resume(self, env: VectorEnv[Any, Any, Any]) -> tuple[Array, Array]:
+        """Return observations and episode starts: those of the resumed run, or of new episodes."""
+        point, inner = self._resume_point, env.unwrapped
+        if point is not None and len(point["start"]) == env.num_envs:
+            self._recent = deque(point["recent"], maxlen=_RECENT)
+            if point["env"] is not None and hasattr(inner, "set_state"):
+                inner.set_state(point["env"])
+                return point["observation"], point["start"]
         else:
             self.begin(env.num_envs)
         observation, _ = env.reset()
         return np.asarray(observation), np.ones(env.num_envs, dtype=np.bool_)
 
-    def _act(self, output: Tensor) -> Array:
-        """Return the actions [N, A] that outputs [N, A] stand for."""
+    def _bounded(self, output: Tensor) -> Array:
+        """Convert outputs [N, A] to actions [N, A] within the bounds."""
         bounded = np.clip(output.numpy(), -1.0, 1.0) * self._radius + self._center
         action: Array = bounded.astype(self.action_space.dtype)
         return action
 
-    def _note(self, ended: Array, infos: dict[str, Any]) -> None:
+    def _count_episodes(self, ended: Array, infos: dict[str, Any]) -> None:
         self.episodes += int(ended.sum())
         if ended.any() and "is_success" in infos["final_info"]:
             self._recent.extend(infos["final_info"]["is_success"][ended].astype(float).tolist())
@@ -251,8 +252,8 @@ class Controller(Agent):
         return metrics | self.metrics()
 
 
-def double(name: str, array: Array) -> Tensor:
-    """Return an array from an environment in float64.
+def as_float64(name: str, array: Array) -> Tensor:
+    """Convert an array from an environment to a float64 tensor.
 
     Raises:
         UserError: If a number is not finite; the message begins with ``name``.
@@ -264,7 +265,7 @@ def double(name: str, array: Array) -> Tensor:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw weights from a seed and leave torch's generator as it was."""
+    """Seed torch's generator within the context, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

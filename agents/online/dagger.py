@@ -1,8 +1,8 @@
-"""DAgger, online: the controller drives, the task's expert says what it would have done, and each answer teaches.
+"""Online DAgger: the controller acts, and learns from the actions that the task's expert would have taken.
 
 Source: Ross, Gordon and Bagnell, "A Reduction of Imitation Learning and Structured Prediction to No-Regret Online
-Learning", AISTATS 2011 (with beta = 0 throughout: the expert never drives). This is imitation with privileged labels,
-not reinforcement learning: the reward is not looked at.
+Learning", AISTATS 2011 (with beta = 0 throughout: the expert never acts). This is imitation with privileged labels,
+not reinforcement learning: the reward is not used.
 
 Axes: N environments, D observation, A action, P parameters.
 """
@@ -19,69 +19,69 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlmem.agents.base import Array, Observer
-from rlmem.agents.online.controller import Controller, ControllerSettings, double
+from rlmem.agents.online.controller import Controller, ControllerSettings, as_float64
 from rlmem.errors import UserError
 from rlmem.learning.kalman import CensoredLikelihood
 
 
 @dataclass(frozen=True, kw_only=True)
 class DAggerSettings(ControllerSettings):
-    """Hyperparameters that controllers taught by an expert have in common. See also :class:`ControllerSettings`."""
+    """Hyperparameters common to controllers that learn from an expert. See also :class:`ControllerSettings`."""
 
 
 class DAgger(Controller):
-    """A recurrent controller taught at every control step that asks the expert. See :class:`Controller`.
+    """A recurrent controller that learns online from labels of an expert. See :class:`Controller`.
 
-    Actions are cut off at their bounds, and so are labels: one at a bound says that it is there or beyond, and teaches
-    nothing where the output already is.
+    Actions and labels are clipped at the bounds. A label at a bound therefore means "this or more", and gives no error
+    if the output is at or beyond the bound.
     """
 
     information: ClassVar[str] = "expert labels"
     answers: CensoredLikelihood = CensoredLikelihood()
-    """How labels, in units of half the actions' range, lie about the outputs."""
+    """Likelihood of labels, in units of half the actions' range, given the outputs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queries = 0
-        """Labels that the expert has given, one an environment and control step."""
+        """Number of labels that the expert has given; one per environment and control step."""
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
-        """Learn online; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`.
+        """Learn online; after :meth:`load`, continue exactly where the saved agent was. See :meth:`Agent.learn`.
 
         Raises:
-            UserError: If the environment has no expert, or does not reset in the same step.
+            UserError: If the environment has no expert, or does not use same-step autoreset.
         """
         if not hasattr(env.unwrapped, "expert_action"):
             raise UserError(f"agent {self.name!r} learns from an expert, and {env} has no expert_action method")
         super().learn(env, steps, observer)
 
     def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
-        """Act, ask and learn. See :meth:`Controller.advance`."""
+        """Act, request labels and learn. See :meth:`Controller.advance`."""
         inner: Any = env.unwrapped
-        for _ in range(self.stretch):
-            x, starts = double("observations", observation), torch.as_tensor(start)
+        for _ in range(self.steps_per_advance):
+            x, starts = as_float64("observations", observation), torch.as_tensor(start)
             output, ask = self.observe(x, starts)
             label = None
             if ask.any():
                 action = np.asarray(inner.expert_action())
-                label = double("the expert's actions", (action - self._center) / self._radius)
+                label = as_float64("the expert's actions", (action - self._center) / self._radius)
                 self.queries += int(ask.sum())
             self.teach(x, starts, label, ask)
-            observation, _, terminated, truncated, infos = env.step(self._act(output))
+            observation, _, terminated, truncated, infos = env.step(self._bounded(output))
             start = terminated | truncated
-            self._note(start, infos)
+            self._count_episodes(start, infos)
         return observation, start
 
     @abstractmethod
     def observe(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Take observations [N, D] and episode starts [N]; return outputs [N, A] and where to ask the expert, [N]."""
+        """Return outputs [N, A] and where to request labels [N], for observations [N, D] and episode starts [N]."""
 
     @abstractmethod
     def teach(self, x: Tensor, start: Tensor, label: Tensor | None, asked: Tensor) -> None:
-        """Learn from the expert's actions [N, A] where asked [N]; ``label`` is None where nothing was asked."""
+        """Learn from the expert's actions [N, A] where ``asked`` [N]; ``label`` is None if nothing was asked."""
 
     def counters(self) -> dict[str, int]:
-        """Return what is counted over the whole of training. See :meth:`Controller.counters`."""
+        """Return counters over the whole training. See :meth:`Controller.counters`."""
         return {"queries": self.queries} | super().counters()
 
     def _metrics(self) -> dict[str, float]:

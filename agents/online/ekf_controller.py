@@ -1,11 +1,12 @@
-"""A recurrent controller trained online by an extended Kalman filter on the answers of the task's expert.
+"""A recurrent controller trained online by an extended Kalman filter on labels of the task's expert.
 
-One Kalman update a control step, from the rows of all environments at once (multi-stream); rows dy/dtheta by RTRL. The
-filter's own covariance P says how unsure the controller is of its action, H P H^T, and so when to ask the expert.
+One Kalman update per control step, with the Jacobian rows dy/dtheta of all environments at once (multi-stream),
+computed by RTRL. The filter's covariance P gives the variance of the controller's action, H P H^T, which decides when
+the expert is asked.
 
 Sources: Puskorius and Feldkamp, "Neurocontrol of Nonlinear Dynamical Systems with Kalman Filter Trained Recurrent
 Networks", IEEE Transactions on Neural Networks 5(2), 1994; Feldkamp and Puskorius, "Training Controllers for
-Robustness: Multi-Stream DEKF", ICNN 1994. Asking by predictive variance is active learning with a Laplace
+Robustness: Multi-Stream DEKF", ICNN 1994. Querying by predictive variance is active learning with a Laplace
 approximation; see also Menda, Driggs-Campbell and Kochenderfer, "EnsembleDAgger", IROS 2019.
 
 Axes: N environments, D observation, A action, P parameters.
@@ -36,18 +37,18 @@ class EKFControllerSettings(DAggerSettings):
     """Hyperparameters of the EKF-trained controller. See also :class:`DAggerSettings`.
 
     Args:
-        derivative: Where the rows dy/dtheta come from: "rtrl", "snap1" or "tbptt".
+        derivative: Algorithm for the Jacobian rows dy/dtheta: "rtrl", "snap1" or "tbptt".
         p0: Prior variance of a parameter. Only the ratios of p0, noise and q matter.
         noise: R, variance of an action about the expert's.
-        q: Process noise a control step.
-        forgetting: lambda, by which P is divided at each update.
-        clip: Bound of a normalized innovation (Huber), None for none.
-        groups: "one": one P (GEKF); "node", "gate" or "layer": a block each (NDEKF); "auto": one where P is small
-            enough, else by node.
-        queries: "uncertain": ask the expert the more often, the larger the action's variance H P H^T is: with a
-            probability of the variance over ``ask_above``; "all": always.
-        ask_above: From here on ask always; in units of ``noise``. Below, asking now and then keeps an overconfident
-            filter, of a model that cannot be exact, from never being told.
+        q: Process noise per control step.
+        forgetting: lambda; P is divided by it at each update.
+        clip: Bound of the normalized innovation (Huber); None: no bound.
+        groups: "one": one full P (GEKF); "node", "gate" or "layer": one block of P for each (NDEKF); "auto": one if
+            it is small enough, else one block per node.
+        queries: "uncertain": ask the expert with a probability that grows with the variance H P H^T of the action: the
+            variance divided by ``ask_above``; "all": always.
+        ask_above: Variance, in units of ``noise``, from which the expert is always asked. Below it, asking sometimes
+            corrects a filter whose variance is too small.
 
     Raises:
         UserError: If a value is out of bounds.
@@ -83,7 +84,7 @@ class EKFControllerSettings(DAggerSettings):
 
 
 class EKFController(DAgger):
-    """A recurrent controller trained by an extended Kalman filter on the expert's answers. See the module."""
+    """A recurrent controller trained by an extended Kalman filter on expert labels. See the module's docstring."""
 
     name = "ekf"
     Settings: ClassVar[type[Any]] = EKFControllerSettings
@@ -96,13 +97,13 @@ class EKFController(DAgger):
         self.answers = CensoredLikelihood(variance=settings.noise)
         self._belief: KalmanState | None = None
         self._carry: Carry | None = None
-        self._seen: tuple[Tensor, Projection] | None = None
+        self._prediction: tuple[Tensor, Projection] | None = None
         self._rng = np.random.default_rng(self.seed)
         self._nis = math.nan
-        self._spread = math.nan
+        self._variance = math.nan
 
     def cost(self, num_envs: int) -> str:
-        """Return memory, work and time of an update with the rows of N environments. See :meth:`Agent.cost`."""
+        """Describe memory, operations and time of an update with the rows of N environments. See :meth:`Agent.cost`."""
         return str(self.filter.plan(num_envs * self.network.output_size))
 
     def begin(self, num_envs: int) -> None:
@@ -112,26 +113,26 @@ class EKFController(DAgger):
             self._belief = self.filter.initial_state()
 
     def observe(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs [N, A], and where their variance asks for the expert, [N]. See :meth:`DAgger.observe`."""
+        """Return outputs [N, A], and by their variance where to ask the expert [N]. See :meth:`DAgger.observe`."""
         assert self._carry is not None
         assert self._belief is not None
         output, self._carry = self.derivative.step(x, start, self._carry)
         projection = self.filter.project(self._belief, self.derivative.rows(self._carry))
         variance = projection.covariance.diagonal(dim1=1, dim2=2).amax(1)
-        self._seen = output, projection
-        self._spread = float(variance.mean()) / self.settings.noise
+        self._prediction = output, projection
+        self._variance = float(variance.mean()) / self.settings.noise
         if self.settings.queries == "all":
             return output, torch.ones(len(x), dtype=torch.bool)
         chance = variance / (self.settings.ask_above * self.settings.noise)
         return output, torch.from_numpy(self._rng.random(len(x))) < chance
 
     def teach(self, x: Tensor, start: Tensor, label: Tensor | None, asked: Tensor) -> None:
-        """Run one Kalman update with the rows of all environments that asked. See :meth:`DAgger.teach`."""
+        """Run one Kalman update with the rows of all labeled environments. See :meth:`DAgger.teach`."""
         if label is None:
             return
         assert self._belief is not None
-        assert self._seen is not None
-        output, projection = self._seen
+        assert self._prediction is not None
+        output, projection = self._prediction
         error, noise = self.answers.innovation(output, label)
         theta, self._belief, report = self.filter.update(
             self.network.theta, self._belief, projection, error, noise, asked
@@ -140,20 +141,20 @@ class EKFController(DAgger):
         self._nis = report.nis
 
     def metrics(self) -> dict[str, float]:
-        """Return the last innovation's normalized square, and the variance of actions in units of the noise."""
-        return {"kalman/nis": self._nis, "kalman/variance": self._spread}
+        """Return the last normalized innovation squared, and the variance of actions in units of the noise."""
+        return {"kalman/nis": self._nis, "kalman/variance": self._variance}
 
     def stream_state(self) -> dict[str, Any]:
-        """Return derivatives and covariance. See :meth:`DAgger.stream_state`."""
+        """Return derivatives, covariance and generator. See :meth:`DAgger.stream_state`."""
         assert self._carry is not None
         assert self._belief is not None
-        numbers: dict[str, Any] = {"nis": self._nis, "spread": self._spread}
+        numbers: dict[str, Any] = {"nis": self._nis, "spread": self._variance}
         numbers["rng"] = self._rng.bit_generator.state
         return {"carry": self._carry.to_dict(), "belief": self._belief.tensors(), "numbers": numbers}
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back derivatives and covariance."""
+        """Restore what :meth:`stream_state` returned."""
         self._carry = Carry.from_dict(state["carry"])
         self._belief = self.filter.restore(state["belief"])
-        self._nis, self._spread = state["numbers"]["nis"], state["numbers"]["spread"]
+        self._nis, self._variance = state["numbers"]["nis"], state["numbers"]["spread"]
         self._rng.bit_generator.state = state["numbers"]["rng"]

@@ -1,4 +1,4 @@
-"""A recurrent forward model of a plant, identified online by an extended Kalman filter.
+"""A recurrent forward model of the plant, identified online by an extended Kalman filter.
 
 Source: Puskorius and Feldkamp, "Neurocontrol of Nonlinear Dynamical Systems with Kalman Filter Trained Recurrent
 Networks", IEEE Transactions on Neural Networks 5(2), 1994, section V.
@@ -22,17 +22,17 @@ from rlmem.networks.cell import choose, rebuild
 
 
 class ForwardModel:
-    """Predicts by how much an observation [D] changes in a control step from it, an action [A], and what was before.
+    """Predicts the change of an observation [D] in a control step from observation, action [A] and hidden state.
 
-    One Kalman update a control step, with the rows of all streams by RTRL. On a network that is linear in its
-    parameters this is recursive least squares.
+    One Kalman update per control step, with the Jacobian rows of all streams by RTRL. If the network is linear in its
+    parameters, this is recursive least squares.
 
     Args:
-        network: From D + A inputs to D outputs, in float64; changed in place.
-        change: Outputs are in units of this.
-        noise: R, variance of a prediction about what comes, in the same units.
-        settings: Of the filter.
-        groups: Of the filter.
+        network: Maps D + A inputs to D outputs, in float64; changed in place.
+        change: Unit of the outputs.
+        noise: R, variance of the prediction error, in the same units.
+        settings: Settings of the filter.
+        groups: Blocks of the filter's covariance.
     """
 
     def __init__(
@@ -44,21 +44,21 @@ class ForwardModel:
         self.belief = self.filter.initial_state()
         self._carry: Carry | None = None
         self.error = math.nan
-        """Root of the mean squared error of the last predictions, in units of observations."""
+        """Root mean squared error of the last predictions, in units of observations."""
 
     def begin(self, num_streams: int) -> None:
         """Start N streams."""
         self._carry = self.derivative.start(num_streams)
 
     def state(self, start: Tensor) -> tuple[Tensor, ...]:
-        """Return the state of the cell, each part [N, ...], new where ``start`` [N]."""
+        """Return the state of the cell, each part [N, ...]; the initial one where ``start`` [N]."""
         assert self._carry is not None
         fresh: Any = self.network.initial_state(len(start))
         state: tuple[Tensor, ...] = choose(start, fresh, rebuild(fresh, self._carry.state))
         return state
 
     def predict(self, x: Tensor, action: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next observations [N, D], with gradient, and the next state."""
+        """Return predicted observations [N, D], differentiable, and the next state."""
         output, state = self.network(torch.cat((x, action), -1), state)
         return x + self.change * output, state
 
@@ -68,8 +68,8 @@ class ForwardModel:
         Args:
             x: [N, D] observations.
             action: [N, A].
-            after: [N, D] the observations that followed.
-            start: [N] where the memory starts anew.
+            after: [N, D] the next observations.
+            start: [N] where the hidden state starts anew.
             counts: [N] where to learn.
         """
         assert self._carry is not None
@@ -88,7 +88,7 @@ class ForwardModel:
         return {"carry": self._carry.to_dict(), "belief": self.belief.tensors(), "error": self.error}
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`stream_state` gave."""
+        """Restore what :meth:`stream_state` returned."""
         self._carry = Carry.from_dict(state["carry"])
         self.belief = self.filter.restore(state["belief"])
         self.error = state["error"]

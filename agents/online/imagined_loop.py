@@ -1,4 +1,4 @@
-"""A controller and a frozen forward model as one closed loop, and the derivatives of its cost by the controller.
+"""Closed loop of a controller and a frozen forward model, and derivatives of its cost by the controller.
 
 Axes: N streams, D observation, A action, C controlled, K horizon, R = K (C + A) residuals, P parameters.
 """
@@ -18,39 +18,39 @@ from rlmem.networks.cell import rebuild
 
 
 class Tracking(NamedTuple):
-    """A quadratic cost: controlled observations should be as their references are, with little effort."""
+    """A quadratic cost: the distance of controlled observations from their references, and effort."""
 
     controlled: Sequence[int]
-    """C numbers of observations."""
+    """C indices of observations."""
     reference: Sequence[int]
-    """C numbers of observations, where the controlled ones should be."""
+    """C indices of observations, the references of the controlled ones."""
     effort: float
-    """Weight of an action beside an error."""
+    """Weight of an action relative to an error."""
 
     def residuals(self, x: Tensor, action: Tensor) -> Tensor:
-        """Return [..., C + A]; the cost is the sum of their squares."""
+        """Return residuals [..., C + A]; the cost is the sum of their squares."""
         error = x[..., list(self.controlled)] - x[..., list(self.reference)]
         return torch.cat((error, self.effort * action), -1)
 
 
 class Imagined(NamedTuple):
-    """Residuals that a closed loop is predicted to have."""
+    """Predicted residuals of the closed loop, and their derivatives."""
 
     residuals: Tensor
     """[N, R]."""
     rows: Tensor
-    """[N, R, P] their derivatives by the controller's parameters."""
+    """[N, R, P] derivatives by the controller's parameters."""
 
 
 class ImaginedLoop(nn.Module):
     """The closed loop over K control steps of one stream, as a module whose parameters are the controller's.
 
-    Actions are cut off at -1 and 1; the effort counts them before.
+    Actions are clipped at -1 and 1; the effort is that of the actions before clipping.
 
     Args:
-        controller: From D observations to A actions.
-        model: Not changed, and not differentiated by its parameters.
-        cost: Of each observation that comes and of each action.
+        controller: Maps D observations to A actions.
+        model: Not changed; no derivatives by its parameters are taken.
+        cost: Cost of each predicted observation and each action.
         horizon: K.
     """
 
@@ -73,7 +73,7 @@ class ImaginedLoop(nn.Module):
 
     @torch.no_grad()
     def imagine(self, x: Tensor, memory: tuple[Tensor, ...], model_state: tuple[Tensor, ...]) -> Imagined:
-        """Return residuals and rows from observations [N, D] and the states of controller and model before them."""
+        """Return residuals and derivatives, from observations [N, D] and the states of controller and model."""
         parameters = {name: parameter.detach() for name, parameter in self.named_parameters()}
 
         def one(x: Tensor, memory: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,9 +1,10 @@
-"""A recurrent actor-critic that learns from reward alone and is moved by Kalman filters, or by Adam in their place.
+"""A recurrent actor-critic trained by Kalman filters, or by Adam for comparison, from reward alone.
 
-The critic's filter takes lambda-returns for noisy observations of the value. The actor's takes each action for a
-pseudo-observation of the policy: where an action a about the mean mu did better than expected (advantage A > 0), the
-mean should have been nearer to it, e = A (a - mu) with R = Sigma; of choices, the same in log-odds. That is the natural
-policy gradient, with P for the inverse of the Fisher information. Rows dy/dtheta by RTRL; one update a rollout.
+The critic's filter treats lambda-returns as noisy observations of the value. The actor's filter treats each action as a
+pseudo-observation of the policy: if an action a did better than expected (advantage A > 0), the mean mu should be
+nearer to it, so that the innovation is e = A (a - mu) with R = Sigma; for discrete actions, the same in log-odds. This
+is the natural policy gradient, with P in place of the inverse Fisher information. Jacobian rows dy/dtheta are computed
+by RTRL; there is one update per rollout.
 
 Sources: Shashua and Mannor, "Kalman meets Bellman: Improving Policy Evaluation through Value Tracking",
 arXiv:2002.07171, 2020 (KOVA, the critic); Ollivier, "Online Natural Gradient as a Kalman Filter", Electronic Journal of
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
-from rlmem.agents.online.controller import ControllerSettings, double
+from rlmem.agents.online.controller import ControllerSettings, as_float64
 from rlmem.agents.online.rollout_learner import AdamRolloutLearner, KalmanRolloutLearner, RolloutLearner
 from rlmem.agents.recurrent.evaluate_rollout import generalized_advantages
 from rlmem.errors import UserError
@@ -39,7 +40,7 @@ from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, Groups
 from rlmem.suggest import unknown
 
-By = Literal["kalman", "adam"]
+UpdateName = Literal["kalman", "adam"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +48,30 @@ class KalmanActorCriticSettings(ControllerSettings):
     """Hyperparameters of the Kalman actor-critic. See also :class:`ControllerSettings`.
 
     Args:
-        update: "kalman": actor and critic are moved by Kalman filters; "adam": by Adam, all else the same.
-        derivative: Where the rows dy/dtheta come from: "rtrl", "snap1" or "tbptt".
-        n_steps: Control steps of each environment in a rollout and an update.
-        gamma: Discount a control step.
-        gae_lambda: Of the lambda-returns, and of generalized advantage estimation.
-        deviation: Standard deviation of actions in training, in units of half their range; not for choices.
-        max_kl: Most that a rollout may move the policy, nats.
-        p0: Prior variance of an actor's parameter. R is the variance of the actions.
-        forgetting: By which the actor's P is divided at each rollout.
-        critic_p0: Prior variance of a critic's parameter.
+        update: "kalman": Kalman filters update actor and critic; "adam": Adam does, with all else the same.
+        derivative: Algorithm for the Jacobian rows dy/dtheta: "rtrl", "snap1" or "tbptt".
+        n_steps: Control steps of each environment per rollout and update.
+        gamma: Discount factor per control step.
+        gae_lambda: lambda of the lambda-returns and of generalized advantage estimation.
+        deviation: Standard deviation of actions in training, in units of half their range; not for discrete actions.
+        max_kl: Largest Kullback-Leibler divergence between the policies before and after an update, nats.
+        p0: Prior variance of a parameter of the actor. R is the variance of the actions.
+        forgetting: The actor's P is divided by this at each rollout.
+        critic_p0: Prior variance of a parameter of the critic.
         critic_noise: R, variance of a lambda-return about the value.
-        critic_forgetting: By which the critic's P is divided at each rollout.
-        clip: Bound of a normalized innovation (Huber), None for none.
-        groups: "one": one P (GEKF); "node", "gate" or "layer": a block each (NDEKF); "auto": one where P is small
-            enough, else by node.
-        learning_rate: Of Adam.
-        max_grad_norm: Of Adam: gradients are scaled down to this norm.
+        critic_forgetting: The critic's P is divided by this at each rollout.
+        clip: Bound of the normalized innovation (Huber); None: no bound.
+        groups: "one": one full P (GEKF); "node", "gate" or "layer": one block of P for each (NDEKF); "auto": one if
+            it is small enough, else one block per node.
+        learning_rate: Learning rate of Adam.
+        max_grad_norm: With Adam: gradients are scaled down to this norm.
 
     Raises:
         UserError: If a value is out of bounds.
     """
 
     hidden_size: int = 16
-    update: By = "kalman"
+    update: UpdateName = "kalman"
     derivative: str = "rtrl"
     n_steps: int = 128
     gamma: float = 0.99
@@ -89,7 +90,11 @@ class KalmanActorCriticSettings(ControllerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("update", get_args(By)), ("derivative", DERIVATIVES), ("groups", get_args(Groups))):
+        for name, known in (
+            ("update", get_args(UpdateName)),
+            ("derivative", DERIVATIVES),
+            ("groups", get_args(Groups)),
+        ):
             if getattr(self, name) not in known:
                 raise UserError(unknown(name, getattr(self, name), known))
         if self.n_steps < 1:
@@ -121,11 +126,11 @@ class KalmanActorCriticSettings(ControllerSettings):
 
 
 class KalmanActorCritic(ActorCriticController):
-    """A recurrent actor-critic moved by Kalman filters from reward alone. See the module."""
+    """A recurrent actor-critic trained by Kalman filters from reward alone. See the module's docstring."""
 
     name = "kalman_actor_critic"
     Settings: ClassVar[type[Any]] = KalmanActorCriticSettings
-    small = 0.01
+    init_scale = 0.01
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -133,10 +138,10 @@ class KalmanActorCritic(ActorCriticController):
         self.actor = self._rollout_learner(self.network, settings.actor_filter)
         self.critic = self._rollout_learner(self.critic_network, settings.critic_filter)
         self._returns = GaussianLikelihood(variance=settings.critic_noise)
-        self._moved: dict[str, float] = {}
+        self._update_metrics: dict[str, float] = {}
 
     @property
-    def stretch(self) -> int:
+    def steps_per_advance(self) -> int:
         """T, control steps of each environment in a rollout."""
         steps: int = self.settings.n_steps
         return steps
@@ -147,13 +152,13 @@ class KalmanActorCritic(ActorCriticController):
         self.critic.begin(num_envs)
 
     def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
-        """Act for a rollout, then move critic and actor. See :meth:`Controller.advance`."""
+        """Collect a rollout, then update critic and actor. See :meth:`Controller.advance`."""
         shape = (self.settings.n_steps, env.num_envs)
         rewards, values, following = np.zeros((3, *shape))
         terminated, truncated = np.zeros((2, *shape), dtype=np.bool_)
         outputs, actions = [], []
         for t in range(len(rewards)):
-            x, starts = double("observations", observation), torch.as_tensor(start)
+            x, starts = as_float64("observations", observation), torch.as_tensor(start)
             output, value = self.actor.step(x, starts), self.critic.step(x, starts)
             values[t] = value[:, 0].numpy()
             action = self.distribution.draw(output, self._rng)
@@ -163,9 +168,9 @@ class KalmanActorCritic(ActorCriticController):
             check_finite("rewards", rewards[t])
             start = terminated[t] | truncated[t]
             if truncated[t].any():
-                following[t] = self._values_at_the_end(infos, truncated[t], shape=observation.shape)
-            self._note(start, infos)
-        last = self.critic.peek(double("observations", observation), torch.as_tensor(start))[:, 0].numpy()
+                following[t] = self._final_values(infos, truncated[t], shape=observation.shape)
+            self._count_episodes(start, infos)
+        last = self.critic.peek(as_float64("observations", observation), torch.as_tensor(start))[:, 0].numpy()
         next_values = np.where(truncated, following, np.concatenate((values[1:], last[None])))
         advantages, returns = generalized_advantages(
             rewards.astype(np.float32),
@@ -176,25 +181,30 @@ class KalmanActorCritic(ActorCriticController):
             gamma=self.settings.gamma,
             gae_lambda=self.settings.gae_lambda,
         )
-        doubles = (torch.from_numpy(part).double() for part in (values, returns, advantages))
-        self._move(torch.cat(outputs), torch.cat(actions), *doubles)
+        tensors = (torch.from_numpy(part).double() for part in (values, returns, advantages))
+        self._update(torch.cat(outputs), torch.cat(actions), *tensors)
         return observation, start
 
     def metrics(self) -> dict[str, float]:
-        """Return normalized squared innovations, the divergence of the last move, and the like."""
-        return self._moved
+        """Return the metrics of the last update, such as normalized innovations squared and divergence."""
+        return self._update_metrics
 
     def stream_state(self) -> dict[str, Any]:
         """Return derivatives, covariances or moments, and the generator. See :meth:`Controller.stream_state`."""
         rng = self._rng.bit_generator.state
-        return {"actor": self.actor.state(), "critic": self.critic.state(), "rng": rng, "moved": self._moved}
+        return {
+            "actor": self.actor.state(),
+            "critic": self.critic.state(),
+            "rng": rng,
+            "moved": self._update_metrics,
+        }
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back derivatives, covariances or moments, and the generator."""
+        """Restore what :meth:`stream_state` returned."""
         self.actor.restore(state["actor"])
         self.critic.restore(state["critic"])
         self._rng.bit_generator.state = state["rng"]
-        self._moved = state["moved"]
+        self._update_metrics = state["moved"]
 
     def _rollout_learner(self, network: Network, filter_settings: KalmanSettings) -> RolloutLearner:
         settings: KalmanActorCriticSettings = self.settings
@@ -202,23 +212,25 @@ class KalmanActorCritic(ActorCriticController):
             return AdamRolloutLearner(network, settings.derivative, settings.gradient)
         return KalmanRolloutLearner(network, settings.derivative, settings.groups, filter_settings)
 
-    def _values_at_the_end(self, infos: dict[str, Any], where: Array, shape: tuple[int, ...]) -> Array:
-        """Return the values [N] of the observations at which episodes were cut off, 0 elsewhere."""
+    def _final_values(self, infos: dict[str, Any], where: Array, shape: tuple[int, ...]) -> Array:
+        """Return the values [N] of the last observations of truncated episodes, 0 elsewhere."""
         last = np.zeros(shape)
         for index in np.flatnonzero(where):
             last[index] = infos["final_obs"][index]
-        values = self.critic.peek(double("observations", last), torch.zeros(len(last), dtype=torch.bool))[:, 0].numpy()
+        values = self.critic.peek(as_float64("observations", last), torch.zeros(len(last), dtype=torch.bool))[
+            :, 0
+        ].numpy()
         kept: Array = np.where(where, values, 0.0)
         return kept
 
-    def _move(self, outputs: Tensor, actions: Tensor, values: Tensor, returns: Tensor, advantages: Tensor) -> None:
-        """Move the critic towards returns [T, N] and the actor along advantages [T, N]."""
+    def _update(self, outputs: Tensor, actions: Tensor, values: Tensor, returns: Tensor, advantages: Tensor) -> None:
+        """Update the critic towards returns [T, N] and the actor along advantages [T, N]."""
         seen = self._returns.innovation(values.reshape(-1, 1), returns.reshape(-1, 1))
-        critic = self.critic.move(self._returns, seen)
+        critic = self.critic.update(self._returns, seen)
         scaled = ((advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)).reshape(-1, 1)
         error, noise = self.distribution.likelihood.innovation(outputs, actions)
-        actor = self.actor.move(self.distribution.likelihood, Innovation(scaled * error, noise), self.settings.max_kl)
+        actor = self.actor.update(self.distribution.likelihood, Innovation(scaled * error, noise), self.settings.max_kl)
         unexplained = float((returns - values).var() / returns.var().clamp_min(1e-12))
-        self._moved = {f"critic/{name}": value for name, value in critic.items()}
-        self._moved |= {f"actor/{name}": value for name, value in actor.items()}
-        self._moved["critic/explained_variance"] = 1.0 - unexplained
+        self._update_metrics = {f"critic/{name}": value for name, value in critic.items()}
+        self._update_metrics |= {f"actor/{name}": value for name, value in actor.items()}
+        self._update_metrics["critic/explained_variance"] = 1.0 - unexplained

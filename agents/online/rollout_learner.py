@@ -1,7 +1,7 @@
-"""A network that is updated once per rollout from pseudo-observations of its outputs, by a Kalman filter or Adam.
+"""A network updated once per rollout from pseudo-observations of its outputs, by a Kalman filter or by Adam.
 
-Both see the same rows H = dy/dtheta of every step of the rollout, innovations e and noises R. The Kalman filter makes
-of them its update, Adam a step along the mean of H^T R^-1 e, which is the gradient that both follow.
+Both use the same Jacobian rows H = dy/dtheta of every step of the rollout, innovations e and noises R. Adam takes a
+step along the mean of H^T R^-1 e, which is also the gradient that the Kalman filter follows.
 
 Axes: N streams, D input, Q outputs, q observed, M steps of all streams, P parameters.
 """
@@ -22,12 +22,12 @@ from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.network import Network
 from rlmem.learning.updates import GradientSettings, GradientUpdate, Groups, make_filter
 
-_AT_ONCE = 256
-"""Rows whose variance is taken together: of all there would be as many covariances as pairs."""
+_CHUNK = 256
+"""Rows whose variances are computed together; for all at once the covariance would be too large."""
 
 
 class RolloutLearner(ABC):
-    """A network with the derivatives of its outputs along N streams.
+    """A recurrent network, and the derivatives of its outputs along N streams.
 
     Args:
         network: Changed in place.
@@ -44,76 +44,76 @@ class RolloutLearner(ABC):
         self._carry, self._rows = self.derivative.start(num_streams), []
 
     def step(self, x: Tensor, start: Tensor) -> Tensor:
-        """Take inputs [N, D] and episode starts [N]; return outputs [N, Q] and keep their rows."""
+        """Return outputs [N, Q] for inputs [N, D] and episode starts [N], and keep their Jacobian rows."""
         assert self._carry is not None
         output, self._carry = self.derivative.step(x, start, self._carry)
         self._rows.append(self.derivative.rows(self._carry))
         return output
 
     def peek(self, x: Tensor, start: Tensor) -> Tensor:
-        """Return the outputs [N, Q] for inputs that the streams do not go on from."""
+        """Return outputs [N, Q] for inputs [N, D] without advancing the streams."""
         assert self._carry is not None
         return self.derivative.step(x, start, self._carry).output
 
-    def move(self, likelihood: Likelihood, seen: Innovation, max_kl: float = math.inf) -> dict[str, float]:
-        """Move the parameters by what was observed at all steps since the last move.
+    def update(self, likelihood: Likelihood, seen: Innovation, max_kl: float = math.inf) -> dict[str, float]:
+        """Update the parameters from the pseudo-observations at all steps since the last update.
 
         Args:
-            likelihood: Of the observations; it says in which coordinates they are.
-            seen: Innovations [M, q] and noises, of the steps in their order.
-            max_kl: The move is shortened until the mean Kullback-Leibler divergence of the outputs' distributions, to
-                second order, is no more than this, nats.
+            likelihood: Likelihood of the observations, which defines their coordinates.
+            seen: Innovations [M, q] and noises of the steps, in their order.
+            max_kl: Bound of the mean Kullback-Leibler divergence between the distributions before and after, to second
+                order, nats; longer steps are shortened to it.
 
         Returns:
             Metrics by name.
         """
         rows, self._rows = likelihood.rows(torch.cat(self._rows)), []
         before = self.network.theta.clone()
-        after, metrics = self.propose(rows, seen)
+        after, metrics = self.unbounded_step(rows, seen)
         change = after - before
-        moved = rows @ change
-        divergence = 0.5 * float((moved * _precisely(seen.noise, moved)).sum(-1).mean())
+        output_change = rows @ change
+        divergence = 0.5 * float((output_change * _times_precision(seen.noise, output_change)).sum(-1).mean())
         share = 1.0 if divergence <= max_kl else math.sqrt(max_kl / divergence)
         self.network.set_theta(after if share == 1.0 else before + share * change)
         return metrics | {"kl": share**2 * divergence}
 
     @abstractmethod
-    def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
-        """Return new parameters [P] from rows [M, q, P] and what was seen, and what is worth watching."""
+    def unbounded_step(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
+        """Return new parameters [P] from rows [M, q, P] and innovations, before the bound ``max_kl``; and metrics."""
 
     def state(self) -> dict[str, Any]:
-        """Return derivatives and what the update remembers, between two rollouts."""
+        """Return the state of derivatives and update, between two rollouts."""
         assert self._carry is not None
-        return {"carry": self._carry.to_dict(), "update": self.memory()}
+        return {"carry": self._carry.to_dict(), "update": self.update_state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         self._carry = Carry.from_dict(state["carry"])
-        self.remember(state["update"])
+        self.restore_update_state(state["update"])
 
     @abstractmethod
-    def memory(self) -> dict[str, Tensor]:
-        """Return what the update remembers."""
+    def update_state(self) -> dict[str, Tensor]:
+        """Return the state of the update, such as covariances."""
 
     @abstractmethod
-    def remember(self, memory: dict[str, Any]) -> None:
-        """Take back what :meth:`memory` gave."""
+    def restore_update_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`update_state` returned."""
 
 
 class KalmanRolloutLearner(RolloutLearner):
-    """Moved by an extended Kalman filter: one update a rollout, with the rows of all its steps.
+    """A network updated by an extended Kalman filter: one update per rollout, with the rows of all its steps.
 
     With innovations e = A F^-1 grad log pi and noise R = F^-1, with F the Fisher information of the outputs and A
-    advantages, it is a step of the natural policy gradient: P is the inverse of the Fisher information of the
-    parameters, summed over past rollouts with forgetting.
+    advantages, it is a step of the natural policy gradient: P is the inverse of the parameters' Fisher information,
+    summed over past rollouts with forgetting.
 
     Source: Ollivier, "Online Natural Gradient as a Kalman Filter", Electronic Journal of Statistics 12(2), 2018.
 
     Args:
         network: Changed in place.
         derivative: "rtrl", "snap1" or "tbptt".
-        groups: Of the filter.
-        settings: Of the filter; it forgets once a rollout.
+        groups: Blocks of the filter's covariance.
+        settings: Settings of the filter; forgetting applies once per rollout.
     """
 
     def __init__(self, network: Network, derivative: str, groups: Groups, settings: KalmanSettings) -> None:
@@ -122,67 +122,67 @@ class KalmanRolloutLearner(RolloutLearner):
         self.filter = make_filter(network, groups, replace(settings, clip=None))
         self.belief = self.filter.initial_state()
 
-    def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
-        """Run one Kalman update. See :meth:`RolloutLearner.propose`."""
+    def unbounded_step(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
+        """Run one Kalman update. See :meth:`RolloutLearner.unbounded_step`."""
         white, errors = _whitened(rows, seen)
         if self.clip is not None:
-            parts = torch.split(white, _AT_ONCE)
+            parts = torch.split(white, _CHUNK)
             variance = torch.cat([self.filter.project(self.belief, part).covariance[:, 0, 0] for part in parts])
             bound = self.clip * (1.0 + variance).sqrt()
             errors = errors.clamp(-bound, bound)
-        count, left = len(errors), 0.0
+        count, remainder = len(errors), 0.0
         if count > len(self.network.theta):
-            white, errors, left = _compressed(white, errors)
+            white, errors, remainder = _compressed(white, errors)
         theta, self.belief, report = self.filter.update(self.network.theta, self.belief, white, errors, 1.0)
-        return theta, {"nis": (report.nis * len(errors) + left) / count}
+        return theta, {"nis": (report.nis * len(errors) + remainder) / count}
 
-    def memory(self) -> dict[str, Tensor]:
-        """Return the covariance. See :meth:`RolloutLearner.memory`."""
+    def update_state(self) -> dict[str, Tensor]:
+        """Return the covariance. See :meth:`RolloutLearner.update_state`."""
         return self.belief.tensors()
 
-    def remember(self, memory: dict[str, Any]) -> None:
-        """Take back the covariance."""
-        self.belief = self.filter.restore(memory)
+    def restore_update_state(self, state: dict[str, Any]) -> None:
+        """Restore the covariance."""
+        self.belief = self.filter.restore(state)
 
 
 class AdamRolloutLearner(RolloutLearner):
-    """Moved by one step of Adam a rollout, along the mean of H^T R^-1 e.
+    """A network updated by one step of Adam per rollout, along the mean of H^T R^-1 e.
 
     Args:
         network: Changed in place.
         derivative: "rtrl", "snap1" or "tbptt".
-        settings: Of the optimizer.
+        settings: Settings of the optimizer.
     """
 
     def __init__(self, network: Network, derivative: str, settings: GradientSettings) -> None:
         super().__init__(network, derivative)
-        self.update = GradientUpdate(network, GaussianLikelihood(), settings)
+        self.adam = GradientUpdate(network, GaussianLikelihood(), settings)
 
-    def propose(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
-        """Take a step of Adam. See :meth:`RolloutLearner.propose`."""
-        by_output = _precisely(seen.noise, seen.error) / len(rows)
-        metrics = self.update.apply(-torch.einsum("mq,mqp->p", by_output, rows))
+    def unbounded_step(self, rows: Tensor, seen: Innovation) -> tuple[Tensor, dict[str, float]]:
+        """Take a step of Adam. See :meth:`RolloutLearner.unbounded_step`."""
+        weighted = _times_precision(seen.noise, seen.error) / len(rows)
+        metrics = self.adam.apply(-torch.einsum("mq,mqp->p", weighted, rows))
         return self.network.theta.clone(), metrics
 
-    def memory(self) -> dict[str, Tensor]:
-        """Return the optimizer's state. See :meth:`RolloutLearner.memory`."""
-        return self.update.tensors()
+    def update_state(self) -> dict[str, Tensor]:
+        """Return the optimizer's state. See :meth:`RolloutLearner.update_state`."""
+        return self.adam.tensors()
 
-    def remember(self, memory: dict[str, Any]) -> None:
-        """Take back the optimizer's state."""
-        self.update.restore(memory)
+    def restore_update_state(self, state: dict[str, Any]) -> None:
+        """Restore the optimizer's state."""
+        self.adam.restore(state)
 
 
-def _precisely(noise: Tensor, error: Tensor) -> Tensor:
+def _times_precision(noise: Tensor, error: Tensor) -> Tensor:
     """Return R^-1 e [M, q] from variances [M, q] or covariances [M, q, q]."""
     if noise.dim() == error.dim():
         return error / noise
-    precise: Tensor = torch.linalg.solve(noise, error.unsqueeze(-1))
-    return precise.squeeze(-1)
+    solution: Tensor = torch.linalg.solve(noise, error.unsqueeze(-1))
+    return solution.squeeze(-1)
 
 
 def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
-    """Return rows [M q, P] and innovations [M q] in units of the noise's deviations."""
+    """Return rows [M q, P] and innovations [M q] scaled so that the noise has unit covariance."""
     error, noise = seen
     if noise.dim() == error.dim():
         precision = noise.rsqrt()
@@ -193,10 +193,10 @@ def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
 
 
 def _compressed(rows: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Return P rows [P, P] and innovations [P] that say the same as more of them of noise 1, and what they leave out.
+    """Compress more than P rows of unit noise to P rows [P, P] and innovations [P] with the same Kalman update.
 
-    A rotation of the rows changes nothing in an update, and one makes all but the first P rows 0. What is left out is
-    the square of the innovations that no parameter explains.
+    A rotation of the rows does not change the update, and QR finds one after which all but the first P rows are 0. The
+    third value is the sum of squares of the remaining innovations, which no change of parameters can explain.
     """
     triangle = torch.linalg.qr(torch.cat((rows, errors.unsqueeze(-1)), -1), mode="r").R
     size = rows.shape[1]

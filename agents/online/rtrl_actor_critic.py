@@ -1,14 +1,14 @@
-"""An actor-critic that learns at every control step and stores no sequence: exact gradients forward in time.
+"""A recurrent actor-critic that learns at every control step by RTRL, without storing sequences.
 
-Actor and critic are recurrent networks of their own. RTRL carries dh/dtheta along, so that the score d log pi / dtheta
-and the gradient of the value are known in full at every step, however long ago the cause was. Eligibility traces carry
-both to the rewards that follow, and each temporal-difference error moves both networks at once. Memory and time a step
-do not depend on the length of an episode.
+Actor and critic are separate recurrent networks. RTRL maintains dh/dtheta, so that the score d log pi / dtheta and the
+gradient of the value are exact at every step, however long ago the cause was. Eligibility traces accumulate both, and
+each temporal-difference error updates both networks at once. Memory and time per step do not depend on the length of an
+episode.
 
-The steps are natural ones: along F^-1 of the trace, with F a running mean of the Fisher information. What is seen at
-the query is many times the mark that a cue has left in an untrained cell, so that a policy moved by plain gradients
-drifts to one answer at random before it has learnt to tell the cues apart. Observations are scaled by their running
-moments.
+Updates follow the natural gradient: F^-1 times the trace, with F a running mean of the Fisher information. The
+observations at the query affect an untrained cell far more than what is left of the cue, so that with plain gradients
+the policy drifts to one answer before it has learnt to distinguish the cues. Observations are scaled by their running
+mean and deviation.
 
 Sources: Williams and Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Neural
 Computation 1(2), 1989 (RTRL); Sutton and Barto, "Reinforcement Learning", 2nd edition, 2018, section 13.6 (actor-critic
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from rlmem.agents.base import Array
 from rlmem.agents.online.actor_critic_controller import ActorCriticController
-from rlmem.agents.online.controller import ControllerSettings, double
+from rlmem.agents.online.controller import ControllerSettings, as_float64
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
 from rlmem.learning.divergence import check_change, check_finite
@@ -44,27 +44,28 @@ from rlmem.learning.updates import Groups, group_indices
 from rlmem.suggest import unknown
 
 _DERIVATIVES = ("rtrl", "snap1")
-_LEAST_ERROR = 1e-3
-_POWER_HORIZON = 1_000.0
-"""Control steps over which the size of temporal-difference errors is averaged."""
+_MIN_TD_SCALE = 1e-3
+_TD_HORIZON = 1_000.0
+"""Control steps over which squared temporal-difference errors are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RTRLActorCriticSettings(ControllerSettings):
-    """Hyperparameters of the online actor-critic. See also :class:`ControllerSettings`.
+    """Hyperparameters of the RTRL actor-critic. See also :class:`ControllerSettings`.
 
     Args:
-        derivative: "rtrl", exact, or "snap1", its sparse approximation.
-        learning_rate: Of the actor: temporal-difference errors count in units of their running size.
-        critic_rate: Of the critic. A step never goes past the error that it corrects.
-        gamma: Discount a control step.
+        derivative: "rtrl", which is exact, or "snap1", its sparse approximation.
+        learning_rate: Learning rate of the actor, for temporal-difference errors in units of their running root mean
+            square.
+        critic_rate: Learning rate of the critic. A step never overshoots the error that it corrects.
+        gamma: Discount factor per control step.
         trace_decay: lambda of the eligibility traces.
-        deviation: Standard deviation of actions in training, in units of half their range; not for choices.
-        max_kl: Most that one control step may move the policy, nats.
-        damping: Of the Fisher information.
-        horizon: Control steps over which it is averaged.
-        groups: "one": one matrix over all parameters; "node", "gate" or "layer": a block each; "auto": one where it is
-            small enough, else by node.
+        deviation: Standard deviation of actions in training, in units of half their range; not for discrete actions.
+        max_kl: Largest Kullback-Leibler divergence of the policy per control step, nats.
+        damping: Damping of the Fisher information.
+        horizon: Control steps over which the Fisher information is averaged.
+        groups: "one": one matrix over all parameters; "node", "gate" or "layer": one block for each; "auto": one if it
+            is small enough, else one block per node.
 
     Raises:
         UserError: If a value is out of bounds.
@@ -101,17 +102,17 @@ class RTRLActorCriticSettings(ControllerSettings):
         return FisherSettings(damping=self.damping, horizon=self.horizon)
 
 
-class _Learner(NamedTuple):
-    """What a network carries from one control step to the next; never changed in place."""
+class _Traces(NamedTuple):
+    """State that learning carries from one control step to the next for one network; never changed in place."""
 
     carry: Carry
-    traces: Tensor
-    """[N, P] eligibility."""
+    eligibility: Tensor
+    """[N, P] eligibility traces."""
     fisher: FisherState
 
 
 class RTRLActorCritic(ActorCriticController):
-    """A recurrent actor-critic that learns at every control step from reward alone. See the module."""
+    """A recurrent actor-critic that learns at every control step from reward alone. See the module's docstring."""
 
     name = "rtrl_actor_critic"
     Settings: ClassVar[type[Any]] = RTRLActorCriticSettings
@@ -122,50 +123,50 @@ class RTRLActorCritic(ActorCriticController):
         self.derivative = make_derivative(settings.derivative, self.network)
         self.critic_derivative = make_derivative(settings.derivative, self.critic_network)
         self._actor_fisher, self._critic_fisher = self._fisher(self.network), self._fisher(self.critic_network)
-        self._actor: _Learner | None = None
-        self._critic: _Learner | None = None
+        self._actor: _Traces | None = None
+        self._critic: _Traces | None = None
         self._moments = RunningMoments.start(self.network.input_size)
-        self._power = 1.0
+        self._td_square = 1.0
         self._kl = math.nan
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
-        """Act on what is seen, scaled by the moments so far. See :meth:`Agent.predict`."""
-        return super().predict(self._moments.scaled(_wide(observation)), state, episode_start, deterministic)
+        """Act on observations scaled by their running moments. See :meth:`Agent.predict`."""
+        return super().predict(self._moments.scaled(_as_float64(observation)), state, episode_start, deterministic)
 
     def begin(self, num_envs: int) -> None:
-        """Start traces and derivatives of N streams; what is known of the Fisher information stays."""
+        """Start traces and derivatives of N streams; keep the Fisher information."""
 
-        def fresh(learner: _Learner | None, carry: Carry, fisher: Fisher, size: int) -> _Learner:
-            known = fisher.initial_state() if learner is None else learner.fisher
-            return _Learner(carry, torch.zeros(num_envs, size, dtype=torch.float64), known)
+        def fresh(before: _Traces | None, carry: Carry, fisher: Fisher, size: int) -> _Traces:
+            information = fisher.initial_state() if before is None else before.fisher
+            return _Traces(carry, torch.zeros(num_envs, size, dtype=torch.float64), information)
 
         actor, critic = self.derivative, self.critic_derivative
         self._actor = fresh(self._actor, actor.start(num_envs), self._actor_fisher, actor.num_parameters)
         self._critic = fresh(self._critic, critic.start(num_envs), self._critic_fisher, critic.num_parameters)
 
     def advance(self, env: VectorEnv[Any, Any, Any], observation: Array, start: Array) -> tuple[Array, Array]:
-        """Act and learn at each of some control steps. See :meth:`Controller.advance`."""
-        for _ in range(self.stretch):
+        """Act and learn for some control steps. See :meth:`Controller.advance`."""
+        for _ in range(self.steps_per_advance):
             x, starts = self._scaled(observation), torch.as_tensor(start)
-            output, value = self._see(x, starts)
+            output, value = self._forward(x, starts)
             action = self.distribution.draw(output, self._rng)
             self._extend_traces(output, action, starts)
             observation, reward, terminated, truncated, infos = env.step(self.distribution.to_env(action))
             start = terminated | truncated
-            following = self._following(observation, start, truncated & ~terminated, infos)
-            error = double("rewards", reward) + self.settings.gamma * following - value
+            next_value = self._next_values(observation, start, truncated & ~terminated, infos)
+            error = as_float64("rewards", reward) + self.settings.gamma * next_value - value
             self._learn_from(error)
-            self._note(start, infos)
+            self._count_episodes(start, infos)
         return observation, start
 
     def metrics(self) -> dict[str, float]:
-        """Return the running size of temporal-difference errors and the divergence of the last step."""
-        return {"critic/td_error": math.sqrt(self._power), "actor/kl": self._kl}
+        """Return the running root mean square of temporal-difference errors, and the divergence of the last step."""
+        return {"critic/td_error": math.sqrt(self._td_square), "actor/kl": self._kl}
 
     def tensors(self) -> dict[str, Any]:
-        """Return the parameters and the moments of observations. See :meth:`Agent.tensors`."""
+        """Return the parameters and the running moments of observations. See :meth:`Agent.tensors`."""
         moments = {
             "count": np.array([self._moments.number]),
             "mean": self._moments.mean,
@@ -174,7 +175,7 @@ class RTRLActorCritic(ActorCriticController):
         return super().tensors() | moments
 
     def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back parameters and moments."""
+        """Restore parameters and moments."""
         super().restore(tensors)
         self._moments = RunningMoments(float(tensors["count"][0]), tensors["mean"].copy(), tensors["squares"].copy())
 
@@ -182,26 +183,26 @@ class RTRLActorCritic(ActorCriticController):
         """Return derivatives, traces, Fisher information and the generator. See :meth:`Controller.stream_state`."""
         assert self._actor is not None
         assert self._critic is not None
-        numbers = {"power": self._power, "kl": self._kl, "rng": self._rng.bit_generator.state}
+        numbers = {"power": self._td_square, "kl": self._kl, "rng": self._rng.bit_generator.state}
         return {"actor": _to_tree(self._actor), "critic": _to_tree(self._critic), "numbers": numbers}
 
     def restore_stream_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`stream_state` gave."""
+        """Restore what :meth:`stream_state` returned."""
         self._actor, self._critic = _from_tree(state["actor"]), _from_tree(state["critic"])
-        self._power, self._kl = state["numbers"]["power"], state["numbers"]["kl"]
+        self._td_square, self._kl = state["numbers"]["power"], state["numbers"]["kl"]
         self._rng.bit_generator.state = state["numbers"]["rng"]
 
     def _fisher(self, network: Network) -> Fisher:
         return Fisher(network.num_parameters, group_indices(network, self.settings.groups), self.settings.fisher)
 
     def _scaled(self, observation: Array) -> Tensor:
-        seen = _wide(observation)
+        seen = _as_float64(observation)
         check_finite("observations", seen)
         self._moments = self._moments.seen(seen)
         return torch.as_tensor(self._moments.scaled(seen))
 
-    def _see(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Take observations [N, D]; return outputs [N, Q] and values [N]."""
+    def _forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs [N, Q] of the actor and values [N], for observations [N, D]."""
         assert self._actor is not None
         assert self._critic is not None
         output, carry = self.derivative.step(x, start, self._actor.carry)
@@ -211,7 +212,7 @@ class RTRLActorCritic(ActorCriticController):
         return output, value[:, 0]
 
     def _extend_traces(self, output: Tensor, action: Tensor, start: Tensor) -> None:
-        """Add the scores of actions and the gradients of values to the traces, and learn how much outputs tell."""
+        """Add scores of actions and gradients of values to the traces, and update the Fisher information."""
         assert self._actor is not None
         assert self._critic is not None
         decay = self.settings.gamma * self.settings.trace_decay * (~start)[:, None]
@@ -220,39 +221,39 @@ class RTRLActorCritic(ActorCriticController):
             likelihood.rows(self.derivative.rows(self._actor.carry)), likelihood.innovation(output, action)
         )
         self._actor = self._actor._replace(
-            traces=decay * self._actor.traces + torch.einsum("nq,nqp->np", error, rows),
+            eligibility=decay * self._actor.eligibility + torch.einsum("nq,nqp->np", error, rows),
             fisher=self._actor_fisher.see(self._actor.fisher, share * rows.flatten(0, 1)),
         )
         gradients = self.critic_derivative.rows(self._critic.carry)[:, 0]
         self._critic = self._critic._replace(
-            traces=decay * self._critic.traces + gradients,
+            eligibility=decay * self._critic.eligibility + gradients,
             fisher=self._critic_fisher.see(self._critic.fisher, share * gradients),
         )
 
-    def _following(self, observation: Array, start: Array, cut: Array, infos: dict[str, Any]) -> Tensor:
-        """Return the values [N] of what comes next: none after an end; where an episode was cut off, of its last."""
+    def _next_values(self, observation: Array, start: Array, truncated: Array, infos: dict[str, Any]) -> Tensor:
+        """Return the values [N] of the next observations: 0 after termination, of the final one after truncation."""
         assert self._critic is not None
         seen = np.array(observation, dtype=np.float64)
-        for index in np.flatnonzero(cut):
+        for index in np.flatnonzero(truncated):
             seen[index] = infos["final_obs"][index]
         check_finite("observations", seen)
         x = torch.as_tensor(self._moments.scaled(seen))
-        going_on = torch.zeros(len(seen), dtype=torch.bool)
-        values = self.critic_derivative.step(x, going_on, self._critic.carry).output[:, 0]
-        return torch.where(torch.as_tensor(start & ~cut), 0.0, values)
+        not_first = torch.zeros(len(seen), dtype=torch.bool)
+        values = self.critic_derivative.step(x, not_first, self._critic.carry).output[:, 0]
+        return torch.where(torch.as_tensor(start & ~truncated), 0.0, values)
 
     def _learn_from(self, error: Tensor) -> None:
-        """Move actor and critic by temporal-difference errors [N]."""
+        """Update actor and critic by temporal-difference errors [N]."""
         assert self._actor is not None
         assert self._critic is not None
         settings: RTRLActorCriticSettings = self.settings
-        self._power += (float(error.square().mean()) - self._power) / _POWER_HORIZON
-        scale = max(math.sqrt(self._power), _LEAST_ERROR)
-        gradient = error @ self._actor.traces / scale
+        self._td_square += (float(error.square().mean()) - self._td_square) / _TD_HORIZON
+        scale = max(math.sqrt(self._td_square), _MIN_TD_SCALE)
+        gradient = error @ self._actor.eligibility / scale
         change = settings.learning_rate * self._actor_fisher.natural(self._actor.fisher, gradient[None])[0]
         check_change("the actor", change)
         self._kl = 0.5 * settings.learning_rate * float(change @ gradient)
-        traces = self._critic.traces
+        traces = self._critic.eligibility
         directions = self._critic_fisher.natural(self._critic.fisher, traces)
         rate = settings.critic_rate / (1.0 + settings.critic_rate * float((directions * traces).sum()))
         correction = rate * (error @ directions)
@@ -262,7 +263,7 @@ class RTRLActorCritic(ActorCriticController):
 
 
 def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
-    """Return rows [N, q, P] and errors [N, q] in coordinates in which the noise R is 1."""
+    """Return rows [N, q, P] and errors [N, q] in coordinates in which R is the identity."""
     if seen.noise.dim() == 2:
         scale = seen.noise.rsqrt()
         return rows * scale[..., None], seen.error * scale
@@ -271,14 +272,14 @@ def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
     return both[..., :-1], both[..., -1]
 
 
-def _wide(observation: Array) -> Array:
+def _as_float64(observation: Array) -> Array:
     return np.asarray(observation, dtype=np.float64)
 
 
-def _to_tree(learner: _Learner) -> dict[str, Any]:
-    return {"carry": learner.carry.to_dict(), "traces": learner.traces, "fisher": Fisher.to_tree(learner.fisher)}
+def _to_tree(traces: _Traces) -> dict[str, Any]:
+    return {"carry": traces.carry.to_dict(), "traces": traces.eligibility, "fisher": Fisher.to_tree(traces.fisher)}
 
 
-def _from_tree(tree: dict[str, Any]) -> _Learner:
-    traces = torch.as_tensor(tree["traces"])
-    return _Learner(Carry.from_dict(tree["carry"]), traces, Fisher.from_tree(tree["fisher"]))
+def _from_tree(tree: dict[str, Any]) -> _Traces:
+    eligibility = torch.as_tensor(tree["traces"])
+    return _Traces(Carry.from_dict(tree["carry"]), eligibility, Fisher.from_tree(tree["fisher"]))

@@ -70,7 +70,7 @@ def test_the_kalman_move_of_an_actor_is_a_natural_policy_gradient(space, streams
     rows = law.likelihood.rows(torch.cat(learner._rows))
     precision = torch.linalg.inv(noise) if noise.dim() == 3 else torch.diag_embed(1.0 / noise)
     fisher = torch.einsum("mqp,mqr,mrs->ps", rows, precision, rows)
-    learner.move(law.likelihood, Innovation(weights[:, None] * error, noise))
+    learner.update(law.likelihood, Innovation(weights[:, None] * error, noise))
     wanted = torch.linalg.solve(fisher + torch.eye(len(before)) / p0, gradient)
     torch.testing.assert_close(net.theta - before, wanted, rtol=1e-8, atol=1e-10)
 
@@ -86,7 +86,7 @@ def test_adam_in_its_place_follows_the_policy_gradient(space):
     objective = log_likelihood(net, space, law, xs, starts, actions, weights) / len(actions)
     wanted = torch.cat([part.flatten() for part in torch.autograd.grad(objective, list(net.parameters()))])
     error, noise = law.likelihood.innovation(outputs.flatten(0, 1), actions)
-    learner.move(law.likelihood, Innovation(weights[:, None] * error, noise))
+    learner.update(law.likelihood, Innovation(weights[:, None] * error, noise))
     torch.testing.assert_close(-net.flat.grad, wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -105,7 +105,7 @@ def test_the_critic_of_a_linear_value_is_recursive_least_squares():
         xs, _, outputs = rollout(learner)
         xs = xs.flatten(0, 1)
         targets.append(torch.from_numpy(rng.normal(size=(len(xs), 1))))
-        learner.move(law, law.innovation(outputs.flatten(0, 1), targets[-1]))
+        learner.update(law, law.innovation(outputs.flatten(0, 1), targets[-1]))
         features.append(torch.cat((torch.ones(len(xs), 1), xs), 1))
     xs, ys = torch.cat(features), torch.cat(targets)[:, 0]
     where = torch.cat(
@@ -124,7 +124,9 @@ def test_the_move_does_not_depend_on_the_order_of_the_steps():
         rollout(learner)
         learner._rows = [torch.cat(learner._rows)[order]]
         error = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 2)))[order]
-        metrics = learner.move(GaussianLikelihood(variance=0.25), Innovation(error, torch.full((24, 2), 0.25).double()))
+        metrics = learner.update(
+            GaussianLikelihood(variance=0.25), Innovation(error, torch.full((24, 2), 0.25).double())
+        )
         moved.append((net.theta.clone(), metrics["nis"]))
     torch.testing.assert_close(moved[0][0], moved[1][0])
     assert moved[0][1] == pytest.approx(moved[1][1])
@@ -144,7 +146,7 @@ def test_no_move_is_longer_than_the_bound_and_its_direction_is_kept(update):
         rollout(learner)
         before = net.theta.clone()
         ones = torch.ones(24, 2, dtype=torch.float64)
-        metrics = learner.move(GaussianLikelihood(variance=0.25), Innovation(ones, 0.25 * ones), bound)
+        metrics = learner.update(GaussianLikelihood(variance=0.25), Innovation(ones, 0.25 * ones), bound)
         moved.append((net.theta - before, metrics["kl"]))
     (free, far), (short, near) = moved
     assert far > 1e-3

@@ -65,7 +65,7 @@ def agent_on(env, **settings):
 
 
 def watch(agent, env, steps):
-    """Learn for some steps and return the parameters of actor and critic after each stretch, and the metrics."""
+    """Learn for some steps; return the parameters after each call of advance, and the metrics."""
     seen = []
     agent.learn(
         env,
@@ -88,7 +88,7 @@ def test_one_environment_is_enough_to_learn_recall(discrete):
 
 @pytest.fixture
 def looked_at_each_step(monkeypatch):
-    monkeypatch.setattr(RTRLActorCritic, "stretch", 1)
+    monkeypatch.setattr(RTRLActorCritic, "steps_per_advance", 1)
 
 
 @pytest.mark.usefixtures("looked_at_each_step")
