@@ -168,6 +168,68 @@ def lru_step(weights: Weights, linear: MakeLinear = numpy_linear) -> NumpyStep:
     return step
 
 
+def gated_delta_step(weights: Weights, linear: MakeLinear = numpy_linear) -> NumpyStep:
+    """Return the step of a gated delta cell."""
+    size, heads = len(weights["bias"]) // 4, len(weights["gate_bias"]) // 2
+    head = size // heads
+    joined = np.concatenate((weights["weight"], weights["gate_weight"]))
+    product = linear(joined, np.concatenate((weights["bias"], weights["gate_bias"])))
+
+    def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
+        now = product(x)
+        query, key, value = now[:, : 3 * size].reshape(-1, 3, heads, head, 1).transpose(1, 0, 2, 3, 4)
+        keep, write = sigmoid(now[:, 4 * size :]).reshape(-1, 2, heads, 1, 1).transpose(1, 0, 2, 3, 4)
+        query, key = _unit_length(query), _unit_length(key)
+        memory = state[0].reshape(-1, heads, head, head) * keep
+        memory += (write * (value - memory @ key)) @ key.swapaxes(-1, -2)
+        found = memory @ query
+        found /= np.sqrt(np.mean(found * found, 2, keepdims=True) + _ONE)
+        output = found.reshape(-1, size) * sigmoid(now[:, 3 * size : 4 * size])
+        return output, (memory.reshape(-1, size * head),)
+
+    return step
+
+
+def _unit_length(x: FloatArray) -> FloatArray:
+    """Return vectors [N, M, K, 1] at length 1, shorter than 1e-6 divided by that."""
+    unit: FloatArray = x / np.maximum(np.sqrt(np.sum(x * x, 2, keepdims=True)), np.float32(1e-6))
+    return unit
+
+
+FFM_CONTEXTS = 4
+"""Frequencies at which a fast and forgetful memory keeps each trace."""
+
+
+def ffm_traces(hidden_size: int) -> int:
+    """Return the number of traces of a fast and forgetful memory with H outputs."""
+    return max(1, hidden_size // 2)
+
+
+def ffm_step(weights: Weights, linear: MakeLinear = numpy_linear) -> NumpyStep:
+    """Return the step of a fast and forgetful memory."""
+    traces, size = len(weights["log_decay"]), len(weights["read_bias"])
+    joined = np.concatenate((weights["weight"], weights["mix_weight"]))
+    product = linear(joined, np.concatenate((weights["bias"], weights["mix_bias"])))
+    read = linear(weights["read_weight"], weights["read_bias"])
+    decay = np.repeat(np.exp(-np.exp(weights["log_decay"])), FFM_CONTEXTS)
+    angle = np.tile(np.exp(weights["log_frequency"]), traces)
+    cosine, sine = decay * np.cos(angle), decay * np.sin(angle)
+    at = 2 * traces
+
+    def step(x: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
+        now, (real, imaginary) = product(x), state
+        drive = np.repeat(now[:, :traces] * sigmoid(now[:, traces:at]), FFM_CONTEXTS, 1)
+        after = cosine * real - sine * imaginary + drive, cosine * imaginary + sine * real
+        found = read(np.concatenate(after, 1))
+        found -= found.mean(1, keepdims=True)
+        found /= np.sqrt(np.mean(found * found, 1, keepdims=True) + np.float32(1e-5))
+        past = now[:, at + size :]
+        output: FloatArray = past + sigmoid(now[:, at : at + size]) * (found - past)
+        return output, after
+
+    return step
+
+
 def _eigenvalues(weights: Weights) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return real and imaginary parts of exp(-m + i angle) [K], and m."""
     modulus, angle = np.exp(weights["log_decay"]), np.exp(weights["log_angle"])
@@ -201,6 +263,8 @@ ARRAY_CELLS: dict[str, ArrayCell] = {
     "lru": ArrayCell(lru_step, lambda size: (size, size)),
     "min_gru": ArrayCell(min_gru_step, lambda size: (size,)),
     "elstm": ArrayCell(elstm_step, lambda size: (size,)),
+    "ffm": ArrayCell(ffm_step, lambda size: (ffm_traces(size) * FFM_CONTEXTS,) * 2),
+    "gated_delta": ArrayCell(gated_delta_step, lambda size: (size * min(size, 16),)),
 }
 """The cells that can act without PyTorch, by their names in :data:`rlmem.networks.cells.CELLS`. They are listed here,
 and not in the cells' own files, because those import PyTorch."""

@@ -64,6 +64,8 @@ CELLS = _Cells(
         "lru": "lru:LRU",
         "min_gru": "min_gru:MinGRU",
         "elstm": "elstm:ELSTM",
+        "ffm": "ffm:FFM",
+        "gated_delta": "gated_delta:GatedDelta",
     }
 )
 """Name to class; every class takes (input_size, hidden_size, *, memory_length)."""
