@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from rlmem.agents.recurrent.action_masks import check_masks, mask_outputs
 from rlmem.errors import UserError
+from rlmem.networks.numpy_cells import ARRAY_CELLS
 from rlmem.networks.numpy_steps import (
-    ARRAY_CELLS,
     ArrayState,
     FloatArray,
     mlp,
@@ -67,7 +67,7 @@ class NumpyActor:
         if seen["type"] != "Box" or meta["extractor"]["class"] != "FlattenExtractor" or seen["dtype"] == "uint8":
             raise UserError(f"only agents that see vectors of numbers act without PyTorch, this one sees {seen}")
         if network["cell"] not in ARRAY_CELLS:
-            raise UserError(f"cell {network['cell']!r} cannot act without PyTorch: numpy_steps.py has no step for it")
+            raise UserError(f"cell {network['cell']!r} cannot act without PyTorch: numpy_cells.py has no step for it")
         self._shape = tuple(int(size) for size in seen["shape"])
         self._bounds: tuple[FloatArray, FloatArray] | None = None
         self._choices: list[int] = []
@@ -86,8 +86,9 @@ class NumpyActor:
         cell = ARRAY_CELLS[network["cell"]]
         steps, sizes = [], []
         for layer in range(int(network["n_layers"])):
-            steps.append(cell.make(weights(f"actor.layers.{layer}"), numpy_linear))
-            sizes.append(cell.state_sizes(int(network["hidden_size"])))
+            own = weights(f"actor.layers.{layer}")
+            steps.append(cell.make(own, numpy_linear))
+            sizes.append(cell.state_sizes(int(network["hidden_size"]), own))
         trunk = stack_step(steps, [len(parts) for parts in sizes])
         self._trunk = with_features(trunk) if network["skip"] else trunk
         self._initial = tuple(np.zeros((1, size), np.float32) for parts in sizes for size in parts)

@@ -93,7 +93,7 @@ def test_what_it_does_not_declare_is_refused_in_one_line(tmp_path: Path) -> None
         export_onnx(agent, tmp_path / "policy.onnx")
     assert not list(tmp_path.iterdir())
     agent.save(tmp_path / "agent.safetensors")
-    with pytest.raises(ValueError, match=r"cell 'leaky' cannot act without PyTorch: numpy_steps\.py has no step"):
+    with pytest.raises(ValueError, match=r"cell 'leaky' cannot act without PyTorch: numpy_cells\.py has no step"):
         NumpyActor.load(tmp_path / "agent.safetensors")
     loaded = RecurrentPPO.load(tmp_path / "agent.safetensors")
     observation = np.ones((2, 3), np.float32)

@@ -64,6 +64,7 @@ CELLS = _Cells(
         "lru": "lru:LRU",
         "min_gru": "min_gru:MinGRU",
         "elstm": "elstm:ELSTM",
+        "attention": "attention:Attention",
         "ffm": "ffm:FFM",
         "gated_delta": "gated_delta:GatedDelta",
     }

@@ -18,8 +18,9 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import uniform
+from rlmem.networks.numpy_cells import elman_step
 from rlmem.networks.numpy_function import Array, Back, emptied, fits_arrays, flat, on_arrays, product
-from rlmem.networks.numpy_steps import NumpyStep, elman_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.units import Read, Units, UnitStep, gate_columns, with_one
 

@@ -25,8 +25,9 @@ from rlmem.networks.cells.initialization import (
     uniform,
 )
 from rlmem.networks.cells.linear_scan import scan_back
+from rlmem.networks.numpy_cells import elstm_step
 from rlmem.networks.numpy_function import Array, Back, by_block, emptied, fits_arrays, on_arrays
-from rlmem.networks.numpy_steps import NumpyStep, elstm_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Direct, Read, Units, UnitStep, by_unit, gate_columns, outer, with_one

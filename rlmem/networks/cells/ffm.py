@@ -18,7 +18,8 @@ from torch.nn.functional import layer_norm
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.linear_scan import blanked, linear_scan
-from rlmem.networks.numpy_steps import FFM_CONTEXTS, NumpyStep, ffm_step, ffm_traces
+from rlmem.networks.numpy_cells import FFM_CONTEXTS, ffm_step, ffm_traces
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 
 _NORM = 1e-5

@@ -20,7 +20,8 @@ from torch.nn.functional import linear, normalize, pad
 from rlmem.errors import UserError
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import init_unit_variance, long_forget_bias
-from rlmem.networks.numpy_steps import NumpyStep, gated_delta_step
+from rlmem.networks.numpy_cells import gated_delta_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 
 HEAD = 16

@@ -24,8 +24,9 @@ from rlmem.networks.cells.initialization import (
     open_gates_by_inputs,
     uniform,
 )
+from rlmem.networks.numpy_cells import gru_step
 from rlmem.networks.numpy_function import Array, Back, by_block, fits_arrays, flat, on_arrays, product
-from rlmem.networks.numpy_steps import NumpyStep, gru_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one

@@ -16,7 +16,8 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Gates
 from rlmem.networks.cells.complex_cell import ComplexCell, ComplexUnits
-from rlmem.networks.numpy_steps import NumpyStep, lru_step
+from rlmem.networks.numpy_cells import lru_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.units import Direct, Read, UnitStep
 

@@ -19,7 +19,8 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import forget_bias, uniform
-from rlmem.networks.numpy_steps import NumpyStep, lstm_step
+from rlmem.networks.numpy_cells import lstm_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
-from rlmem.networks.numpy_steps import NumpyStep, memoryless_step
+from rlmem.networks.numpy_cells import memoryless_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.units import Direct, Read, Units, UnitStep
 

@@ -22,8 +22,9 @@ from rlmem.networks.cells.initialization import (
     open_gates_by_inputs,
 )
 from rlmem.networks.cells.linear_scan import blanked, linear_scan, scan, scan_back
+from rlmem.networks.numpy_cells import min_gru_step, sigmoid
 from rlmem.networks.numpy_function import Array, Back, fits_arrays, on_arrays
-from rlmem.networks.numpy_steps import NumpyStep, min_gru_step, sigmoid
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, by_unit, gate_columns, outer, with_one

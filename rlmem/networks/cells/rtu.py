@@ -15,7 +15,8 @@ from torch.nn.functional import linear
 
 from rlmem.errors import UserError
 from rlmem.networks.cells.complex_cell import ComplexCell, ComplexUnits
-from rlmem.networks.numpy_steps import NumpyStep, rtu_step
+from rlmem.networks.numpy_cells import rtu_step
+from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.units import Read, UnitStep
 

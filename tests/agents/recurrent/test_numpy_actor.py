@@ -11,7 +11,7 @@ from memory_bandit import MemoryBandit
 
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.ppo import RecurrentPPO
-from rlmem.networks.numpy_steps import ARRAY_CELLS
+from rlmem.networks.numpy_cells import ARRAY_CELLS
 from rlmem.runs.tensors_file import CheckpointError, save_checkpoint
 
 N, T = 3, 9
