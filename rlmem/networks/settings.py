@@ -30,7 +30,7 @@ class NetworkSettings:
     """The shape of a recurrent actor-critic.
 
     Args:
-        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm or memoryless.
+        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm, ffm, gated_delta, attention or memoryless.
         hidden_size: Units of a cell.
         n_layers: Cells on top of each other.
         shared: One trunk for actor and critic, trained by both losses.

@@ -1,6 +1,7 @@
 """Every cell against an independent implementation, and across episode starts bit for bit against separate episodes."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from rlmem.evaluation.gradient import gradient_vs_lag
 from rlmem.networks.cell import AnyCell, choose
 from rlmem.networks.cells import CELLS, ELSTM, GRU, LRU, LSTM, RTU, Elman, MinGRU, Stack
 from rlmem.networks.cells import linear_scan as linear_scan_module
+from rlmem.networks.cells.attention import Attention
+from rlmem.networks.cells.gated_delta import GatedDelta
 from rlmem.networks.settings import Init
 
 T, N, D, H = 12, 3, 4, 6
@@ -66,6 +69,43 @@ def test_a_whole_sequence_is_its_steps_also_in_gradient(name: str) -> None:
     assert len(results[0]) == len(results[1])
     for ours, reference in zip(*results, strict=True):
         torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["gated_delta", "attention"])
+def test_what_is_run_in_chunks_is_its_steps_over_many_chunks(name: str) -> None:
+    torch.manual_seed(0)
+    cell = CELLS[name](D, 32, memory_length=20.0)  # two heads
+    xs, start = torch.randn(150, N, D), torch.zeros(150, N, dtype=torch.bool)
+    start[[31, 32, 100], [0, 0, 1]] = True
+    with torch.no_grad():
+        ours, reference = (run(xs, start, cell.initial_state(N)) for run in (cell.unfold, partial(step_by_step, cell)))
+    for found, wanted in zip((ours[0], *ours[1]), (reference[0], *reference[1]), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_matrix_memory_replaces_what_a_key_held_and_keeps_the_others() -> None:
+    cell = GatedDelta(6, 4, memory_length=1e6)
+    one = torch.eye(4)
+    with torch.no_grad():  # inputs: key and query in the first four numbers, value in the last two; all gates open
+        cell.weight.zero_()
+        cell.weight[0:4, :4] = cell.weight[4:8, :4] = torch.eye(4)
+        cell.weight[8:10, 4:] = torch.eye(2)
+        cell.gate_weight.zero_()
+        cell.gate_bias.fill_(50.0)
+    steps = [(0, 1.0, 2.0), (1, 3.0, 4.0), (0, 5.0, 6.0)]
+    xs = torch.stack([torch.cat((one[key], torch.tensor([a, b]))) for key, a, b in steps]).unsqueeze(1)
+    memory = cell.scan(xs, None, cell.initial_state(1)).state.memory.view(4, 4)
+    torch.testing.assert_close(memory[:2, :2], torch.tensor([[5.0, 3.0], [6.0, 4.0]]), rtol=1e-3, atol=1e-3)
+
+
+def test_attention_forgets_what_left_its_window_to_the_last_bit() -> None:
+    cell = Attention(D, 16, memory_length=8.0)
+    xs, state = torch.randn(20, 1, D), cell.initial_state(1)
+    other = xs.clone()
+    other[:12] = torch.randn(12, 1, D)
+    output, changed = (cell.scan(inputs, None, state).output for inputs in (xs, other))
+    assert torch.equal(output[19], changed[19])
+    assert not torch.equal(output[18], changed[18])
 
 
 @pytest.mark.parametrize("name", [*NAMES, "stack"])

@@ -54,12 +54,16 @@ def rtrl(of: Network | AnyCell, *, path: Literal["auto", "generic"] = "auto") ->
 
     Traces of units for diagonal cells and eLSTM, O(P) a step; dense traces for Elman, GRU and LSTM, O(H^2 P); blocks of
     both for stacks; automatic differentiation for cells whose units are not known.
+
+    Raises:
+        UserError: If there is no such path, or the cell's state is so large that its derivatives take gigabytes.
     """
     if path not in ("auto", "generic"):
         raise UserError(f"path must be 'auto' or 'generic', got {path!r}")
     cell = of.cell if isinstance(of, Network) else of
     units = [layer.units() for layer in _layers(cell)]
     if path == "generic" or None in units:
+        _refuse_large_traces(cell)
         return _with_readout(of, GenericRTRL(cell))
     traces = [_exact(known) for known in units if known is not None]
     return _with_readout(of, traces[0] if len(traces) == 1 else StackTraces(traces))
@@ -97,6 +101,20 @@ DERIVATIVES: dict[str, Callable[..., Derivative]] = {"bptt": bptt, "tbptt": tbpt
 
 def _exact(units: AnyUnits) -> UnitDerivative:
     return DenseTraces(units, "rtrl") if units.joined else UnitTraces(units, "rtrl")
+
+
+_MOST_NUMBERS = 1 << 27
+"""Of a dense trace of one stream: 1 GiB in float64."""
+
+
+def _refuse_large_traces(cell: AnyCell) -> None:
+    state = sum(part.numel() for part in cell.initial_state(1))
+    parameters = sum(parameter.numel() for parameter in cell.parameters())
+    if state * parameters > _MOST_NUMBERS:
+        raise UserError(
+            f"rtrl of this {type(cell).__name__} would carry {state:,} x {parameters:,} derivatives a stream, "
+            f"{state * parameters / 2**27:.1f} GiB: use bptt or tbptt, fewer units or a shorter memory_length"
+        )
 
 
 def _layers(cell: AnyCell) -> list[AnyCell]:

@@ -26,6 +26,7 @@ from derivative_cases import (
 )
 from torch import Tensor
 
+from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, Derivative, Unrolled, make_derivative
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS, Elman
@@ -233,3 +234,8 @@ def test_inputs_that_do_not_fit_are_refused(make: Callable[[], Network]) -> None
         derivative.step(torch.zeros(N, 5, dtype=torch.float64), start, carry)
     with pytest.raises(ValueError, match=r"episode_start must be bool \(3,\), got torch.float32"):
         derivative.step(torch.zeros(N, D, dtype=torch.float64), torch.zeros(N), carry)
+
+
+def test_a_state_whose_derivatives_would_take_gigabytes_is_refused_with_their_size() -> None:
+    with pytest.raises(UserError, match=r"carry 12,771 x [\d,]+ derivatives a stream, \d\.\d GiB: use bptt"):
+        make_derivative("rtrl", CELLS["attention"](3, 64, memory_length=100.0))
