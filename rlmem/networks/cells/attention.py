@@ -119,12 +119,14 @@ class Attention(Cell[AttentionState]):
         after = here[-1] if blank is None else here[-1] + blank[-1].long()
         kept = (torch.cat((before, visible))[steps:] == after).T
         filled = torch.cat((state.filled.T, torch.ones_like(here, dtype=xs.dtype)))[steps:].T * kept
-        last = (part[steps:].movedim(0, 1) * kept.unsqueeze(-1) for part in (keys, values))
-        return Unfolded(output, AttentionState(*(part.flatten(1) for part in last), filled))
+        last_keys, last_values = (
+            (part[steps:].movedim(0, 1) * kept.unsqueeze(-1)).flatten(1) for part in (keys, values)
+        )
+        return Unfolded(output, AttentionState(last_keys, last_values, filled))
 
     def _unrolled(self, part: Tensor) -> Tensor:
         """Return keys or values of the state [N, (W - 1) H] as [W - 1, N, H]."""
-        return part.unflatten(-1, (self.window - 1, self.hidden_size)).movedim(1, 0)
+        return part.view(-1, self.window - 1, self.hidden_size).movedim(1, 0)
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, here: Tensor, episode: Tensor, at: int) -> Tensor:
         """Return what queries [C, N, H] of steps from ``at`` find, [C, N, H].
@@ -140,7 +142,8 @@ class Attention(Cell[AttentionState]):
         count = len(query)
         span = slice(at, at + count + self.window - 1)
         q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3) for part in (query, keys[span], values[span])
+            part.reshape(*part.shape[:2], self.heads, -1).permute(1, 2, 0, 3)
+            for part in (query, keys[span], values[span])
         )
         # slot j of the span is seen from step i at the age i + W - 1 - j
         i, j = torch.arange(count, device=q.device)[:, None], torch.arange(k.shape[2], device=q.device)
@@ -151,7 +154,8 @@ class Attention(Cell[AttentionState]):
         bias = self.age_bias[:, age.clamp(0, self.window - 1)]
         scores = (q @ k.mT) * q.shape[-1] ** -0.5 + bias
         weights = scores.masked_fill(~seen.unsqueeze(1), _HIDDEN).softmax(-1)
-        return (weights @ v).permute(2, 0, 1, 3).flatten(-2)
+        found: Tensor = weights @ v
+        return found.permute(2, 0, 1, 3).flatten(-2)
 
     def _gate(self, which: int, x: Tensor, y: Tensor) -> Tensor:
         """Mix what a layer found [..., H] into its input [..., H]."""

@@ -94,11 +94,11 @@ class GatedDelta(Cell[GatedDeltaState]):
 
     def _matrices(self, state: GatedDeltaState) -> Tensor:
         """Return the memory as [N, M, K, K]."""
-        return state.memory.unflatten(-1, (-1, self.head, self.head))
+        return state.memory.view(len(state.memory), -1, self.head, self.head)
 
     def _read(self, x: Tensor) -> _Read:
         query, key, value, gate = linear(x, self.weight, self.bias).chunk(4, -1)
-        query, key, value = (part.unflatten(-1, (-1, self.head)) for part in (query, key, value))
+        query, key, value = (part.reshape(*part.shape[:-1], -1, self.head) for part in (query, key, value))
         keep, write = linear(x, self.gate_weight, self.gate_bias).chunk(2, -1)
         return _Read(
             normalize(query, dim=-1, eps=_EPSILON),
@@ -132,11 +132,11 @@ class GatedDelta(Cell[GatedDeltaState]):
         # slots that are added at the end keep all and write nothing
         parts = [pad(part, (0,) * (2 * part.dim() - 1) + (missing,)) for part in read[:5]]
         # [T / C, N, M, C, K]
-        query, key, value = (part.unflatten(0, (-1, _CHUNK)).movedim(1, -2) for part in parts[:3])
-        log_keep, write = (part.unflatten(0, (-1, _CHUNK)).movedim(1, -1) for part in parts[3:])  # [T / C, N, M, C]
+        query, key, value = (_chunks(part).movedim(1, -2) for part in parts[:3])
+        log_keep, write = (_chunks(part).movedim(1, -1) for part in parts[3:])  # [T / C, N, M, C]
         ages = torch.zeros_like(log_keep)
         if blank is not None:
-            at = pad(blank, (0, 0, 0, missing)).unflatten(0, (-1, _CHUNK)).movedim(1, -1).unsqueeze(2)
+            at = _chunks(pad(blank, (0, 0, 0, missing))).movedim(1, -1).unsqueeze(2)
             log_keep, write = log_keep.masked_fill(at, 0.0), write.masked_fill(at, 0.0)
             ages = ages + at.cumsum(-1)  # blanks up to here: nothing passes from one count to another
         since_start = log_keep.cumsum(-1).exp() * (ages == 0)
@@ -189,3 +189,8 @@ class GatedDelta(Cell[GatedDeltaState]):
 
     def _onnx_length(self, graph: OnnxGraph, x: str) -> str:
         return graph.add("Max", graph.add("ReduceL2", x, axes=[2]), graph.constant(_EPSILON))
+
+
+def _chunks(part: Tensor) -> Tensor:
+    """Return [T, ...] as [T / C, C, ...]."""
+    return part.view(-1, _CHUNK, *part.shape[1:])
