@@ -91,6 +91,13 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
             _init_setup_model=False,
         )
         self.rng = np.random.default_rng(seed)
+        size, steps = hyperparameters.get("batch_size"), (self.settings.n_steps or 0) * getattr(self, "n_envs", 0)
+        if size is not None and steps > size and steps % size:
+            warnings.warn(
+                f"a rollout of {steps} steps ({self.settings.n_steps} of {self.n_envs} environments) is no multiple of "
+                f"batch_size={size}: the last mini-batch of each epoch has {steps % size}",
+                stacklevel=3,
+            )
         if _init_setup_model:
             self._setup_model()
 

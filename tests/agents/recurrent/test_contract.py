@@ -242,6 +242,13 @@ def test_a_gpu_that_is_not_there_is_said() -> None:
         small_ppo(MemoryBandit(2, 5), device="cuda")
 
 
+def test_a_batch_size_that_does_not_divide_the_rollout_is_said(recwarn: pytest.WarningsRecorder) -> None:
+    small_ppo(MemoryBandit(2, 5))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"rollout of 48 steps \(16 of 3 environments\) .* mini-batch .* has 16"):
+        small_ppo(MemoryBandit(3, 5))
+
+
 def test_a_trained_agent_can_be_pickled() -> None:
     agent = small_ppo(MemoryBandit(2, 4, action="continuous")).learn(32)
     for copied in (pickle.loads(pickle.dumps(agent)), cloudpickle.loads(cloudpickle.dumps(agent))):
