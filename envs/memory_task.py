@@ -19,7 +19,7 @@ from gymnasium import spaces
 from gymnasium.error import ClosedEnvironmentError
 from numpy.typing import NDArray
 
-from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, World
+from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, PHYSICS, World
 from rlmem.envs.task_settings import S
 from rlmem.envs.work import Outcome, WorkTally
 from rlmem.errors import UserError
@@ -123,6 +123,8 @@ class MemoryTask(ABC, Generic[S]):
     """The knobs that can be changed from one episode to the next, such as ``"memory_length"``."""
     observation_names: tuple[str, ...]
     """Name of each of the D components of the observation."""
+    action_names: tuple[str, ...] = ()
+    """Name of each of the A components of the action, where they have names."""
     observation_space: spaces.Box
     action_space: spaces.Box
     phase: Ints
@@ -157,6 +159,11 @@ class MemoryTask(ABC, Generic[S]):
         expert = self.spec(settings).expert_work
         self.tally = None if expert is None else WorkTally(num_envs, expert)
         self.everyone = np.arange(num_envs)
+
+    @property
+    def control_hz(self) -> float:
+        """Control steps per second of the robot's time."""
+        return (self.worlds[0].physics if self.worlds else PHYSICS).control_hz
 
     @classmethod
     @abstractmethod

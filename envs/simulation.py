@@ -113,6 +113,7 @@ class World:
     """
 
     def __init__(self, build: Callable[[int], None], physics: Physics, *, gui: bool = False) -> None:
+        self.physics = physics
         if gui:
             with quiet():
                 self.client = pybullet.connect(pybullet.GUI)

@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
     "memory": "does it remember, how far back, how much: lesions, probe, horizon",
     "render": "a video of rollouts",
+    "export": "a trained policy as a file for the robot: ONNX, or numpy alone",
     "report": "one page of HTML on a run or a benchmark, with a player of episodes",
     "doctor": "versions, processors, rendering, and what is missing",
     "play": "drive the robot yourself, with the keyboard",
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """Return the help of the program."""
-    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())
     return f"""rlmem {__version__}: recurrent agents in robot environments that provably need memory
 
 usage: rlmem VERB [options]      rlmem VERB --help

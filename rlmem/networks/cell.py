@@ -174,9 +174,9 @@ class Cell(nn.Module, Generic[State]):
             Names of the output [N, H] and of the parts of the state after.
 
         Raises:
-            ValueError: If the cell does not declare its nodes.
+            UserError: If the cell does not declare its nodes.
         """
-        raise ValueError(f"{type(self).__name__} cannot be exported to ONNX: its class does not define onnx_step")
+        raise UserError(f"{type(self).__name__} cannot be exported: its class does not define onnx_step")
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return copies of the parameters by name."""

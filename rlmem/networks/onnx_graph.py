@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: cells and heads add their nodes to it, and nothing here imports onnx.
+"""A graph of ONNX operators under construction: cells and heads add their nodes to it, and nothing here imports onnx.
 
 Values are passed by name. Operator set 17.
 """
@@ -6,33 +6,40 @@ Values are passed by name. Operator set 17.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+
+class Node(NamedTuple):
+    """One operator."""
+
+    operator: str
+    """Its name in ONNX, such as ``"Gemm"``."""
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    """Plain numbers by name."""
 
 
 class OnnxGraph:
-    """Nodes and constants in the order in which they were added.
+    """Nodes and constants in the order in which they were added."""
 
-    Args:
-        onnx: The imported ``onnx`` package.
-    """
-
-    def __init__(self, onnx: Any) -> None:
-        self.onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[str, NDArray[Any]] = {}
 
     def constant(self, array: Any, dtype: type[np.generic] = np.float32) -> str:
         """Add a constant and return its name."""
         name = f"constant_{len(self.constants)}"
-        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
+        self.constants[name] = np.array(array, dtype, order="C")
         return name
 
     def add(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Add a node of an ONNX operator and return the name of its output."""
         output = name or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [output], **attributes))
+        self.nodes.append(Node(operator, list(inputs), [output], attributes))
         return output
 
     def linear(self, x: str, weight: Any, bias: Any = None) -> str:
@@ -47,8 +54,7 @@ class OnnxGraph:
     def split(self, x: str, sizes: Sequence[int]) -> list[str]:
         """Return the columns of ``x`` in blocks of these sizes."""
         names = [f"part_{len(self.nodes)}_{i}" for i in range(len(sizes))]
-        lengths = self.constant(sizes, np.int64)
-        self.nodes.append(self.onnx.helper.make_node("Split", [x, lengths], names, axis=1))
+        self.nodes.append(Node("Split", [x, self.constant(sizes, np.int64)], names, {"axis": 1}))
         return names
 
     def mix(self, gate: str, kept: str, fresh: str) -> str:

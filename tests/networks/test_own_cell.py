@@ -8,8 +8,8 @@ import torch
 from memory_bandit import MemoryBandit
 from torch import Tensor, nn
 
+from rlmem.agents.recurrent.export import export_numpy, export_onnx
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
-from rlmem.agents.recurrent.onnx_export import export_onnx
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.learning.derivatives import make_derivative
 from rlmem.learning.learner import make_learner
@@ -89,8 +89,9 @@ def test_what_it_does_not_declare_is_refused_in_one_line(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"snap1 needs a cell that defines units\(\), and Leaky does not: use rtrl"):
         make_derivative("snap1", Leaky(3, 4))
     agent = trained()
-    with pytest.raises(ValueError, match="Leaky cannot be exported to ONNX: its class does not define onnx_step"):
-        export_onnx(agent, tmp_path / "policy.onnx")
+    for export in (export_onnx, export_numpy):
+        with pytest.raises(ValueError, match="Leaky cannot be exported: its class does not define onnx_step"):
+            export(agent, tmp_path / "policy")
     assert not list(tmp_path.iterdir())
     agent.save(tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match=r"cell 'leaky' cannot act without PyTorch: numpy_cells\.py has no step"):

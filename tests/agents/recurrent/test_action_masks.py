@@ -18,9 +18,9 @@ from sb3_contrib.common.wrappers import ActionMasker
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 from rlmem.agents.recurrent.a2c import RecurrentA2C
+from rlmem.agents.recurrent.export import export_onnx
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
-from rlmem.agents.recurrent.onnx_export import export_onnx
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.networks.actor_critic import Trunks
