@@ -30,7 +30,7 @@ def load_run(path: str | Path, which: str = "best") -> LoadedRun:
     """Load a training run from its folder.
 
     Args:
-        path: The folder, runs/ENV/AGENT/SEED.
+        path: The folder, runs/ENV/AGENT/SEED; or zoo:NAME, a trained agent that comes with the package.
         which: Weights: "best" on validation seeds, "last", or the control steps of a checkpoint that was kept.
 
     Returns:

@@ -11,7 +11,8 @@ from conftest import ENV_IDS, run_python
 from rlmem.runs.toml import read_toml
 
 ROOT = Path(__file__).parent.parent
-LINKS = {"rlmem/envs": "../envs", "rlmem/agents": "../agents"}
+TOP = ("envs", "agents", "zoo")
+LINKS = {f"rlmem/{name}": f"../{name}" for name in TOP}
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +28,21 @@ def folders(top: str, package: str) -> set[str]:
 
 
 def test_every_folder_of_modules_is_listed_as_a_package(setuptools_settings: dict[str, Any]) -> None:
-    links = {"rlmem.envs", "rlmem.agents"}
-    core = {name for name in folders("rlmem", "rlmem") if not any(name.startswith(link) for link in links)}
-    expected = core | folders("envs", "rlmem.envs") | folders("agents", "rlmem.agents")
+    core = {name for name in folders("rlmem", "rlmem") if not name.startswith(tuple(f"rlmem.{top}" for top in TOP))}
+    expected = core.union(*(folders(top, f"rlmem.{top}") for top in TOP))
     assert sorted(setuptools_settings["packages"]) == sorted(expected)
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    for top in ("rlmem", "envs", "agents"):
+    for top in ("rlmem", *TOP):
         for module in (ROOT / top).rglob("*.py"):
             assert (module.parent / "__init__.py").exists(), module
 
 
 def test_the_packages_that_live_at_the_top_are_mapped(setuptools_settings: dict[str, Any]) -> None:
     mapped = setuptools_settings["package-dir"]
-    assert {name: (ROOT / folder).is_dir() for name, folder in mapped.items()} == {
-        "rlmem": True,
-        "rlmem.envs": True,
-        "rlmem.agents": True,
-    }
+    assert set(mapped) == {"rlmem", *(f"rlmem.{top}" for top in TOP)}
+    assert all((ROOT / folder).is_dir() for folder in mapped.values())
 
 
 @pytest.mark.parametrize("link", LINKS)

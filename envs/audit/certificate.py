@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rlmem.spec import TaskSpec
@@ -80,6 +80,19 @@ class Certificate:
                 "does not show memory."
             )
         return "PASSED: every claim holds, and no policy without memory exceeds the memoryless ceiling."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "env": self.env_id,
+            "knobs": dict(self.knobs),
+            "seed": self.seed,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "guarantees": list(self.spec.guarantees),
+            "ceilings": {name: getattr(self.spec, name).value for name in ("random", "memoryless", "oracle")},
+            "findings": [asdict(finding) for finding in self.findings],
+        }
 
     def text(self) -> str:
         """Return the certificate as a table to print."""

@@ -28,6 +28,8 @@ class Option(NamedTuple):
     hint: Any
     default: Any
     explanation: str
+    alone: str | None = None
+    """What it stands for without a value, where it may be given so."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Group:
         found = {}
         for one in fields(self.cls):
             default = one.default if one.default_factory is MISSING else one.default_factory()
-            found[one.name] = Option(hints[one.name], self.start.get(one.name, default), texts.get(one.name, ""))
+            given = self.start.get(one.name, default)
+            found[one.name] = Option(hints[one.name], given, texts.get(one.name, ""), one.metadata.get("alone"))
         return found
 
     def flag(self, name: str) -> str:
@@ -111,6 +114,8 @@ def parse_groups(argv: Sequence[str], groups: Sequence[Group], command: str) -> 
         elif not equals:
             while words and not words[0].startswith("--") and (not taken or many(option.hint)):
                 taken.append(words.pop(0))
+            if not taken and option.alone is not None:
+                taken = [option.alone]
         values[number][name] = given[target] = convert(taken, option.hint, target)
     return [group.make(chosen) for group, chosen in zip(groups, values, strict=True)], given
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rlmem.cli.arguments import check_least
+from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
 from rlmem.files import write_text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit:
+class Audit(JsonOption):
     """Check that a task needs memory: its guard bit for bit, and its ceiling against policies without memory.
 
     The exit status is 1 if anything that the task claims does not hold.
@@ -30,6 +31,7 @@ class Audit:
 
     Examples:
         rlmem audit TMaze-v0 --budget quick
+        rlmem audit TMaze-v0 --json certificate.json
         rlmem audit RememberColor-v0 --env.guard none --out certificate.txt
     """
 
@@ -54,9 +56,11 @@ def run(argv: Sequence[str]) -> int:
     from rlmem.envs.audit import QUICK, THOROUGH, audit
 
     budget = {"thorough": THOROUGH, "quick": QUICK}[options.budget]
-    certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress)
-    text = certificate.text()
-    print(text)
-    if out is not None:
-        write_text(out, text + "\n")
+    with json_output(options.json) as write:
+        certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress)
+        text = certificate.text()
+        print(text)
+        if out is not None:
+            write_text(out, text + "\n")
+        write(certificate.as_dict())
     return 0 if certificate.passed else 1

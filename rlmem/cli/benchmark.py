@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.cli.arguments import Group, HelpWanted, check_least, parse_groups
 from rlmem.cli.help import help_text
+from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.outputs import writable_folder
 from rlmem.errors import UserError
 from rlmem.files import write_text
@@ -22,12 +23,11 @@ from rlmem.signals import Interrupted
 
 if TYPE_CHECKING:
     from rlmem.benchmark.local import Engine
-    from rlmem.benchmark.runner import Done
     from rlmem.benchmark.suite import Suite
 
 
 @dataclass(frozen=True, kw_only=True)
-class Benchmark:
+class Benchmark(JsonOption):
     """Run a suite of tasks, agents and seeds: all that is not in its table yet. Killed or stopped, it goes on there.
 
     Args:
@@ -39,6 +39,7 @@ class Benchmark:
 
     Examples:
         rlmem benchmark quick --list
+        rlmem benchmark quick --table --json
         rlmem benchmark my_suite.toml --processes 4
     """
 
@@ -70,11 +71,19 @@ def run(argv: Sequence[str]) -> int:
         )
     suite = read_suite(name)
     out = options.out or Path("benchmark") / suite.name
+    with json_output(options.json) as write:
+        if options.list:
+            write(_list(suite, out))
+            return 0
+        if options.table:
+            write(_show(suite, name, out, read_rows(out / RESULTS)))
+            return 0
+        return _run(suite, name, out, options, write)
+
+
+def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable[[Mapping[str, Any]], None]) -> int:
+    """Run what is missing and show the table."""
     processes = (os.cpu_count() or 1) if options.processes is None else options.processes
-    if options.list:
-        return _list(suite, out)
-    if options.table:
-        return _show(suite, name, out, read_rows(out / RESULTS))
     writable_folder(out, "--out")
     from rlmem.benchmark.local import Local
     from rlmem.benchmark.on_ray import RayCluster
@@ -89,12 +98,8 @@ def run(argv: Sequence[str]) -> int:
         except Interrupted as error:
             screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
             return error.status
-    return _end(suite, name, out, done)
-
-
-def _end(suite: Suite, name: str, out: Path, done: Done) -> int:
     if done.rows:
-        _show(suite, name, out, done.rows)
+        write(_show(suite, name, out, done.rows))
     for outcome in done.failed:
         print(f"failed: {outcome.job.name}: {outcome.error}", file=sys.stderr)
     if done.failed:
@@ -102,8 +107,8 @@ def _end(suite: Suite, name: str, out: Path, done: Done) -> int:
     return 1 if done.failed else 0
 
 
-def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) -> int:
-    """Print the summary, and write it and the figures."""
+def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Print the summary, write it and the figures, and return the rows."""
     from rlmem.benchmark.figures import write_figures
     from rlmem.benchmark.runner import not_in, other_versions
     from rlmem.benchmark.summary import summary
@@ -134,11 +139,11 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
     if others:
         print(f"some rows were made by other versions of the code: {', '.join(others)}")
     print(f"table {out / RESULTS}   summary {out / 'summary.md'}   figures {' '.join(map(str, figures)) or 'none'}")
-    return 0
+    return {"suite": suite.name, "runs": len(order), "missing": len(missing), "rows": mine}
 
 
-def _list(suite: Suite, out: Path) -> int:
-    """Say what there is to run."""
+def _list(suite: Suite, out: Path) -> dict[str, Any]:
+    """Say what there is to run, and return it."""
     from rlmem.benchmark.runner import not_in
 
     jobs = suite.jobs()
@@ -152,7 +157,11 @@ def _list(suite: Suite, out: Path) -> int:
         f"{suite.name}: {len(jobs)} runs, {len(jobs) - len(missing)} of them finished; at most "
         f"{sum(job.settings.steps for job in learning):,} control steps of training to go"
     )
-    return 0
+    listed = [
+        {"run": job.name, "finished": job.key not in missing, "steps": job.settings.steps if job.learns else 0}
+        for job in jobs
+    ]
+    return {"suite": suite.name, "runs": listed}
 
 
 def _suites() -> str:

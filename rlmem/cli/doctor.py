@@ -9,39 +9,57 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from rlmem import __version__
 from rlmem.cli.help import cli
+from rlmem.cli.json_output import JsonOption, json_output
 
 _NEEDED = (
     *("gymnasium", "numpy", "scipy", "torch", "stable-baselines3", "sb3-contrib", "pybullet", "safetensors"),
     *("matplotlib", "pillow", "imageio-ffmpeg", "tensorboard", "rich"),
 )
-_OPTIONAL = {"onnx": "onnx", "onnxruntime": "onnx", "ray": "ray", "optuna": "tune"}
+_OPTIONAL = {
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "ray": "ray",
+    "optuna": "tune",
+    "huggingface_hub": "hub",
+    "wandb": "wandb",
+}
 """Package -> the extra that installs it."""
 
 
 @dataclass(frozen=True)
-class Doctor:
+class Doctor(JsonOption):
     """Print versions, processors and rendering, and say what is missing. The exit status is 1 if something needed is.
 
     Examples:
         rlmem doctor
+        rlmem doctor --json
     """
 
 
 def run(argv: Sequence[str]) -> int:
     """Look, print, and say by the exit status whether all that is needed is there."""
-    cli(Doctor, argv, "rlmem doctor")
-    print(f"rlmem {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print("\n".join(f"  {line}" for line in _machine()))
-    missing = [name for name in _NEEDED if _version(name) is None]
+    options: Doctor = cli(Doctor, argv, "rlmem doctor")
+    with json_output(options.json) as write:
+        found = _look()
+        write(found)
+    return 1 if found["missing"] else 0
+
+
+def _look() -> dict[str, Any]:
+    """Look, print, and return what was found."""
+    about = {"python": platform.python_version(), "system": platform.platform(), "machine": list(_machine())}
+    print(f"rlmem {__version__}, Python {about['python']}, {about['system']}")
+    print("\n".join(f"  {line}" for line in about["machine"]))
+    versions = {name: _version(name) for name in (*_NEEDED, *_OPTIONAL)}
+    missing = [name for name in _NEEDED if versions[name] is None]
     print("\npackages")
-    for name in _NEEDED:
-        print(f"  {name:<20}{_version(name) or 'MISSING'}")
-    for name, extra in _OPTIONAL.items():
-        advice = f"not installed, optional: pip install 'rlmem[{extra}]'"
-        print(f"  {name:<20}{_version(name) or advice}")
+    for name, version in versions.items():
+        advice = f"not installed, optional: pip install 'rlmem[{_OPTIONAL[name]}]'" if name in _OPTIONAL else "MISSING"
+        print(f"  {name:<20}{version or advice}")
     print("\nrendering")
     problem = _rendering_problem() if "pybullet" not in missing else "pybullet is missing"
     print(f"  pictures            {problem or 'work'}")
@@ -49,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"  windows             {'work' if screen else 'none: there is no screen (DISPLAY is not set)'}")
     bad = [*missing, *(["rendering"] if problem else [])]
     print(f"\nmissing: {', '.join(bad)}" if bad else "\nall that is needed is there")
-    return 1 if bad else 0
+    return about | {"packages": versions, "pictures": problem or "work", "screen": screen, "missing": bad}
 
 
 def _machine() -> Iterator[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlmem.cli.arguments import check_least
+from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
-from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
-from rlmem.files import json_text, write_text
 from rlmem.registry import agent_class
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ _ENVS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(JsonOption):
     """Evaluate a training run, a baseline, or an agent of your own, on held-out seeds.
 
     Knobs may differ from those of training. With --lesion the hidden state is lesioned: success must then fall to the
@@ -39,10 +37,10 @@ class Evaluate:
         seeds: Test seeds for results; validation seeds for choosing settings.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         stochastic: Draw actions instead of taking the most likely.
-        json: Write the numbers to this file.
 
     Examples:
         rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --env.memory-length 50
+        rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --json
         rlmem evaluate --policy examples/own_agent.py:WriteItDown --env TMaze-v0 --lesion zero
     """
 
@@ -54,7 +52,6 @@ class Evaluate:
     seeds: Literal["test", "validation"] = "test"
     which: str = "best"
     stochastic: bool = False
-    json: Path | None = None
 
     def __post_init__(self) -> None:
         check_least(self, episodes=1, lesion_step=1)
@@ -64,7 +61,14 @@ def run(argv: Sequence[str]) -> int:
     """Evaluate and print a table."""
     parsed = parse(Evaluate, argv, name="evaluate", agent="expert", run=True)
     options: Evaluate = parsed.verb
-    output = None if options.json is None else writable_file(options.json, "--json")
+    with json_output(options.json) as write:
+        write(_evaluate(parsed))
+    return 0
+
+
+def _evaluate(parsed: Parsed) -> dict[str, Any]:
+    """Evaluate, print a table, and return the numbers."""
+    options: Evaluate = parsed.verb
     seeds = {"test": test_seeds, "validation": validation_seeds}[options.seeds](options.episodes)
     lesion = _lesion(options)
     name, agent = acting_agent(parsed)
@@ -87,14 +91,9 @@ def run(argv: Sequence[str]) -> int:
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))
-    if output is not None:
-        row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
-        row |= {"run": str(parsed.run or ""), "which": options.which, "stochastic": options.stochastic}
-        row |= result.as_dict() | ({"lesion": test.as_dict()} if test else {})
-        text = json_text(row, indent=2) + "\n"
-        write_text(output, text)
-        print(f"written to {output}")
-    return 0
+    row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
+    row |= {"run": str(parsed.run or ""), "which": options.which, "stochastic": options.stochastic}
+    return row | result.as_dict() | ({"lesion": test.as_dict()} if test else {})
 
 
 def acting_agent(parsed: Parsed) -> tuple[str, Any]:

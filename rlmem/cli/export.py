@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     if options.value and options.to != "onnx":
         raise UserError("--value needs --to onnx")
     ending = _ENDINGS[options.to]
-    out = writable_file(options.out or parsed.run / f"policy{ending}", "--out", (ending,))
+    out = writable_file(options.out or parsed.run_results / f"policy{ending}", "--out", (ending,))
     from rlmem.agents.recurrent.export import RUNNER, export_numpy, export_onnx
     from rlmem.runs.loading import load_run
 

@@ -11,6 +11,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
+from rlmem.runs.named import run_folder
 from rlmem.runs.settings import read_settings
 from rlmem.suggest import unknown
 
@@ -71,7 +72,7 @@ class Gradients:
 def run(argv: Sequence[str]) -> int:
     """Measure, print a table and draw."""
     rest = list(argv)
-    folder = Path(rest.pop(0)) if rest and not rest[0].startswith("-") else None
+    folder = run_folder(rest.pop(0)) if rest and not rest[0].startswith("-") else None
     options: Gradients = cli(Gradients, rest, "rlmem gradients", "[RUN]")
     if folder is not None:
         read_settings(folder)

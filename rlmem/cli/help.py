@@ -62,7 +62,8 @@ def help_text(cls: type[Any], groups: Sequence[Group], command: str, argument: s
 
 def _explained(flag: str, option: Option, width: int) -> list[str]:
     """Return the lines of the help on one option."""
-    head = f"  {flag} {_values(option.hint)}".rstrip()
+    values = _values(option.hint)
+    head = f"  {flag} {values if option.alone is None else f'[{values}]'}".rstrip()
     shown = "none" if option.default is None else _shown(option.default)
     text = plain(option.explanation)
     if option.hint is not bool and option.default not in (None, "", ()):

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import zip_longest
+from typing import Any
 
 from rlmem.cli.docstrings import explanations, plain
 from rlmem.cli.help import cli
-from rlmem.errors import UserError
+from rlmem.cli.json_output import JsonOption, json_output
+from rlmem.cli.text_table import table, text_width
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, canonical_id, task_class
-from rlmem.spec import TaskSpec
+from rlmem.spec import Ceiling, TaskSpec
 
 
 @dataclass(frozen=True)
-class List:
+class List(JsonOption):
     """Tasks with their ceilings, and agents; with ENV, one task in full: its knobs and why its ceilings hold.
 
     Examples:
         rlmem list
         rlmem list TMaze-v0
+        rlmem list --json
     """
 
 
 def run(argv: Sequence[str]) -> int:
     """Print all tasks and agents, or one task in full."""
-    names = [word for word in argv if not word.startswith("-")]
-    cli(List, [word for word in argv if word.startswith("-")], "rlmem list", "[ENV]")
-    if len(names) > 1:
-        raise UserError(f"list takes the id of one task at most, got {' '.join(names)}")
-    print("\n".join(_describe(canonical_id(names[0])) if names else _overview()))
+    arguments = [*argv]
+    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    options: List = cli(List, arguments, "rlmem list", "[ENV]")
+    with json_output(options.json) as write:
+        if name is None:
+            print("\n".join(_overview()))
+            agents = {agent: entry.summary for agent, entry in AGENTS.items()}
+            write({"tasks": [_task_values(f"{NAMESPACE}/{task}") for task in TASKS], "agents": agents})
+        else:
+            env_id = canonical_id(name)
+            print("\n".join(_describe(env_id)))
+            write(_task_values(env_id))
     return 0
+
+
+def _task_values(env_id: str) -> dict[str, Any]:
+    """Return what there is to say of a task as plain values."""
+    cls, spec = task_class(env_id), _spec(env_id)
+    explained = explanations(cls.Settings)
+    return {
+        "env": env_id,
+        **{name: getattr(spec, name) for name in ("memory", "memory_length", "credit_length", "n_bits", "metric")},
+        "guarantees": spec.guarantees,
+        "ceilings": {name: ceiling.value for name, ceiling in _ceilings(spec).items() if ceiling.known},
+        "knobs": {
+            knob.name: {"default": knob.default, "explanation": plain(explained.get(knob.name, ""))}
+            for knob in fields(cls.Settings)
+        },
+    }
+
+
+def _ceilings(spec: TaskSpec) -> dict[str, Ceiling]:
+    return {"random": spec.random, "memoryless": spec.memoryless, "oracle": spec.oracle, **spec.partial}
 
 
 def _overview() -> list[str]:
@@ -48,10 +76,10 @@ def _overview() -> list[str]:
     agents = [("agent", "what it is"), *((name, entry.summary) for name, entry in AGENTS.items())]
     return [
         f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
-        *_table(rows, flexible=1, right=(2, 3, 4, 5)),
+        *table(rows, flexible=1, right=(2, 3, 4, 5)),
         "",
         "Agents",
-        *_table(agents, flexible=1),
+        *table(agents, flexible=1),
         "",
         "Knobs of a task: rlmem list ENV. Each is a keyword of gymnasium.make and an option --env.KNOB.",
         "`rlmem train` takes any other Gymnasium id too.",
@@ -75,17 +103,16 @@ def _describe(env_id: str) -> list[str]:
     knobs = [("knob", "default", "what it is")]
     knobs += [(knob.name, str(knob.default), plain(explained.get(knob.name, ""))) for knob in fields(cls.Settings)]
     ceilings = [("agent", "at most", "why")]
-    named = {"random": spec.random, "memoryless": spec.memoryless, "oracle": spec.oracle, **spec.partial}
-    ceilings += [(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in named.items()]
+    ceilings += [(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in _ceilings(spec).items()]
     return [
         env_id,
         "",
         *(line for part in (inspect.getdoc(cls) or "").split("\n\n") for line in [*_paragraph(part), ""]),
         "Knobs",
-        *_table(knobs, flexible=2),
+        *table(knobs, flexible=2),
         "",
         "Ceilings at the default knobs",
-        *_table(ceilings, flexible=2),
+        *table(ceilings, flexible=2),
         "",
         f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.",
     ]
@@ -95,27 +122,4 @@ def _paragraph(text: str) -> list[str]:
     """Return a paragraph of a docstring, filled; a list or table as it is."""
     if any(line.startswith((" ", "-", "=")) for line in text.splitlines()):
         return text.replace("``", "").replace("**", "").splitlines()
-    return textwrap.wrap(plain(text).replace("**", ""), _width())
-
-
-def _table(rows: Sequence[Sequence[str]], flexible: int, right: Sequence[int] = ()) -> list[str]:
-    """Return the lines of a table that fits the terminal; the text of one column is wrapped for that."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    others = sum(width + 2 for column, width in enumerate(widths) if column != flexible)
-    widths[flexible] = max(12, min(widths[flexible], _width() - others))
-    lines = []
-    for number, row in enumerate(rows):
-        wrapped = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
-        for cells in zip_longest(*wrapped, fillvalue=""):
-            padded = (
-                cell.rjust(width) if column in right else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            )
-            lines.append("  ".join(padded).rstrip())
-        if number == 0:
-            lines.append("-" * min(_width(), sum(widths) + 2 * len(widths) - 2))
-    return lines
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns, 120)
+    return textwrap.wrap(plain(text).replace("**", ""), text_width())

@@ -17,6 +17,8 @@ VERBS = {
     "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
     "memory": "does it remember, how far back, how much: lesions, probe, horizon",
     "render": "a video of rollouts",
+    "zoo": "trained agents that come with the package",
+    "push": "a trained run to the Hugging Face hub, with a card and a video",
     "export": "a trained policy as a file for the robot: ONNX, or numpy alone",
     "report": "one page of HTML on a run or a benchmark, with a player of episodes",
     "doctor": "versions, processors, rendering, and what is missing",
@@ -25,6 +27,7 @@ VERBS = {
     "compare": "BPTT, RTRL, SnAp-1, GEKF and NDEKF on the same cell, data and seeds",
     "audit": "prove that a task needs memory, or show that it leaks",
     "benchmark": "a suite of tasks, agents and seeds in parallel, resumable, in one table",
+    "completion": "a script that completes verbs, options, tasks and knobs in bash, zsh or fish",
     "demo": "train a recurrent and a memoryless agent and compare them, in minutes",
 }
 

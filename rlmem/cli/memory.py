@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlmem import __version__
 from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import acting_agent, lengths_in_words
+from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class Memory(JsonOption):
     """Prove an agent's memory: lesions, noise, a probe of its hidden state, how far back, how its gradient decays.
 
     A table on the screen; numbers and a figure in the folder RUN/memory. Knobs are those at which the run was
@@ -59,8 +60,16 @@ def run(argv: Sequence[str]) -> int:
     options: Memory = parsed.verb
     if parsed.run is None and options.policy is None and "--agent" not in parsed.given:
         raise UserError("whose memory? Name the folder of a run, runs/ENV/AGENT/SEED, or --policy module:name")
+    with json_output(options.json) as write:
+        write(_measure(parsed))
+    return 0
+
+
+def _measure(parsed: Parsed) -> dict[str, Any]:
+    """Measure, print a table, leave numbers and a figure, and return the numbers."""
+    options: Memory = parsed.verb
     seeds = test_seeds(options.episodes)
-    out = options.out or ((parsed.run or Path()) / "memory")
+    out = options.out or parsed.run_results / "memory"
     name, agent = acting_agent(parsed)
     numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
     made = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes} | _weights(parsed)
@@ -81,11 +90,11 @@ def run(argv: Sequence[str]) -> int:
     _progress("")
     title = f"{name} on {parsed.env}{lengths_in_words(parsed.knobs)}"
     _print(report, f"{title}, {options.episodes} test episodes")
-    text = json_text(made | report.as_dict(), indent=2) + "\n"
-    write_text(numbers, text)
+    measured = made | report.as_dict()
+    write_text(numbers, json_text(measured, indent=2) + "\n")
     plot_memory(report, figure, title=title)
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
-    return 0
+    return measured
 
 
 def _weights(parsed: Parsed) -> dict[str, str]:

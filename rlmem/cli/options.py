@@ -16,6 +16,7 @@ from rlmem.cli.help import help_text
 from rlmem.environments import knobs_class
 from rlmem.errors import UserError
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_task
+from rlmem.runs.named import is_named, run_folder
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import Tuned, tuned_settings
 
@@ -34,8 +35,10 @@ class Parsed:
     agent: str | None
     agent_settings: dict[str, Any]
     run: Path | None
+    """Folder of the run named on the command line."""
     run_settings: RunSettings | None
-    """Of the run named on the command line."""
+    run_results: Path
+    """Folder in which results about the run lie: its own, or the working directory where the run came by a name."""
     given: Mapping[str, Any]
     """The options that were given, such as ``"--agent"``, and their values."""
     tuned: Tuned | None = None
@@ -85,7 +88,8 @@ def parse(
         name: The verb.
         prog: The program whose verb it is, as its help names it.
         agent: Default agent; None where the verb has no agent.
-        run: Whether the first argument may be a training run's folder.
+        run: Whether the first argument may be a training run: its folder, or a name as of
+            :func:`rlmem.runs.named.run_folder`.
         positional_env: Whether the first argument may be an environment's id.
         tuned: Whether the agent's settings start from those found by tuning, where they fit the task's knobs.
 
@@ -93,12 +97,13 @@ def parse(
         UserError: If the environment, agent or run is unknown, or an option is unknown or has a wrong value.
         SystemExit: After the help.
     """
-    rest, folder, loaded = list(argv), None, None
+    rest, folder, loaded, results = list(argv), None, None, Path()
     chosen = _peek(rest, ("env", "agent"))
     if rest and not rest[0].startswith("-") and (run or positional_env):
         first = rest.pop(0)
         if run:
-            folder, loaded = Path(first), _read_run(first)
+            folder, loaded = run_folder(first), _read_run(first)
+            results = Path() if is_named(first) else folder
         else:
             chosen.setdefault("env", first)
     env = canonical_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
@@ -135,6 +140,7 @@ def parse(
         agent_settings=loaded.agent_settings if loaded else asdict(made[-1]) if acting else {},
         run=folder,
         run_settings=loaded,
+        run_results=results,
         given=given,
         tuned=found,
     )
@@ -149,9 +155,9 @@ def _agent_group(agent: str, tuned: Tuned | None) -> Group:
 
 
 def _read_run(name: str) -> RunSettings:
-    if not Path(name).exists() and is_task(name):
-        raise UserError(f"{name} is a task and not a training run: write --env {name}")
-    return read_settings(Path(name))
+    if not is_named(name) and not Path(name).exists() and is_task(name):
+        raise UserError(f"{name} is a task and not a training run: write --env {name}, or zoo:{name}")
+    return read_settings(run_folder(name))
 
 
 def _peek(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:

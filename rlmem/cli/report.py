@@ -13,6 +13,7 @@ from rlmem.cli.help import cli
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
+from rlmem.runs.named import run_folder
 
 if TYPE_CHECKING:
     from rlmem.report.content import Page
@@ -65,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
     """Gather, write, and say where the page is."""
     if not argv or (argv[0].startswith("-") and not {"-h", "--help"} & set(argv)):
         raise UserError("a report of what? Name first the folder of a run, runs/ENV/AGENT/SEED, or of a benchmark")
-    folder = Path(argv[0])
+    folder = run_folder(argv[0])
     if (folder / _RESULTS).is_file():
         benchmark: BenchmarkReport = cli(BenchmarkReport, argv[1:], "rlmem report", "BENCHMARK")
         out = writable_file(benchmark.out or folder / "report.html", "--out", _ENDINGS)
@@ -79,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     options: Report = parsed.verb
     assert parsed.run is not None
     assert parsed.run_settings is not None
-    out = writable_file(options.out or parsed.run / "report.html", "--out", _ENDINGS)
+    out = writable_file(options.out or parsed.run_results / "report.html", "--out", _ENDINGS)
     from rlmem.report.run import RunPageSettings, run_page
 
     report = RunPageSettings(

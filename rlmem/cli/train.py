@@ -41,6 +41,7 @@ class Train:
         resume: Go on with the run that lies there; as naming its folder.
         device: Where the networks run: cpu, which is fastest for small ones, cuda, or cuda:1.
         checkpoint: Go on from a checkpoint that was kept, named by its control steps, and forget what came after it.
+        wandb: Send metrics to this project of Weights & Biases too.
 
     Examples:
         rlmem train --env TMaze-v0 --env.memory-length 5 50 --eval-length 50 --steps 1e6
@@ -63,6 +64,7 @@ class Train:
     resume: bool = False
     device: str = "cpu"
     checkpoint: str | None = None
+    wandb: str | None = None
 
     def __post_init__(self) -> None:
         check_least(self, steps=1, seed=0, envs=1, workers=0, eval_every=1, eval_episodes=1, eval_length=1, keep=1)
@@ -73,6 +75,8 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True, tuned="--defaults" not in argv)
     options: Train = parsed.verb
     settings = _settings(parsed)
+    if parsed.run is not None and parsed.run != parsed.run_results:
+        raise UserError("a run of the zoo is not trained on: begin one of your own with --env and --agent")
     folder = settings.folder(options.out, options.name) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
@@ -99,6 +103,7 @@ def run(argv: Sequence[str]) -> int:
                 say=print,
                 plan=print,
                 device=options.device,
+                wandb=options.wandb,
             )
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")

@@ -10,6 +10,7 @@ import gymnasium
 
 from rlmem.registry import canonical_id
 from rlmem.runs.checkpoints import BEST
+from rlmem.runs.named import run_folder
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.training import load_agent
 
@@ -65,10 +66,11 @@ class LoadedRun:
 
 def load_run(path: str | Path, which: str = BEST) -> LoadedRun:
     """Load a training run from its folder; see :func:`rlmem.load_run`."""
-    settings = read_settings(Path(path))
+    folder = run_folder(path)
+    settings = read_settings(folder)
     run = LoadedRun(settings, None)
     env = run.make_env()
     try:
-        return LoadedRun(settings, load_agent(Path(path), env, which))
+        return LoadedRun(settings, load_agent(folder, env, which))
     finally:
         env.close()

@@ -19,7 +19,8 @@ from rlmem.runs.checkpoints import LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.event_file import EventFile
 from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
-from rlmem.runs.validation import Report, ValidationCallback
+from rlmem.runs.validation import Board, Report, ValidationCallback
+from rlmem.runs.wandb_run import WandbRun
 from rlmem.signals import stop_request
 
 _EVAL_ENVS = 25
@@ -110,6 +111,7 @@ def train(
     say: Callable[[str], object] = warnings.warn,
     plan: Callable[[str], object] | None = None,
     device: str = "cpu",
+    wandb: str | None = None,
 ) -> Path:
     """Train an agent and return the run's folder.
 
@@ -128,6 +130,7 @@ def train(
         plan: Told in one line, before training, what an update costs, where the agent can tell, or that the run is
             finished.
         device: Where the networks run: ``"cpu"``, which is fastest for small ones, or ``"cuda"``.
+        wandb: Project of Weights & Biases to which metrics are sent too; None: nowhere.
 
     Raises:
         UserError: If the agent does not learn, another process trains in the folder, there is a run already and it is
@@ -161,8 +164,10 @@ def train(
                 plan(cost)
             env.reset(seed=training_seed(settings.seed) + agent.env_steps % 50_000)
             purged = agent.env_steps + 1 if begun else 0
-            board = stack.enter_context(EventFile(folder, purged))
-            callback = ValidationCallback(settings, folder, agent, validation_env, board, lambda: stop.asked, report)
+            boards: list[Board] = [stack.enter_context(EventFile(folder, purged))]
+            if wandb is not None:
+                boards.append(stack.enter_context(WandbRun(wandb, settings, folder)))
+            callback = ValidationCallback(settings, folder, agent, validation_env, boards, lambda: stop.asked, report)
             if not stop.asked:
                 agent.learn(env, settings.steps, callback)
             callback.finish()

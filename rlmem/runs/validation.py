@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from rlmem.evaluation.episodes import Evaluation, evaluate
 from rlmem.evaluation.seeds import validation_seeds
 from rlmem.runs.checkpoints import LAST, best_evaluation, require_folder, save
-from rlmem.runs.event_file import EventFile
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
 
 Report = Callable[[int, dict[str, float]], None]
+
+
+class Board(Protocol):
+    """Where metrics are written."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Write a scalar of a control step."""
 
 
 class ValidationCallback:
@@ -28,7 +34,7 @@ class ValidationCallback:
         folder: Where it lies.
         agent: What learns, as it is at the start.
         env: For evaluations, with ``autoreset_mode="disabled"``.
-        board: For TensorBoard.
+        boards: Where metrics are written: for TensorBoard, and others.
         stopped: Whether the user asked to stop.
         report: Called after each rollout with control steps so far and metrics.
     """
@@ -39,12 +45,12 @@ class ValidationCallback:
         folder: Path,
         agent: Any,
         env: Any,
-        board: EventFile,
+        boards: Sequence[Board],
         stopped: Callable[[], bool],
         report: Report | None,
     ) -> None:
         self._settings, self._folder, self._agent, self._env = settings, folder, agent, env
-        self._board, self._stopped, self._report = board, stopped, report
+        self._boards, self._stopped, self._report = boards, stopped, report
         self._progress = Progress(folder / "progress.csv")
         self._evaluated = self._progress.last("env_steps", 0.0)
         self._saved = self._seen = agent.env_steps
@@ -60,7 +66,7 @@ class ValidationCallback:
         """See :class:`rlmem.agents.base.Observer`. Evaluations are at multiples of ``eval_every``, however resumed."""
         self._metrics = metrics
         for name, value in metrics.items():
-            self._board.add_scalar(name, value, env_steps)
+            self._write(name, value, env_steps)
         every, reached = self._settings.eval_every, False
         if env_steps // every > self._seen // every:
             reached = self._evaluate(env_steps)
@@ -88,13 +94,17 @@ class ValidationCallback:
         self._progress.add(row)
         for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return", "eval/work"):
             if name in row:
-                self._board.add_scalar(name, row[name], env_steps)
+                self._write(name, row[name], env_steps)
         self._evaluated = env_steps
         evaluation = result.as_dict()
         now = goal(evaluation)
         self._save(best=now >= self._best, evaluation=evaluation)
         self._best = max(now, self._best)
         return self._settings.stop_at is not None and now >= self._settings.stop_at
+
+    def _write(self, name: str, value: float, env_steps: int) -> None:
+        for board in self._boards:
+            board.add_scalar(name, value, env_steps)
 
     def _save(self, *, best: bool, **meta: Any) -> None:
         save(self._folder, self._settings, self._agent, best=best, **self._cost(), **meta)

@@ -2,18 +2,22 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 
-from rlmem import UserError, __version__
+from rlmem import UserError, __version__, load_run
+from rlmem.agents.recurrent.numpy_policy import NumpyPolicy
 from rlmem.cli.arguments import convert
 from rlmem.cli.main import VERBS, main
 from rlmem.cli.training_progress import TrainingProgress
+from rlmem.evaluation.episodes import evaluate_on
 from rlmem.networks.cells.lstm import LSTM
 from rlmem.registry import AGENTS, TASKS
 from rlmem.runs.progress import Progress
@@ -97,6 +101,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["gradients", "--hidden-size", "1"], "--hidden-size must be at least 2"),
         (["benchmark", "quick", "--processes", "0"], "--processes must be at least 1"),
         (["evaluate", "runs/nothing"], "there is no run"),
+        (["export"], "export what? Name first the folder of a run"),
         (["evaluate", "--agent", "ppo"], "must be trained first"),
         (["evaluate", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["render", "--agent", "expert", "--out", "video.avi"], ".mp4"),
@@ -193,6 +198,56 @@ def test_evaluate_prints_success_with_its_interval_and_writes_it(capsys, tmp_pat
     assert result["knobs"]["memory_length"] == 5
 
 
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        (["list"], "tasks"),
+        (["list", "TMaze-v0"], "knobs"),
+        (["doctor"], "packages"),
+        (["benchmark", "quick", "--list"], "runs"),
+        (["evaluate", "--agent", "expert", "--episodes", "2", *QUICK], "value"),
+    ],
+)
+def test_json_is_all_that_is_on_standard_output_and_the_same_in_a_file(argv, found, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*argv, "--json"]) == 0
+    shown = capsys.readouterr()
+    values = json.loads(shown.out)
+    assert values["rlmem_version"] == __version__
+    assert values[found]
+    assert shown.err.strip()
+    assert main([*argv, "--json", "values.json"]) == 0
+    assert json.loads((tmp_path / "values.json").read_text()).keys() == values.keys()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("rlmem tr", "train"),
+        ("rlmem train --env TMazeA", "TMazeActive-v0"),
+        ("rlmem audit Int", "Intercept-v0"),
+        ("rlmem train --env CountPress-v0 --env.max", "--env.max-count"),
+        ("rlmem train --agent.ce", "--agent.cell"),
+        ("rlmem export RUN --to n", "numpy"),
+    ],
+)
+def test_a_shell_completes_verbs_tasks_knobs_settings_and_values(words, completed, capsys):
+    assert main(["completion", "bash"]) == 0
+    ask = f'COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _rlmem; echo "${{COMPREPLY[*]}}"'
+    script = f"{capsys.readouterr().out}\n{ask}"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == completed
+
+
+def test_completion_is_made_for_each_shell_and_no_other(capsys):
+    for shell in ("zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        assert "memory-length" in capsys.readouterr().out
+    assert main(["completion", "tcsh"]) == 2
+    assert "for which shell? bash, zsh, fish" in capsys.readouterr().err
+
+
 def test_progress_shows_training_and_the_last_evaluation_with_its_length_and_interval(capsys, tmp_path):
     settings = RunSettings(env="TMaze-v0", agent="ppo", steps=100, knobs={"memory_length": (5, 50)})
     with TrainingProgress(settings, tmp_path) as progress:
@@ -232,9 +287,25 @@ def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp
     assert "mean length" in capsys.readouterr().out
     assert main(["evaluate", run, "--env.arms", "3"]) == 2
     assert "give the knobs that it was trained with" in capsys.readouterr().err
+    assert main(["export", run]) == 2
+    assert "agent 'ppo' cannot be exported: only recurrent_ppo and recurrent_a2c can" in capsys.readouterr().err
     video = ["render", run, "--episodes", "1", "--width", "160", "--height", "90", "--env.query-steps", "10"]
     assert main([*video, "--out", "rollout.gif"]) == 0
     assert (tmp_path / "rollout.gif").stat().st_size > 1000
+
+
+def test_an_exported_run_acts_without_torch_as_the_agent_does_and_says_what_the_robot_needs_to_know(capsys, tmp_path):
+    small = ["--agent.n-steps", "4", "--agent.hidden-size", "8", "--envs", "2", "--steps", "8", "--eval-episodes", "2"]
+    assert main(["train", *small, "--out", str(tmp_path), *QUICK]) == 0
+    run, policy_file = tmp_path / "TMaze-v0" / "recurrent_ppo" / "0", tmp_path / "robot" / "policy.npz"
+    assert main(["export", str(run), "--to", "numpy", "--out", str(policy_file)]) == 0
+    assert "to act 20 times a second" in capsys.readouterr().out
+    policy, agent = NumpyPolicy(policy_file), load_run(run)
+    assert policy.metadata["observation_names"][-1] == "turn rate (of 4 rad/s)"
+    assert policy.metadata["action_names"] == ["throttle", "steering"]
+    assert policy.metadata["action_high"] == [1.0, 1.0]
+    returns = [evaluate_on(one, agent.env, knobs=agent.knobs, seeds=[1, 2]).returns for one in (policy, agent)]
+    np.testing.assert_allclose(*returns, atol=1e-3)
 
 
 def test_a_window_needs_a_screen(capsys, monkeypatch):

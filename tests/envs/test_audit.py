@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from rlmem.envs.corridor.key_to_door import KeyToDoor
 from rlmem.envs.corridor.t_maze import TMaze
 from rlmem.envs.exploiter import find_exploiters
 from rlmem.envs.memory_task import Floats, Phase
+from rlmem.files import json_text
 from rlmem.registry import task_class
 
 EXACT = replace(QUICK, policy_shapes=())
@@ -40,6 +42,7 @@ def test_a_guarded_task_gets_its_certificate() -> None:
     assert certificate.passed, certificate.text()
     assert {finding.result for finding in certificate.findings} == {"holds"}
     assert "PASSED" in certificate.text()
+    assert json.loads(json_text(certificate.as_dict()))["findings"][0]["result"] == "holds"
 
 
 @pytest.mark.parametrize("name", [env_id.removeprefix("rlmem/") for env_id in CUED_IDS])

@@ -1,0 +1,58 @@
+"""``rlmem zoo``: the trained agents that come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import starmap
+from typing import TYPE_CHECKING
+
+from rlmem.cli.help import cli
+from rlmem.cli.json_output import JsonOption, json_output
+from rlmem.cli.text_table import table
+
+if TYPE_CHECKING:
+    from rlmem.runs.card import Card
+
+
+@dataclass(frozen=True)
+class Zoo(JsonOption):
+    """Trained agents that come with the package; with NAME, the card of one.
+
+    They stand wherever the folder of a run does: render, evaluate, memory, report, export, gradients.
+
+    Examples:
+        rlmem zoo
+        rlmem zoo TMaze-v0
+        rlmem render zoo:TMaze-v0
+    """
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print all agents, or the card of one."""
+    arguments = [*argv]
+    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    options: Zoo = cli(Zoo, arguments, "rlmem zoo", "[NAME]")
+    from rlmem.runs.card import PAGE, read_card
+    from rlmem.runs.named import ZOO, run_folder, zoo
+
+    with json_output(options.json) as write:
+        if name is not None:
+            folder = run_folder(f"{ZOO}{name.removeprefix(ZOO)}")
+            print((folder / PAGE).read_text(encoding="utf-8").split("---\n\n", 1)[-1])
+            write(asdict(read_card(folder)))
+            return 0
+        cards = {found: read_card(folder) for found, folder in zoo().items()}
+        print("\n".join(table([_HEAD, *starmap(_row, cards.items())], flexible=1, right=(2, 4, 5, 6))))
+        write({"agents": {found: asdict(card) for found, card in cards.items()}})
+    return 0
+
+
+_HEAD = ("name", "agent", "value", "95 % interval", "no memory", "oracle", "lesioned")
+
+
+def _row(name: str, card: Card) -> tuple[str, ...]:
+    ceilings = (card.memoryless, card.oracle)
+    lesioned = "-" if card.lesioned is None else f"{card.lesioned:.3f}"
+    numbers = (f"{card.value:.3f}", f"{card.low:.3f} to {card.high:.3f}")
+    return (f"zoo:{name}", card.agent, *numbers, *("-" if top is None else f"{top:.3g}" for top in ceilings), lesioned)

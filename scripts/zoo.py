@@ -1,0 +1,76 @@
+"""Train the agents of the zoo with the best settings known, and write a folder with a card for each.
+
+    python scripts/zoo.py --only TMaze-v0 RememberColor-v0
+
+What is finished is left alone, and what was stopped goes on. Training lies in ``--runs``; ``zoo/NAME`` gets the best
+weights without the state of the optimizer, settings, versions and card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from rlmem.registry import TASKS
+from rlmem.runs.card import CARD, read_card
+from rlmem.runs.named import ZOO
+from rlmem.runs.publish import publish
+from rlmem.runs.settings import SETTINGS, RunSettings
+from rlmem.runs.training import train
+from rlmem.runs.tuned import tuned_settings
+
+AGENT = "recurrent_ppo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to train.
+
+    Args:
+        only: Ids of tasks; all of them if there are none.
+        steps: Control steps at most; training stops earlier when all validation episodes succeed.
+        seed: Of each run.
+        runs: Folder of the training runs.
+        out: Folder of the zoo.
+    """
+
+    only: tuple[str, ...] = ()
+    steps: int = 2_000_000
+    seed: int = 0
+    runs: Path = Path("runs/zoo")
+    out: Path = Path("zoo")
+
+
+def main(options: Options) -> None:
+    """Train, evaluate and write what is missing, and print a line for each agent."""
+    for name in options.only or tuple(TASKS):
+        target = options.out / name
+        if not (target / CARD).is_file():
+            tuned = tuned_settings(AGENT, name)
+            arguments = tuned.run() if tuned else {}
+            settings = RunSettings(
+                env=name,
+                agent=AGENT,
+                seed=options.seed,
+                steps=options.steps,
+                stop_at=1.0,
+                eval_episodes=100,
+                **arguments,
+            )
+            folder = settings.folder(options.runs)
+            train(settings, folder=folder, resume=(folder / SETTINGS).is_file())
+            command = f"python scripts/zoo.py --only {name} --steps {options.steps} --seed {options.seed}"
+            publish(folder, target, command=command, name=f"{ZOO}{name}")
+        card = read_card(target)
+        lesioned = "" if card.lesioned is None else f", lesioned {card.lesioned:.3f}"
+        print(
+            f"{name}: {card.metric} {card.value:.3f} ({card.low:.3f} to {card.high:.3f}){lesioned}, "
+            f"{card.env_steps:,} steps, {card.cpu_seconds:,.0f} CPU s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

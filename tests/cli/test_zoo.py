@@ -1,0 +1,45 @@
+"""The trained agents that come with the package are what their cards say, and stand wherever a run does."""
+
+import json
+
+import pytest
+
+import rlmem
+from rlmem.cli.main import main
+from rlmem.evaluation.episodes import evaluate_on
+from rlmem.evaluation.seeds import test_seeds as held_out_seeds
+from rlmem.runs.card import page, read_card
+from rlmem.runs.named import zoo
+from rlmem.runs.settings import read_settings
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_every_card_is_of_the_run_beside_it_and_claims_more_than_can_be_reached_without_memory(name):
+    folder = zoo()[name]
+    card, settings = read_card(folder), read_settings(folder)
+    assert (card.env, card.agent, card.seed) == (settings.env, settings.agent, settings.seed)
+    assert (folder / "README.md").read_text() == page(card, f"zoo:{name}")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    assert card.memoryless is None or card.low > card.memoryless
+
+
+def test_the_cheapest_agent_is_evaluated_again():
+    run, card = rlmem.load_run("zoo:TMaze"), read_card(zoo()["TMaze-v0"])
+    result = evaluate_on(run.agent, run.env, knobs=run.knobs, seeds=held_out_seeds(40))
+    assert result.value >= card.low - 0.05
+
+
+def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["zoo", "--json"]) == 0
+    assert "TMaze-v0" in json.loads(capsys.readouterr().out)["agents"]
+    assert main(["zoo", "TMaze"]) == 0
+    assert "hidden state zeroed at the query" in capsys.readouterr().out
+    before = sorted(zoo()["TMaze-v0"].iterdir())
+    assert main(["export", "zoo:TMaze-v0", "--to", "numpy"]) == 0
+    assert (tmp_path / "policy.npz").is_file()
+    assert sorted(zoo()["TMaze-v0"].iterdir()) == before
+    assert main(["train", "zoo:TMaze-v0"]) == 2
+    assert "is not trained on" in capsys.readouterr().err
+    assert main(["render", "zoo:Nothing"]) == 2
+    assert "unknown trained agent 'Nothing'" in capsys.readouterr().err
