@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 # Python keeps what it has compiled, even where the surroundings say otherwise: each process starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test quick lint types layers unit test-pythons setup clean
+.PHONY: help demo test quick lint types layers unit docs test-pythons setup clean
 
 help:
 	@echo "make demo    train a recurrent and a memoryless agent, compare them, leave a video and a picture"
 	@echo "make test    style, types, layers, tests"
 	@echo "make quick   style and a few fast tests, in under a minute, for use while working"
 	@echo "make test-pythons    the environments on every Python of PYTHONS: installation, simulation, tests"
+	@echo "make docs    the documentation as a site, in build/site; no broken link passes"
 	@echo "make setup   make $(VENV) with everything installed"
 
 setup: $(VENV)/installed
@@ -49,6 +50,11 @@ layers: setup
 
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
 
 test-pythons:
 	$(PYTHON) scripts/pythons.py $(PYTHONS)

@@ -1,6 +1,7 @@
-"""Try the environments on several Pythons: install what they need, compare the simulation, run their tests.
+"""Try the environments on several Pythons: install what they need, act, compare the simulation, audit, run their tests.
 
     python scripts/pythons.py python3.10 python3.11 python3.12 python3.13      # or: make test-pythons
+    python scripts/pythons.py --no-tests python3.13                            # all but the tests
 
 Environments need no torch, so this is cheap: each Python gets a small environment under ``.venv-pythons``. Prints a
 table, and exits with 1 unless every Python passes and all simulate the same, bit for bit.
@@ -17,8 +18,20 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-pythons"
-NEEDED = ("gymnasium", "numpy", "pillow", "pybullet", "pybullet-arm64", "safetensors", "scipy", "typing-extensions")
+NEEDED = (
+    *("gymnasium", "numpy", "pillow", "pybullet", "pybullet-arm64", "safetensors", "scipy", "tomli", "tomli-w"),
+    "typing-extensions",
+)
 """Of the package's requirements, those of its environments."""
+SMOKE = """
+import gymnasium, rlmem
+env = gymnasium.make("rlmem/TMaze-v0", render_mode="rgb_array")
+env.reset(seed=0)
+env.step(env.action_space.sample())
+assert env.render().std() > 0
+env.close()
+"""
+AUDIT = ("audit", "TMaze-v0", "--budget", "quick", "--env.robot", "planar")
 TESTS = ("test_determinism.py", "test_simulation.py", "test_audit.py", "tasks/test_guard.py", "tasks/test_episodes.py")
 
 
@@ -27,8 +40,12 @@ class Outcome(NamedTuple):
 
     version: str
     pybullet: str
+    smoke: str
+    """Whether an environment is made, stepped and drawn."""
     sums: str
     """The output of ``simulation_sums.py``."""
+    audit: str
+    """Whether :data:`AUDIT` passes."""
     tests: str
     """pytest's last line."""
     passed: bool
@@ -36,17 +53,19 @@ class Outcome(NamedTuple):
 
 def main() -> int:
     """Try every Python that is named."""
-    outcomes = [attempt(python) for python in sys.argv[1:] or [sys.executable]]
-    print("\n| Python | build of PyBullet | simulation, 300 steps of every task | tests of environments |")
-    print("|---|---|---|---|")
+    pythons = [word for word in sys.argv[1:] if word != "--no-tests"]
+    outcomes = [attempt(python, tests="--no-tests" not in sys.argv) for python in pythons or [sys.executable]]
+    print("\n| Python | installed | smoke | sums of 300 steps of every task | audit | tests of environments |")
+    print("|---|---|---|---|---|---|")
     for outcome in outcomes:
-        same = "as the first" if outcome.sums == outcomes[0].sums else "DIFFERS"
-        print(f"| {outcome.version} | {outcome.pybullet} | {same} | {outcome.tests} |")
+        same = "as the first" if outcome.sums == outcomes[0].sums else "DIFFER"
+        cells = (outcome.version, outcome.pybullet, outcome.smoke, same, outcome.audit, outcome.tests)
+        print(f"| {' | '.join(cells)} |")
     return int(not all(outcome.passed and outcome.sums == outcomes[0].sums for outcome in outcomes))
 
 
-def attempt(python: str) -> Outcome:
-    """Install, simulate and test with one Python."""
+def attempt(python: str, *, tests: bool) -> Outcome:
+    """Install, act, simulate, audit and test with one Python."""
     version = run(python, "-c", "import platform; print(platform.python_version())")
     venv = FOLDER / version
     own = str(venv / "bin" / "python")
@@ -59,11 +78,17 @@ def attempt(python: str) -> Outcome:
     print(f"trying Python {version} ...", flush=True)
     build = run(own, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check")
     bullet = next(line for line in build.splitlines() if line.lower().startswith("pybullet"))
+    tried = [execute(own, "-c", SMOKE), execute(own, "-m", "rlmem", *AUDIT)]
     sums = run(own, str(ROOT / "scripts" / "simulation_sums.py"))
-    tests = execute(own, "-m", "pytest", "-n", "2", *(f"tests/envs/{name}" for name in TESTS))
-    if tests.returncode:
-        print(tests.stdout, tests.stderr)
-    return Outcome(version, bullet, sums, tests.stdout.strip().splitlines()[-1].strip("= "), not tests.returncode)
+    last = "not run"
+    if tests:
+        tried.append(execute(own, "-m", "pytest", "-n", "2", *(f"tests/envs/{name}" for name in TESTS)))
+        last = tried[-1].stdout.strip().splitlines()[-1].strip("= ")
+    for done in tried:
+        if done.returncode:
+            print(done.stdout, done.stderr)
+    smoke, audit = ("FAILS" if done.returncode else "passes" for done in tried[:2])
+    return Outcome(version, bullet, smoke, sums, audit, last, not any(done.returncode for done in tried))
 
 
 def requirements() -> list[str]:
