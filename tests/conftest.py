@@ -1,6 +1,11 @@
 """What the tests of the environments share: which environments there are, and how to make and drive them.
 
 Everything is generated from the registry: a new task is tested as soon as it has its line there.
+
+How much of the product of task x robot x guard a test runs depends on whose code it tests. What each task does itself
+is tested for each task (``env_id``), with each of its guards and robots once where they matter (``case``; the robots
+take turns), or for each robot (``variant``). What all share, such as autoreset and workers, is tested with one task of
+each world (``world_id``): it is the same code, and each task is compared with Gymnasium's own vector environment too.
 """
 
 from __future__ import annotations
@@ -34,6 +39,8 @@ CUED_IDS = [name for name in ENV_IDS if "delay" in get_args(get_type_hints(task_
 """Tasks with a cue, a delay and a query; the others have a query only."""
 WALKING_IDS = [f"{NAMESPACE}/{name}" for name, entry in TASKS.items() if ".walkers:" in entry]
 """Tasks whose episodes are long and costly, and whose experts are searched for; see test_walking.py."""
+WORLD_IDS = list({entry.rpartition(".")[0]: f"{NAMESPACE}/{name}" for name, entry in reversed(TASKS.items())}.values())
+"""One task of each world, the first in its folder."""
 SHORT = 6
 """Control steps: a memory or credit length that keeps tests fast."""
 _MODEST = {"memory_length": SHORT, "credit_length": 2 * SHORT, "corridors": 2, "query_steps": 40, "robot": "planar"}
@@ -112,6 +119,40 @@ VARIANTS = [
     for env_id in ENV_IDS
     for robot in knob_choices(env_id, "robot") or ("",)
 ]
+
+
+class Case(NamedTuple):
+    """A task with one of its robots and one of its guards."""
+
+    env_id: str
+    knobs: dict[str, Any]
+
+
+def covering_cases() -> list[Case]:
+    """Return each task with each of its guards and each of its robots at least once; robots take turns."""
+    cases = []
+    for turn, env_id in enumerate(ENV_IDS):
+        guards, robots = (knob_choices(env_id, knob) for knob in ("guard", "robot"))
+        for number in range(max(len(guards), len(robots))):
+            robot = {"robot": robots[(number + turn) % len(robots)]} if robots else {}
+            cases.append(Case(env_id, {"guard": guards[number % len(guards)], **robot}))
+    return cases
+
+
+CASES = covering_cases()
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join((case.env_id, *case.knobs.values())))
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each task with each of its guards and robots, not with each pair of them."""
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(params=WORLD_IDS)
+def world_id(request: pytest.FixtureRequest) -> str:
+    """A task of each world."""
+    return str(request.param)
 
 
 @pytest.fixture(params=ENV_IDS)

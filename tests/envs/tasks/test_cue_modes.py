@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import CUED_IDS, SHORT, VARIANTS, Episode, Variant, expert_action, play, task_of
+from conftest import CASES, CUED_IDS, SHORT, Case, Episode, expert_action, play, task_of
 from task_cases import T_MAZES, assert_same, until_the_answer
 
 from rlmem.envs.memory_task import Phase
@@ -22,11 +22,9 @@ class TestCueModes:
         lamps = [index for index, name in enumerate(names) if name.startswith("lamp")]
         return [observation[lamps].tolist() for observation in episode.observations]
 
-    @pytest.mark.parametrize("arms", [2, 4])
     @pytest.mark.parametrize("t_maze", T_MAZES)
-    def test_lamps_show_the_cue_exactly_when_they_should(
-        self, t_maze: str, arms: int, guard: str, cue: str, make: Make
-    ) -> None:
+    def test_lamps_show_the_cue_exactly_when_they_should(self, t_maze: str, guard: str, cue: str, make: Make) -> None:
+        arms = 2 if guard in ("delay", "dock") else 4
         env = make(t_maze, arms=arms, guard=guard, cue=cue)
         for wanted in range(arms):
             episode = play(env, 8, expert_action, cue=wanted)
@@ -44,12 +42,12 @@ class TestCueModes:
         assert [bool(seen[go]) for seen in episode.observations] == [phase == "query" for phase in episode.phases]
 
     @pytest.mark.parametrize(
-        "variant",
-        [variant for variant in VARIANTS if variant.env_id in CUED_IDS],
-        ids=lambda variant: "-".join((variant.env_id, *variant.robot.values())),
+        "case",
+        [case for case in CASES if case.env_id in CUED_IDS],
+        ids=lambda case: "-".join((case.env_id, *case.knobs.values())),
     )
-    def test_a_cue_that_is_never_shown_is_never_seen(self, variant: Variant, guard: str, make: Make) -> None:
-        env = make(variant.env_id, guard=guard, cue="never", **variant.robot)
+    def test_a_cue_that_is_never_shown_is_never_seen(self, case: Case, make: Make) -> None:
+        env = make(case.env_id, cue="never", **case.knobs)
         first, second = (play(env, 10, cue=cue, steps=60) for cue in (0, 1))
         assert until_the_answer(first, second) > SHORT
         assert_same(first, second, range(until_the_answer(first, second)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import gymnasium
 import numpy as np
-from conftest import Variant, expert_action, modest_knobs, play, random_action, task_of
+from conftest import Case, Variant, expert_action, modest_knobs, play, random_action, task_of
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
@@ -26,18 +26,18 @@ class TestTheGymnasiumContract:
             check_env(env.unwrapped, skip_render_check=True)
             env.close()
 
-    def test_gymnasiums_checker_finds_nothing_where_it_renders(self, env_id: str) -> None:
+    def test_gymnasiums_checker_finds_nothing_where_it_renders(self, world_id: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", message=".*there is no screen here.*")
-            env = gymnasium.make(env_id, disable_env_checker=True, **modest_knobs(env_id, render_mode="rgb_array"))
+            env = gymnasium.make(world_id, disable_env_checker=True, **modest_knobs(world_id, render_mode="rgb_array"))
             check_env(env.unwrapped)
             env.close()
 
-    def test_stable_baselines3s_checker_finds_nothing(self, env_id: str, cue: str) -> None:
+    def test_stable_baselines3s_checker_finds_nothing(self, env_id: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            env = gymnasium.make(env_id, **modest_knobs(env_id, cue=cue))
+            env = gymnasium.make(env_id, **modest_knobs(env_id))
             check_env_for_sb3(env)
             env.close()
 
@@ -54,8 +54,8 @@ class TestTheGymnasiumContract:
         assert ends == [(False, False)] * 4 + [(False, True)]
         env.close()
 
-    def test_spaces_contain_what_is_seen_and_done(self, variant: Variant, guard: str, make: Make) -> None:
-        env = make(variant.env_id, guard=guard, **variant.robot)
+    def test_spaces_contain_what_is_seen_and_done(self, case: Case, make: Make) -> None:
+        env = make(case.env_id, **case.knobs)
         for actor in (random_action, expert_action):
             episode = play(env, 1, actor)
             assert all(observation in env.observation_space for observation in episode.observations)
