@@ -38,7 +38,8 @@ lint: setup
 QUICK := tests/test_files.py tests/networks/test_own_cell.py tests/networks/test_numpy_function.py \
   tests/learning/kalman/test_kalman_settings.py tests/evaluation/test_statistics.py tests/runs/test_tensors_file.py \
   tests/agents/recurrent/test_returns.py tests/agents/recurrent/test_deduplicate.py tests/envs/tasks/test_knobs.py \
-  tests/benchmark/test_time_left.py tests/cli/test_play.py tests/docs/test_links.py
+  tests/benchmark/test_time_left.py tests/figures/test_learning_curves.py tests/report/test_player.py \
+  tests/cli/test_play.py tests/docs/test_links.py
 quick: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 

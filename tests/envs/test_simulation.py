@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Variant, memory_of_resets, modest_knobs, run_python
+from conftest import memory_of_resets, modest_knobs, run_python
 
 from rlmem.envs.robots import MOBILE_ROBOTS, Robot, Twist
 from rlmem.envs.simulation import Physics, World, pybullet, quiet
@@ -82,14 +82,14 @@ def test_physics_that_cannot_be_is_refused(knobs: dict[str, int]) -> None:
         Physics(**knobs)
 
 
-def test_a_window_without_a_screen_is_warned_about_and_left_out(variant: Variant) -> None:
+def test_a_window_without_a_screen_is_warned_about_and_left_out(world_id: str) -> None:
     code = f"""
 import os, warnings
 os.environ.pop("DISPLAY", None), os.environ.pop("WAYLAND_DISPLAY", None)
 import gymnasium, rlmem
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    env = gymnasium.make({variant.env_id!r}, render_mode="human", **{modest_knobs(variant.env_id, **variant.robot)!r})
+    env = gymnasium.make({world_id!r}, render_mode="human", **{modest_knobs(world_id)!r})
 assert [True for warning in caught if "there is no screen here" in str(warning.message)] == [True]
 env.reset(seed=0)
 env.step(env.action_space.sample())

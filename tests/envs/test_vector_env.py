@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import gymnasium
@@ -48,9 +49,12 @@ def workers(request: pytest.FixtureRequest) -> int:
 
 
 class TestTheGymnasiumContract:
-    @pytest.mark.parametrize("mode", list(AutoresetMode))
+    @pytest.mark.parametrize(("env_id", "mode"), list(zip(ENV_IDS, cycle(AutoresetMode), strict=False)))
     def test_shows_what_gymnasiums_own_vector_env_shows(self, env_id: str, mode: AutoresetMode) -> None:
-        """Sync, in the same mode, with N single environments: the same but for how infos of ends are laid out."""
+        """Sync, in the same mode, with N single environments: the same but for how infos of ends are laid out.
+
+        Each task in one of the modes: what a mode does is not the task's.
+        """
         theirs = gymnasium.make_vec(
             env_id, N, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}, **modest_knobs(env_id)
         )
@@ -92,15 +96,15 @@ class TestTheGymnasiumContract:
         ours.close()
         theirs.close()
 
-    def test_single_environments_run_in_gymnasiums_async_env(self, env_id: str) -> None:
-        env = gymnasium.make_vec(env_id, 2, vectorization_mode="async", **modest_knobs(env_id))
+    def test_single_environments_run_in_gymnasiums_async_env(self, world_id: str) -> None:
+        env = gymnasium.make_vec(world_id, 2, vectorization_mode="async", **modest_knobs(world_id))
         assert isinstance(env, AsyncVectorEnv)
         ours = gymnasium.make_vec(
-            env_id,
+            world_id,
             2,
             vectorization_mode="vector_entry_point",
             autoreset_mode="next_step",
-            **modest_knobs(env_id),
+            **modest_knobs(world_id),
         )
         rng = np.random.default_rng(0)
         np.testing.assert_array_equal(env.reset(seed=1)[0], ours.reset(seed=1)[0])
@@ -117,8 +121,8 @@ class TestTheGymnasiumContract:
         assert env.spec.id == env_id
         env.close()
 
-    def test_spaces_contain_what_is_seen(self, env_id: str, workers: int, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, workers=workers, guard="none")
+    def test_spaces_contain_what_is_seen(self, world_id: str, workers: int, make_vec: MakeVec) -> None:
+        env = make_vec(world_id, workers=workers, guard="none")
         seen, _ = env.reset(seed=0)
         rng = np.random.default_rng(0)
         for _ in range(60):
@@ -136,38 +140,38 @@ class TestAutoreset:
             yield env.step(env.expert_action())
 
     def test_same_step_shows_the_next_episode_and_keeps_the_last_observation(
-        self, env_id: str, workers: int, make_vec: MakeVec
+        self, world_id: str, workers: int, make_vec: MakeVec
     ) -> None:
         ends = 0
-        env = make_vec(env_id, workers=workers, **ending(env_id))
+        env = make_vec(world_id, workers=workers, **ending(world_id))
         for seen, _, terminated, truncated, info in self.expert_steps(env):
             ended = terminated | truncated
             assert ("final_obs" in info) == bool(ended.any())
             for row in np.flatnonzero(ended).tolist():
                 ends += 1
-                assert info["final_info"]["is_success"][row] or env_id not in CUED_IDS
+                assert info["final_info"]["is_success"][row] or world_id not in CUED_IDS
                 assert info["final_info"]["phase"][row] in ("query", "wait")
-                assert info["phase"][row] != "query" or env_id not in CUED_IDS
+                assert info["phase"][row] != "query" or world_id not in CUED_IDS
                 assert (info["final_obs"][row] != seen[row]).any()
         assert ends >= N
 
     def test_next_step_shows_the_last_observation_then_rests_one_step(
-        self, env_id: str, workers: int, make_vec: MakeVec
+        self, world_id: str, workers: int, make_vec: MakeVec
     ) -> None:
         before, ends = np.zeros(N, dtype=bool), 0
         for _, reward, terminated, truncated, info in self.expert_steps(
-            make_vec(env_id, workers=workers, autoreset_mode="next_step", **ending(env_id))
+            make_vec(world_id, workers=workers, autoreset_mode="next_step", **ending(world_id))
         ):
             ended = terminated | truncated
             assert not (ended & before).any()
             assert not reward[before].any()
-            assert set(info["phase"][before].tolist()) <= ({"cue", "search"} if env_id in CUED_IDS else {"query"})
+            assert set(info["phase"][before].tolist()) <= ({"cue", "search"} if world_id in CUED_IDS else {"query"})
             assert set(info["phase"][ended].tolist()) <= {"query", "wait"}
             before, ends = ended, ends + int(ended.sum())
         assert ends >= N
 
-    def test_disabled_rests_until_it_is_reset(self, env_id: str, workers: int, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, workers=workers, autoreset_mode="disabled", **ending(env_id))
+    def test_disabled_rests_until_it_is_reset(self, world_id: str, workers: int, make_vec: MakeVec) -> None:
+        env = make_vec(world_id, workers=workers, autoreset_mode="disabled", **ending(world_id))
         over = np.zeros(N, dtype=bool)
         for seen, reward, terminated, truncated, info in self.expert_steps(env, 200):
             assert not reward[over].any()
@@ -181,8 +185,8 @@ class TestAutoreset:
         assert info["_phase"].tolist() == mask.tolist()
         np.testing.assert_array_equal(seen[1], env.reset(seed=5)[0][0])
 
-    def test_time_limits_truncate_and_count_anew(self, env_id: str, workers: int, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, workers=workers, max_episode_steps=7)
+    def test_time_limits_truncate_and_count_anew(self, world_id: str, workers: int, make_vec: MakeVec) -> None:
+        env = make_vec(world_id, workers=workers, max_episode_steps=7)
         env.reset(seed=0)
         for step in range(1, 30):
             _, _, terminated, truncated, info = env.step(still(env))
@@ -277,8 +281,8 @@ class TestBadInput:
 
 
 class TestClosing:
-    def test_twice_does_nothing_and_using_it_then_says_so(self, env_id: str, workers: int, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, workers=workers)
+    def test_twice_does_nothing_and_using_it_then_says_so(self, world_id: str, workers: int, make_vec: MakeVec) -> None:
+        env = make_vec(world_id, workers=workers)
         env.reset(seed=0)
         env.close()
         env.close()

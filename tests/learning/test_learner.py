@@ -36,8 +36,13 @@ def learner(cell="rtu", derivative="rtrl", update="gekf", window=3, **settings):
     return make_learner(cell, derivative, update, input_size=D, output_size=1, hidden_size=6, **settings)
 
 
-@pytest.mark.parametrize("update", ["gekf", "ndekf"])
-@pytest.mark.parametrize(("cell", "derivative"), PAIRS)
+@pytest.mark.parametrize(
+    ("cell", "derivative", "update"),
+    [
+        (cell, derivative, ("gekf", "ndekf")[(list(CELLS).index(cell) + list(DERIVATIVES).index(derivative)) % 2])
+        for cell, derivative in PAIRS
+    ],
+)
 def test_a_kalman_filter_lowers_the_error_in_every_pass_with_every_cell_and_derivative(cell, derivative, update):
     xs, targets = data(length=16)
     learning, errors = learner(cell, derivative, update, window=8), []

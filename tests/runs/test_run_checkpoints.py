@@ -175,7 +175,7 @@ class Agent:
 Path.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 save(Path({str(tmp_path)!r}), RunSettings(env="TMaze-v0", agent="ppo", keep=2), Agent(), best=True)
 """
-    process = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    process = subprocess.run([sys.executable, "-c", code], timeout=300, check=False)
     assert process.returncode == -signal.SIGKILL
     assert checkpoints(tmp_path) == ["100", "best", "last"]
     assert rewind(tmp_path, SMALL, None, pytest.fail) == 100

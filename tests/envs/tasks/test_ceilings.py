@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ENV_IDS, VARIANTS, WALKING_IDS, Variant, expert_action, modest_knobs, play
+from conftest import CASES, ENV_IDS, WALKING_IDS, Case, expert_action, modest_knobs, play
 from scipy import stats
 from task_cases import NUM_ENVS, RECALL_IDS
 
@@ -19,17 +19,18 @@ from rlmem.registry import task_class
 Make = Callable[..., MemoryEnv]
 MakeVec = Callable[..., MemoryVectorEnv]
 PLAYED = [
-    variant
-    for variant in VARIANTS
-    if variant.env_id not in WALKING_IDS
-    and (variant.env_id, variant.robot) != ("rlmem/MazeRecall-v0", {"robot": "diff_drive"})
+    case
+    for case in CASES
+    if case.env_id not in WALKING_IDS
+    and (case.env_id, case.knobs.get("robot", "")) != ("rlmem/MazeRecall-v0", "diff_drive")
 ]
-"""What is quick enough to be played for hundreds of episodes: the maze on wheels takes a minute; see test_maze.py."""
-EPISODES = 200
+"""What is quick enough to be played to its end many times: the maze on wheels is not; see test_maze.py."""
+EPISODES = 64
+"""So many that an expert who fails at one episode in 20, or a guess that is right 0.2 too often, is found out."""
 
 
 def seeded_episodes(env: MemoryVectorEnv, act: Callable[[], Any]) -> tuple[list[bool], list[float]]:
-    """Run 200 seeded episodes and return success and score of each."""
+    """Run 64 seeded episodes and return success and score of each."""
     success: list[bool] = []
     score: list[float] = []
     for first in range(0, EPISODES, env.num_envs):
@@ -46,13 +47,13 @@ def seeded_episodes(env: MemoryVectorEnv, act: Callable[[], Any]) -> tuple[list[
 
 
 class TestCeilings:
-    @pytest.mark.parametrize("variant", PLAYED, ids=lambda variant: "-".join((variant.env_id, *variant.robot.values())))
-    def test_the_expert_reaches_the_oracle(self, variant: Variant, guard: str, make_vec: MakeVec) -> None:
-        env = make_vec(variant.env_id, NUM_ENVS, guard=guard, autoreset_mode="disabled", **variant.robot)
+    @pytest.mark.parametrize("case", PLAYED, ids=lambda case: "-".join((case.env_id, *case.knobs.values())))
+    def test_the_expert_reaches_the_oracle(self, case: Case, make_vec: MakeVec) -> None:
+        env = make_vec(case.env_id, NUM_ENVS, autoreset_mode="disabled", **case.knobs)
         success, score = seeded_episodes(env, env.expert_action)
         oracle = env.task_spec.oracle.value
         if env.task_spec.metric == "success":
-            assert np.mean(success) >= 0.99 * oracle
+            assert np.mean(success) >= 0.98 * oracle, "at most one of the 64 may fail"
         else:
             chance = 3.3 * np.std(score) / math.sqrt(EPISODES)
             assert np.mean(score) == pytest.approx(oracle, rel=0.01, abs=chance), "episodes differ in what can be had"
@@ -64,9 +65,8 @@ class TestCeilings:
         assert scores == [env.task_spec.oracle.value] * 8
 
     @pytest.mark.parametrize("env_id", [name for name in ENV_IDS if name not in WALKING_IDS])
-    @pytest.mark.parametrize("guard", ["delay", "none"])
-    def test_chance_stays_at_or_below_its_ceiling(self, env_id: str, guard: str, make_vec: MakeVec) -> None:
-        env = make_vec(env_id, NUM_ENVS, guard=guard, autoreset_mode="disabled")
+    def test_chance_stays_at_or_below_its_ceiling(self, env_id: str, make_vec: MakeVec) -> None:
+        env = make_vec(env_id, NUM_ENVS, autoreset_mode="disabled")
         rng = np.random.default_rng(7)
         success, score = seeded_episodes(env, lambda: rng.uniform(-1.0, 1.0, env.action_space.shape))
         ceiling = env.task_spec.random.value
