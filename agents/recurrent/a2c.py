@@ -49,7 +49,7 @@ class RecurrentA2C(RecurrentOnPolicy):
         self._n_updates += 1
         for name, value in record.items():
             self.logger.record(f"train/{name}", value)
-        self._log_policy()
+        self._end_training()
 
     def loss(self, batch: Minibatch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a minibatch and what is logged of it."""

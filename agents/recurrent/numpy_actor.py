@@ -19,9 +19,11 @@ from rlmem.networks.numpy_cells import ARRAY_CELLS
 from rlmem.networks.numpy_steps import (
     ArrayState,
     FloatArray,
+    Function,
     mlp,
     numpy_linear,
     restart,
+    scaled_features,
     stack_step,
     with_features,
 )
@@ -83,6 +85,9 @@ class NumpyActor:
             start = f"policy/network.{prefix}."
             return {name.removeprefix(start): array for name, array in tensors.items() if name.startswith(start)}
 
+        self._scale: Function = lambda x: x
+        if network.get("norm_obs"):
+            self._scale = scaled_features(tensors["policy/scale.mean"], tensors["policy/scale.variance"])
         cell = ARRAY_CELLS[network["cell"]]
         steps, sizes = [], []
         for layer in range(int(network["n_layers"])):
@@ -130,7 +135,7 @@ class NumpyActor:
             raise UserError(
                 f"observations must have shape {self._shape} or (N, *{self._shape}), got {observations.shape}"
             )
-        features = observations.reshape(1 if single else len(observations), -1)
+        features = self._scale(observations.reshape(1 if single else len(observations), -1))
         if state is None:
             state = self.initial_state(len(features))
         if episode_start is not None:

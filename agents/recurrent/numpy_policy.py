@@ -18,6 +18,22 @@ import numpy as np
 
 _erf = np.vectorize(math.erf, otypes=[np.float32])
 
+
+def _layer_norm(x: Any, scale: Any, bias: Any, axis: int, epsilon: float) -> Any:
+    away = x - x.mean(axis, keepdims=True)
+    return away / np.sqrt(np.mean(away * away, axis, keepdims=True) + epsilon) * scale + bias
+
+
+def _reshape(x: Any, shape: Any) -> Any:
+    """Return ``x`` in a shape where 0 stands for the length that an axis has."""
+    return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+
+
+def _softmax(x: Any, axis: int) -> Any:
+    weights = np.exp(x - x.max(axis, keepdims=True))
+    return weights / weights.sum(axis, keepdims=True)
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
@@ -28,20 +44,26 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Exp": np.exp,
     "Flatten": lambda x, axis: x.reshape(*x.shape[:axis], -1),
     "Gemm": lambda x, weight, bias=0, transB=0: x @ (weight.T if transB else weight) + bias,
+    "Greater": np.greater,
     "Identity": lambda x: x,
+    "LayerNormalization": _layer_norm,
     "MatMul": np.matmul,
     "Max": np.maximum,
     "Min": np.minimum,
     "Mul": np.multiply,
     "Neg": np.negative,
+    "ReduceL2": lambda x, axes: np.sqrt(np.sum(x * x, tuple(axes), keepdims=True)),
+    "ReduceMean": lambda x, axes: np.mean(x, tuple(axes), keepdims=True),
     "Relu": lambda x: np.maximum(x, 0),
-    "Reshape": lambda x, shape: x.reshape(tuple(shape)),
+    "Reshape": _reshape,
     "Sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),
+    "Softmax": _softmax,
     "Split": lambda x, sizes, axis: tuple(np.split(x, np.cumsum(sizes)[:-1], axis)),
     "Sqrt": np.sqrt,
     "Squeeze": lambda x, axes: np.squeeze(x, tuple(axes)),
     "Sub": np.subtract,
     "Tanh": np.tanh,
+    "Transpose": lambda x, perm: np.transpose(x, perm),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
     "Where": np.where,
 }

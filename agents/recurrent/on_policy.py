@@ -22,6 +22,7 @@ from rlmem.agents.recurrent.action_masks import METHOD, mask_outputs, offers_mas
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
 from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.packing import IntArray
+from rlmem.agents.recurrent.policy import joined_steps
 from rlmem.agents.recurrent.rollout import Minibatch, Rollout, lay_out_minibatch
 from rlmem.agents.recurrent.sb3_algorithm import SB3Algorithm
 from rlmem.errors import UserError
@@ -128,8 +129,10 @@ class RecurrentOnPolicy(SB3Algorithm):
             )
         optimizer.step()
 
-    def _log_policy(self) -> None:
+    def _end_training(self) -> None:
+        """Log the policy, and let the rollout count in the scale of observations: not before it was learnt from."""
         rollout, record = self.rollout_buffer, self.logger.record
+        self.policy.count_observations(joined_steps(rollout.observations))
         record("train/explained_variance", float(explained_variance(rollout.values.ravel(), rollout.returns.ravel())))
         if isinstance(self.policy.head, GaussianHead):
             record("train/std", self.policy.head.log_std.exp().mean().item())

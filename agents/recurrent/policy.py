@@ -21,7 +21,9 @@ from torch import Tensor
 from rlmem.agents.recurrent.action_masks import FORBIDDEN
 from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
+from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
+from rlmem.networks.feature_scale import FeatureScale
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
 from rlmem.networks.settings import NetworkSettings
@@ -74,6 +76,14 @@ class RecurrentPolicy(SB3Policy):
             and isinstance(observation_space, spaces.Box)
             and not (normalize_images and is_image_space(observation_space))
         )
+        self.scale: FeatureScale | None = None
+        if settings.norm_obs:
+            if any(True for _ in self.features_extractor.parameters()) or _has_images(observation_space):
+                raise UserError(
+                    "norm_obs is for observations of numbers that no trained features extractor changes, got "
+                    f"{observation_space} with {type(self.features_extractor).__name__}: leave norm_obs off"
+                )
+            self.scale = FeatureScale(self.features_extractor.features_dim)
         # a features extractor of one's own may depend on the batch as a whole
         self._deduplicates = type(self.features_extractor) is NatureCNN
         self._acting: tuple[list[Tensor], ActorStep] | None = None
@@ -96,7 +106,8 @@ class RecurrentPolicy(SB3Policy):
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
         if self.plain_observations:
             assert not isinstance(observations, dict)
-            return np.ascontiguousarray(observations.reshape(len(observations), -1), np.float32)
+            features = np.ascontiguousarray(observations.reshape(len(observations), -1), np.float32)
+            return features if self.scale is None else self.scale.on_arrays(features)
         count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         with torch.no_grad():
             # some at a time: what a network for images holds on the way is far larger than its features
@@ -115,6 +126,19 @@ class RecurrentPolicy(SB3Policy):
             features = self.extract_features(self._tensor(observations[first]), self.features_extractor)
             return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
         return self.extract_features(map_observations(self._tensor, observations), self.features_extractor)
+
+    def extract_features(self, obs: Any, features_extractor: BaseFeaturesExtractor | None = None) -> Tensor:
+        """Return features [M, F] of observations as tensors, scaled where ``norm_obs`` is set."""
+        features: Tensor = super().extract_features(obs, features_extractor or self.features_extractor)
+        return features if self.scale is None else self.scale(features)
+
+    def count_observations(self, observations: Observations) -> None:
+        """Let observations [M, ...] count in the statistics that scale them, where ``norm_obs`` is set."""
+        if self.scale is not None:
+            with torch.no_grad():
+                tensors = map_observations(self._tensor, observations)
+                features = super().extract_features(tensors, self.features_extractor)
+            self.scale.update(features.cpu().numpy())
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """Return an array as a tensor, always in C order: convolutions of other layouts differ in their last bits.
@@ -196,6 +220,11 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead |
         return CategoricalHead(space.nvec.tolist())
     assert isinstance(space, spaces.MultiBinary)
     return CategoricalHead([2] * int(np.prod(space.shape)))
+
+
+def _has_images(space: spaces.Space[Any]) -> bool:
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else (space,)
+    return any(is_image_space(part) for part in parts)
 
 
 def unique_images(images: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

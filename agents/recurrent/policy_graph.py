@@ -78,6 +78,8 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
     start = g.add("Unsqueeze", "episode_start", g.constant([1], np.int64))
     state = [g.add("Where", start, g.constant(part), f"state_{i}") for i, part in enumerate(fresh)]
     features = g.add("Flatten", _normalized(g, model), axis=1)
+    if policy.scale is not None:
+        features = policy.scale.onnx(g, features)
     width = len(network.actor.initial_state(0))
     hidden, after = network.actor.onnx_step(g, features, state[:width])
     logits = _net(g, network.actor_net, hidden)
@@ -188,7 +190,7 @@ def check_graph(
         theirs = tuple(found[f"next_state_{i}"] for i in range(len(fresh)))
         ours = restart(ours, fresh, start)
         seen = observation if normalizer is None else normalizer.normalize_obs(observation)
-        features = np.asarray(seen, np.float32).reshape(n_envs, -1)
+        features = policy.encode(np.asarray(seen, np.float32))
         outputs, after = actor.step(features, ours[:width])
         outputs = mask_outputs(outputs, allowed) if masks else outputs
         pairs: list[tuple[Any, Any]] = []

@@ -74,7 +74,7 @@ class RecurrentPPO(RecurrentOnPolicy):
         self.logger.record("train/clip_range", clip)
         if clip_values is not None:
             self.logger.record("train/clip_range_vf", clip_values)
-        self._log_policy()
+        self._end_training()
 
     def loss(self, batch: Minibatch, clip: float, clip_values: float | None) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a minibatch and what is logged of it.

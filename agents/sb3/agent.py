@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rlmem.agents.base import Agent, Array, Observer
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
+from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
 from rlmem.runs.tensors_file import CheckpointError
 
@@ -28,7 +29,9 @@ NUM_ENVS = 16
 """Environments side by side that a model is built for; :meth:`Agent.learn` may bring others."""
 _LARGEST_WEIGHT = 1e6
 _STATISTICS = ("mean", "var", "count")
-"""What a checkpoint holds of the statistics of returns."""
+"""What a checkpoint holds of the statistics of returns and of observations."""
+_BOUND, _EPSILON = 10.0, 1e-8
+"""Of scaled observations: standard deviations beyond which they are cut off, and what is added to the variance."""
 
 
 class SB3Agent(Agent):
@@ -39,6 +42,12 @@ class SB3Agent(Agent):
         torch.set_num_threads(1)
         self.returns = RunningMeanStd(shape=())
         """Statistics of the discounted returns that rewards are scaled by."""
+        self.seen: RunningMeanStd | None = None
+        """Statistics of the observations that they are scaled by."""
+        if self.settings.norm_obs:
+            if not isinstance(self.observation_space, spaces.Box) or is_image_space(self.observation_space):
+                raise UserError(f"norm_obs is for vectors of numbers, got {self.observation_space}: leave it off")
+            self.seen = RunningMeanStd(shape=self.observation_space.shape)
         self.model = self.build(SpacesOnly(*self.model_spaces(), NUM_ENVS))
 
     @abstractmethod
@@ -57,15 +66,31 @@ class SB3Agent(Agent):
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Act. See :meth:`Agent.predict`."""
-        actions, state = self.model.predict(observation, state, episode_start, deterministic=deterministic)
+        actions, state = self.model.predict(self.scaled(observation), state, episode_start, deterministic=deterministic)
         return actions, state
+
+    def scaled(self, observation: Array) -> Array:
+        """Return observations [N, D] as the model sees them, by the statistics of training."""
+        if self.seen is None:
+            return observation
+        away = (observation - self.seen.mean) / np.sqrt(self.seen.var + _EPSILON)
+        return np.clip(away, -_BOUND, _BOUND).astype(np.float32)
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn. See :meth:`Agent.learn`."""
         scaled: VecEnv = GymnasiumVecEnv(env)
-        if self.settings.norm_reward:
-            scaled = VecNormalize(scaled, norm_obs=False, gamma=self.settings.gamma)
+        if self.settings.norm_reward or self.seen is not None:
+            scaled = VecNormalize(
+                scaled,
+                norm_obs=self.seen is not None,
+                norm_reward=self.settings.norm_reward,
+                clip_obs=_BOUND,
+                gamma=self.settings.gamma,
+                epsilon=_EPSILON,
+            )
             scaled.ret_rms = self.returns
+            if self.seen is not None:
+                scaled.obs_rms = self.seen  # type: ignore[assignment]
         wrapped = self.wrap(scaled)
         if wrapped.num_envs != self.model.n_envs:
             weights = self.tensors()
@@ -79,17 +104,19 @@ class SB3Agent(Agent):
             learn_and_report(self, self.model, remaining, observer)
 
     def tensors(self) -> dict[str, Any]:
-        """Return weights, the optimizer's state and the scale of rewards."""
+        """Return weights, the optimizer's state and the scales of rewards and observations."""
         policy = self.model.policy
         tensors: dict[str, Any] = {f"policy.{name}": value for name, value in policy.state_dict().items()}
         for number, state in policy.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         if self.settings.norm_reward:
             tensors |= {f"returns.{name}": np.asarray(getattr(self.returns, name)) for name in _STATISTICS}
+        if self.seen is not None:
+            tensors |= {f"seen.{name}": np.asarray(getattr(self.seen, name)) for name in _STATISTICS}
         return tensors
 
     def restore(self, tensors: dict[str, Array]) -> None:
-        """Take back weights, the optimizer's state and the scale of rewards."""
+        """Take back weights, the optimizer's state and the scales of rewards and observations."""
         policy = self.model.policy
         weights, optimizer = {}, policy.optimizer.state_dict()
         optimizer["state"] = {}
@@ -105,6 +132,8 @@ class SB3Agent(Agent):
                 optimizer["state"].setdefault(int(number), {})[key] = value
             elif kind == "returns" and rest in _STATISTICS:
                 setattr(self.returns, rest, array.reshape(()))
+            elif kind == "seen" and rest in _STATISTICS and self.seen is not None:
+                setattr(self.seen, rest, array.reshape(np.shape(getattr(self.seen, rest))))
             else:
                 raise CheckpointError(f"unknown tensor {name!r}")
         policy.load_state_dict(weights)

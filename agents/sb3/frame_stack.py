@@ -62,6 +62,7 @@ class FrameStackPPO(SB3Agent):
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Act on the stack [N, ..., K D], which is the state. See :meth:`Agent.predict`."""
+        observation = self.scaled(observation)
         *rows, size = observation.shape
         shape = (*rows, size * self.settings.frames)
         stack = np.zeros(shape, observation.dtype) if state is None else np.array(state)

@@ -24,6 +24,7 @@ class PPOSettings(OnPolicySettings):
         n_epochs: Passes over a rollout.
         clip_range: How far the probability ratio may move from 1.
         hidden_size: Units in each of the two layers of actor and critic.
+        norm_obs: Scale observations of numbers by their running mean and deviation, frozen in evaluation.
     """
 
     n_steps: int = 256
@@ -31,6 +32,7 @@ class PPOSettings(OnPolicySettings):
     n_epochs: int = 6
     clip_range: float = 0.2
     hidden_size: int = 64
+    norm_obs: bool = False
 
 
 class MemorylessPPO(SB3Agent):
@@ -57,7 +59,7 @@ def feed_forward_ppo(env: VecEnv, settings: Any, seed: int, device: str) -> PPO:
 
 def ppo_arguments(settings: Any) -> dict[str, Any]:
     """Return the arguments that PPO of stable-baselines3 takes from settings."""
-    own = {field.name for field in fields(PPOSettings)} - {"hidden_size", "lr_schedule", "norm_reward"}
+    own = {field.name for field in fields(PPOSettings)} - {"hidden_size", "lr_schedule", "norm_obs", "norm_reward"}
     arguments: dict[str, Any] = {name: value for name, value in asdict(settings).items() if name in own}
     if settings.lr_schedule == "linear":
         arguments["learning_rate"] = LinearSchedule(settings.learning_rate, 0.0, 1.0)

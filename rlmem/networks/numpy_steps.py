@@ -58,6 +58,23 @@ def with_features(step: NumpyStep) -> NumpyStep:
     return joined
 
 
+FEATURE_BOUND = 10.0
+"""Standard deviations beyond which scaled features are cut off."""
+FEATURE_EPSILON = 1e-8
+"""Added to their variance."""
+
+
+def scaled_features(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> Function:
+    """Return the function that scales features [N, F] by their mean and variance [F], within +-10 deviations."""
+    deviation = np.sqrt(variance + FEATURE_EPSILON)
+
+    def run(x: FloatArray) -> FloatArray:
+        scaled = (x - mean) / deviation
+        return np.minimum(np.maximum(scaled, -FEATURE_BOUND), FEATURE_BOUND).astype(np.float32)
+
+    return run
+
+
 def _relu(x: FloatArray) -> FloatArray:
     return np.maximum(x, np.float32(0.0))
 

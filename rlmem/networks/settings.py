@@ -35,6 +35,7 @@ class NetworkSettings:
         n_layers: Cells on top of each other.
         shared: One trunk for actor and critic, trained by both losses.
         critic_memory: False: the critic sees the present observation only. It then has a trunk of its own.
+        norm_obs: Scale observations of numbers by their running mean and deviation, frozen in evaluation.
         skip: Actor and critic see the features of the observation beside the cell's output.
         net_arch: Units of each layer between cell and action, and between cell and value.
         critic_arch: The latter where it differs.
@@ -55,6 +56,7 @@ class NetworkSettings:
     n_layers: int = 1
     shared: bool = False
     critic_memory: bool = True
+    norm_obs: bool = False
     skip: bool = True
     net_arch: tuple[int, ...] = (64,)
     critic_arch: tuple[int, ...] | None = None
