@@ -20,7 +20,7 @@ from gymnasium.error import ClosedEnvironmentError
 from numpy.typing import NDArray
 
 from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, PHYSICS, World
-from rlmem.envs.task_settings import S
+from rlmem.envs.task_settings import S, preset_knobs
 from rlmem.envs.work import Outcome, WorkTally
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
@@ -174,9 +174,15 @@ class MemoryTask(ABC, Generic[S]):
     def make_settings(cls, knobs: Mapping[str, Any]) -> S:
         """Check knobs and return them as the task's settings.
 
+        Args:
+            knobs: Names and values; ``"preset"`` stands for the knobs of a preset, which others may override.
+
         Raises:
-            UserError: If the task has no such knob, or the value of a knob is invalid.
+            UserError: If the task has no such knob or preset, or the value of a knob is invalid.
         """
+        if "preset" in knobs:
+            given = {name: value for name, value in knobs.items() if name != "preset"}
+            knobs = preset_knobs(cls.Settings, knobs["preset"], cls.__name__) | given
         names = [field.name for field in fields(cls.Settings)]
         for name in knobs:
             if name not in names:

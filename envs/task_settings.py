@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from rlmem.errors import UserError
+from rlmem.suggest import unknown
 
 Guard = Literal["delay", "cue", "none"]
 Cue = Literal["flash", "always", "never"]
@@ -53,6 +54,25 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def preset_knobs(settings: type[Any], name: str, owner: str) -> dict[str, Any]:
+    """Return the knobs of a preset.
+
+    Args:
+        settings: Dataclass of a task's knobs.
+        name: Of the preset.
+        owner: Name of the task, for the message.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    presets: Mapping[str, Mapping[str, Any]] = getattr(settings, "PRESETS", {})
+    if not presets:
+        raise UserError(f"{owner} has no presets, got {name!r}: set its knobs one by one")
+    if name not in presets:
+        raise UserError(unknown(f"preset of {owner}", name, presets))
+    return dict(presets[name])
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
     """Knobs of every task.
@@ -69,6 +89,8 @@ class TaskSettings:
     """
 
     GUARDS: ClassVar[tuple[str, ...]] = ("delay", "cue", "none")
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of knobs; ``"hard"``, where there is one, is beyond memory that has not been trained."""
     guard: Guard = "delay"
     cue: Cue = "flash"
 

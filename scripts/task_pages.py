@@ -176,6 +176,9 @@ def page(name: str) -> str:
         "|---|---|---|",
     ]
     lines += [_row(f"`{knob.name}`", f"`{knob.default!r}`", explained.get(knob.name, "")) for knob in fields(settings)]
+    for preset, several in cls.Settings.PRESETS.items():
+        listed = ", ".join(f"`{knob}={value!r}`" for knob, value in several.items())
+        lines += ["", f'`preset="{preset}"`: {listed}.']
     lines += [
         "",
         "```python",

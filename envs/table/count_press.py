@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.arm_urdf import TIP_RADIUS
 from rlmem.envs.robots.parts import Color, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.pads import PAD_STEPS, PadSettings, PadTask
+from rlmem.envs.table.pads import PAD_STEPS, WORKING, PadSettings, PadTask
 from rlmem.envs.table.settings import CENTER, LOW, check_meters
 from rlmem.envs.task_settings import check_whole
 from rlmem.spec import TaskSpec
@@ -51,6 +52,7 @@ class CountPressSettings(PadSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"max_count": 6}}
     max_count: int = 4
     commit_distance: float = 0.05
 

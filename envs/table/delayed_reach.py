@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from rlmem.envs.memory_task import QUERY, Bools, Floats, Step
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Color, Vector
 from rlmem.envs.table import scenery
-from rlmem.envs.table.pads import PadSettings, PadTask
+from rlmem.envs.table.pads import WORKING, PadSettings, PadTask
 from rlmem.envs.table.place import PlaceSettings, PlaceTask
 from rlmem.envs.table.settings import CENTER, SENSED, check_meters
 from rlmem.spec import TaskSpec
@@ -31,6 +32,7 @@ class DelayedReachSettings(PadSettings, PlaceSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING}
     radius: float = 0.14
     tolerance: float = 0.035
     commit_distance: float = 0.06

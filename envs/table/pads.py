@@ -56,6 +56,16 @@ _WALL, _EDGE, _HIGH = 0.055, 0.004, 0.022
 """m, half extents of the dock: to its walls, of a wall across, and upwards."""
 
 
+WORKING: dict[str, Any] = {
+    "guard": "dock",
+    "memory_length": 120,
+    "dock_every": 60,
+    "pads": 4,
+    "distractors": 1.0,
+}
+"""Knobs that all hard presets share: eight pads in a delay of two legs, each of which looks like a cue."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PadSettings(DockSettings, TableSettings):
     """Knobs of table tasks with work. See also :class:`rlmem.envs.dock.DockSettings` and :class:`TableSettings`.

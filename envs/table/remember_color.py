@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from rlmem.envs.recall import recall_spec
 from rlmem.envs.robots.parts import Color
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
-from rlmem.envs.table.pads import PadSettings, PadTask
+from rlmem.envs.table.pads import WORKING, PadSettings, PadTask
 from rlmem.envs.table.scenery import HALF
 from rlmem.envs.table.settings import check_meters
 from rlmem.envs.task_settings import check_choice
@@ -41,6 +42,7 @@ class RememberColorSettings(PadSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"k": 9}}
     k: Literal[3, 5, 9] = 3
     feature: Feature = "color"
     commit_distance: float = 0.08

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rlmem.envs.memory_task import Bools
 from rlmem.envs.recall import recall_spec
 from rlmem.envs.table.collect import ITEM_STEPS, MOST, Collect, CollectSettings
+from rlmem.envs.table.pads import WORKING
 from rlmem.envs.task_settings import check_whole
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -28,6 +30,7 @@ class RememberSequenceSettings(CollectSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"n": 3, "m": 6}}
     n: int = 2
     m: int = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from rlmem.envs.robots import parts
 from rlmem.envs.robots.parts import Color, Part, Vector
 from rlmem.envs.table import scenery
 from rlmem.envs.table.choice import ChoiceTask
-from rlmem.envs.table.pads import PadSettings, PadTask
+from rlmem.envs.table.pads import WORKING, PadSettings, PadTask
 from rlmem.envs.table.settings import check_meters
 from rlmem.envs.task_settings import check_whole
 from rlmem.errors import UserError
@@ -69,6 +70,7 @@ class ShellGameSettings(PadSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"swaps": (2, 4)}}
     k: int = 4
     swaps: int | tuple[int, int] = 1
     swap_steps: int = 3

@@ -14,6 +14,7 @@ from typing import Any
 from rlmem.cli.arguments import Group, HelpWanted, parse_groups
 from rlmem.cli.help import help_text
 from rlmem.environments import knobs_class
+from rlmem.envs.task_settings import preset_knobs
 from rlmem.errors import UserError
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_task
 from rlmem.runs.named import is_named, run_folder
@@ -110,7 +111,7 @@ def parse(
     acting = None if agent is None else agent_name(chosen.get("agent", loaded.agent if loaded else agent))
     if loaded is not None and (env, acting or loaded.agent) != (loaded.env, loaded.agent):
         raise UserError(f"{folder} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
-    options, knobs = Group(verb), Group(knobs_class(env), f"knobs of {env}", "env.", _test_knobs(loaded))
+    options, knobs = Group(verb), _knob_group(env, _take(rest, "--env.preset"), _test_knobs(loaded))
     groups = [options, knobs]
     if agent is not None:
         groups.insert(0, Group(_Choice, "environment and agent", start={"env": env, "agent": acting}))
@@ -150,6 +151,14 @@ def _test_knobs(run: RunSettings | None) -> dict[str, Any]:
     return run.knobs | run.eval_knobs if run else {}
 
 
+def _knob_group(env: str, preset: str | None, start: dict[str, Any]) -> Group:
+    """Return the options of an environment's knobs; those of a preset may be changed one by one."""
+    cls = knobs_class(env)
+    names = " or ".join(getattr(cls, "PRESETS", {}))
+    title = f"knobs of {env}" + (f" (--env.preset {names} sets several)" if names else "")
+    return Group(cls, title, "env.", start | (preset_knobs(cls, preset, env) if preset is not None else {}))
+
+
 def _agent_group(agent: str, tuned: Tuned | None) -> Group:
     return Group(agent_settings_class(agent), f"settings of {agent}", "agent.", tuned.agent if tuned else {})
 
@@ -158,6 +167,16 @@ def _read_run(name: str) -> RunSettings:
     if not is_named(name) and not Path(name).exists() and is_task(name):
         raise UserError(f"{name} is a task and not a training run: write --env {name}, or zoo:{name}")
     return read_settings(run_folder(name))
+
+
+def _take(argv: list[str], flag: str) -> str | None:
+    """Remove an option from the arguments and return its value, None if it is not there."""
+    for at, word in enumerate(argv):
+        if word == flag or word.startswith(f"{flag}="):
+            value = word.partition("=")[2] if "=" in word else argv.pop(at + 1) if at + 1 < len(argv) else ""
+            del argv[at]
+            return value
+    return None
 
 
 def _peek(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from conftest import ENV_IDS, expert_action, exploit, knob_choices, moving_actions, play, task_of
 from scipy import stats
 
+from rlmem.cli.audit import Audit as AuditOptions
+from rlmem.cli.options import parse
 from rlmem.envs.audit.bench import Bench
 from rlmem.envs.audit.dock import check_dock
 from rlmem.envs.audit.properties import check_property
@@ -129,3 +132,31 @@ def test_a_window_as_long_as_a_dock_is_no_memory_between_pads() -> None:
 def test_knobs_that_cannot_be_are_refused(knobs: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         task_class("RememberSet").make_settings(knobs)
+
+
+@pytest.mark.parametrize("env_id", PAD_IDS)
+def test_the_hard_preset_sets_knobs_that_others_override(env_id: str) -> None:
+    cls = task_class(env_id)
+    hard = cls.make_settings({"preset": "hard"})
+    assert (hard.guard, hard.distractors) == ("dock", 1.0)
+    assert hard.pads > 0
+    assert cls.spec(hard).n_bits >= cls.spec(cls.Settings()).n_bits
+    assert cls.make_settings({"preset": "hard", "pads": 2}).pads == 2
+    working = hard.memory_length / (hard.memory_length + hard.dock_steps * hard.memory_length // hard.dock_every)
+    assert working >= 0.9, "physics in most of the delay"
+
+
+def test_presets_that_are_not_there_are_refused() -> None:
+    with pytest.raises(UserError, match="hard"):
+        task_class("RememberSet").make_settings({"preset": "hardest"})
+    with pytest.raises(UserError, match="no presets"):
+        task_class("TimedPress").make_settings({"preset": "hard"})
+
+
+def test_presets_are_options_and_arguments() -> None:
+    env: Any = gymnasium.make_vec("rlmem/ShellGame-v0", num_envs=1, preset="hard", swaps=1)
+    assert (env.settings.pads, env.settings.swaps) == (4, 1)
+    env.close()
+    argv = ["--env", "ShellGame", "--env.preset", "hard", "--env.pads", "3"]
+    knobs = parse(AuditOptions, argv, name="audit").knobs
+    assert (knobs["guard"], knobs["pads"], knobs["distractors"]) == ("dock", 3, 1.0)
