@@ -8,6 +8,7 @@ from dataclasses import asdict, field, make_dataclass
 from typing import Any
 
 import gymnasium
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
@@ -87,11 +88,41 @@ def make_vector(
             num_envs=num_envs,
             vectorization_mode="async" if workers else "sync",
             vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
+            wrappers=[flat_observations],
             **knobs,
             **arguments,
         )
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
+
+
+def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymnasium.Env[Any, Any]:
+    """Make a single environment whose observations are those of :func:`make_vector`.
+
+    Args:
+        env_id: Of a task, or any id that Gymnasium knows.
+        knobs: Of the environment.
+        arguments: More for the constructor, such as ``render_mode``.
+
+    Raises:
+        UserError: If there is no such environment, a knob is wrong, or a package that it needs is missing.
+    """
+    env_id = canonical_id(env_id)
+    try:
+        made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **knobs, **arguments)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{env_id} cannot be made: {error}") from error
+    return made if is_task(env_id) else flat_observations(made)
+
+
+def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Make one vector of observations that are tuples, or that hold more than a Dict of arrays and choices."""
+    space = env.observation_space
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else (space,)
+    nested = (spaces.Tuple, spaces.Dict, spaces.Text, spaces.OneOf)
+    if any(isinstance(part, nested) for part in parts) and space.is_np_flattenable:
+        return gymnasium.wrappers.FlattenObservation(env)
+    return env
 
 
 def _defaults(spec: EnvSpec) -> dict[str, Any]:

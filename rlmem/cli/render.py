@@ -14,7 +14,7 @@ from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
-from rlmem.registry import task_class
+from rlmem.registry import is_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,19 @@ def run(argv: Sequence[str]) -> int:
     options: Render = parsed.verb
     if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
-    out = options.out if options.human else writable_file(options.out, "--out", (".mp4", ".gif"))
-    task_class(parsed.env)
+    out = options.out if options.human else writable_file(options.out, "--out", (".mp4", ".gif", ".webp"))
     import gymnasium
 
+    from rlmem.environments import make_single
     from rlmem.figures.recording import record
     from rlmem.figures.recording_bar import recording_bar
 
-    env = gymnasium.make(
+    view = {"camera": options.camera, "width": options.width, "height": options.height}
+    env = make_single(
         parsed.env,
+        parsed.knobs,
         render_mode="human" if options.human else "rgb_array",
-        camera=options.camera,
-        width=options.width,
-        height=options.height,
-        **parsed.knobs,
+        **(view if is_task(parsed.env) else {}),  # other environments choose their picture themselves
     )
     seeds = list(test_seeds(options.seed + options.episodes))[options.seed :]
     try:
@@ -92,10 +91,12 @@ def run(argv: Sequence[str]) -> int:
                 fps=options.fps,
                 progress=progress,
             )
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{parsed.env} cannot be rendered: {error}") from error
     finally:
         env.close()
     for episode in episodes:
-        outcome = "success" if episode.success else "failure"
+        outcome = {True: "success", False: "failure", None: "done"}[episode.success]
         print(f"seed {episode.seed}: {outcome}, {episode.steps} control steps, return {episode.reward:.2f}")
     print(f"written to {out}")
     return 0

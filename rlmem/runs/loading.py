@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 
-from rlmem.registry import canonical_id
+from rlmem.environments import make_single
 from rlmem.runs.checkpoints import BEST
 from rlmem.runs.named import run_folder
 from rlmem.runs.settings import RunSettings, read_settings
@@ -42,9 +42,7 @@ class LoadedRun:
 
     def make_env(self, **arguments: Any) -> gymnasium.Env[Any, Any]:
         """Make a single environment; knobs and ``render_mode`` may be given."""
-        env_id = canonical_id(self.env)
-        made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **{**self.knobs, **arguments})
-        return made
+        return make_single(self.env, {**self.knobs, **arguments})
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True

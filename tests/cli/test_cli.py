@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -269,6 +270,30 @@ def test_an_environment_of_gymnasium_is_trained_with_its_knobs_and_evaluated(cap
     shown = capsys.readouterr().out
     assert "mean score" in shown
     assert "memory score" not in shown
+
+
+class Tuples(gymnasium.Env[Any, Any]):
+    """Observes a pair, of a number and a choice."""
+
+    observation_space = gymnasium.spaces.Tuple((gymnasium.spaces.Box(-1.0, 1.0, (2,)), gymnasium.spaces.Discrete(3)))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, **_):
+        return (np.zeros(2, np.float32), 1), {}
+
+    def step(self, action):
+        return (np.ones(2, np.float32), 2), float(action), False, False, {}
+
+
+def test_tuples_are_observed_as_vectors(tmp_path, monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Tuples-v0", gymnasium.spec("CartPole-v1").__class__("Tuples-v0", Tuples))
+    gymnasium.registry["Tuples-v0"].max_episode_steps = 8
+    agent = ["--agent.n-steps", "16", "--agent.hidden-size", "8", "--eval-episodes", "2", "--out", str(tmp_path)]
+    assert main(["train", "--env", "Tuples-v0", *agent, "--envs", "2", "--steps", "32"]) == 0
+    run = load_run(tmp_path / "Tuples-v0" / "recurrent_ppo" / "0")
+    observation, _ = run.make_env().reset()
+    np.testing.assert_array_equal(observation, [0.0, 0.0, 0.0, 1.0, 0.0])
+    assert run.predict(observation[None])[0].shape == (1,)
 
 
 def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp_path, monkeypatch):
