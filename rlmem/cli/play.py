@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.options import parse
 from rlmem.errors import UserError
 from rlmem.registry import task_class
+
+if TYPE_CHECKING:
+    from rlmem.runs.loading import LoadedRun
 
 Keys = frozenset[str]
 
@@ -31,14 +34,17 @@ class Play:
         episodes: Number of episodes; 0 goes on until q is pressed.
         seed: Seed of the first episode; each further one adds 1.
         strength: Fraction of the full action that a key gives.
+        against: A trained agent that plays the same episodes: a run's folder, or zoo:TMaze-v0.
 
     Examples:
         rlmem play TMaze-v0 --env.memory-length 50
+        rlmem play TMaze-v0 --against zoo:TMaze-v0
     """
 
     episodes: int = 0
     seed: int = 0
     strength: float = 1.0
+    against: str | None = None
 
     def __post_init__(self) -> None:
         check_least(self, episodes=0, seed=0)
@@ -69,6 +75,7 @@ def run(argv: Sequence[str]) -> int:
             "play opens a window and there is no screen here (DISPLAY is not set): "
             f"`rlmem render --agent expert --env {parsed.env}` makes a video instead"
         )
+    rival = None if options.against is None else load_rival(options.against, parsed.env)
     import gymnasium
 
     from rlmem.envs.keyboard import Keyboard
@@ -80,14 +87,14 @@ def run(argv: Sequence[str]) -> int:
     print(f"{parsed.env}: {spec.memory}, {spec.n_bits:.3g} bits over {spec.memory_length[1]:,} control steps")
     print(f"{keys_in_words(names)}; {_NEXT}: next episode; {_QUIT}: quit")
     keyboard = Keyboard(task.worlds[0].client)
-    results: list[bool] = []
+    results: dict[int, bool] = {}
     try:
         for number in count():
             if options.episodes and number >= options.episodes:
                 break
             played = episode(env, keyboard.pressed, keyboard.forward, names, options.seed + number, options.strength)
             if played.success is not None:
-                results.append(played.success)
+                results[options.seed + number] = played.success
                 print(f"{'right' if played.success else 'wrong'} after {played.steps} steps, return {played.total:.2f}")
                 time.sleep(1.0)
             if played.quit or not keyboard.is_open():
@@ -95,8 +102,34 @@ def run(argv: Sequence[str]) -> int:
     finally:
         env.close()
     if results:
-        print(f"{sum(results)} of {len(results)} right; without memory: {spec.memoryless.value:.3g} of episodes")
+        right = sum(results.values())
+        print(f"{right} of {len(results)} right; without memory: {spec.memoryless.value:.3g} of episodes")
+        if rival is not None:
+            wins = rival_successes(rival, parsed.knobs, list(results))
+            print(f"{options.against} on the same episodes: {sum(wins)} of {len(wins)} right")
     return 0
+
+
+def load_rival(name: str, env_id: str) -> LoadedRun:
+    """Load a trained agent of the same task.
+
+    Raises:
+        UserError: If there is no such run, or it is of another task.
+    """
+    from rlmem.runs.loading import load_run
+
+    rival = load_run(name)
+    if rival.env != env_id:
+        raise UserError(f"{name} was trained on {rival.env}, and you play {env_id}")
+    return rival
+
+
+def rival_successes(rival: LoadedRun, knobs: Mapping[str, Any], seeds: Sequence[int]) -> list[bool]:
+    """Return how a trained agent does in the episodes of seeds."""
+    from rlmem.evaluation.episodes import evaluate_on
+
+    found: list[bool] = evaluate_on(rival.agent, rival.env, knobs=knobs, seeds=seeds).success.tolist()
+    return found
 
 
 def episode(

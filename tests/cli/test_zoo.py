@@ -6,6 +6,7 @@ import pytest
 
 import rlmem
 from rlmem.cli.main import main
+from rlmem.cli.play import load_rival, rival_successes
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
 from rlmem.runs.card import page, read_card
@@ -27,6 +28,13 @@ def test_the_cheapest_agent_is_evaluated_again():
     run, card = rlmem.load_run("zoo:TMaze"), read_card(zoo()["TMaze-v0"])
     result = evaluate_on(run.agent, run.env, knobs=run.knobs, seeds=held_out_seeds(40))
     assert result.value >= card.low - 0.05
+
+
+def test_it_plays_the_episodes_that_a_player_has_played():
+    rival = load_rival("zoo:TMaze", "rlmem/TMaze-v0")
+    assert rival_successes(rival, rival.knobs, [3, 4, 5]).count(True) >= 2
+    with pytest.raises(rlmem.UserError, match="was trained on rlmem/TMaze-v0, and you play rlmem/Intercept-v0"):
+        load_rival("zoo:TMaze", "rlmem/Intercept-v0")
 
 
 def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys, tmp_path, monkeypatch):
