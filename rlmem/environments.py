@@ -88,7 +88,7 @@ def make_vector(
             num_envs=num_envs,
             vectorization_mode="async" if workers else "sync",
             vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
-            wrappers=[flat_observations],
+            wrappers=[flat_observations],  # type: ignore[list-item]
             **knobs,
             **arguments,
         )

@@ -26,7 +26,7 @@ def load(name):
 
 
 def test_an_agent_that_writes_the_cue_down_reaches_the_oracle():
-    assert load("own_agent").main(episodes=50).memory_score == 1.0
+    assert load("own_agent").main(episodes=12).memory_score == 1.0
 
 
 def test_models_of_stable_baselines3_are_evaluated_and_lesioned_as_they_are():
@@ -36,7 +36,7 @@ def test_models_of_stable_baselines3_are_evaluated_and_lesioned_as_they_are():
 
 
 def test_a_torch_module_is_probed_as_it_is():
-    assert load("own_torch_module").main(episodes=30) == 1.0
+    assert load("own_torch_module").main(episodes=20) == 1.0
 
 
 def test_a_cart_pole_without_velocities_falls_when_the_memory_of_positions_is_frozen():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-FEWER = {"80_000": "4_096", '"memory_length": 10': '"memory_length": 5, "robot": "planar"', "episodes=3": "episodes=1"}
+FEWER = {"80_000": "2_048", '"memory_length": 10': '"memory_length": 5, "robot": "planar"', "episodes=3": "episodes=1"}
 README = Path(__file__).parents[2] / "README.md"
 
 

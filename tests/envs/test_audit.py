@@ -28,6 +28,8 @@ from rlmem.registry import task_class
 EXACT = replace(QUICK, policy_shapes=())
 SMALL = replace(EXACT, exact=6, probe=64, test=16)
 """Enough for what is compared bit for bit."""
+FEW = replace(EXACT, exact=3, probe=32, test=8)
+"""An episode of each style of acting: tests/envs/tasks/test_guard.py compares each task with each guard."""
 PLANAR: dict[str, Any] = {"robot": "planar", "memory_length": 10}
 SHORT = {"corridors": 3}
 MAZES = ["TMaze", "TMazeActive", "TMazeEndless"]
@@ -50,7 +52,7 @@ def test_every_task_keeps_the_exact_properties_that_it_claims(name: str) -> None
     knobs = {"KeyToDoor-v0": {"robot": "planar", "credit_length": 20}, "TMazeEndless-v0": PLANAR | SHORT}
     knobs |= {"TimedPress-v0": {"interval": 12}, "RepeatPrevious-v0": {"memory_length": 10, "presses": 2}}
     default = PLANAR if issubclass(task_class(name), CorridorTask) else {"memory_length": 10}
-    certificate = audit(name, knobs.get(name, default), budget=SMALL)
+    certificate = audit(name, knobs.get(name, default), budget=FEW)
     assert certificate.passed, certificate.text()
 
 
@@ -62,7 +64,7 @@ def test_where_the_memoryless_ceiling_is_the_oracle_the_certificate_says_so(cue:
 
 
 def test_the_same_seed_gives_the_same_findings() -> None:
-    twice = [audit("TMaze", PLANAR, budget=SMALL).findings for _ in range(2)]
+    twice = [audit("TMaze", PLANAR, budget=FEW).findings for _ in range(2)]
     assert [finding.detail for finding in twice[0]] == [finding.detail for finding in twice[1]]
 
 
@@ -212,7 +214,7 @@ def test_seeds_of_different_purposes_never_meet() -> None:
 
 
 def test_the_certificate_says_when_no_exploiter_tests_the_ceiling() -> None:
-    text = audit("RememberColor", {"control": "joint", "memory_length": 5}, budget=SMALL).text()
+    text = audit("RememberColor", {"control": "joint", "memory_length": 5}, budget=FEW).text()
     assert "exploiter: none" in text
     assert "not written for these knobs" in text
 

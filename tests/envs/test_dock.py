@@ -26,7 +26,7 @@ def checked(env_id: str, **knobs: Any) -> Finding:
     """Return whether the dock washes."""
     cls = task_class(env_id)
     with Bench(cls(cls.make_settings(modest_knobs(env_id, guard="dock", **knobs)), 16)) as bench:
-        return check_dock(bench, 5, episodes=4, claimed=True)
+        return check_dock(bench, 5, episodes=3, claimed=True)
 
 
 @pytest.mark.parametrize(("env_id", "every"), [*((env_id, 4) for env_id in DOCK_IDS), ("rlmem/TMaze-v0", 0)])

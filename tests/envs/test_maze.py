@@ -162,31 +162,31 @@ class TestMazeRecall:
         np.testing.assert_array_equal(seen[:, 64:80], named)
 
     def test_where_the_way_is_shown_a_policy_without_memory_does_as_the_expert(self) -> None:
-        task = MazeRecall(MazeRecall.make_settings({"size": "5x5", "cue": "always"}), 16)
+        task = MazeRecall(MazeRecall.make_settings({"size": "5x5", "cue": "always"}), 8)
         with Bench(task) as bench:
 
             def follow(stack: Floats, _: object) -> Floats:
                 turn = np.arctan2(stack[:, -1, -1], stack[:, -1, -2]).astype(np.float64)
                 return np.stack((np.clip(1.3 * np.cos(turn) - 0.2, 0.0, 1.0), np.clip(1.2 * turn, -1.0, 1.0)), axis=-1)
 
-            shown = bench.play(follow, np.arange(16)).score.mean()
-            best = bench.play(lambda *_: task.expert_action(), np.arange(16)).score.mean()
+            shown = bench.play(follow, np.arange(8)).score.mean()
+            best = bench.play(lambda *_: task.expert_action(), np.arange(8)).score.mean()
         assert shown == pytest.approx(best, rel=0.05)
 
     def test_the_expert_has_what_no_script_without_memory_has(self) -> None:
-        task = MazeRecall(MazeRecall.make_settings({"size": "7x7"}), 16)
+        task = MazeRecall(MazeRecall.make_settings({"size": "7x7"}), 8)
         with Bench(task) as bench:
             scripts = [
-                bench.play(lambda stack, _, script=script: script.act(stack), np.arange(16)).score.mean()
+                bench.play(lambda stack, _, script=script: script.act(stack), np.arange(8)).score.mean()
                 for script in exploiters(bench.names)
             ]
-            best = bench.play(lambda *_: task.expert_action(), np.arange(16)).score.mean()
+            best = bench.play(lambda *_: task.expert_action(), np.arange(8)).score.mean()
         assert best > 2.0 * max(scripts)
 
     @pytest.mark.parametrize("task", ["MazeRecall-v0", "HiddenPolarity-v0", "HopperPosition-v0", "AntVelocity-v0"])
     def test_resets_take_no_memory(self, task: str) -> None:
         """Nor do those of the other tasks of the ground and the locomotion world: at most what a page or two is."""
-        assert memory_of_resets(f"rlmem/{task}", 3_000, warm_up=1_000) <= 64 * 1024
+        assert memory_of_resets(f"rlmem/{task}", 1_000, warm_up=600) <= 64 * 1024
 
     def test_a_size_that_there_is_not_is_refused(self) -> None:
         with pytest.raises(ValueError, match="size must be one of '5x5'"):

@@ -6,7 +6,7 @@ from remembering import TASK, BodyReader, InTorch, Remembers
 
 from rlmem.evaluation.lesion import Lesion, lesion_test
 
-SEEDS = range(40)
+SEEDS = range(24)
 
 
 def run(agent, kind, where=None, seeds=SEEDS, **arguments):
@@ -14,8 +14,16 @@ def run(agent, kind, where=None, seeds=SEEDS, **arguments):
     return lesion_test(agent, **(TASK | {"seeds": seeds} | arguments), lesion=Lesion(kind=kind, **moment))
 
 
-@pytest.mark.parametrize("agent", [Remembers(), InTorch()], ids=["arrays", "tensors"])
-@pytest.mark.parametrize(("kind", "where"), [("zero", "query"), ("zero", "delay"), ("zero", 5), ("freeze", "cue")])
+@pytest.mark.parametrize(
+    ("agent", "kind", "where"),
+    [
+        (Remembers(), "zero", "query"),
+        (InTorch(), "zero", "delay"),
+        (Remembers(), "zero", 5),
+        (InTorch(), "freeze", "cue"),
+    ],
+    ids=lambda value: {Remembers: "arrays", InTorch: "tensors"}.get(type(value)),
+)
 def test_without_its_state_an_agent_that_remembers_is_at_chance(agent, kind, where):
     test = run(agent, kind, where)
     assert test.intact.value == 1.0
@@ -28,7 +36,7 @@ def test_without_its_state_an_agent_that_remembers_is_at_chance(agent, kind, whe
 def test_with_the_state_of_another_episode_it_answers_what_that_one_saw(agent):
     test = run(agent, "swap")
     assert len(test.same_cue) + len(test.other_cue) == len(SEEDS)
-    assert min(len(test.same_cue), len(test.other_cue)) > 10
+    assert min(len(test.same_cue), len(test.other_cue)) > 5
     assert test.same_cue.all()
     assert not test.other_cue.any()
 
@@ -59,7 +67,7 @@ def test_lesions_do_not_depend_on_how_many_run_side_by_side():
 
 
 def test_in_the_endless_maze_each_corridor_is_lesioned():
-    task = {"env": "TMazeEndless-v0", "knobs": TASK["knobs"] | {"corridors": 5}}
+    task = {"env": "TMazeEndless-v0", "knobs": TASK["knobs"] | {"corridors": 5}, "seeds": range(12)}
     for kind in ("zero", "swap"):
         test = run(Remembers(), kind, **task)
         assert test.intact.value == 5.0

@@ -26,7 +26,7 @@ RUN = {
     "env": "TMazeEndless-v0",
     "agent": "recurrent_ppo",
     "seed": 3,
-    "steps": 3072,
+    "steps": 1536,
     "envs": 4,
     "eval_every": 256,
     "eval_episodes": 2,
@@ -116,9 +116,9 @@ def test_a_run_in_two_parts_is_the_run_in_one(agent, tmp_path):
     own = dict(RUN["agent_settings"])
     if agent == "recurrent_a2c":
         del own["rows"], own["n_epochs"]
-    settings = RunSettings(**RUN | {"agent": agent, "agent_settings": own, "steps": 1536})
+    settings = RunSettings(**RUN | {"agent": agent, "agent_settings": own, "steps": 1024})
     whole = train(settings, tmp_path / "whole")
-    train(replace(settings, steps=768), tmp_path / "parts")
+    train(replace(settings, steps=512), tmp_path / "parts")
     assert_same_run(whole, train(settings, tmp_path / "parts", resume=True))
 
 
@@ -142,7 +142,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path):
         before = steps_of(folder)
         deadline = time.monotonic() + 90
         while process.poll() is None and time.monotonic() < deadline:
-            if kills < 2 and steps_of(folder) >= before + 512:
+            if kills < 2 and steps_of(folder) >= before + 256:
                 break
             time.sleep(0.01)
         if process.poll() is not None:

@@ -197,6 +197,6 @@ def test_a_study_is_not_mixed_with_another(tune, landscape, tmp_path):
 def test_trials_worse_than_the_median_are_ended(tune, landscape, tmp_path):
     made = problem(seeds=3)
     study = tune.start(tmp_path / "a.db", made)
-    tune.search(study, made, 20, 1.0)
+    tune.search(study, made, 12, 1.0)
     assert any(trial.state == optuna.trial.TrialState.PRUNED for trial in study.get_trials())
-    assert len(landscape) < 3 * 20
+    assert len(landscape) < 3 * 12
