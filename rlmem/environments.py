@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, field, make_dataclass
+from dataclasses import asdict, field, make_dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -12,10 +14,14 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rlmem.csv_table import read_rows
 from rlmem.errors import UserError
 from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
-from rlmem.spec import TaskSpec
+from rlmem.spec import Ceiling, TaskSpec
 from rlmem.suggest import unknown
+
+UNTRAINED = Path(__file__).with_name("untrained.csv")
+"""What untrained memory reaches on each task, as ``scripts/untrained_memory.py`` has measured it."""
 
 
 def knobs_class(env_id: str) -> type[Any]:
@@ -52,12 +58,41 @@ def complete_knobs(env_id: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_at(env_id: str, knobs: Mapping[str, Any]) -> TaskSpec | None:
-    """Return what a task of this package asks of memory at some knobs; None for any other environment."""
-    if not is_task(env_id):
-        return None
+    """Return what a task of this package asks of memory at some knobs; None for any other environment.
+
+    What untrained memory reaches was measured at the default knobs, and is told at these only.
+    """
+    return task_spec(env_id, knobs) if is_task(env_id) else None
+
+
+def task_spec(env_id: str, knobs: Mapping[str, Any]) -> TaskSpec:
+    """Return the same of an environment that is a task of this package.
+
+    Raises:
+        UserError: If it is not, or a knob is wrong.
+    """
     task = task_class(env_id)
-    spec: TaskSpec = task.spec(task.make_settings(knobs))
-    return spec
+    settings = task.make_settings(knobs)
+    spec: TaskSpec = task.spec(settings)
+    measured = untrained_memory(env_id) if settings == task.make_settings({}) else None
+    return replace(spec, untrained=measured)
+
+
+def untrained_memory(env_id: str) -> Ceiling | None:
+    """Return what untrained memory reaches on a task at its default knobs; None where it was not measured."""
+    name = canonical_id(env_id).rpartition(":")[2]
+    row = next((row for row in _untrained_rows() if row["env"] == name), None)
+    if row is None:
+        return None
+    runs = f"{row['seeds']} run{'s' * (row['seeds'] != '1')} of at most {int(row['steps']):,} env steps"
+    interval = f"95 % interval {float(row['low']):.3g} to {float(row['high']):.3g}"
+    return Ceiling(float(row["value"]), f"measured: recurrent_ppo with frozen cells, {runs}, {interval}")
+
+
+@cache
+def _untrained_rows() -> list[dict[str, str]]:
+    """Return the table that ``scripts/untrained_memory.py`` writes, a row for each task."""
+    return read_rows(UNTRAINED)
 
 
 def make_vector(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+RETENTION_SCORE = 0.95
+"""Memory score of untrained memory from which on a task is said to ask for retention only."""
+
 
 @dataclass(frozen=True)
 class Ceiling:
@@ -44,11 +47,23 @@ class TaskSpec:
     expert_work: float | None = None
     """Share of the work in the delay that the expert does, from 0 to 1; None where there is no work. The ceilings are
     about the answer, which work does not help; an episode counts only if 80 % of the expert's share is done."""
+    untrained: Ceiling | None = None
+    """What untrained memory reaches: agents whose cells stay as initialized and whose readers are trained. Measured,
+    and filled in by :func:`rlmem.environments.spec_at`; None where it was not."""
 
     @property
     def measures_memory(self) -> bool:
         """Whether a memory score tells anything here: memory helps, and how far one gets without it is known."""
         return self.memoryless.known and self.memoryless.value < self.oracle.value
+
+    @property
+    def retention_only(self) -> bool:
+        """Whether untrained memory reaches the oracle, so that only reading has to be learnt."""
+        return (
+            self.untrained is not None
+            and self.measures_memory
+            and self.memory_score(self.untrained.value) >= RETENTION_SCORE
+        )
 
     def memory_score(self, value: float) -> float:
         """Place a result between the memoryless ceiling (0) and the oracle (1).

@@ -29,9 +29,10 @@ from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.environments import task_spec
 from rlmem.envs.audit import THOROUGH, audit
 from rlmem.files import write_text
-from rlmem.registry import TASKS, canonical_id, task_class
+from rlmem.registry import TASKS, canonical_id
 from rlmem.runs.progress import Progress
 from rlmem.spec import TaskSpec
 
@@ -62,6 +63,12 @@ _REACHED = """\
 
 Success, or the score that the task counts. Without memory no agent exceeds the ceiling; with it all of the success up
 to the oracle is memory, and is lost when the hidden state is zeroed."""
+_EASY = """\
+## What untrained memory reaches
+
+`recurrent_ppo` with cells that stay as they are initialized: only what reads them is trained (`--agent.frozen-cells`,
+measured by `python scripts/untrained_memory.py`). Where it reaches the oracle, a task asks for retention only: it shows
+how far a memory reaches, not that anything was learnt about what to keep."""
 _COST = """\
 ## What it costs
 
@@ -198,6 +205,7 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
     )
     reached = [["task", "memory", "ceiling without memory", "`ppo`", "`recurrent_ppo`", "state zeroed"]]
     cost = [["task", "memory score", "env steps", "CPU s", "`ekf`", "steps a CPU-second"]]
+    easy = [["task", "ceiling without memory", "untrained memory", "oracle"]]
     guard = [["task", "ceiling without memory", "best adversary", "`frame_stack_ppo`", "expert", "oracle"]]
     walk = [["task", "`ppo`", "`frame_stack_ppo`", "`recurrent_ppo`", "env steps", "CPU s"]]
     for task in others:
@@ -206,6 +214,7 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         zeroed = runs_of(ours, "lesioned")
         values = of[task].value("ppo"), of[task].value("recurrent_ppo")
         reached.append([link, _memory(spec), ceiling, *values, number(float(np.mean(zeroed))) if zeroed else ""])
+        easy.append([link, ceiling, _untrained(spec), number(spec.oracle.value)])
         costs = (_cost(ours, column) for column in ("env_steps", "cpu_seconds"))
         cost.append([link, _score(ours), *costs, of[task].value(EKF), _speed(speeds.get(canonical_id(task)))])
         adversary = _adversary(audits.get(canonical_id(task)))
@@ -216,7 +225,7 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         costs = (_cost(of[task].runs("recurrent_ppo"), column) for column in ("env_steps", "cpu_seconds"))
         walk.append([_link(task), *values, *costs])
     parts = ["# Every task, and what is reached on it", found, _MADE, _LEGEND, _REACHED, _table(reached)]
-    parts += [_COST, _table(cost), _GUARD, _table(guard), _WALKERS, _table(walk), _TRIED]
+    parts += [_EASY, _table(easy), _COST, _table(cost), _GUARD, _table(guard), _WALKERS, _table(walk), _TRIED]
     return "\n\n".join([*parts, f"Machine: {machines}; one thread a run."]) + "\n"
 
 
@@ -250,8 +259,7 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _spec(task: str) -> TaskSpec:
-    cls = task_class(task)
-    return cls.spec(cls.make_settings({}))  # type: ignore[no-any-return]
+    return task_spec(task, {})
 
 
 def _link(task: str) -> str:
@@ -265,6 +273,13 @@ def _speed(row: Row | None) -> str:
 def _memory(spec: TaskSpec) -> str:
     bits = f", {spec.n_bits:.3g} bit{'s' * (spec.n_bits != 1)}" if spec.n_bits else ""
     return spec.memory + bits
+
+
+def _untrained(spec: TaskSpec) -> str:
+    """Return what untrained memory reaches; "not measured" where it was not."""
+    if spec.untrained is None:
+        return "not measured"
+    return number(spec.untrained.value) + ", retention only" * spec.retention_only
 
 
 def _score(rows: Sequence[Row]) -> str:

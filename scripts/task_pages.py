@@ -23,7 +23,9 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rlmem.cli.list import explanations
+from rlmem.cli.docstrings import explanations
+from rlmem.cli.list import untrained_words
+from rlmem.environments import task_spec
 from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.seeds import validation_seeds
@@ -31,7 +33,6 @@ from rlmem.figures.recording import record
 from rlmem.figures.recording_bar import recording_bar
 from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
 from rlmem.runs.training import agent_for
-from rlmem.spec import TaskSpec
 
 WIDTH, HEIGHT = 480, 360
 CLIP_WIDTH, CLIP_FRAMES, LONGEST = 360, 90, 180
@@ -152,7 +153,7 @@ def page(name: str) -> str:
     """Return the page of a task."""
     cls = task_class(name)
     settings = cls.Settings()
-    spec: TaskSpec = cls.spec(settings)
+    spec = task_spec(name, {})
     explained = {knob: prose(text) for knob, text in explanations(cls.Settings).items()}
     lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
     lines += [f"![Left: the cue. Right: the query.]({name}.png)", "", f"![The expert]({name}.webp)", ""]
@@ -164,6 +165,7 @@ def page(name: str) -> str:
         lines.append(_row(who, f"{getattr(spec, who).value:.4g}", getattr(spec, who).why))
     lines += [_row(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in spec.partial.items()]
     lines.append(_row("oracle", f"{spec.oracle.value:.4g}", spec.oracle.why))
+    lines.append(_row("untrained memory", *untrained_words(spec)))
     least, most = spec.memory_length
     lines += [
         "",
@@ -215,18 +217,19 @@ def index() -> str:
         "",
         "![All tasks](../tasks.webp)",
         "",
-        "| task | memory | bits | without memory | oracle |",
-        "|---|---|---|---|---|",
+        "| task | memory | bits | without memory | untrained memory | oracle |",
+        "|---|---|---|---|---|---|",
     ]
     for name in TASKS:
-        cls = task_class(name)
-        spec: TaskSpec = cls.spec(cls.Settings())
+        spec = task_spec(name, {})
+        untrained = untrained_words(spec)[0] or "not measured"
         lines.append(
             _row(
                 f"[{name}]({name}.md)",
                 spec.memory,
                 f"{spec.n_bits:.3g}",
                 f"{spec.memoryless.value:.4g}" if spec.memoryless.known else "not measured",
+                untrained + ", retention only" * spec.retention_only,
                 f"{spec.oracle.value:.4g}" + " (score)" * (spec.metric != "success"),
             )
         )

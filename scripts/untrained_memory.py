@@ -2,8 +2,9 @@
 
 Each task is trained at its default knobs with the settings and the budget that it has in ``rlmem benchmark tasks``, but
 for ``frozen_cells``: only what reads the cells learns. Where this reaches the oracle, the task asks for retention
-only. Rows, with intervals over 200 held-out episodes, go to ``benchmarks/results/untrained.csv`` as runs end. Runs in
-it are not made again, and a run that was killed goes on.
+only. Rows, with intervals over 200 held-out episodes, go to ``benchmarks/results/untrained.csv`` as runs end, and a
+summary of each task to ``rlmem/untrained.csv``, from which the package tells it. Runs in the table are not made again,
+and a run that was killed goes on.
 
     python scripts/untrained_memory.py                           # one seed of each task, the cheapest tasks first
     python scripts/untrained_memory.py --seeds 3 --only TMaze-v0 ShellGame-v0
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,10 @@ import tyro
 from rlmem.benchmark.local import Local
 from rlmem.benchmark.runner import not_in, run_benchmark
 from rlmem.benchmark.suite import Suite, SuiteAgent, SuiteTask, read_suite
+from rlmem.benchmark.summary import Row, run_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.csv_table import text_row
+from rlmem.environments import UNTRAINED
 from rlmem.registry import canonical_id
 
 SUITE = "tasks"
@@ -41,6 +45,7 @@ class Options:
         minutes: Start no run after this.
         out: Folder of the training runs.
         table: Where the rows go.
+        summary: Where a row for each task goes.
         cost: Table of the same agent with trained cells, which tells which tasks are cheap.
     """
 
@@ -50,6 +55,7 @@ class Options:
     minutes: float = math.inf
     out: Path = Path("benchmark/untrained")
     table: Path = Path("benchmarks/results/untrained.csv")
+    summary: Path = UNTRAINED
     cost: Path = Path("benchmarks/results/tasks.csv")
 
 
@@ -67,6 +73,7 @@ def main(options: Options) -> None:
                 return
             done = run_benchmark(part, options.out, Local(1))
             write_rows(options.table, merge_tables([options.table, options.out / RESULTS]))
+            write_rows(options.summary, summary(read_rows(options.table)))
             row = done.rows[-1]
             said = [f"{name} {row[name]}" for name in ("task", "seed", "value", "low", "high", "memory_score")]
             print(", ".join([*said, *(f"failed: {one.error}" for one in done.failed)]), flush=True)
@@ -83,7 +90,21 @@ def suite_of(options: Options) -> Suite:
     return replace(suite, name="untrained", lesion=False, task=ordered, agent=[agent])
 
 
-def cpu_seconds(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+def summary(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Return a row for each task: what its runs reach, with the interval over them, or over the episodes of one."""
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(row["env"], []).append(row)
+    found = []
+    for env, runs in sorted(of.items()):
+        interval = run_interval(runs, "value")
+        values = {"value": interval.value, "low": interval.low, "high": interval.high}
+        counts = {"env": env, "seeds": len(runs), "steps": max(int(row["steps"]) for row in runs)}
+        found.append(text_row(counts | values))
+    return found
+
+
+def cpu_seconds(rows: Sequence[Row]) -> dict[str, float]:
     """Return what training ``recurrent_ppo`` took on each task, the median of its runs."""
     of: dict[str, list[float]] = {}
     for row in rows:

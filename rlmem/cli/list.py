@@ -12,6 +12,7 @@ from rlmem.cli.docstrings import explanations, plain
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.text_table import table, text_width
+from rlmem.environments import task_spec
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, canonical_id, task_class
 from rlmem.spec import Ceiling, TaskSpec
 
@@ -53,6 +54,8 @@ def _task_values(env_id: str) -> dict[str, Any]:
         **{name: getattr(spec, name) for name in ("memory", "memory_length", "credit_length", "n_bits", "metric")},
         "guarantees": spec.guarantees,
         "ceilings": {name: ceiling.value for name, ceiling in _ceilings(spec).items() if ceiling.known},
+        "untrained": None if spec.untrained is None else spec.untrained.value,
+        "retention_only": spec.retention_only,
         "knobs": {
             knob.name: {"default": knob.default, "explanation": plain(explained.get(knob.name, ""))}
             for knob in fields(cls.Settings)
@@ -66,17 +69,21 @@ def _ceilings(spec: TaskSpec) -> dict[str, Ceiling]:
 
 def _overview() -> list[str]:
     """Return the tables of all tasks and agents."""
-    head = ("id", "memory", "length", "bits", "memoryless", "oracle")
+    head = ("id", "memory", "length", "bits", "memoryless", "untrained", "oracle")
     rows = [head]
     for name in TASKS:
         spec = _spec(name)
         memoryless = f"{spec.memoryless.value:.3g}" if spec.memoryless.known else "-"
         oracle = f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success")
-        rows.append((name, spec.memory, _steps(spec), f"{spec.n_bits:.3g}", memoryless, oracle))
+        bits, untrained = f"{spec.n_bits:.3g}", "-"
+        if spec.untrained is not None:
+            untrained = f"{spec.untrained.value:.3g}" + "!" * spec.retention_only
+        rows.append((name, spec.memory, _steps(spec), bits, memoryless, untrained, oracle))
     agents = [("agent", "what it is"), *((name, entry.summary) for name, entry in AGENTS.items())]
     return [
         f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
-        *table(rows, flexible=1, right=(2, 3, 4, 5)),
+        *table(rows, flexible=1, right=(2, 3, 4, 5, 6)),
+        "untrained: cells as initialized, what reads them trained; !: retention only, nothing is learnt but to read.",
         "",
         "Agents",
         *table(agents, flexible=1),
@@ -87,9 +94,7 @@ def _overview() -> list[str]:
 
 
 def _spec(name: str) -> TaskSpec:
-    cls = task_class(name)
-    spec: TaskSpec = cls.spec(cls.Settings())
-    return spec
+    return task_spec(name, {})
 
 
 def _steps(spec: TaskSpec) -> str:
@@ -104,6 +109,7 @@ def _describe(env_id: str) -> list[str]:
     knobs += [(knob.name, str(knob.default), plain(explained.get(knob.name, ""))) for knob in fields(cls.Settings)]
     ceilings = [("agent", "at most", "why")]
     ceilings += [(who, f"{ceiling.value:.4g}", ceiling.why) for who, ceiling in _ceilings(spec).items()]
+    ceilings.append(("untrained memory", *untrained_words(spec)))
     return [
         env_id,
         "",
@@ -116,6 +122,14 @@ def _describe(env_id: str) -> list[str]:
         "",
         f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.",
     ]
+
+
+def untrained_words(spec: TaskSpec) -> tuple[str, str]:
+    """Return what untrained memory reaches, and where that was measured."""
+    if spec.untrained is None:
+        return "", "not measured"
+    only = "; retention only" if spec.retention_only else ""
+    return f"{spec.untrained.value:.4g}", spec.untrained.why + only
 
 
 def _paragraph(text: str) -> list[str]:

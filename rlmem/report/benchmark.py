@@ -26,9 +26,9 @@ from rlmem.benchmark.summary import (
     summary_sections,
 )
 from rlmem.benchmark.table import RESULTS, read_rows
+from rlmem.environments import task_spec
 from rlmem.errors import UserError
 from rlmem.evaluation.statistics import performance_profile
-from rlmem.registry import task_class
 from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
 from rlmem.runs.progress import read_progress
@@ -247,6 +247,4 @@ def _mean(agent: str, curves: Sequence[_Curve], color: int) -> Line:
 
 
 def _spec(row: Row) -> TaskSpec:
-    task = task_class(row["env"])
-    spec: TaskSpec = task.spec(task.make_settings(json.loads(row["test_knobs"])))
-    return spec
+    return task_spec(row["env"], json.loads(row["test_knobs"]))

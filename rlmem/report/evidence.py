@@ -98,7 +98,11 @@ def _body_swap(found: Values) -> Section | None:
 
 def _ceiling(spec: TaskSpec) -> str:
     why = spec.memoryless.why.rstrip(".")
-    return f"Without memory at most {spec.memoryless.value:.3g}: {why}."
+    said = f"Without memory at most {spec.memoryless.value:.3g}: {why}."
+    if spec.untrained is None:
+        return said
+    only = ", so that this task asks for retention only" if spec.retention_only else ""
+    return f"{said} Untrained memory reaches {spec.untrained.value:.3g} at the default knobs{only}."
 
 
 def _donors(row: Values) -> str:

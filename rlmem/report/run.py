@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rlmem.environments import task_spec
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.intervention import hidden_cues
@@ -19,7 +20,6 @@ from rlmem.evaluation.memory import measure_memory
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.files import json_values
-from rlmem.registry import task_class
 from rlmem.report.content import DIGITS, Page, Player, PlayerEpisode, Section, Table
 from rlmem.report.evidence import memory_sections
 from rlmem.report.learning import learning_section
@@ -92,8 +92,7 @@ def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Pag
         env.close()
     if unread is not None:
         missing["the probe's belief"] = unread
-    task = task_class(settings.env)
-    spec = task.spec(task.make_settings(dict(report.knobs)))
+    spec = task_spec(settings.env, dict(report.knobs))
     learning, not_learned = learning_section(report.folder, spec)
     sections = [*memory_sections(found, spec, source), *([learning] if learning else []), _settings(report)]
     missing |= not_learned
