@@ -73,7 +73,7 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        if str(device).startswith("cuda") and not torch.cuda.is_available():
             warnings.warn(f"there is no GPU that PyTorch finds: device={device!r} is the CPU here", stacklevel=3)
         made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
         self.settings = made.complete()

@@ -266,7 +266,9 @@ def test_what_users_of_stable_baselines3_pass_when_they_load_is_taken(tmp_path: 
     agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | {"net_arch": None})
     assert agent.policy.net_arch == {"pi": [64], "vf": [64]}
     agent.save(tmp_path / "agent.zip")
-    loaded = RecurrentPPO.load(tmp_path / "agent.zip", custom_objects={"learning_rate": 2e-5, "replay_buffer": None})
+    loaded = RecurrentPPO.load(
+        tmp_path / "agent.zip", device="auto", custom_objects={"learning_rate": 2e-5, "replay_buffer": None}
+    )
     assert loaded.learning_rate == 2e-5
     np.testing.assert_array_equal(loaded.policy.parameters_to_vector(), agent.policy.parameters_to_vector())
 
