@@ -68,7 +68,9 @@ class Noise(VecEnv):
         """Nothing is open."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Answer nothing."""
+        """Have no attribute but the one that every environment has."""
+        if attr_name != "render_mode":
+            raise AttributeError(attr_name)
         return [None] * N_ENVS
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:

@@ -121,7 +121,7 @@ class RecurrentOnPolicy(SB3Algorithm):
         for parameter in optimizer.param_groups[0]["params"]:
             parameter.grad = None  # the optimizer's own zero_grad takes ten times as long
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = clip_grad_norm(optimizer.param_groups[0]["params"], self.settings.max_grad_norm)
+        norm = clip_grad_norm(optimizer, self.settings.max_grad_norm)
         if not math.isfinite(norm):
             raise UserError(
                 f"the gradient of the loss ({loss.item()}) holds NaN or infinity after {self.num_timesteps} steps: the "

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rlmem.agents.recurrent.action_masks import FORBIDDEN
 from rlmem.agents.recurrent.check_spaces import check_spaces
+from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
@@ -181,6 +182,9 @@ class RecurrentPolicy(SB3Policy):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the step on arrays, which is made of functions and made anew from the weights."""
+        optimizer = self.__dict__.get("optimizer")
+        if isinstance(optimizer, FastAdam):
+            optimizer.separate()
         return {**self.__dict__, "_acting": None}
 
     def initial_state(self, num_envs: int) -> ArrayState:

@@ -146,7 +146,7 @@ class ActorCritic(nn.Module):
 def _chosen(latent: Tensor, slots: Tensor | None) -> Tensor:
     """Return some slots [M, H] of a grid [T, B, H]."""
     flat = latent.flatten(0, 1)
-    return flat if slots is None else flat[slots]
+    return flat if slots is None else flat.index_select(0, slots)
 
 
 def array_state(state: tuple[Tensor, ...]) -> ArrayState:
