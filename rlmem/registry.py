@@ -43,6 +43,9 @@ TASKS: dict[str, str] = {
     "HiddenPayload-v0": "rlmem.envs.table.hidden_payload:HiddenPayload",
     "HiddenPolarity-v0": "rlmem.envs.corridor.hidden_polarity:HiddenPolarity",
     "FlashedGoal-v0": "rlmem.envs.control.flashed_goal:FlashedGoal",
+    "DrawerSearch-v0": "rlmem.envs.table.drawer_search:DrawerSearch",
+    "Concentration-v0": "rlmem.envs.table.concentration:Concentration",
+    "HiddenPath-v0": "rlmem.envs.ground.hidden_path:HiddenPath",
 }
 """Name of a task (without the namespace) -> ``module:class``."""
 

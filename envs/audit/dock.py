@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rlmem.envs.audit.bench import Bench, Stopwatch
 from rlmem.envs.audit.certificate import Finding, Result
+from rlmem.envs.dock import DockSettings
 from rlmem.envs.memory_task import DOCK, OVER, PHASE_NAMES, QUERY, Floats, Ints
 
 VARIANTS = 4
@@ -102,7 +103,7 @@ def _run(bench: Bench, groups: list[_Group], docks: Ints) -> str:
     """
     task, n = bench.task, len(groups) * VARIANTS
     worlds, rng = task.num_envs, np.random.default_rng(groups[0].seed)
-    docks = np.minimum(docks, task.settings.dock_every > 0)
+    docks = np.minimum(docks, not isinstance(task.settings, DockSettings) or task.settings.dock_every > 0)
     seeds: list[int | None] = [*np.repeat([group.seed for group in groups], VARIANTS).tolist(), *[None] * (worlds - n)]
     cues = np.arange(worlds) % VARIANTS % task.num_cues
     task.enter(task.everyone, OVER)
@@ -126,7 +127,7 @@ def _run(bench: Bench, groups: list[_Group], docks: Ints) -> str:
         begins = (before != DOCK) & (phase[:n] == DOCK)
         entered += begins
         since[begins & (since < 0) & (entered == docks.repeat(VARIANTS) + 1)] = 0
-        answering &= ~((before == QUERY) & (phase[:n] != QUERY))
+        answering &= ~((before == QUERY) & (phase[:n] != QUERY) & (since >= 0))
         for world in np.flatnonzero(running & answering & (since >= 0)).tolist():
             group, reward = groups[world // VARIANTS], float(step.reward[world])
             group.worlds += before[world] != QUERY and phase[world] == QUERY

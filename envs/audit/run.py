@@ -25,7 +25,6 @@ from rlmem.envs.audit.decodability import check_decodability
 from rlmem.envs.audit.dock import check_dock
 from rlmem.envs.audit.properties import PROPERTIES, check_property
 from rlmem.envs.audit.search import SearchSettings
-from rlmem.envs.dock import DockSettings
 from rlmem.envs.exploiter import find_exploiters
 from rlmem.envs.memory_task import Floats, Ints, Phase
 from rlmem.errors import UserError
@@ -127,7 +126,7 @@ def audit(
         for label in PROPERTIES:
             claimed = label in spec.guarantees
             add(check_property(label, bench, seeds.exact, episodes=budget.exact, claimed=claimed))
-        docked = isinstance(settings, DockSettings) and settings.guard == "dock"
+        docked = settings.guard == "dock"
         if docked:
             add(check_dock(bench, seeds.exact, episodes=budget.exact, claimed="G4" in spec.guarantees))
         scripted = () if bench.pictures else find_exploiters(cls, bench.names)
