@@ -302,7 +302,8 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
     def _next_row(self) -> Ints:
         """Return the row [N] that comes next: that of the gap, or after a plate the following one."""
         row, on = self._place()
-        return np.minimum(row + (on >= 0), self.settings.rows - 1)
+        following: Ints = np.minimum(row + (on >= 0), self.settings.rows - 1)
+        return following
 
     def _to_start(self, indices: Indices) -> None:
         """Put robots at rest at the start, where the seed and the number of the attempt say."""

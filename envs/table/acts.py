@@ -117,7 +117,7 @@ class ActTask(ArmTask[A]):
         """Draw one environment's next episode, always with the same number of draws."""
 
     @abstractmethod
-    def touchable(self, index: int) -> Ints:
+    def touchable(self, index: int) -> Indices:
         """Return the numbers of the boxes that can be touched on one table in the next act."""
 
     @abstractmethod

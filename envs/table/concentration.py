@@ -151,7 +151,7 @@ class Concentration(ActTask[ConcentrationSettings]):
             self.color[index, color == first], self.color[index, color == cue] = cue, first
         self.cue[index] = self.color[index, 0]
 
-    def touchable(self, index: int) -> Ints:
+    def touchable(self, index: int) -> Indices:
         """Return the covered tiles. See :meth:`ActTask.touchable`."""
         return np.flatnonzero(self._covered()[index])
 

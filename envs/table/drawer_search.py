@@ -128,7 +128,7 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         self.cue[index] = drawn if cue is None else cue
         self.opened[index], self.last[index] = False, -1
 
-    def touchable(self, index: int) -> Ints:
+    def touchable(self, index: int) -> Indices:
         """Return all drawers. See :meth:`ActTask.touchable`."""
         return np.arange(self.settings.k)
 
