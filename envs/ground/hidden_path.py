@@ -326,4 +326,4 @@ def eliminated(rows: int, columns: int, tries: int) -> float:
     sums = np.ones(1)
     for _ in range(rows):
         sums = np.convolve(sums, np.full(columns, 1.0 / columns))
-    return min(1.0, float(sums[:tries].sum()))
+    return float(sums[:tries].sum()) if tries < len(sums) else 1.0
