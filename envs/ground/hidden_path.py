@@ -30,9 +30,9 @@ _BACK = 0.4
 """m, of safe floor behind the start."""
 _NOISE = np.array([0.05, 0.10, 0.30])
 """m ahead, m sideways and rad: largest distance of the start's pose from the middle; uniform."""
-_ACROSS = 0.2
-"""m into a gap, where the expert drives sideways."""
-_ALIGNED = 0.12
+_AIM = 0.12
+"""m before a row, the place that the expert aims at while it is beside the column."""
+_ALIGNED = 0.2
 """m from a column's middle within which the expert drives ahead."""
 _STEP_COST, _FALSE_STEP = 0.0005, 0.05
 
@@ -256,7 +256,7 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
         wanted = self._columns[np.where(known, self.safe[self.everyone, row], untried)]
         _, on = self._place()
         aligned = np.abs(y - wanted) < _ALIGNED
-        aim_x = np.where(aligned, x + 0.5, row * PITCH + _ACROSS)
+        aim_x = np.where(aligned, x + 0.5, row * PITCH + GAP - _AIM)
         aim_y = np.where(on >= 0, self._columns[np.maximum(on, 0)], wanted)
         aim_x = np.where(on >= 0, x + 0.3, aim_x)
         error = np.remainder(np.arctan2(aim_y - y, aim_x - x) - yaw + np.pi, 2 * np.pi) - np.pi

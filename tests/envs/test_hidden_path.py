@@ -39,7 +39,7 @@ def test_an_eliminator_succeeds_as_often_as_the_oracle_says(rows: int, columns: 
 
 
 def test_the_expert_with_too_few_attempts_reaches_the_oracle(make: Make) -> None:
-    env = make(PATH, rows=2, attempts=3)
+    env = make(PATH, rows=2, attempts=3, query_steps=60)
     oracle = env.task_spec.oracle.value
     found = sum(play(env, seed, expert_action).info["is_success"] for seed in range(60))
     assert stats.binom.ppf(0.001, 60, oracle) <= found <= stats.binom.ppf(0.999, 60, oracle)
