@@ -79,6 +79,7 @@ class CorridorTask(MemoryTask[C]):
         *,
         arms: int,
         signals: tuple[str, ...],
+        panels: int = 0,
         visuals: bool = False,
         gui: bool = False,
     ) -> None:
@@ -94,7 +95,7 @@ class CorridorTask(MemoryTask[C]):
         self.start_x = np.zeros(num_envs)
         """[N] m, where episodes start."""
         self._back_wall_x = np.zeros(num_envs)
-        self._sensor = RangeSensor(wall_segments(arms, self._longest), num_envs)
+        self._sensor = RangeSensor(wall_segments(arms, self._longest), num_envs, panels)
         self._back_walls = [-1] * num_envs
         self._robots: list[Robot] = []
         self._floors: list[scenery.Floor] = []
@@ -120,6 +121,9 @@ class CorridorTask(MemoryTask[C]):
     @abstractmethod
     def signals(self) -> Floats:
         """Return the observation of lamps and objects: its first components."""
+
+    def build_obstacles(self, index: int, client: int) -> None:
+        """Create the bodies in the way of one robot, in a new world."""
 
     def build_props(self, client: int) -> None:
         """Create the bodies without collisions in a new world."""
@@ -239,6 +243,7 @@ class CorridorTask(MemoryTask[C]):
     def _build(self, index: int, client: int) -> None:
         scenery.build_walls(client, self._arms, self._longest, visuals=self.visuals)
         self._back_walls[index] = scenery.build_back_wall(client, visuals=self.visuals)
+        self.build_obstacles(index, client)
         if self.visuals:
             self._floors.append(scenery.Floor(client, self._arms))
             self.build_props(client)

@@ -21,6 +21,10 @@ ARM_LENGTH = 1.5
 """m, from the middle of the junction."""
 MAX_RANGE = 2.0
 """m, maximum reading of a ray. It is longer than an arm, so that rays tell left from right near the junction."""
+PANEL_EDGE = 0.15
+"""m, from the corridor's middle to the panels that stand in its left or right half."""
+_NOWHERE = 1e6
+"""m, where walls are that no ray reaches."""
 RAY_ANGLES = np.deg2rad([90.0, 45.0, 0.0, -45.0, -90.0])
 """[R] from the robot's heading, left to right."""
 
@@ -66,12 +70,15 @@ class RangeSensor:
     Args:
         walls: [M, 2, 2] the ends of the walls that all environments share, m.
         num_envs: N. Each environment has one wall of its own, across the corridor behind the start.
+        panels: Panels across a side of the corridor that each environment has besides.
     """
 
-    def __init__(self, walls: Floats, num_envs: int) -> None:
+    def __init__(self, walls: Floats, num_envs: int, panels: int = 0) -> None:
         everywhere = np.broadcast_to(walls, (num_envs, *walls.shape))
-        own = np.zeros((num_envs, 1, 2, 2))
-        own[:, 0, :, 1] = HALF_WIDTH, -HALF_WIDTH
+        own = np.zeros((num_envs, panels + 1, 2, 2))
+        own[:, :, :, 1] = HALF_WIDTH, -HALF_WIDTH
+        own[:, :panels, :, 0] = _NOWHERE
+        self._panels = slice(len(walls), len(walls) + panels)
         segments = np.concatenate((everywhere, own), axis=1)
         self._from_x, self._from_y = segments[:, :, 0, 0].copy(), segments[:, :, 0, 1].copy()
         self._along_x = (segments[:, :, 1, 0] - self._from_x)[:, None]
@@ -80,6 +87,12 @@ class RangeSensor:
     def set_back_wall(self, index: int, x: float) -> None:
         """Put the wall behind the start of one environment at ``x``, m."""
         self._from_x[index, -1] = x
+
+    def set_panel(self, index: int, panel: int, x: float, side: int) -> None:
+        """Put a panel of one environment across a side (1: left, -1: right) at ``x``, m; out of sight if infinite."""
+        self._from_x[index, self._panels][panel] = x if math.isfinite(x) else _NOWHERE
+        self._from_y[index, self._panels][panel] = side * HALF_WIDTH
+        self._along_y[index, 0, self._panels][panel] = side * (PANEL_EDGE - HALF_WIDTH)
 
     def __call__(self, x: Floats, y: Floats, yaw: Floats) -> Floats:
         """Read all rays.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlmem.envs.corridor.floor_plan import ARM_LENGTH, HALF_WIDTH, arm_directions, wall_segments
+from rlmem.envs.corridor.floor_plan import ARM_LENGTH, HALF_WIDTH, PANEL_EDGE, arm_directions, wall_segments
 from rlmem.envs.memory_task import Floats
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
@@ -31,6 +31,11 @@ YELLOW: Color = (1.00, 0.80, 0.10, 1.0)
 BLUE: Color = (0.36, 0.60, 0.95, 1.0)
 GREEN: Color = (0.20, 0.75, 0.35, 1.0)
 RED: Color = (0.90, 0.25, 0.22, 1.0)
+_PASSED: Color = (0.62, 0.80, 0.66, 1.0)
+_PANEL: Color = (0.80, 0.33, 0.20, 1.0)
+_BELL = [parts.cylinder(0.06, 0.02, YELLOW, (0.0, 0.0, 0.03))]
+_AROUND = 5
+"""Gates, and obstacles, that are drawn: two behind the robot, and three ahead."""
 
 
 def build_walls(client: int, arms: int, corridor_length: float, *, visuals: bool) -> None:
@@ -61,6 +66,26 @@ def build_back_wall(client: int, *, visuals: bool) -> int:
     body = pybullet.createMultiBody(0, shape, looks, [0.0, 0.0, WALL_HEIGHT / 2 - 1.0], physicsClientId=client)
     pybullet.changeDynamics(body, -1, lateralFriction=0.0, physicsClientId=client)
     return int(body)
+
+
+def build_panels(client: int, *, visuals: bool) -> tuple[int, int]:
+    """Create the two panels that a robot can bump into and return their ids; :class:`Course` draws them."""
+    half = [_WALL_THICKNESS / 2, (HALF_WIDTH - PANEL_EDGE) / 2, WALL_HEIGHT / 2]
+    shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
+    hidden = parts.nothing(client) if visuals else -1
+    bodies = []
+    for _ in range(2):
+        body = pybullet.createMultiBody(0, shape, hidden, parts.PARKED, physicsClientId=client)
+        pybullet.changeDynamics(body, -1, lateralFriction=0.0, physicsClientId=client)
+        bodies.append(int(body))
+    return bodies[0], bodies[1]
+
+
+def move_panel(client: int, body: int, x: float, side: int) -> None:
+    """Move a panel so that its face is at ``x``, m, on a side (1: left, -1: right); away if ``x`` is infinite."""
+    position = [x + _WALL_THICKNESS / 2, side * (HALF_WIDTH + PANEL_EDGE) / 2, WALL_HEIGHT / 2]
+    there = position if math.isfinite(x) else parts.PARKED
+    pybullet.resetBasePositionAndOrientation(body, there, parts.NO_ROTATION, physicsClientId=client)
 
 
 def move_back_wall(client: int, body: int, x: float) -> None:
@@ -96,10 +121,72 @@ class Floor:
         self._shadow.show(x - 0.02, y - 0.02, 0.0045, yaw=yaw)
 
 
-class Lamps:
-    """A row of lamps over the corridor, one for each arm; the lit one, with its light on the floor, is the cue."""
+class Course:
+    """Gates, obstacles and docks around the robot."""
 
-    def __init__(self, client: int, count: int) -> None:
+    def __init__(self, client: int) -> None:
+        wide, high = HALF_WIDTH / 2, 0.36
+        gate = [
+            parts.box((0.05, wide - 0.02, 0.002), BLUE, (0.0, wide, 0.0)),
+            parts.box((0.02, wide, 0.02), parts.GRAPHITE, (0.0, wide, high)),
+            parts.box((0.02, 0.02, high / 2), parts.GRAPHITE, (0.0, HALF_WIDTH - 0.01, high / 2)),
+        ]
+        across = (HALF_WIDTH - PANEL_EDGE) / 2
+        panel = [
+            parts.box((_WALL_THICKNESS / 2, across, WALL_HEIGHT / 2), _PANEL),
+            parts.box((_WALL_THICKNESS / 2 + 0.002, across, 0.02), parts.WHITE, (0.0, 0.0, 0.03)),
+            parts.box((_WALL_THICKNESS / 2 + 0.002, across, 0.02), parts.WHITE, (0.0, 0.0, -0.05)),
+        ]
+        reach, top = 0.30, 0.44
+        dock = [
+            parts.box((reach, reach, 0.001), DARK),
+            *(
+                parts.box((0.012, 0.012, top / 2), parts.GRAPHITE, (x * reach, y * reach, top / 2))
+                for x in (1.0, -1.0)
+                for y in (1.0, -1.0)
+            ),
+            *(parts.box((0.012, reach, 0.012), parts.ORANGE, (x * reach, 0.0, top)) for x in (1.0, -1.0)),
+            *(parts.box((reach, 0.012, 0.012), parts.ORANGE, (0.0, y * reach, top)) for y in (1.0, -1.0)),
+        ]
+        self._gates = [Prop(client, gate) for _ in range(_AROUND)]
+        self._panels = [Prop(client, panel) for _ in range(_AROUND)]
+        self._dock = Prop(client, dock)
+
+    def show_gate(self, number: int, x: float, side: int, *, passed: bool) -> None:
+        """Show one of the gates around the robot at ``x``, m, on a side; away if ``x`` is infinite."""
+        if math.isfinite(x):
+            color = _PASSED if passed else YELLOW
+            self._gates[number % _AROUND].show(x, 0.0, 0.003, yaw=0.0 if side > 0 else math.pi, color=color)
+        else:
+            self._gates[number % _AROUND].park()
+
+    def show_panel(self, number: int, x: float, side: int) -> None:
+        """Show one of the obstacles around the robot at ``x``, m, on a side; away if ``x`` is infinite."""
+        if math.isfinite(x):
+            y = side * (HALF_WIDTH + PANEL_EDGE) / 2
+            self._panels[number % _AROUND].show(x + _WALL_THICKNESS / 2, y, WALL_HEIGHT / 2)
+        else:
+            self._panels[number % _AROUND].park()
+
+    def show_dock(self, x: float | None, *, shut: bool) -> None:
+        """Show the next dock at ``x``, m, with its floor red while a robot is in it; None: there is none."""
+        if x is None:
+            self._dock.park()
+        else:
+            self._dock.show(x, 0.0, 0.001, color=RED if shut else DARK)
+
+
+class Lamps:
+    """A row of lamps over the corridor, one for each arm; the lit one, with its light on the floor, is the cue.
+
+    Args:
+        client: Bullet client.
+        count: Number of lamps.
+        bell: Hang a bell in the middle, which is golden while it rings.
+    """
+
+    def __init__(self, client: int, count: int, *, bell: bool = False) -> None:
+        self._bell = Prop(client, [parts.sphere(0.05, DARK, (0.0, 0.0, 0.06)), *_BELL]) if bell else None
         self._lamps = [Prop(client, [parts.sphere(0.055, DARK)]) for _ in range(count)]
         self._bulb = Prop(client, [parts.sphere(0.08, _LIT)])
         self._light = Prop(client, _disc(0.10, _LIT))
@@ -116,9 +203,11 @@ class Lamps:
         spread = HALF_WIDTH * 0.70
         self._offsets = np.linspace(spread, -spread, count).tolist()
 
-    def show(self, x: float, lit: int | None) -> None:
-        """Show the lamps at ``x``, m, with one of them lit."""
+    def show(self, x: float, lit: int | None, *, rings: bool = False) -> None:
+        """Show the lamps at ``x``, m, with one of them lit, and the bell, if there is one."""
         self.park()
+        if self._bell is not None:
+            self._bell.show(x, 0.0, 0.42, color=YELLOW if rings else DARK)
         self._rail.show(x, 0.0)
         for number, (lamp, y) in enumerate(zip(self._lamps, self._offsets, strict=True)):
             if number == lit:
@@ -129,8 +218,9 @@ class Lamps:
 
     def park(self) -> None:
         """Hide the lamps."""
-        for prop in (*self._lamps, self._bulb, self._light, self._rail):
-            prop.park()
+        for prop in (*self._lamps, self._bulb, self._light, self._rail, self._bell):
+            if prop is not None:
+                prop.park()
 
 
 class Pads:

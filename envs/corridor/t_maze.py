@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from rlmem.envs.corridor import scenery
-from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
+from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.floor_plan import arm_directions
-from rlmem.envs.dock import DockSettings, DockTask
+from rlmem.envs.corridor.working_corridor import WorkingCorridor, WorkingCorridorSettings
 from rlmem.envs.memory_task import CUE, DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, Phase, Step
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.recall import recall_spec
@@ -27,8 +27,8 @@ _HOME_NOISE = (0.03, 0.10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TMazeSettings(DockSettings, CorridorSettings, PixelSettings):
-    """Knobs of the T-maze. See also :class:`rlmem.envs.dock.DockSettings` and :class:`CorridorSettings`.
+class TMazeSettings(WorkingCorridorSettings, PixelSettings):
+    """Knobs of the T-maze. See also :class:`WorkingCorridorSettings`.
 
     Args:
         arms: Number of arms at the junction: 2, 3 or 4.
@@ -49,7 +49,7 @@ class TMazeSettings(DockSettings, CorridorSettings, PixelSettings):
             raise UserError(f"commit_distance must be from 0.05 to 1.0 m, got {self.commit_distance}")
 
 
-class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
+class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     """A lamp at the start indicates an arm; drive down the corridor and turn into that arm at the junction.
 
     The T-maze of Bakker, "Reinforcement Learning with Long Short-Term Memory", NIPS 2001, with a simulated robot.
@@ -114,7 +114,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
     def spec(cls, settings: TMazeSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k = settings.arms
-        return recall_spec(
+        spec = recall_spec(
             settings,
             memory="retention",
             n_bits=math.log2(k),
@@ -126,6 +126,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
             oracle="remember the lamp, turn to its arm",
             never="the lamp is never lit: nothing to remember",
         )
+        return replace(spec, expert_work=1.0 if settings.gates else None)
 
     @property
     def num_cues(self) -> int:
@@ -145,6 +146,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         self._progress[index] = 0.0
         self.start_corridor(index, self.length[index] * STEP_LENGTH)
         self.lamp_x[index] = self.start_x[index] + 0.45
+        self.deal_course(index, rng)
 
     def start(self, indices: Indices) -> None:
         """Put the robots at the start, unless they are held. See :meth:`RecallTask.start`."""
@@ -159,6 +161,7 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
 
     def work(self, before: Ints, step: Step) -> None:
         """Reward driving along the corridor; truncate episodes that take too long. See :meth:`RecallTask.work`."""
+        super().work(before, step)
         if self.locked:
             return
         delayed = before == DELAY
@@ -171,11 +174,11 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         over = super().phase_over()
         if self.locked:
             return over
-        return np.where(self.phase == DELAY, self.pose[:, 0] >= self._leg_x(self.leg + 1), over)
+        return np.where(self.phase == DELAY, self.pose[:, 0] >= self.leg_x(self.leg + 1), over)
 
     def start_leg(self, indices: Indices) -> None:
         """Put robots at rest behind the dock in the corridor. See :meth:`DockTask.start_leg`."""
-        x = self._leg_x(self.leg)
+        x = self.leg_x(self.leg)
         for index in indices.tolist():
             self.place(index, x[index], *(self.pose_noise(index, 2) * _HOME_NOISE).tolist())
 
@@ -211,15 +214,19 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         step.terminated[right | wrong] = True
 
     def signals(self) -> Floats:
-        """Return lamps and go light [N, k + 1]."""
+        """Return lamps and go light, and what there is of bell, gates and obstacles, [N, k + 1 + C]."""
         out = np.zeros((self.num_envs, self.settings.arms + 1))
         if self.settings.cue != "never":
             lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
             out[lit, self.cue[lit]] = 1.0
         out[:, -1] = self.phase == QUERY
+        if self.bell:
+            lamp = self.distracting()
+            flashes = np.flatnonzero(lamp >= 0)
+            out[flashes, lamp[flashes]] = 1.0
         if self.docks:
             out[self.phase == DOCK] = 0.0
-        return out
+        return np.concatenate((out, self.course_signals()), axis=1) if self.course else out
 
     def expert_action(self) -> Floats:
         """Return actions [N, 2] that follow the corridor and turn into the cued arm; reads the cue."""
@@ -229,14 +236,10 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         actions[self.held()] = 0.0
         return actions
 
-    def _leg_x(self, leg: Ints) -> Floats:
-        """Return [N], m, the start of a leg; after the last leg that is the junction, at 0."""
-        starts: Floats = self.start_x + leg * (self.settings.dock_every * STEP_LENGTH)
-        return np.where(leg >= self.legs(), 0.0, starts)
-
     def build_props(self, client: int) -> None:
         """Create lamps and pads in a new world."""
-        self._lamps.append(scenery.Lamps(client, self.settings.arms))
+        super().build_props(client)
+        self._lamps.append(scenery.Lamps(client, self.settings.arms, bell=self.bell))
         self._pads.append(scenery.Pads(client, self.directions))
 
     def where(self, index: int) -> tuple[float, float, float]:
@@ -250,12 +253,17 @@ class TMaze(PixelTask, CorridorTask[TMazeSettings], DockTask[TMazeSettings]):
         """Show robot, lamps and pads for the present state. See :meth:`MemoryTask.draw`."""
         if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             self.show_robot(index, *self.where(index))
+        self.draw_course(index)
         shining = self.settings.cue != "never" and (self.phase[index] == Phase.CUE or self.settings.cue == "always")
         if self.phase[index] == Phase.CUE or self.settings.cue == "always":
             x = 0.45 if self.phase[index] == Phase.QUERY else self.where(index)[0] + 0.45
+            here = self.lamp_x[index] if self.phase[index] == Phase.CUE else x
             self._lamps[index].show(
-                self.lamp_x[index] if self.phase[index] == Phase.CUE else x, int(self.cue[index]) if shining else None
+                here, int(self.cue[index]) if shining else None, rings=bool(self.phase[index] == Phase.CUE)
             )
+        elif self.bell and self.phase[index] == Phase.DELAY:
+            flashes = int(self.distracting()[index])
+            self._lamps[index].show(self.lamp_ahead(index), flashes if flashes >= 0 else None)
         else:
             self._lamps[index].park()
         chosen = int(self.chosen[index])
