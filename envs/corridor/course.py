@@ -17,7 +17,7 @@ from rlmem.envs.memory_task import Bools, Floats, Ints
 
 SECTION = 100
 """Control steps at full speed of the stretch of corridor for which ``gates`` and ``obstacles`` are counted."""
-_FREE = 0.50
+_FREE = 0.35
 """m, along the corridor, around its ends and the starts of legs, in which nothing stands."""
 
 

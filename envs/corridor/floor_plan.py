@@ -21,7 +21,7 @@ ARM_LENGTH = 1.5
 """m, from the middle of the junction."""
 MAX_RANGE = 2.0
 """m, maximum reading of a ray. It is longer than an arm, so that rays tell left from right near the junction."""
-PANEL_EDGE = 0.15
+PANEL_EDGE = 0.08
 """m, from the corridor's middle to the panels that stand in its left or right half."""
 _NOWHERE = 1e6
 """m, where walls are that no ray reaches."""

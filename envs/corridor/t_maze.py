@@ -62,13 +62,21 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     **Observation** (k + 10, float32): lamps 0 to k - 1 (1 if lit, left to right); go light; five ranges from left
     to right, as fractions of 2 m; cosine and sine of the heading; speed and turn rate, as fractions of 1 m/s and
     4 rad/s. With ``guard="delay"`` the last nine are 0 until the go light. With ``observation="pixels"``: an image
-    (64 x 64 x 3, uint8) from a mast fixed to the robot's back; with ``guard="delay"`` it is black in the delay.
+    (64 x 64 x 3, uint8) from a mast fixed to the robot's back; with ``guard="delay"`` it is black in the delay. Knobs
+    of work add components after the go light: bell; gate left, gate right; obstacle left, obstacle right (1 here, 0
+    from 2 m on).
 
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as fractions of their maxima.
 
     **Reward.** +1 for the cued arm, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 for each control step
     of the query; and up to 0.1 for driving out of the junction, in any direction (and up to 0.1 for driving along the
     corridor, if the robot does so itself). Before the answer no reward depends on the cue.
+
+    **Work.** With ``gates`` the robot passes gates left and right of the middle, for 0.02 each; the share of them that
+    it passed is its work, and an episode counts as success only if that is at least 80 % of the expert's share, which
+    is 1. With ``obstacles`` panels stand across a side of the corridor; with ``distractors`` lamps flash in the delay,
+    and a bell rings with the cue. Sides and flashes are drawn independently of the cue, so that the ceilings, which are
+    about the answer, are the same.
 
     **Memory.** Retention of log2 k bits over ``memory_length`` control steps.
 

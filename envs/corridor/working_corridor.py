@@ -29,7 +29,7 @@ _MOST = 10
 """Gates and obstacles in 100 control steps: the robot needs half a meter from one to the next."""
 _THROUGH = 0.05
 """m, from the corridor's middle to the side of a gate, at which a robot passes it."""
-_LANE = 0.11
+_LANE = 0.13
 """m, from the corridor's middle to where the expert passes gates and obstacles."""
 _LAMPS_EVERY = 1.0
 """m between lamps that flash, for rendering."""
@@ -207,7 +207,8 @@ class WorkingCorridor(CorridorTask[W], DockTask[W]):
 
     def lamp_ahead(self, index: int) -> float:
         """Return the position, m, of the lamps that the robot comes to next, of those that flash."""
-        return math.ceil((self.where(index)[0] + 0.3) / _LAMPS_EVERY) * _LAMPS_EVERY
+        ahead = math.ceil((self.where(index)[0] + 0.3) / _LAMPS_EVERY) * _LAMPS_EVERY
+        return min(ahead, -0.5 * _LAMPS_EVERY)
 
     def leg_x(self, leg: Ints) -> Floats:
         """Return [N], m, the start of a leg; after the last leg that is the junction, at 0."""
