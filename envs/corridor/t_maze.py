@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH
 from rlmem.envs.corridor.floor_plan import arm_directions
-from rlmem.envs.corridor.working_corridor import WorkingCorridor, WorkingCorridorSettings
+from rlmem.envs.corridor.working_corridor import HARD, WorkingCorridor, WorkingCorridorSettings
 from rlmem.envs.memory_task import CUE, DELAY, DOCK, QUERY, Bools, Floats, Indices, Ints, Phase, Step
 from rlmem.envs.pixels import PixelSettings, PixelTask
 from rlmem.envs.recall import recall_spec
@@ -39,6 +40,7 @@ class TMazeSettings(WorkingCorridorSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": {**HARD, "arms": 4}}
     arms: int = 2
     commit_distance: float = 0.2
 

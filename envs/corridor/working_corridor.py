@@ -25,6 +25,15 @@ from rlmem.errors import UserError
 
 GATE_REWARD = 0.02
 """Reward for passing a gate."""
+HARD = {
+    "guard": "dock",
+    "memory_length": 120,
+    "dock_every": 60,
+    "gates": 4,
+    "obstacles": 2,
+    "distractors": 0.5,
+}
+"""Knobs of the preset ``hard``, beside those that make a task ask for more."""
 _MOST = 10
 """Gates and obstacles in 100 control steps: the robot needs half a meter from one to the next."""
 _THROUGH = 0.05

@@ -126,3 +126,4 @@ def test_lamps_flash_as_often_as_asked_and_each_as_often() -> None:
 def test_work_needs_a_robot_that_drives_itself() -> None:
     with pytest.raises(UserError, match="add guard='dock'"):
         TMaze.make_settings({"gates": 4})
+    assert TMaze.make_settings({"preset": "hard", "arms": 3}).gates > 0
