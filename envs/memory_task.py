@@ -19,8 +19,9 @@ from gymnasium import spaces
 from gymnasium.error import ClosedEnvironmentError
 from numpy.typing import NDArray
 
+from rlmem.environments import with_preset
 from rlmem.envs.simulation import MAX_WORLDS, MAX_WORLDS_COST, PHYSICS, World
-from rlmem.envs.task_settings import S, preset_knobs
+from rlmem.envs.task_settings import S
 from rlmem.envs.work import Outcome, WorkTally
 from rlmem.errors import UserError
 from rlmem.spec import TaskSpec
@@ -180,9 +181,7 @@ class MemoryTask(ABC, Generic[S]):
         Raises:
             UserError: If the task has no such knob or preset, or the value of a knob is invalid.
         """
-        if "preset" in knobs:
-            given = {name: value for name, value in knobs.items() if name != "preset"}
-            knobs = preset_knobs(cls.Settings, knobs["preset"], cls.__name__) | given
+        knobs = with_preset(cls.Settings, knobs, cls.__name__)
         names = [field.name for field in fields(cls.Settings)]
         for name in knobs:
             if name not in names:

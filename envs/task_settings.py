@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from rlmem.errors import UserError
-from rlmem.suggest import unknown
 
 Guard = Literal["delay", "cue", "none"]
 Cue = Literal["flash", "always", "never"]
@@ -52,25 +51,6 @@ def length_range(length: int | tuple[int, int]) -> tuple[int, int]:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def preset_knobs(settings: type[Any], name: str, owner: str) -> dict[str, Any]:
-    """Return the knobs of a preset.
-
-    Args:
-        settings: Dataclass of a task's knobs.
-        name: Of the preset.
-        owner: Name of the task, for the message.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
-    presets: Mapping[str, Mapping[str, Any]] = getattr(settings, "PRESETS", {})
-    if not presets:
-        raise UserError(f"{owner} has no presets, got {name!r}: set its knobs one by one")
-    if name not in presets:
-        raise UserError(unknown(f"preset of {owner}", name, presets))
-    return dict(presets[name])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,28 @@ def knobs_class(env_id: str) -> type[Any]:
     return make_dataclass("Knobs", known, frozen=True, kw_only=True)
 
 
+def with_preset(settings: type[Any], knobs: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return knobs with ``"preset"``, if it is among them, replaced by the preset's knobs, which the others override.
+
+    Args:
+        settings: Dataclass of a task's knobs; ``PRESETS`` holds its named sets of knobs.
+        knobs: Names and values.
+        owner: Name of the task, for messages.
+
+    Raises:
+        UserError: If there is no such preset.
+    """
+    given = {name: value for name, value in knobs.items() if name != "preset"}
+    if "preset" not in knobs:
+        return given
+    presets: Mapping[str, Mapping[str, Any]] = getattr(settings, "PRESETS", {})
+    if not presets:
+        raise UserError(f"{owner} has no presets, got {knobs['preset']!r}: set its knobs one by one")
+    if knobs["preset"] not in presets:
+        raise UserError(unknown(f"preset of {owner}", str(knobs["preset"]), presets))
+    return {**presets[knobs["preset"]], **given}
+
+
 def complete_knobs(env_id: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Return all knobs of an environment, with their defaults where none are given.
 

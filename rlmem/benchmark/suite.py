@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.benchmark.job import Job
+from rlmem.environments import with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
@@ -85,6 +86,7 @@ class SuiteTask:
             for knob, values in getattr(self, part).items():
                 if not isinstance(values, list) or not values or [] in values:
                     raise UserError(f"{part} must give a list of values for {knob}, got {values!r}")
+        object.__setattr__(self, "knobs", with_preset(task_class(self.env).Settings, self.knobs, self.env))
         for training in self.trainings():
             for test in ({}, *self.tests(training)):
                 task_class(self.env).make_settings(training | test)

@@ -13,8 +13,7 @@ from typing import Any
 
 from rlmem.cli.arguments import Group, HelpWanted, parse_groups
 from rlmem.cli.help import help_text
-from rlmem.environments import knobs_class
-from rlmem.envs.task_settings import preset_knobs
+from rlmem.environments import knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_task
 from rlmem.runs.named import is_named, run_folder
@@ -156,7 +155,8 @@ def _knob_group(env: str, preset: str | None, start: dict[str, Any]) -> Group:
     cls = knobs_class(env)
     names = " or ".join(getattr(cls, "PRESETS", {}))
     title = f"knobs of {env}" + (f" (--env.preset {names} sets several)" if names else "")
-    return Group(cls, title, "env.", start | (preset_knobs(cls, preset, env) if preset is not None else {}))
+    named = {} if preset is None else with_preset(cls, {"preset": preset}, env)
+    return Group(cls, title, "env.", start | named)
 
 
 def _agent_group(agent: str, tuned: Tuned | None) -> Group:

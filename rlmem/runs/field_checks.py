@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -21,10 +22,10 @@ def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
     Raises:
         UserError: If there is no such field, or a value is of another type; the message says what would be right.
     """
-    hints = get_type_hints(cls)
+    hints, names = get_type_hints(cls), [field.name for field in fields(cls)]
     for name, value in values.items():
-        if name not in cls.__dataclass_fields__:
-            raise UserError(unknown(what, name, cls.__dataclass_fields__))
+        if name not in names:
+            raise UserError(unknown(what, name, names))
         if not fits(value, hints[name]):
             raise UserError(f"{what} {name!r} must be {_spelt(hints[name])}, got {value!r}")
 

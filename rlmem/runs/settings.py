@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem import __version__
-from rlmem.environments import complete_knobs, knobs_class
+from rlmem.environments import complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.files import json_values
@@ -77,8 +77,10 @@ class RunSettings:
         if self.stop_at is not None and not math.isfinite(self.stop_at):
             raise UserError(f"stop_at must be a finite number, got {self.stop_at}")
         training_seed(self.seed)
-        for knobs in (self.knobs, self.eval_knobs):
+        for name in ("knobs", "eval_knobs"):
+            knobs = with_preset(knobs_class(self.env), getattr(self, name), self.env)
             check_fields(knobs_class(self.env), knobs, f"knob of {self.env}")
+            object.__setattr__(self, name, knobs)
         object.__setattr__(self, "knobs", complete_knobs(self.env, self.knobs))
         evaluated = complete_knobs(self.env, self.knobs | self.eval_knobs)
         object.__setattr__(self, "eval_knobs", {name: evaluated[name] for name in self.eval_knobs})

@@ -22,6 +22,7 @@ from rlmem.envs.table.pads import PAD_STEPS, PadSettings, PadTask
 from rlmem.envs.vector import MemoryVectorEnv
 from rlmem.errors import UserError
 from rlmem.registry import task_class
+from rlmem.runs.settings import RunSettings
 
 Make = Callable[..., MemoryEnv]
 MakeVec = Callable[..., MemoryVectorEnv]
@@ -157,6 +158,7 @@ def test_presets_are_options_and_arguments() -> None:
     env: Any = gymnasium.make_vec("rlmem/ShellGame-v0", num_envs=1, preset="hard", swaps=1)
     assert (env.settings.pads, env.settings.swaps) == (4, 1)
     env.close()
+    assert RunSettings(env="ShellGame", agent="random", knobs={"preset": "hard", "k": 5}).knobs["dock_every"] == 60
     argv = ["--env", "ShellGame", "--env.preset", "hard", "--env.pads", "3"]
     knobs = parse(AuditOptions, argv, name="audit").knobs
     assert (knobs["guard"], knobs["pads"], knobs["distractors"]) == ("dock", 3, 1.0)
