@@ -29,7 +29,8 @@ def offers_masks(env: Any, space: spaces.Space[Any]) -> bool:
     Raises:
         UserError: If they have, and their actions are continuous.
     """
-    if not env.has_attr(METHOD):
+    # some vector environments answer None to whatever they are asked
+    if not env.has_attr(METHOD) or any(masks is None for masks in env.env_method(METHOD)):
         return False
     if isinstance(space, spaces.Box):
         raise UserError(

@@ -77,7 +77,8 @@ def page(rows: Sequence[Mapping[str, Any]], reasons: Mapping[str, Any]) -> str:
         mine = [row for row in rows if row["test"].startswith(f"tests/test_{name}.py")]
         failed = [row for row in mine if row["outcome"] == "failed"]
         passed = sum(row["outcome"] == "passed" for row in mine)
-        counts.append(f"| {name} | {passed} | {len(failed)} | {len(mine) - passed - len(failed)} |")
+        numbers = [passed, len(failed), len(mine) - passed - len(failed)] if mine else ["not run", "", ""]
+        counts.append(f"| {name} | {' | '.join(map(str, numbers))} |")
         for row in failed:
             error = " ".join(row["error"].split())[:160].replace("|", "\\|")
             failures.append(f"| `{row['test'].removeprefix('tests/test_')}` | {_reason(row, reasons)} | `{error}` |")

@@ -145,6 +145,14 @@ def test_masks_are_found_through_wrappers_and_vector_environments() -> None:
         assert not agent.rollout_buffer.rewards.all()
 
 
+def test_a_vector_environment_that_answers_none_to_everything_has_no_masks() -> None:
+    class Mute(MemoryBandit):
+        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+            return [None] * self.num_envs
+
+    assert small_ppo(Mute(2, 5)).learn(32).rollout_buffer.masks is None
+
+
 def test_masks_that_do_not_fit_are_refused() -> None:
     agent = small_ppo(Masked())
     seen = np.zeros((2, 3), np.float32)
