@@ -37,7 +37,9 @@ class Row:
         """[N, most + 2] 1: left, -1: right."""
         self.next = np.ones(num_envs, dtype=np.int64)
         """[N] number of the next thing."""
-        self._everyone = np.arange(num_envs)
+        self.next_x = np.full(num_envs, np.inf)
+        self.next_side = np.zeros(num_envs, dtype=np.int64)
+        """[N] where the next thing is, m, and on which side."""
 
     def set(self, index: int, x: Floats, side: Ints) -> None:
         """Set the things in one corridor, at ascending x, m."""
@@ -48,17 +50,18 @@ class Row:
     def put(self, index: int, x: float) -> None:
         """Say that a robot was put at x, m."""
         self.next[index] = np.searchsorted(self.x[index], x, side="right")
+        self._look(index)
 
     def pass_by(self, x: Floats) -> tuple[Bools, Ints]:
         """Return [N] whether robots at x, m, have come past the next thing, and the side it is on."""
-        side = self.side[self._everyone, self.next]
-        passed: Bools = x >= self.x[self._everyone, self.next]
-        self.next += passed
+        passed: Bools = x >= self.next_x
+        side = self.next_side
+        if np.count_nonzero(passed):
+            side = side.copy()
+            self.next += passed
+            for index in np.flatnonzero(passed).tolist():
+                self._look(index)
         return passed, side
-
-    def ahead(self, x: Floats) -> tuple[Floats, Ints]:
-        """Return [N] the distance to the next thing, m, and the side it is on."""
-        return self.x[self._everyone, self.next] - x, self.side[self._everyone, self.next]
 
     def around(self, index: int) -> list[tuple[int, float, int]]:
         """Return number, position, m, and side of the things around one robot: two behind it and three ahead."""
@@ -71,9 +74,16 @@ class Row:
 
     def nearness(self, x: Floats) -> Floats:
         """Return [N, 2] how near the next thing is if it is left, and if it is right: 1 here, 0 from 2 m on."""
-        distance, side = self.ahead(x)
-        near = np.maximum(1.0 - np.maximum(distance, 0.0) / MAX_RANGE, 0.0)
-        return np.stack((near * (side > 0), near * (side < 0)), axis=-1)
+        near = np.minimum(np.maximum(1.0 - (self.next_x - x) / MAX_RANGE, 0.0), 1.0)
+        signals = np.zeros((len(x), 2))
+        signals[:, 0] = near * (self.next_side > 0)
+        signals[:, 1] = near * (self.next_side < 0)
+        return signals
+
+    def _look(self, index: int) -> None:
+        """Look up the next thing of one corridor."""
+        number = self.next[index]
+        self.next_x[index], self.next_side[index] = self.x[index, number], self.side[index, number]
 
 
 def most_things(length: int, count: int) -> int:

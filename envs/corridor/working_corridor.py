@@ -185,8 +185,8 @@ class WorkingCorridor(CorridorTask[W], DockTask[W]):
             return super().steer_along()
         nearest, lane = np.full(self.num_envs, _LOOK_AHEAD), np.zeros(self.num_envs)
         for row, sign in rows:
-            distance, side = row.ahead(self.pose[:, 0] - 0.1 * (sign < 0))  # past an obstacle with the whole body
-            lane = np.where(distance < nearest, _LANE * sign * side, lane)
+            distance = row.next_x - self.pose[:, 0] + 0.1 * (sign < 0)  # past an obstacle with the whole body
+            lane = np.where(distance < nearest, _LANE * sign * row.next_side, lane)
             nearest = np.minimum(nearest, distance)
         return self.steer_to(np.clip(4.0 * (lane - self.pose[:, 1]), -0.8, 0.8))
 
