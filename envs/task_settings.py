@@ -70,7 +70,7 @@ class TaskSettings:
 
     GUARDS: ClassVar[tuple[str, ...]] = ("delay", "cue", "none")
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Named sets of knobs; ``"hard"``, where there is one, is beyond memory that has not been trained."""
+    """Named sets of knobs; ``"hard"``, where there is one, has work, docks, distractors and more to remember."""
     guard: Guard = "delay"
     cue: Cue = "flash"
 

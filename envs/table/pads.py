@@ -117,6 +117,8 @@ class PadTask(TableTask[S], DockTask[S]):
         self.pad_look = np.full(num_envs, -1)
         """[N] what the lit pad looks like, of ``num_looks`` looks of a cue; -1 for a plain pad."""
         self._last_pad = np.zeros(num_envs, dtype=np.int64)
+        self._goal = np.zeros((num_envs, 2))
+        # [N, 2] m, where the pad lies that was lit last.
         self._to_pad = np.zeros(num_envs)
         # [N] m, from the fingertip to the lit pad.
         self._pad_rngs = [np.random.default_rng(0)] * num_envs
@@ -166,17 +168,18 @@ class PadTask(TableTask[S], DockTask[S]):
         working = before == DELAY
         if self.tally is None or not np.count_nonzero(working):  # there is a tally where there are pads
             return
-        lit = working & (self.lit_pad >= 0)
-        away = self._distance()
-        step.reward[lit] += WAY_PAY * (self._to_pad - away)[lit]
-        self._to_pad[lit] = away[lit]
+        lit, away = working & (self.lit_pad >= 0), self._distance()
+        np.add(step.reward, WAY_PAY * (self._to_pad - away), out=step.reward, where=lit)
+        self._to_pad = away
         pressed = lit & (away <= 0.0)
-        step.reward[pressed] += PRESS_PAY
-        self.lit_pad[pressed] = -1
-        self.tally.done[pressed] += 1.0
+        if np.count_nonzero(pressed):
+            step.reward[pressed] += PRESS_PAY
+            self.lit_pad[pressed] = -1
+            self.tally.done[pressed] += 1.0
+            self.tally.presented[pressed] += 1.0
         passed = working & (self.clock % PAD_STEPS == 0)
-        self.tally.presented[pressed | (passed & (self.lit_pad >= 0))] += 1.0
         if np.count_nonzero(passed):
+            self.tally.presented[passed & (self.lit_pad >= 0)] += 1.0
             self._light_next(np.flatnonzero(passed))
 
     def observe(self) -> NDArray[Any]:
@@ -241,7 +244,7 @@ class PadTask(TableTask[S], DockTask[S]):
 
     def _distance(self) -> Floats:
         """Return [N] how far each fingertip is from pressing the lit pad, m; 0 where it presses."""
-        way = self.tip[:, :2] - CENTER - self.pads[self.everyone, self.lit_pad]
+        way = self.tip[:, :2] - self._goal
         across = np.maximum(np.hypot(way[:, 0], way[:, 1]) - PAD_RADIUS, 0.0)
         away: Floats = np.hypot(across, np.maximum(self.tip[:, 2] - self.PRESS_HEIGHT, 0.0))
         return away
@@ -267,6 +270,7 @@ class PadTask(TableTask[S], DockTask[S]):
             pad = int(draw * count) if last < 0 or count == 1 else (last + 1 + int(draw * (count - 1))) % count
             self.lit_pad[index] = self._last_pad[index] = pad
             self.pad_look[index] = look if like else -1
+            self._goal[index] = self.pads[index, pad] + CENTER
         self._to_pad[indices] = self._distance()[indices]
 
 
