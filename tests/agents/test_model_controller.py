@@ -199,7 +199,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"controlled": (3, 4)}, r"as many observations, at least one, got \(3, 4\) and \(0,\)"),
+        ({"controlled": (3, 4)}, r"must be equally many observations, at least one, got \(3, 4\) and \(0,\)"),
         ({"model_cell": "rtuu"}, "Did you mean 'rtu'"),
         ({"groups": "nodes"}, "Did you mean 'node'"),
         ({"horizon": 0}, "horizon must be at least 1, got 0"),
@@ -217,6 +217,6 @@ def test_bad_settings_are_refused(settings, message):
 
 def test_observations_that_are_not_there_are_refused():
     env = SyncVectorEnv([Mass])
-    with pytest.raises(ValueError, match=r"numbers of observations from 0 to 1, got \(3,\), \(0,\) and 2"):
+    with pytest.raises(ValueError, match=r"must be indices of observations from 0 to 1, got \(3,\), \(0,\) and 2"):
         agent_for(ModelController, ModelControllerSettings(), env)
     env.close()

@@ -120,11 +120,11 @@ def test_an_episode_that_was_cut_off_is_followed_by_the_value_of_its_last_observ
     agent = agent_on(env)
     agent.begin(3)
     x = torch.zeros(3, 2, dtype=torch.float64)
-    agent._see(x, torch.ones(3, dtype=torch.bool))
+    agent._forward(x, torch.ones(3, dtype=torch.bool))
     last = np.array([0.0, 1.0])
     infos = {"final_obs": np.array([None, last, last], dtype=object)}
     ended, cut = np.array([False, True, True]), np.array([False, True, False])
-    following = agent._following(np.zeros((3, 2)), ended, cut, infos)
+    following = agent._next_values(np.zeros((3, 2)), ended, cut, infos)
     scaled = agent._moments.scaled(np.stack((np.zeros(2), last, last)))
     going_on = torch.zeros(3, dtype=torch.bool)
     expected = agent.critic_derivative.step(torch.as_tensor(scaled), going_on, agent._critic.carry).output[:, 0]
@@ -138,10 +138,10 @@ def test_traces_are_those_of_one_episode():
     env.reset(seed=0)
     agent = agent_on(env)
     watch(agent, env, 5)
-    finished = agent._actor.traces.clone()
-    output, _ = agent._see(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, dtype=torch.bool))
+    finished = agent._actor.eligibility.clone()
+    output, _ = agent._forward(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, dtype=torch.bool))
     agent._extend_traces(output, torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool))
-    fresh = agent._actor.traces
+    fresh = agent._actor.eligibility
     probability = torch.softmax(output, -1)[0]
     rows = agent.derivative.rows(agent._actor.carry)[0]
     torch.testing.assert_close(fresh[0], rows[0] - probability @ rows, rtol=1e-9, atol=1e-12)
@@ -156,7 +156,7 @@ def test_what_it_carries_does_not_grow_with_the_corridor():
         agent = small("rtrl_actor_critic", env)
         watch(agent, env, 48)
         carry = agent._actor.carry
-        sizes.append([tuple(part.shape) for part in (*carry.state, *carry.traces, *carry.tape, agent._actor.traces)])
+        sizes.append([tuple(part.shape) for part in (*carry.state, *carry.traces, *carry.tape, agent._actor.eligibility)])
     assert sizes[0] == sizes[1]
 
 

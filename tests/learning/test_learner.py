@@ -22,6 +22,8 @@ PAIRS = [
     (cell, derivative)
     for cell, derivative in product(CELLS, DERIVATIVES)
     if derivative != "snap1" or CELLS[cell].units is not Cell.units
+    # the state of attention is a window of 100 steps: tests/learning/derivatives has its RTRL over a shorter one
+    if (cell, derivative) != ("attention", "rtrl")
 ]
 
 
