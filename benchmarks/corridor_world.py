@@ -2,8 +2,9 @@
 
     python benchmarks/corridor_world.py [--quick] [--out benchmarks/results/corridor_world.md]
 
-Both contenders run in one process, block by block in turn, and medians are compared. The floor is that of
-``environments.py``: the same robots between walls, driven by the same actions with nothing around them.
+As in :mod:`table_world`: both contenders run in one process, block by block in turn, and medians are compared. The
+floor is the same robots and walls with nothing around them: one motor write with prepared arguments, one
+``stepSimulation`` and the reading of pose and velocity a control step, world by world to and fro as in the task.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-from environments import DRAWN, floor, machine
+from environments import DRAWN, machine
+
+from rlmem.envs.simulation import pybullet
 
 NUM_ENVS = 32
 FLOOR_BAR = 0.85
@@ -25,15 +29,42 @@ KNOBS: dict[str, Any] = {"guard": "dock", "memory_length": 1_000, "dock_every": 
 WORK: dict[str, dict[str, Any]] = {"gates": {"gates": 4}, "gates and obstacles": {"gates": 4, "obstacles": 2}}
 
 
+def floor(task: Any, robot: str) -> Callable[[int], None]:
+    """Return Bullet's bare control step of all robots of a task, given the number of the step."""
+    joints = [0, 1, 2] if robot == "planar" else [0, 1]
+    wanted = np.random.default_rng(1).uniform(-1.0, 1.0, (DRAWN, NUM_ENVS, len(joints))).tolist()
+    robots = [(one._body, one._forces, world.client) for one, world in zip(task._robots, task.worlds, strict=True)]
+
+    def step(number: int) -> None:
+        onward = 1 - 2 * (number % 2)
+        for (body, forces, client), velocities in zip(robots[::onward], wanted[number % DRAWN], strict=True):
+            pybullet.setJointMotorControlArray(
+                body,
+                joints,
+                pybullet.VELOCITY_CONTROL,
+                targetVelocities=velocities,
+                forces=forces,
+                physicsClientId=client,
+            )
+            pybullet.stepSimulation(physicsClientId=client)
+            if robot == "planar":
+                pybullet.getJointStates(body, joints, physicsClientId=client)
+            else:
+                pybullet.getBasePositionAndOrientation(body, physicsClientId=client)
+                pybullet.getBaseVelocity(body, physicsClientId=client)
+
+    return step
+
+
 def rates(robot: str, work: dict[str, Any], *, repeats: int, steps: int) -> tuple[float, float]:
     """Return environment steps per CPU-second, with physics at every step: of the task, and of the floor."""
-    env = gymnasium.make_vec("rlmem/TMaze-v0", NUM_ENVS, robot=robot, **KNOBS, **work)
-    env.reset(seed=0)
+    env, bare = (gymnasium.make_vec("rlmem/TMaze-v0", NUM_ENVS, robot=robot, **KNOBS, **work) for _ in range(2))
+    for made in (env, bare):
+        made.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, *env.action_space.shape)).astype(np.float32)
-    bare = floor(robot, NUM_ENVS, actions)
     for number in range(4):  # the cue, in which the robot is held
         env.step(actions[number])
-    contenders = (lambda number: env.step(actions[number % DRAWN]), bare.step)
+    contenders = (lambda number: env.step(actions[number % DRAWN]), floor(bare.unwrapped.task, robot))
     measured: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
         for contender, values in zip(contenders, measured, strict=True):
