@@ -155,8 +155,9 @@ def test_what_it_carries_does_not_grow_with_the_corridor():
         env.reset(seed=0)
         agent = small("rtrl_actor_critic", env)
         watch(agent, env, 48)
-        carry = agent._actor.carry
-        sizes.append([tuple(part.shape) for part in (*carry.state, *carry.traces, *carry.tape, agent._actor.eligibility)])
+        actor = agent._actor
+        carried = (*actor.carry.state, *actor.carry.traces, *actor.carry.tape, actor.eligibility)
+        sizes.append([tuple(part.shape) for part in carried])
     assert sizes[0] == sizes[1]
 
 
