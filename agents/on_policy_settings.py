@@ -1,4 +1,4 @@
-"""Hyperparameters that all on-policy agents have in common, and the bounds of each."""
+"""Hyperparameters common to all on-policy agents, and their bounds."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _FRACTIONS = ("gamma", "gae_lambda")
 
 @dataclass(frozen=True, kw_only=True)
 class OnPolicySettings:
-    """Hyperparameters that on-policy agents have in common, with stable-baselines3's names.
+    """Hyperparameters common to all on-policy agents, with stable-baselines3's names.
 
     Args:
-        learning_rate: Of the optimizer; from Python also a function of the progress remaining (1 to 0).
-        lr_schedule: "constant"; "linear": falls to 0 over the steps of the run, and begins anew where a run is made
-            longer.
-        gamma: Discount a control step.
-        gae_lambda: Trade-off between bias (0) and variance (1) of advantages.
+        learning_rate: Learning rate of the optimizer; in Python also a function of the progress remaining (1 to 0).
+        lr_schedule: "constant", or "linear": the learning rate falls to 0 over the steps of the run, and starts again
+            when a run is prolonged.
+        gamma: Discount factor per control step.
+        gae_lambda: lambda of generalized advantage estimation: less variance (0) or less bias (1).
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are scaled down to this norm.
-        norm_reward: While training, divide rewards by the running deviation of the discounted return, so that one
-            learning rate fits tasks of any scale.
+        norm_reward: In training, divide rewards by the running standard deviation of the discounted return, so that
+            one learning rate suits tasks of any scale.
 
     Raises:
         UserError: If a value is out of bounds.
@@ -55,7 +55,7 @@ class OnPolicySettings:
 
 
 def _check(name: str, value: Any) -> None:
-    """Raise a UserError if a hyperparameter is out of bounds; None stands for a default."""
+    """Raise a UserError if a hyperparameter is out of bounds; None means a default."""
     if value is None or callable(value):
         return
     if name in _AT_LEAST_ONE and (not isinstance(value, int) or value < 1):

@@ -65,9 +65,11 @@ _ONLINE = "rlmem.agents.online"
 _SB3 = "rlmem.agents.sb3"
 AGENTS: dict[str, AgentEntry] = {
     "random": AgentEntry("rlmem.agents.baselines:Random", "Actions drawn uniformly from the action space"),
-    "expert": AgentEntry("rlmem.agents.baselines:Expert", "The task's scripted expert, which reads hidden state"),
-    "ppo": AgentEntry(f"{_SB3}.memoryless:MemorylessPPO", "stable-baselines3's PPO: sees the present observation only"),
-    "frame_stack_ppo": AgentEntry(f"{_SB3}.frame_stack:FrameStackPPO", "stable-baselines3's PPO on some observations"),
+    "expert": AgentEntry("rlmem.agents.baselines:Expert", "The task's scripted expert, which reads privileged state"),
+    "ppo": AgentEntry(f"{_SB3}.memoryless:MemorylessPPO", "stable-baselines3's PPO on the current observation only"),
+    "frame_stack_ppo": AgentEntry(
+        f"{_SB3}.frame_stack:FrameStackPPO", "stable-baselines3's PPO on the last few observations"
+    ),
     "recurrent_ppo": AgentEntry(
         f"{_RECURRENT}.agent:RecurrentPPOAgent",
         "PPO with a memory cell in actor and critic",
@@ -75,25 +77,25 @@ AGENTS: dict[str, AgentEntry] = {
     ),
     "recurrent_a2c": AgentEntry(
         f"{_RECURRENT}.agent:RecurrentA2CAgent",
-        "The LSTM actor-critic: an update a rollout",
+        "A2C with a memory cell in actor and critic",
         f"{_RECURRENT}.settings:RecurrentA2CSettings",
     ),
     "ekf": AgentEntry(
-        f"{_ONLINE}.ekf_controller:EKFController", "Recurrent controller taught by the expert, with a Kalman filter"
+        f"{_ONLINE}.ekf_controller:EKFController", "Recurrent controller trained by a Kalman filter on expert labels"
     ),
     "adam_dagger": AgentEntry(
-        f"{_ONLINE}.adam_dagger:AdamDAgger", "Recurrent controller taught by the expert, with Adam (DAgger)"
+        f"{_ONLINE}.adam_dagger:AdamDAgger", "Recurrent controller trained by Adam on expert labels (DAgger)"
     ),
     "kalman_actor_critic": AgentEntry(
         f"{_ONLINE}.kalman_actor_critic:KalmanActorCritic", "Recurrent actor-critic trained by Kalman filters"
     ),
     "model_controller": AgentEntry(
-        f"{_ONLINE}.model_controller:ModelController", "Recurrent controller trained through a model that it learns"
+        f"{_ONLINE}.model_controller:ModelController", "Recurrent controller trained through a learned forward model"
     ),
     "rtrl_actor_critic": AgentEntry(
-        f"{_ONLINE}.rtrl_actor_critic:RTRLActorCritic", "Recurrent actor-critic, exact gradients (RTRL), online"
+        f"{_ONLINE}.rtrl_actor_critic:RTRLActorCritic", "Recurrent actor-critic trained online by RTRL"
     ),
-    "sb3_recurrent_ppo": AgentEntry(f"{_SB3}.sb3_contrib:SB3RecurrentPPO", "sb3-contrib's RecurrentPPO, an LSTM each"),
+    "sb3_recurrent_ppo": AgentEntry(f"{_SB3}.sb3_contrib:SB3RecurrentPPO", "sb3-contrib's RecurrentPPO, with an LSTM"),
 }
 """Agents by name. Add an agent: one file and one line here."""
 

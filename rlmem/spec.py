@@ -52,6 +52,11 @@ class TaskSpec:
     and filled in by :func:`rlmem.environments.spec_at`; None where it was not."""
 
     @property
+    def bits_in_words(self) -> str:
+        """The bits to be remembered, such as "1 bit" or "1.58 bits"."""
+        return f"{self.n_bits:.3g} bit{'s' * (self.n_bits != 1)}"
+
+    @property
     def measures_memory(self) -> bool:
         """Whether a memory score tells anything here: memory helps, and how far one gets without it is known."""
         return self.memoryless.known and self.memoryless.value < self.oracle.value

@@ -10,6 +10,12 @@ _FEW = 15
 """Names that are listed even where one of them was probably meant."""
 
 
+def one_of(words: Iterable[str]) -> str:
+    """Return words as a list with "or" before the last: "a, b or c"."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Say that a name is unknown, which one may have been meant, or else which there are.
 

@@ -271,7 +271,7 @@ def _speed(row: Row | None) -> str:
 
 
 def _memory(spec: TaskSpec) -> str:
-    bits = f", {spec.n_bits:.3g} bit{'s' * (spec.n_bits != 1)}" if spec.n_bits else ""
+    bits = f", {spec.bits_in_words}" if spec.n_bits else ""
     return spec.memory + bits
 
 

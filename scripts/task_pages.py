@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rlmem.cli.docstrings import explanations
 from rlmem.cli.list import untrained_words
 from rlmem.environments import task_spec
+from rlmem.envs.ground.maze_recall import MazeRecall
 from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.seeds import validation_seeds
@@ -156,7 +157,9 @@ def page(name: str) -> str:
     spec = task_spec(name, {})
     explained = {knob: prose(text) for knob, text in explanations(cls.Settings).items()}
     lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
-    lines += [f"![Left: the cue. Right: the query.]({name}.png)", "", f"![The expert]({name}.webp)", ""]
+    has_cue = spec.n_bits > 0 and cls is not MazeRecall
+    moments = "Left: the cue. Right: the query." if has_cue else "Left: the start. Right: later in the episode."
+    lines += [f"![{moments}]({name}.png)", "", f"![The expert]({name}.webp)", ""]
     if issubclass(cls, PixelTask):
         seen = 'What the agent sees with `observation="pixels"`: the cue, the dark delay, the query.'
         lines += [f"![{seen.replace('`', '')}]({name}-pixels.png)", "", seen, ""]
@@ -169,7 +172,7 @@ def page(name: str) -> str:
     least, most = spec.memory_length
     lines += [
         "",
-        f"Memory: {spec.memory}, {spec.n_bits:.3g} bits over {_range(least, most)} control steps; credit over "
+        f"Memory: {spec.memory}, {spec.bits_in_words} over {_range(least, most)} control steps; credit over "
         f"{_range(*spec.credit_length)}. Exact properties of the guard: {', '.join(spec.guarantees) or 'none'}.",
         "",
         "## Knobs",

@@ -22,17 +22,17 @@ _UNKNOWN_ROLLOUT, _UNKNOWN_SEQUENCE = 128, 64
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentSettings(OnPolicySettings, NetworkSettings):
-    """Hyperparameters that recurrent agents have in common.
+    """Hyperparameters common to recurrent agents.
 
     Args:
-        n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256; 128 where the
+        n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256; 128 if the
             memory length is unknown.
-        seq_len: Control steps of a sequence, over which gradients flow (truncated BPTT). None: a whole rollout; at most
-            64 where the memory length is unknown.
-        burn_in: Control steps before a sequence over which its state is warmed up with the current weights.
-        normalize_advantage: Give the advantages of each minibatch mean 0 and deviation 1.
-        frozen_cells: Leave the cells as they are initialized and train all else: what is reached so needs no learning
-            to remember.
+        seq_len: Control steps of a training sequence, over which gradients flow (truncated BPTT). None: a whole
+            rollout; at most 64 if the memory length is unknown.
+        burn_in: Control steps before each sequence from which its initial state is recomputed with the current weights.
+        normalize_advantage: Normalize the advantages of each minibatch to mean 0 and standard deviation 1.
+        frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
+            remember.
     """
 
     n_steps: int | None = None
@@ -74,11 +74,12 @@ class RecurrentPPOSettings(RecurrentSettings):
     """Hyperparameters of RecurrentPPO. See also :class:`RecurrentSettings`.
 
     Args:
-        rows: Sequences in a minibatch.
-        n_epochs: Passes over a rollout.
-        clip_range: How far the probability ratio may move from 1; from Python also a function as the learning rate.
-        clip_range_vf: How far values may move in a rollout's updates, in units of the return. None: as far as they do.
-        target_kl: Stop a rollout's updates when the policy has moved 1.5 times this far (nats). None: never.
+        rows: Number of sequences in a minibatch.
+        n_epochs: Number of passes over each rollout.
+        clip_range: Clipping of the probability ratio; in Python also a function of the progress remaining.
+        clip_range_vf: Clipping of the change of values in the updates of a rollout, in units of the return. None: no
+            clipping.
+        target_kl: Stop the updates of a rollout at 1.5 times this Kullback-Leibler divergence, nats. None: never.
     """
 
     rows: int = 4
@@ -93,8 +94,8 @@ class RecurrentA2CSettings(RecurrentSettings):
     """Hyperparameters of RecurrentA2C. See also :class:`RecurrentSettings`.
 
     Args:
-        use_rms_prop: RMSprop instead of Adam.
-        rms_prop_eps: Added to the root mean square of the gradient.
+        use_rms_prop: Use RMSprop instead of Adam.
+        rms_prop_eps: Constant added to the root mean square of the gradient.
     """
 
     normalize_advantage: bool = False

@@ -135,7 +135,7 @@ class Walking(MemoryTask[WalkingSettings]):
     def spec(cls, settings: WalkingSettings) -> TaskSpec:
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         random, oracle = CEILINGS[cls.robot]
-        best = Ceiling(oracle, "return of the expert on the full state: measured, scripts/walking_experts.py --measure")
+        best = Ceiling(oracle, "mean return of the expert, measured by scripts/walking_experts.py --measure")
         unknown = "not measured: set to the oracle, so that no memory score is claimed"
         full = settings.observation == "full"
         return TaskSpec(
@@ -144,7 +144,7 @@ class Walking(MemoryTask[WalkingSettings]):
             credit_length=(1, STEPS),
             n_bits=0.0,
             metric="score",
-            random=Ceiling(random, "return of uniform actions: measured, scripts/walking_experts.py --measure"),
+            random=Ceiling(random, "mean return of uniform actions, measured by scripts/walking_experts.py --measure"),
             memoryless=Ceiling(oracle, "nothing is hidden" if full else unknown),
             oracle=best,
             guarantees=(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 from rlmem.cli.docstrings import explanations
 from rlmem.errors import UserError
+from rlmem.suggest import one_of
 
 
 class HelpWanted(Exception):  # noqa: N818 - not an error
@@ -189,16 +190,46 @@ def spelled(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(spelled(part) for part in parts)
     if origin is Literal:
-        return " or ".join(map(str, parts))
+        return one_of(map(str, parts))
     if origin is tuple:
         return f"{spelled(parts[0])}, or several" if parts[-1] is Ellipsis else f"{len(parts)} values"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", NoneType: "none"}
     return words.get(hint, "a path" if hint is Path else str(hint))
 
 
-def _unknown(word: str, known: Mapping[str, Any], command: str) -> str:
+def _unknown(word: str, known: Iterable[str], command: str) -> str:
+    """Say that an option is unknown, and which ones may have been meant."""
+    flag = word.partition("=")[0]
     if not word.startswith("--"):
         return f"there is an argument too many: {word!r}"
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"unknown option {word.partition('=')[0]}.{hint} `{command} --help` lists all"
+    near = similar_options(flag, known)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"unknown option {flag}.{hint} `{command} --help` lists all"
+
+
+def similar_options(flag: str, known: Iterable[str]) -> list[str]:
+    """Return the options that an unknown one may stand for, at most three; none rather than a wrong guess.
+
+    Names are compared without their prefix (``env.``, ``agent.``), in this order: the same name or its initials; a name
+    that shares a whole word, or begins the same; a name with few letters different.
+    """
+    prefix, _, name = flag.removeprefix("--").replace("_", "-").rpartition(".")
+    names = {option: option.removeprefix("--").rpartition(".")[2] for option in known}
+    words = set(name.split("-"))
+
+    def initials(other: str) -> str:
+        return "".join(part[0] for part in other.split("-") if part)
+
+    def nested(other: str) -> bool:
+        others = set(other.split("-"))
+        return others <= words or words <= others or (len(other) > 2 and name.startswith(other))
+
+    close = difflib.get_close_matches(name, set(names.values()), n=3, cutoff=0.8)
+    rules: tuple[Callable[[str], bool], ...] = (
+        lambda other: name in (other, initials(other)),
+        nested,
+        lambda other: other in close,
+    )
+    found = [option for rule in rules for option, other in names.items() if rule(other)]
+    ordered = sorted(dict.fromkeys(found), key=lambda option: not option.startswith(f"--{prefix}."))
+    return ordered[:3]

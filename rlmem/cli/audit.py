@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit(JsonOption):
-    """Check that a task needs memory: its guard bit for bit, and its ceiling against policies without memory.
+    """Check that a task needs memory: test its guard bit for bit, and its ceiling against policies without memory.
 
-    The exit status is 1 if anything that the task claims does not hold.
+    The exit status is 1 if any of the task's claims does not hold.
 
     Args:
         seed: Seed of actions, episodes and searches.
-        budget: How hard the searches try: ``quick`` takes about ten seconds, ``thorough`` a minute or two.
-        out: Also write the certificate to this file.
+        budget: Effort of the searches: ``quick`` takes about ten seconds, ``thorough`` a minute or two.
+        out: File to which the certificate is also written.
 
     Examples:
         rlmem audit TMaze-v0 --budget quick

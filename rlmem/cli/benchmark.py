@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(JsonOption):
-    """Run a suite of tasks, agents and seeds: all that is not in its table yet. Killed or stopped, it goes on there.
+    """Run a suite of tasks, agents and seeds. Runs that are in its table are skipped, so that it can be resumed.
 
     Args:
-        out: Folder of the table, the summary, the figures and the training runs; benchmark/NAME if not given.
-        processes: Runs at a time on this machine, each on one core; all cores if not given.
-        ray: Run on a Ray cluster instead: its address, such as auto or ray://host:10001; local starts one here.
-        table: Print the summary of what the table holds, and run nothing.
-        list: Say what there is to run, and run nothing.
+        out: Folder for table, summary, figures and training runs; benchmark/NAME if not given.
+        processes: Number of runs at a time, each on one core; all cores if not given.
+        ray: Address of a Ray cluster to run on, such as auto or ray://host:10001; local starts one on this machine.
+        table: Print a summary of the table, and run nothing.
+        list: List the runs of the suite, and run nothing.
 
     Examples:
         rlmem benchmark quick --list

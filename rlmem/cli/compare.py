@@ -24,10 +24,10 @@ class Compare:
         cells: Memory cells.
         methods: Training algorithms: bptt, tbptt, rtrl, rtrl_online, snap1, gekf, ndekf, gekf_bptt; all if not given.
         hidden_size: Units of a cell.
-        seeds: Runs of each.
-        sequences: At most in a run.
-        seconds: CPU seconds at most in a run.
-        processes: Runs side by side.
+        seeds: Number of runs of each method.
+        sequences: Largest number of sequences per run.
+        seconds: Largest number of CPU seconds per run.
+        processes: Number of runs at a time.
         out: Folder for compare.csv, compare.md and compare.png.
 
     Examples:

@@ -1,4 +1,4 @@
-"""``rlmem demo``: a recurrent and a memoryless agent on the T-maze, in minutes."""
+"""``rlmem demo``: train and film a recurrent and a memoryless agent on the T-maze, in a few minutes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from rlmem.evaluation.episodes import Evaluation
 
 _EPISODES = 200
+_SAY_EVERY = 30.0
+"""Seconds between lines of progress where there is no terminal."""
 _LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
 _SHORT = {"recurrent_ppo": "LSTM", "ppo": "no memory"}
 
 
 class Row(NamedTuple):
-    """What the table says of an agent."""
+    """A row of the table: an agent and its results."""
 
     result: Evaluation
     context: str
@@ -41,11 +43,11 @@ class Demo:
     """Train a recurrent and a memoryless agent on TMaze-v0, evaluate both on held-out seeds, and film the result.
 
     Args:
-        out: Folder for runs, video and picture.
-        steps: Control steps of each agent.
+        out: Folder for runs, video and learning curve.
+        steps: Control steps of training of each agent.
         memory_length: Control steps between the light and the junction.
-        robot: "diff_drive": two driven wheels; "planar": a base moved by motors, faster to simulate.
-        seed: Of both runs.
+        robot: "diff_drive": a base with two driven wheels; "planar": a base moved by motors, faster to simulate.
+        seed: Seed of both runs.
 
     Examples:
         rlmem demo --memory-length 10 --steps 40000
@@ -136,12 +138,18 @@ def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) 
         ]
         with (out / f"{agent}.log").open("w") as log:
             processes[agent] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own
+    terminal, said_at = sys.stdout.isatty(), time.monotonic()
     try:
         while any(process.poll() is None for process in processes.values()):
-            time.sleep(5.0)
-            print(
-                "  " + "   ".join(_status(agent, settings.folder(out)) for agent, settings in runs.items()), flush=True
-            )
+            time.sleep(1.0)
+            status = "  " + "   ".join(_status(agent, settings.folder(out)) for agent, settings in runs.items())
+            if terminal:  # one line, written over
+                print(f"\r\033[K{status}", end="", flush=True)
+            elif time.monotonic() - said_at >= _SAY_EVERY:
+                said_at = time.monotonic()
+                print(status, flush=True)
+        if terminal:
+            print()
     finally:
         for process in processes.values():
             process.terminate()

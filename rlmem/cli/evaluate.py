@@ -1,4 +1,4 @@
-"""``rlmem evaluate``: success on held-out seeds, with an interval."""
+"""``rlmem evaluate``: success or return on held-out seeds, with a 95 % interval."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlmem.cli.arguments import check_least
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
+from rlmem.cli.work_bar import work_bar
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.registry import agent_class
@@ -24,19 +25,19 @@ _ENVS = 50
 class Evaluate(JsonOption):
     """Evaluate a training run, a baseline, or an agent of your own, on held-out seeds.
 
-    Knobs may differ from those of training. With --lesion the hidden state is lesioned: success must then fall to the
-    ceiling without memory, or it was not memory.
+    Knobs may differ from those of training. --lesion zeroes, swaps or freezes the hidden state during the episode: if
+    the agent uses its memory, success then falls to the ceiling without memory.
 
     Args:
-        policy: An agent of your own, module:name or path/to/file.py:name: anything with a recurrent predict, or a
-            function that acts or makes such an agent. This runs its code.
+        policy: An agent of your own, as module:name or path/to/file.py:name: an object with a recurrent predict, or a
+            function that acts or that makes such an object. Its code is run.
         lesion: Zero the hidden state, swap it with that of another episode, or freeze it.
-        lesion_phase: When; the query if not given, and the cue for freeze.
-        lesion_step: At this control step of the episode instead.
-        episodes: Episodes, one a seed.
-        seeds: Test seeds for results; validation seeds for choosing settings.
+        lesion_phase: Phase in which the lesion is made; the query if not given, and the cue for freeze.
+        lesion_step: Control step of the episode at which the lesion is made, instead of a phase.
+        episodes: Number of episodes, each with a seed of its own.
+        seeds: Use test seeds for results, validation seeds for choosing settings.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
-        stochastic: Draw actions instead of taking the most likely.
+        stochastic: Sample actions instead of taking the most likely.
 
     Examples:
         rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --env.memory-length 50
@@ -78,11 +79,17 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
     env = make_test_env(parsed.env, min(_ENVS, options.episodes), parsed.knobs)
     try:
         test: LesionTest | None = None
-        if lesion is None:
-            result = evaluate(agent, env, seeds, deterministic=not options.stochastic)
-        else:
-            test = lesion_test(agent, env, lesion, seeds=seeds, deterministic=not options.stochastic)
-            result = test.intact
+        what = f"evaluating {options.episodes} episodes"
+        with work_bar(what) as tell:
+            given: dict[str, Any] = {
+                "deterministic": not options.stochastic,
+                "progress": lambda share: tell(share, what),
+            }
+            if lesion is None:
+                result = evaluate(agent, env, seeds, **given)
+            else:
+                test = lesion_test(agent, env, lesion, seeds=seeds, **given)
+                result = test.intact
     finally:
         env.close()
     context = getattr(agent, "context", "its own")
@@ -97,7 +104,7 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
 
 
 def acting_agent(parsed: Parsed) -> tuple[str, Any]:
-    """Return the name of what a command line wants to see act, and the agent.
+    """Return the name of the agent that a command line names, and the agent.
 
     Raises:
         UserError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
@@ -141,10 +148,10 @@ def _lesion(options: Evaluate) -> Lesion | None:
 
     if options.lesion is None:
         if options.lesion_phase is not None or options.lesion_step is not None:
-            raise UserError("--lesion-phase and --lesion-step say when: say what too, with --lesion zero|freeze|swap")
+            raise UserError("--lesion-phase and --lesion-step need --lesion zero, freeze or swap")
         return None
     if options.lesion_phase is not None and options.lesion_step is not None:
-        raise UserError("a lesion is made in a phase or at a control step: leave one of the two out")
+        raise UserError("give --lesion-phase or --lesion-step, not both")
     phase = options.lesion_phase or ("cue" if options.lesion == "freeze" else "query")
     return Lesion(kind=options.lesion, phase=phase, step=options.lesion_step)
 
@@ -163,7 +170,8 @@ def lengths_in_words(knobs: Mapping[str, Any]) -> str:
 def summary(result: Evaluation) -> str:
     """Return the numbers of an evaluation in a few lines."""
     low, high = result.interval
-    name = "success rate" if result.metric == "success" else "mean score"
+    by_return = result.metric != "success" and result.spec is None
+    name = "success rate" if result.metric == "success" else "mean return" if by_return else "mean score"
     lines = [f"  {name:<14}{result.value:.3f}   95 % interval {low:.3f} to {high:.3f}"]
     if result.spec is not None:
         spec, none = result.spec, "   (no memory to measure)" * (result.spec.n_bits == 0)
@@ -174,8 +182,8 @@ def summary(result: Evaluation) -> str:
         if result.work is not None:
             expert = "" if spec.expert_work is None else f"   the expert does {spec.expert_work:.3g} or more"
             lines.append(f"  {'work done':<14}{result.mean_work:.3f}{expert}")
+    lines += [] if by_return else [f"  {'mean return':<14}{result.returns.mean():.3f}"]
     lines += [
-        f"  {'mean return':<14}{result.returns.mean():.3f}",
         f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",
         f"  {'cost':<14}{result.env_steps:,} env steps, {result.cpu_seconds:.1f} CPU seconds",
     ]
@@ -183,7 +191,7 @@ def summary(result: Evaluation) -> str:
 
 
 def lesion_summary(test: LesionTest) -> str:
-    """Return what a lesion did in a few lines."""
+    """Return the effect of a lesion in a few lines."""
     low, high = test.lesioned.interval
     lines = [f"hidden state {test.lesion.words} (in {test.acted} episodes)"]
     name = "success rate" if test.lesioned.metric == "success" else "mean score"

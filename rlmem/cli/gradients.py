@@ -1,4 +1,4 @@
-"""``rlmem gradients``: how far back gradients reach, as a picture."""
+"""``rlmem gradients``: draw how the gradient decays over time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file
+from rlmem.cli.work_bar import Tell, work_bar
 from rlmem.errors import UserError
 from rlmem.runs.named import run_folder
 from rlmem.runs.settings import read_settings
@@ -36,18 +37,19 @@ STARTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """Draw |dL_T / dh_t| against the lag T - t, relative to lag 1, for cells as they start, or RUN before and after.
+    """Draw the gradient |dL_T / dh_t| against the lag T - t, relative to lag 1.
 
-    Below some 1e-7 of the first, nothing that happened that long ago can be learnt in single precision.
+    It is measured for untrained cells, or for the actor of RUN before and after training. Where it is below about 1e-7,
+    events that long ago cannot be learnt in single precision.
 
     Args:
-        cells: Which: a cell's name, with "-torch" or "-chrono" for other ways to start than ours.
-        max_lag: Control steps.
-        memory_length: Steps over which cells should remember before training.
+        cells: Names of cells; "-torch" and "-chrono" name other initializations than the default.
+        max_lag: Largest lag, in control steps.
+        memory_length: Control steps over which the initialized cells remember.
         hidden_size: Units of a cell.
-        input_size: Numbers in an input.
-        seeds: Cells drawn of each kind; the median is shown.
-        out: PNG file.
+        input_size: Size of an input.
+        seeds: Number of cells drawn of each kind; the median is shown.
+        out: PNG file to write.
 
     Examples:
         rlmem gradients --cells lstm lstm-torch gru
@@ -81,7 +83,8 @@ def run(argv: Sequence[str]) -> int:
     from rlmem.figures.gradients import plot_gradient_reach
 
     lags = [lag for lag in lags_up_to(options.max_lag) if lag]
-    reaches = of_run(folder, lags) if folder else of_cells(options, lags)
+    with work_bar("measuring") as tell:
+        reaches = of_run(folder, lags) if folder else of_cells(options, lags, tell)
     wide = max(len(reach.label) for reach in reaches) + 2
     print("|dL_T / dh_t| relative to lag 1\n" + "lag".ljust(wide) + "".join(f"{lag:>9}" for lag in lags))
     for reach in reaches:
@@ -92,8 +95,8 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def of_cells(options: Gradients, lags: Sequence[int]) -> list[Reach]:
-    """Return the reach of cells as they start, the median over seeds."""
+def of_cells(options: Gradients, lags: Sequence[int], tell: Tell) -> list[Reach]:
+    """Return the decay of the gradient in untrained cells, the median over seeds."""
     import numpy as np
     import torch
 
@@ -101,10 +104,11 @@ def of_cells(options: Gradients, lags: Sequence[int]) -> list[Reach]:
     from rlmem.networks.cells import CELLS
 
     found = []
-    for name in options.cells:
+    for number, name in enumerate(options.cells):
         kind, settings = STARTS[name]
         measured = []
         for seed in range(options.seeds):
+            tell((number + seed / options.seeds) / len(options.cells), f"measuring {name}")
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 make: Any = CELLS[kind]

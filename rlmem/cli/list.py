@@ -88,8 +88,8 @@ def _overview() -> list[str]:
         "Agents",
         *table(agents, flexible=1),
         "",
-        "Knobs of a task: rlmem list ENV. Each is a keyword of gymnasium.make and an option --env.KNOB.",
-        "`rlmem train` takes any other Gymnasium id too.",
+        "`rlmem list ENV` explains a task's knobs: keywords of gymnasium.make, and options --env.KNOB.",
+        "`rlmem train` also takes the id of any other Gymnasium environment.",
     ]
 
 

@@ -12,23 +12,23 @@ from rlmem.signals import Interrupted, interruptible
 from rlmem.suggest import unknown
 
 VERBS = {
-    "list": "tasks with their ceilings and knobs, and agents",
+    "list": "list tasks with their ceilings, and agents; or describe one task",
     "train": "train an agent on a task, or on any Gymnasium environment",
-    "evaluate": "success of a trained agent, or a baseline, on held-out seeds",
-    "memory": "does it remember, how far back, how much: lesions, probe, horizon",
-    "render": "a video of rollouts",
-    "zoo": "trained agents that come with the package",
-    "push": "a trained run to the Hugging Face hub, with a card and a video",
-    "export": "a trained policy as a file for the robot: ONNX, or numpy alone",
-    "report": "one page of HTML on a run or a benchmark, with a player of episodes",
-    "doctor": "versions, processors, rendering, and what is missing",
-    "play": "drive the robot yourself, with the keyboard",
-    "gradients": "how far back gradients reach: a picture, for every cell or a trained agent",
-    "compare": "BPTT, RTRL, SnAp-1, GEKF and NDEKF on the same cell, data and seeds",
-    "audit": "prove that a task needs memory, or show that it leaks",
-    "benchmark": "a suite of tasks, agents and seeds in parallel, resumable, in one table",
-    "completion": "a script that completes verbs, options, tasks and knobs in bash, zsh or fish",
-    "demo": "train a recurrent and a memoryless agent and compare them, in minutes",
+    "evaluate": "evaluate a trained agent or a baseline on held-out seeds",
+    "memory": "measure whether an agent remembers, how far back, and how much",
+    "render": "make a video of episodes",
+    "zoo": "list trained agents that come with the package",
+    "push": "upload a trained run to the Hugging Face hub, with a card and a video",
+    "export": "write a trained policy to a file for a robot: ONNX, or numpy alone",
+    "report": "write an HTML page on a run or a benchmark, with a player of episodes",
+    "doctor": "print versions, processors and rendering, and what is missing",
+    "play": "control the robot yourself with the keyboard",
+    "gradients": "draw how gradients decay over time, for cells or a trained agent",
+    "compare": "compare BPTT, RTRL, SnAp-1 and Kalman filters on the same cells and data",
+    "audit": "check that a task needs memory: guard, leaks, policies without memory",
+    "benchmark": "run a suite of tasks, agents and seeds in parallel; it can be resumed",
+    "completion": "write a script that completes commands and options in bash, zsh or fish",
+    "demo": "train and film a recurrent and a memoryless agent, in a few minutes",
 }
 
 
@@ -79,6 +79,7 @@ usage: rlmem VERB [options]      rlmem VERB --help
 
 {verbs}
 
+examples:
   rlmem demo
   rlmem train --agent recurrent_ppo --env TMaze-v0 --env.memory-length 50 --steps 200000
   rlmem evaluate runs/TMaze-v0/recurrent_ppo/0

@@ -1,9 +1,8 @@
-"""``rlmem memory``: does it remember, how far back, how much?"""
+"""``rlmem memory``: measure whether an agent remembers, how far back, and how much."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from rlmem.cli.evaluate import acting_agent, lengths_in_words
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
+from rlmem.cli.work_bar import work_bar
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text, json_values, write_text
@@ -28,20 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory(JsonOption):
-    """Prove an agent's memory: lesions, noise, a probe of its hidden state, how far back, how its gradient decays.
+    """Measure an agent's memory: lesions, noise, a probe of the hidden state, memory horizon, decay of the gradient.
 
-    A table on the screen; numbers and a figure in the folder RUN/memory. Knobs are those at which the run was
-    evaluated, unless given.
+    Prints a table, and writes numbers and a figure to the folder RUN/memory. Knobs are those at which the run was
+    evaluated, unless given. On environments of other packages, lesions and horizon are measured by success or return.
 
     Args:
         policy: An agent of your own, as for rlmem evaluate.
-        episodes: Episodes of each measurement, one a test seed.
+        episodes: Episodes of each measurement, each with a test seed of its own.
         lengths: Memory lengths of the horizon curve; if not given, up to ten times the longest of training.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
-        out: Folder for numbers and figure: RUN/memory if not given, and memory where there is no run.
+        out: Folder for numbers and figure; RUN/memory if not given, and memory if there is no run.
 
     Examples:
         rlmem memory runs/TMaze-v0/recurrent_ppo/0 --lengths 20 50 100
+        rlmem memory --policy my_agent.py:Agent --env CartPole-v1
     """
 
     policy: str | None = None
@@ -77,17 +78,17 @@ def _measure(parsed: Parsed) -> dict[str, Any]:
     from rlmem.evaluation.memory import measure_memory
     from rlmem.figures.memory import plot_memory
 
-    report = measure_memory(
-        agent,
-        parsed.env,
-        knobs=parsed.knobs,
-        seeds=seeds,
-        lengths=sorted(set(options.lengths)) or None,
-        trained_length=_trained(parsed),
-        num_envs=min(25, options.episodes),
-        report=lambda what: _progress(f"measuring {what} ..."),
-    )
-    _progress("")
+    with work_bar("measuring") as tell:
+        report = measure_memory(
+            agent,
+            parsed.env,
+            knobs=parsed.knobs,
+            seeds=seeds,
+            lengths=sorted(set(options.lengths)) or None,
+            trained_length=_trained(parsed),
+            num_envs=min(25, options.episodes),
+            progress=lambda share, what: tell(share, f"measuring {what}"),
+        )
     title = f"{name} on {parsed.env}{lengths_in_words(parsed.knobs)}"
     _print(report, f"{title}, {options.episodes} test episodes")
     measured = made | report.as_dict()
@@ -123,7 +124,7 @@ def _print(report: MemoryReport, title: str) -> None:
     from rich.table import Table
 
     console = Console()
-    name = "success" if report.intact.metric == "success" else "score"
+    name = "success" if report.intact.metric == "success" else "return" if report.spec is None else "score"
     table = Table("hidden state", name, "95 % interval", "", title=title, title_justify="left")
     table.add_row("intact", *_numbers(report.intact), "")
     for test in report.lesions:
@@ -135,7 +136,7 @@ def _print(report: MemoryReport, title: str) -> None:
         table.add_row(test.lesion.words, *_numbers(test.lesioned), said)
     if report.noise is not None:
         burst = report.noise.burst
-        said = f"{burst.steps} steps of noise, sigma {burst.sigma:g}, on what is seen"
+        said = f"{burst.steps} steps of noise on the observations, sigma {burst.sigma:g}"
         table.add_row("intact, noise in mid-delay", *_numbers(report.noise.disturbed), said)
     if report.spec is not None:
         ceiling = f"{report.spec.memoryless.value:.3f}"
@@ -147,7 +148,7 @@ def _print(report: MemoryReport, title: str) -> None:
 
 
 def _lines(report: MemoryReport) -> list[str]:
-    """Return what else was measured, a line each."""
+    """Return the other measures, one line each."""
     from rlmem.evaluation.horizon import length_in_words
 
     lines = []
@@ -204,9 +205,3 @@ def _trained(parsed: Parsed) -> int | None:
     """Return the longest memory length that a run was trained on, if it was and the task has one."""
     length = (parsed.run_settings.knobs if parsed.run_settings else {}).get("memory_length")
     return max(length) if isinstance(length, (list, tuple)) else length
-
-
-def _progress(what: str) -> None:
-    """Say on standard error what is being measured, on one line that is written over."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)

@@ -50,7 +50,7 @@ class _TaskChoice:
     """The task.
 
     Args:
-        env: A task; `rlmem list` shows them.
+        env: Task; `rlmem list` shows them all.
     """
 
     env: str = _FIRST_TASK
@@ -61,9 +61,9 @@ class _Choice(_TaskChoice):
     """The environment and the agent.
 
     Args:
-        env: A task (`rlmem list` shows them), or any environment that Gymnasium knows: module:Name-v0 imports the
+        env: Task (`rlmem list` shows them all), or the id of any Gymnasium environment; module:Name-v0 imports the
             module first.
-        agent: An agent (`rlmem list` shows them); module:Class is one of your own.
+        agent: Agent (`rlmem list` shows them all); module:Class is one of your own.
     """
 
     agent: str = ""

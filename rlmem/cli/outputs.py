@@ -1,4 +1,4 @@
-"""Output paths, tried before the work: an hour of measuring must not end at a folder that cannot be written to."""
+"""Checks of output paths, made before the work: an hour of measuring must not end at a folder that is read-only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import tempfile
 from pathlib import Path
 
 from rlmem.errors import UserError
+from rlmem.suggest import one_of
+
+VIDEO_ENDINGS = (".mp4", ".gif", ".webp")
 
 
 def writable_file(path: Path, option: str, endings: tuple[str, ...] = ()) -> Path:
-    """Return the path of a file after a look whether it can be written; folders are made.
+    """Check that a file can be written, make its folder, and return its path.
 
     Args:
         path: The file.
@@ -20,7 +23,7 @@ def writable_file(path: Path, option: str, endings: tuple[str, ...] = ()) -> Pat
         UserError: If it has another ending, is a folder, or cannot be written.
     """
     if endings and path.suffix.lower() not in endings:
-        raise UserError(f"{option} must end in {' or '.join(endings)}, got {path}")
+        raise UserError(f"{option} must end in {one_of(endings)}, got {path}")
     if path.is_dir():
         raise UserError(f"{option} must be a file, and {path} is a folder")
     writable_folder(path.parent, option)
@@ -28,7 +31,7 @@ def writable_file(path: Path, option: str, endings: tuple[str, ...] = ()) -> Pat
 
 
 def writable_folder(path: Path, option: str) -> Path:
-    """Return the path of a folder, which is made, after a look whether files can be written there.
+    """Make a folder, check that files can be written there, and return its path.
 
     Raises:
         UserError: If they cannot.

@@ -31,7 +31,7 @@ class Play:
     """Drive the robot with the keyboard, in Bullet's window.
 
     Args:
-        episodes: Number of episodes; 0 goes on until q is pressed.
+        episodes: Number of episodes; 0: until q is pressed.
         seed: Seed of the first episode; each further one adds 1.
         strength: Fraction of the full action that a key gives.
         against: A trained agent that plays the same episodes: a run's folder, or zoo:TMaze-v0.
@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
     task: Any = env.task  # type: ignore[attr-defined]
     names = tuple(task.action_names)
     spec = env.task_spec  # type: ignore[attr-defined]
-    print(f"{parsed.env}: {spec.memory}, {spec.n_bits:.3g} bits over {spec.memory_length[1]:,} control steps")
+    print(f"{parsed.env}: {spec.memory}, {spec.bits_in_words} over {spec.memory_length[1]:,} control steps")
     print(f"{keys_in_words(names)}; {_NEXT}: next episode; {_QUIT}: quit")
     keyboard = Keyboard(task.worlds[0].client)
     results: dict[int, bool] = {}

@@ -1,4 +1,4 @@
-"""``rlmem render``: a video of rollouts, or Bullet's window."""
+"""``rlmem render``: a video of episodes, or a window in real time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gymnasium.error import DependencyNotInstalled
+
 from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import chosen_agent
 from rlmem.cli.options import parse
-from rlmem.cli.outputs import writable_file
+from rlmem.cli.outputs import VIDEO_ENDINGS, writable_file
+from rlmem.environments import make_single
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import is_task
@@ -19,18 +22,21 @@ from rlmem.registry import is_task
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Make a video of a training run, or of a baseline: from behind and from above, with what there is to remember.
+    """Make a video of a training run or of a baseline, with cue, phase and actions written over the picture.
+
+    Environments of other packages are filmed as they draw themselves; --camera, --width and --height are for tasks of
+    rlmem.
 
     Args:
-        out: File to write: .mp4, .gif or .webp.
-        episodes: Episodes, one a test seed.
-        seed: Number of the first test seed.
-        camera: From behind, from above, or both side by side.
-        width: Pixels.
-        height: Pixels.
-        fps: Frames a second; 20 is the robot's own speed.
+        out: Video file: .mp4, .gif or .webp.
+        episodes: Number of episodes, each with a test seed of its own.
+        seed: Number of the first test seed, from 0.
+        camera: View from behind, from above, or both side by side.
+        width: Width of the video in pixels.
+        height: Height of the video in pixels.
+        fps: Frames per second; 20 is real time.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
-        human: Show Bullet's window in real time instead of writing a file.
+        human: Show a window in real time instead of writing a file.
 
     Examples:
         rlmem render runs/TMaze-v0/recurrent_ppo/0 --episodes 5 --out maze.gif
@@ -57,20 +63,14 @@ def run(argv: Sequence[str]) -> int:
     options: Render = parsed.verb
     if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
-    out = options.out if options.human else writable_file(options.out, "--out", (".mp4", ".gif", ".webp"))
-    import gymnasium
-
-    from rlmem.environments import make_single
+    out = options.out if options.human else writable_file(options.out, "--out", VIDEO_ENDINGS)
     from rlmem.figures.recording import record
     from rlmem.figures.recording_bar import recording_bar
 
-    view = {"camera": options.camera, "width": options.width, "height": options.height}
-    env = make_single(
-        parsed.env,
-        parsed.knobs,
-        render_mode="human" if options.human else "rgb_array",
-        **(view if is_task(parsed.env) else {}),  # other environments choose their picture themselves
-    )
+    view: dict[str, Any] = {"render_mode": "human" if options.human else "rgb_array"}
+    if is_task(parsed.env):
+        view |= {"camera": options.camera, "width": options.width, "height": options.height}
+    env = make_single(parsed.env, parsed.knobs, **view)
     seeds = list(test_seeds(options.seed + options.episodes))[options.seed :]
     try:
         agent = chosen_agent(parsed, env, options.which)
@@ -91,19 +91,18 @@ def run(argv: Sequence[str]) -> int:
                 fps=options.fps,
                 progress=progress,
             )
-    except gymnasium.error.DependencyNotInstalled as error:
+    except DependencyNotInstalled as error:
         raise UserError(f"{parsed.env} cannot be rendered: {error}") from error
     finally:
         env.close()
     for episode in episodes:
-        outcome = {True: "success", False: "failure", None: "done"}[episode.success]
-        print(f"seed {episode.seed}: {outcome}, {episode.steps} control steps, return {episode.reward:.2f}")
+        print(f"seed {episode.seed}: {_outcome(episode.success)}{episode.steps} steps, return {episode.reward:.2f}")
     print(f"written to {out}")
     return 0
 
 
 def watch(env: Any, agent: Any, seed: int) -> None:
-    """Run an episode in Bullet's window and print its phases."""
+    """Run an episode in a window and print its phases."""
     from rlmem.evaluation.single_episode import SingleEpisode
 
     episode, phase = SingleEpisode(env, agent, seed), ""
@@ -111,4 +110,9 @@ def watch(env: Any, agent: Any, seed: int) -> None:
         if episode.phase != phase:
             phase = episode.phase
             print(f"seed {seed}: {phase}")
-    print(f"seed {seed}: {'success' if episode.success else 'failure'}, return {episode.total:.2f}")
+    print(f"seed {seed}: {_outcome(episode.success)}return {episode.total:.2f}")
+
+
+def _outcome(success: bool | None) -> str:
+    """Return "success, " or "failure, ", or nothing where the environment does not say."""
+    return {True: "success, ", False: "failure, ", None: ""}[success]

@@ -1,8 +1,7 @@
-"""``rlmem report``: one page of HTML on a training run or a benchmark."""
+"""``rlmem report``: an HTML page on a training run or a benchmark."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
+from rlmem.cli.work_bar import work_bar
 from rlmem.errors import UserError
+from rlmem.registry import is_task
 from rlmem.runs.named import run_folder
 
 if TYPE_CHECKING:
@@ -24,17 +25,17 @@ _RESULTS = "results.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write one page of HTML on a training run or a benchmark: tables, curves, and a player of episodes.
+    """Write an HTML page on a training run or a benchmark: tables, curves, and a player of episodes.
 
-    The player shows episodes beside what the agent holds in mind, intact and with the hidden state zeroed. Numbers of
-    `rlmem memory` are taken over where they are of the same weights and knobs; else the lesions are measured.
+    The player shows episodes together with the agent's hidden state, once intact and once with the hidden state zeroed.
+    Results of `rlmem memory` for the same weights and knobs are reused; otherwise the lesions are measured.
 
-    Of a benchmark the page has tables, intervals, profiles, horizon and learning curves, and --out is its one option.
+    The page of a benchmark has tables, intervals, profiles, horizon and learning curves; its only option is --out.
 
     Args:
-        out: File to write: report.html in the folder if not given.
-        episodes: Episodes of each measurement, one a seed.
-        shown: Episodes in the player.
+        out: File to write; report.html in the folder if not given.
+        episodes: Episodes of each measurement, each with a seed of its own.
+        shown: Number of episodes in the player.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
 
     Examples:
@@ -53,10 +54,10 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkReport:
-    """Write one page of HTML on a benchmark: tables, intervals, profiles, horizon and learning curves.
+    """Write an HTML page on a benchmark: tables, intervals, profiles, horizon and learning curves.
 
     Args:
-        out: File to write: report.html in the folder if not given.
+        out: File to write; report.html in the folder if not given.
     """
 
     out: Path | None = None
@@ -65,7 +66,7 @@ class BenchmarkReport:
 def run(argv: Sequence[str]) -> int:
     """Gather, write, and say where the page is."""
     if not argv or (argv[0].startswith("-") and not {"-h", "--help"} & set(argv)):
-        raise UserError("a report of what? Name first the folder of a run, runs/ENV/AGENT/SEED, or of a benchmark")
+        raise UserError("a report of what? First name the folder of a run, runs/ENV/AGENT/SEED, or of a benchmark")
     folder = run_folder(argv[0])
     if (folder / _RESULTS).is_file():
         benchmark: BenchmarkReport = cli(BenchmarkReport, argv[1:], "rlmem report", "BENCHMARK")
@@ -77,6 +78,11 @@ def run(argv: Sequence[str]) -> int:
         what = f"has neither settings.toml nor {_RESULTS}" if folder.is_dir() else "is no folder"
         raise UserError(f"{folder} is neither a training run nor a benchmark: it {what}")
     parsed = parse(Report, argv, name="report", run=True)
+    if not is_task(parsed.env):
+        raise UserError(
+            f"a report is on a task of rlmem, and {parsed.env} is none: `rlmem memory {folder}` measures the agent's "
+            f"memory there, and `rlmem render {folder}` films it"
+        )
     options: Report = parsed.verb
     assert parsed.run is not None
     assert parsed.run_settings is not None
@@ -91,7 +97,8 @@ def run(argv: Sequence[str]) -> int:
         episodes=options.episodes,
         shown=options.shown,
     )
-    page = run_page(report, say=lambda what: print(f"{what} ...", file=sys.stderr, flush=True))
+    with work_bar("measuring") as tell:
+        page = run_page(report, tell)
     return _write(page, out)
 
 

@@ -10,7 +10,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_folder
 from rlmem.errors import UserError
-from rlmem.registry import agent_class, is_task
+from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import tuned_settings
 
@@ -19,29 +19,30 @@ _OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train an agent on an environment, or go on with the run in the folder RUN.
+    """Train an agent on an environment, or continue the run in the folder RUN.
 
-    Settings start from those found by tuning, where there are any for the agent on the task; --agent.X sets single
-    ones. Ctrl-C and SIGTERM stop after the rollout at hand with everything saved. A run that goes on keeps its
-    settings; only --steps, --stop-at, --workers and --keep may be others.
+    If the agent has been tuned for the task, the tuned settings are the defaults; --agent.X changes single ones. Ctrl-C
+    and SIGTERM stop after the current rollout, with everything saved. A continued run keeps its settings; only --steps,
+    --stop-at, --workers and --keep can be changed.
 
     Args:
-        steps: Control steps over all environments, 200,000 if not given; more than before lets a run go on longer.
-        seed: Of the run, 0 if not given: weights, exploration and training episodes follow from it.
-        envs: Environments side by side, 16 if not given.
-        workers: Processes to spread them over; 0, if not given, keeps them in one process.
-        out: Folder of all runs; this one goes to OUT/ENV/AGENT/SEED.
-        name: Name of a run with knobs or hyperparameters of its own, which goes to OUT/ENV/AGENT/NAME/SEED.
-        eval_every: Control steps between evaluations on validation seeds, 20,000 if not given.
-        eval_episodes: Episodes in such an evaluation, 50 if not given.
-        eval_length: Memory length (or credit length) of evaluations, where training draws from a range.
-        stop_at: Stop when an evaluation reaches this memory score, or where a task has none, this success or score.
-        keep: Last checkpoints to keep in the folder ``checkpoints``, beside best and last; 1 if not given: none.
-        defaults: Leave out settings found by tuning.
-        resume: Go on with the run that lies there; as naming its folder.
-        device: Where the networks run: cpu, which is fastest for small ones, cuda, or cuda:1.
-        checkpoint: Go on from a checkpoint that was kept, named by its control steps, and forget what came after it.
-        wandb: Send metrics to this project of Weights & Biases too.
+        steps: Control steps over all environments; 200,000 if not given. A larger number lets a finished run go on.
+        seed: Seed of weights, exploration and training episodes; 0 if not given.
+        envs: Number of environments that are stepped together; 16 if not given.
+        workers: Number of worker processes that step the environments; 0 if not given: all in this process.
+        out: Folder of all runs. This run is written to OUT/ENV/AGENT/SEED.
+        name: Name of a run with knobs or hyperparameters of its own, written to OUT/ENV/AGENT/NAME/SEED.
+        eval_every: Control steps between evaluations on validation seeds; 20,000 if not given.
+        eval_episodes: Episodes of each evaluation; 50 if not given.
+        eval_length: Memory length (or credit length) of evaluations, if training draws it from a range.
+        stop_at: Stop when an evaluation reaches this memory score (this success or score where a task has no memory
+            score).
+        keep: Number of checkpoints kept in the folder ``checkpoints``, in addition to best and last; none if not given.
+        defaults: Ignore tuned settings.
+        resume: Continue the run in the output folder; the same as naming its folder.
+        device: Device of the networks: cpu, which is fastest for small networks, cuda, or cuda:1.
+        checkpoint: Continue from this kept checkpoint, named by its control steps, and discard what came after it.
+        wandb: Also send metrics to this project of Weights & Biases.
 
     Examples:
         rlmem train --env TMaze-v0 --env.memory-length 5 50 --eval-length 50 --steps 1e6
@@ -71,7 +72,7 @@ class Train:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Train and say where the results are."""
+    """Train, and print where the results are."""
     parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True, tuned="--defaults" not in argv)
     options: Train = parsed.verb
     settings = _settings(parsed)
@@ -80,14 +81,15 @@ def run(argv: Sequence[str]) -> int:
     folder = settings.folder(options.out, options.name) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None
     if options.checkpoint is not None and not resume:
-        raise UserError("--checkpoint says where to go on with a run: name its folder, or add --resume")
+        raise UserError("--checkpoint continues a run: name its folder, or add --resume")
     from rlmem.cli.training_progress import TrainingProgress
+    from rlmem.runs.resuming import check_folder
     from rlmem.runs.training import Stopped, check_device, train
 
     check_device(agent_class(settings.agent), options.device)
     if agent_class(settings.agent).learns:
+        check_folder(folder, settings, resume=resume)
         writable_folder(folder, "--out")
-
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
     if parsed.run is None:
         print(_where_from(parsed))
@@ -108,8 +110,7 @@ def run(argv: Sequence[str]) -> int:
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return stopped.status
-    film = f"   rlmem render {folder}" if is_task(settings.env) else ""
-    print(f"done: {folder}\nnext: rlmem evaluate {folder}{film}")
+    print(f"done: {folder}\nnext: rlmem evaluate {folder}   rlmem render {folder}")
     return 0
 
 
@@ -137,10 +138,10 @@ def _settings(parsed: Parsed) -> RunSettings:
 
 
 def _where_from(parsed: Parsed) -> str:
-    """Say in one line where the settings come from."""
+    """Return one line that says where the settings come from."""
     tuned = parsed.tuned
     if tuned is not None:
-        return f"settings tuned for this task: {tuned.summary(parsed.knobs)}   (--defaults leaves them out)"
+        return f"settings tuned for this task: {tuned.summary(parsed.knobs)}   (--defaults ignores them)"
     known = tuned_settings(parsed.agent or "", parsed.env)
     if known is None or parsed.verb.defaults:
         return "settings: the agent's defaults"

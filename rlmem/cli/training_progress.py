@@ -30,6 +30,7 @@ class TrainingProgress:
         spec = spec_at(settings.env, settings.knobs)
         by_success = spec is not None and spec.metric == "success"
         self._name, self._column = ("success", "success_rate") if by_success else ("return", "ep_rew_mean")
+        self._evaluated = "success" if by_success else "return" if spec is None else "score"
         self._lengths = lengths_in_words(settings.knobs | settings.eval_knobs)
         self._steps, self._started, self._first = settings.steps, time.monotonic(), -1
         self._table, self._table_changed = folder / "progress.csv", 0
@@ -68,11 +69,10 @@ class TrainingProgress:
         row = self._evaluation
         if not row:
             return ""
-        name = self._name if self._name == "success" else "value"
         value, low, high = (float(row[f"eval/{column}"]) for column in ("value", "low", "high"))
         at = f"evaluation at {float(row['env_steps']):,.0f} steps{self._lengths}"
         work = f", work done {float(row['eval/work']):.2f}" if row.get("eval/work") else ""
-        return f"{at}: {name} {value:.2f} ({low:.2f} to {high:.2f}){work}"
+        return f"{at}: {self._evaluated} {value:.2f} ({low:.2f} to {high:.2f}){work}"
 
     def report(self, env_steps: int, metrics: Mapping[str, float]) -> None:
         """Show progress. See :data:`rlmem.runs.validation.Report`."""

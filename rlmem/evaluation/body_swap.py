@@ -94,7 +94,7 @@ def body_swap_test(
         num_envs: Environments side by side; it changes no result of an agent that does not draw.
 
     Raises:
-        UserError: If the environment does not say cues and answers, the agent hands on no state, or too few episodes
+        UserError: If the environment does not say cues and answers, the agent has no hidden state, or too few episodes
             come to the moment.
     """
     arguments: dict[str, Any] = {"knobs": knobs, "seeds": seeds, "num_envs": num_envs}
@@ -108,7 +108,7 @@ def body_swap_test(
     if any(donor.cue is None or np.ndim(donor.cue) for donor in found.values()):
         raise UserError("a body swap needs an environment that says its cue, one of a few (an attribute cue would)")
     if not next(iter(found.values())).arrays:
-        raise UserError("the agent hands on no hidden state from one step to the next")
+        raise UserError("the agent has no hidden state")
     partners = _partners({episode: donor.cue for episode, donor in found.items()})
     if len(partners) < FEWEST:
         raise UserError(

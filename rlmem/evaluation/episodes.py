@@ -27,6 +27,8 @@ EnvMaker = Callable[..., AnyVectorEnv]
 """Makes a vector environment that does not reset itself, from ``num_envs`` and knobs."""
 Env = str | EnvMaker | AnyVectorEnv
 """An id, a function that makes a vector environment, or one that is made already and does not reset itself."""
+Progress = Callable[[float], object]
+"""Called with the share of the episodes that have ended, from 0 to 1."""
 _ENVS = 25
 
 
@@ -139,6 +141,7 @@ def evaluate_on(
     num_envs: int = _ENVS,
     deterministic: bool = True,
     intervention: Intervention | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Run one episode a seed in an environment that is made for it, and closed after it.
 
@@ -152,19 +155,21 @@ def evaluate_on(
         num_envs: N at most.
         deterministic: Take the mode of the policy, not a draw.
         intervention: See :func:`evaluate`.
+        progress: See :func:`evaluate`.
 
     Raises:
         UserError: If task or knobs do not exist, there are no seeds, actions are not finite numbers, or observations
             are outside the declared space.
     """
     listed = test_seeds(200) if seeds is None else seeds
+    options: dict[str, Any] = {"deterministic": deterministic, "intervention": intervention, "progress": progress}
     if isinstance(env, VectorEnv):
         if knobs:
             raise UserError(f"this environment is made already: knobs come too late, got {dict(knobs)}")
-        return evaluate(policy, env, listed, deterministic=deterministic, intervention=intervention)
+        return evaluate(policy, env, listed, **options)
     made = make_test_env(env, max(1, min(num_envs, len(listed))), knobs)
     try:
-        return evaluate(policy, made, listed, deterministic=deterministic, intervention=intervention)
+        return evaluate(policy, made, listed, **options)
     finally:
         made.close()
 
@@ -183,6 +188,7 @@ def evaluate(
     *,
     deterministic: bool = True,
     intervention: Intervention | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Run one episode a seed in a vector environment.
 
@@ -193,6 +199,7 @@ def evaluate(
         deterministic: Take the mode of the policy, not a draw.
         intervention: Called before the policy acts, with the :class:`rlmem.evaluation.intervention.Moment`; the
             policy acts on what it returns.
+        progress: Called after each control step with the share of the episodes that have ended.
 
     Raises:
         UserError: If the environment resets itself, there are no seeds, actions are not finite numbers, or
@@ -216,7 +223,7 @@ def evaluate(
     start, state, steps, says_success = np.ones(n, dtype=np.bool_), None, 0, True
     answers: NDArray[np.int64] | None = None
     work: NDArray[np.float64] | None = None
-    rounds = 0
+    rounds = done = 0
     # environments of this package rest after their end at no cost; others must be reset to be stepped again
     rests = hasattr(env.unwrapped, "task_spec")
     clock = Clock(n)
@@ -253,6 +260,9 @@ def evaluate(
                 work = np.full(episodes, np.nan) if work is None else work
                 work[episode] = infos["work"][index]
             running[index] = next(waiting, -1)
+            done += 1
+        if progress is not None:
+            progress(done / episodes)
         again = ended & (running >= 0) if rests else start
         if again.any():
             fresh = [seeds[running[i]] if again[i] and running[i] >= 0 else None for i in range(n)]

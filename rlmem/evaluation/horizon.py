@@ -138,7 +138,7 @@ def span_curve(
         seeds: One an episode; None: the 200 test seeds.
 
     Raises:
-        UserError: If the agent hands on no state, or no episode is as long as a span.
+        UserError: If the agent has no hidden state, or no episode is as long as a span.
     """
     longest = int(np.median(intact.lengths))
     listed = [step for step in (1, 2, *LENGTHS) if step < longest] if spans is None else spans

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlmem.errors import UserError
-from rlmem.evaluation.episodes import Env, Evaluation, PolicyPredictor, clopper_pearson, evaluate_on
+from rlmem.evaluation.episodes import Env, Evaluation, PolicyPredictor, Progress, clopper_pearson, evaluate_on
 from rlmem.evaluation.lesioning import KINDS, Donor, DonorRecorder, Kind, Lesion, Lesioned
 
 __all__ = ["KINDS", "Kind", "Lesion", "LesionTest", "lesion_test"]
@@ -73,6 +73,7 @@ def lesion_test(
     donors: Mapping[tuple[int, int], Donor] | None = None,
     num_envs: int = 25,
     deterministic: bool = True,
+    progress: Progress | None = None,
 ) -> LesionTest:
     """Evaluate an agent with and without a lesion, on the same episodes.
 
@@ -86,24 +87,28 @@ def lesion_test(
         donors: Of that evaluation, for ``"swap"``.
         num_envs: Environments side by side; it changes no result of an agent that does not draw.
         deterministic: Take the mode of the policy, not a draw.
+        progress: Called with the share of all episodes that have ended.
 
     Raises:
-        UserError: If the agent hands on no state, or the lesion never acted.
+        UserError: If the agent has no hidden state, or the lesion never acted.
     """
     lesion = lesion or Lesion()
     arguments: dict[str, Any] = {"knobs": knobs, "seeds": seeds, "num_envs": num_envs, "deterministic": deterministic}
+    begun, tell = 0.0, progress or (lambda _: None)
     if intact is None or (lesion.kind == "swap" and donors is None):
-        recorder = DonorRecorder(lesion)
-        intact = evaluate_on(policy, env, **arguments, intervention=recorder)
+        begun, recorder = 0.5, DonorRecorder(lesion)
+        intact = evaluate_on(policy, env, **arguments, intervention=recorder, progress=lambda share: tell(share / 2))
         donors = recorder.donors
     if not donors and lesion.kind == "swap":
         raise UserError(_never(lesion, set()))
     lesioning = Lesioned(lesion, donors)
-    lesioned = evaluate_on(policy, env, **arguments, intervention=lesioning)
+    lesioned = evaluate_on(
+        policy, env, **arguments, intervention=lesioning, progress=lambda share: tell(begun + share * (1 - begun))
+    )
     if not lesioning.acted:
         raise UserError(_never(lesion, lesioning.phases))
     if lesioning.stateless:
-        raise UserError("the agent hands on no state from one step to the next")
+        raise UserError("the agent has no hidden state")
     known = lesioning.same_cue if intact.metric == "success" else {}
     same = {flag: [episode for episode, equal in known.items() if equal is flag] for flag in (True, False)}
     return LesionTest(

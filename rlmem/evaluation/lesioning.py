@@ -147,7 +147,7 @@ class Lesioned:
         self.same_cue: dict[int, bool] = {}
         """Episode -> whether its donor had the same cue, for ``"swap"`` where cues are known and it acts once."""
         self.stateless = False
-        """Whether the agent hands on no state."""
+        """Whether the agent has no hidden state."""
         self.phases: set[str] = set()
         """Phases that were seen."""
 

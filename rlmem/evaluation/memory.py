@@ -1,4 +1,4 @@
-"""All memory measures of an agent at once: lesions, body swap, noise, probe, horizon, gradient, rewriting.
+"""All memory measures of an agent: lesions, body swap, noise, probe, horizon, gradient, rewriting.
 
 One evaluation without intervention serves them all; every other is run on the same held-out episodes.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ LESIONS = (Lesion(kind="zero"), Lesion(kind="swap"), Lesion(kind="freeze", phase
 FACTORS = (1, 2, 5, 10)
 """Multiples of the longest memory length of training at which generalization is read off."""
 _LONGEST = LENGTHS[-1]
+_REST = 40
+"""Control steps of an episode besides its delay, about."""
 
 T = TypeVar("T")
 
@@ -156,7 +158,7 @@ def measure_memory(
     lengths: Sequence[int] | None = None,
     trained_length: int | None = None,
     num_envs: int = 25,
-    report: Callable[[str], object] = str,
+    progress: Callable[[float, str], object] | None = None,
 ) -> MemoryReport:
     """Measure an agent's memory in every way that agent and environment allow.
 
@@ -169,7 +171,7 @@ def measure_memory(
             and elsewhere the hidden state is zeroed every 1, 2, 5, 10, ... steps instead; empty: no curve.
         trained_length: The longest memory length of training; None: the task's at these knobs.
         num_envs: Environments side by side.
-        report: Called with the name of each measure before it is made.
+        progress: Called before each measure with the share of the work that is done, about, and with its name.
 
     Raises:
         UserError: If task or knobs do not exist, or there are no seeds.
@@ -177,8 +179,10 @@ def measure_memory(
     listed = test_seeds(200) if seeds is None else seeds
     missing: dict[str, str] = {}
 
+    work = _Work(progress)
+
     def tried(what: str, measure: Callable[[], T]) -> T | None:
-        report(what)
+        work.begin(what)
         try:
             return measure()
         except UserError as error:
@@ -186,10 +190,16 @@ def measure_memory(
             return None
 
     states, seen, phases = StateRecorder(), ObservationRecorder(), PhaseLengths(Burst().phase)
-    report("success")
     made = make_test_env(env, max(1, min(num_envs, len(listed))), knobs)
     try:
         spec = getattr(made.unwrapped, "task_spec", None)
+        if trained_length is None and spec is not None and spec.memory_length[1]:
+            trained_length = spec.memory_length[1]
+        by_steps = lengths is None
+        if lengths is None:
+            lengths = curve_lengths(trained_length) if trained_length and not callable(env) else ()
+        work.plan(lengths, 0 if spec is None else spec.memory_length[1], span=by_steps and not lengths)
+        work.begin("success")
         moment = swap_moment(spec.memory_length[0] if spec is not None else 0)
         donors, bodies = DonorRecorder(LESIONS[1]), DonorRecorder(moment)
         recorders = in_turn(donors, bodies, states, seen, phases)
@@ -201,14 +211,10 @@ def measure_memory(
         ]
         swap = tried("body swap", partial(body_swap_test, policy, made, moment, seeds=listed, donors=bodies.donors))
         noise = tried("noise", partial(noise_test, policy, made, lengths=phases, **known))
-        by_steps = lengths is None and not states.phases
+        by_steps = by_steps and not states.phases
         span = tried("span", partial(span_curve, policy, made, seeds=listed, intact=intact)) if by_steps else None
     finally:
         made.close()
-    if trained_length is None and spec is not None and spec.memory_length[1]:
-        trained_length = spec.memory_length[1]
-    if lengths is None:
-        lengths = curve_lengths(trained_length) if trained_length and not callable(env) else ()
     curve = partial(horizon_curve, policy, env, lengths, knobs=knobs, seeds=listed, num_envs=num_envs)
     return MemoryReport(
         intact=intact,
@@ -224,6 +230,40 @@ def measure_memory(
         trained_length=trained_length,
         not_measured=missing,
     )
+
+
+class _Work:
+    """Share of the work that is done, from the number of control steps that measures take, about.
+
+    Args:
+        tell: Called with the share and the name of the next measure.
+    """
+
+    _OTHERS: ClassVar[dict[str, float]] = {"lesions": 1, "body swap": 2, "noise": 1, "probe": 0.5, "gradient": 0.5}
+    """Measure -> its cost, in evaluations."""
+
+    def __init__(self, tell: Callable[[float, str], object] | None) -> None:
+        self._tell, self._done, self._doing = tell, 0.0, ""
+        self._costs: dict[str, float] = {}
+
+    def plan(self, lengths: Sequence[int], present: int, *, span: bool) -> None:
+        """Estimate the cost of all measures.
+
+        Args:
+            lengths: Of the horizon curve, control steps.
+            present: Memory length of the other measures.
+            span: Whether the hidden state is zeroed every k steps, for about six k.
+        """
+        horizon = sum((_REST + length) / (_REST + present) for length in lengths)
+        self._costs = {"success": 1.0, **self._OTHERS, "horizon": horizon, "span": 6.0 * span}
+        self._total = sum(self._costs.values()) + 2 * self._costs["lesions"]  # there are three lesions
+
+    def begin(self, what: str) -> None:
+        """Note that a measure begins, and that the one before it is done."""
+        self._done += self._costs.get(self._doing, 0.0)
+        self._doing = what
+        if self._tell is not None:
+            self._tell(min(self._done / self._total, 1.0), what)
 
 
 def mid_episode_lesions(intact: Evaluation) -> tuple[Lesion, ...]:

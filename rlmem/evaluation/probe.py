@@ -206,7 +206,7 @@ def probe_states(recorder: StateRecorder) -> CueProbe:
     if not recorder.knows_cue:
         raise UserError("the environment does not say what its cue is (an attribute cue would)")
     if not any(len(features) for found in recorder.samples.values() for _, _, features in found.values()):
-        raise UserError("the agent hands on no state from one step to the next")
+        raise UserError("the agent has no hidden state")
     points, probes, chance, most = [], {}, 0.0, 0
     for (phase, since), found in recorder.samples.items():
         samples = [found[episode] for episode in sorted(found)]

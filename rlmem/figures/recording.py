@@ -159,10 +159,10 @@ def record_side_by_side(
 
 
 def describe_cue(env: Env) -> str | None:
-    """Say in words what the hidden cue of one of this package's tasks is; None for other environments."""
+    """Return the hidden cue in words; None in environments of other packages and in tasks without a cue."""
     task = getattr(env.unwrapped, "task", None)
     cue, count = getattr(task, "cue", None), getattr(task, "num_cues", None)
-    if cue is None or not isinstance(count, int):
+    if cue is None or not isinstance(count, int) or count < 2:
         return None
     number, names = int(cue[0]), cue_names(env)
     return f"{names[number]} ({number + 1}/{count})" if names else f"{number + 1}/{count}"

@@ -19,6 +19,7 @@ from PIL import Image
 
 from rlmem.errors import UserError
 from rlmem.files import replacing
+from rlmem.suggest import one_of
 
 Picture = NDArray[np.uint8]
 """[H, W, 3] colors."""
@@ -38,7 +39,7 @@ def checked_path(path: str | Path, endings: Sequence[str]) -> Path:
     """
     checked = Path(path)
     if checked.suffix.lower() not in endings:
-        raise UserError(f"the file must end in {' or '.join(endings)}, got {str(path)!r}")
+        raise UserError(f"the file must end in {one_of(endings)}, got {str(path)!r}")
     if not checked.parent.is_dir():
         raise UserError(f"there is no folder {str(checked.parent)!r} to write {checked.name!r} to: make it first")
     return checked

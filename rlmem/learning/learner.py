@@ -64,6 +64,11 @@ class FitResult(NamedTuple):
     """[T, N, Q], each from before its update."""
     carry: Carry
 
+    def __repr__(self) -> str:
+        """Return a summary without the numbers."""
+        steps, streams, outputs = self.outputs.shape
+        return f"FitResult({steps} steps, {streams} streams, {outputs} outputs; fields: outputs, carry)"
+
 
 class Learner:
     """A network, its derivatives, and the update that uses them.

@@ -1,4 +1,4 @@
-"""The shape of a recurrent actor-critic as checked settings; importing them takes no torch."""
+"""Settings of a recurrent actor-critic network; importing them does not import torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from rlmem.networks.cells import CELLS
 from rlmem.suggest import unknown
 
 Init = Literal["forget", "chrono", "torch"]
-"""How gates start: "forget" has input biases 0 and forget biases log U(1, T - 1), but log U(1, 2 T - 1) in other cells
-than the LSTM; "chrono" has the input biases at the negative of the forget biases; "torch" has the biases of PyTorch
-(uniform in +-1/sqrt(H): forgets after some ten steps).
+"""Initialization of the gates for a memory length T.
+
+"forget": input biases 0 and forget biases log U(1, T - 1), or log U(1, 2 T - 1) in cells other than the LSTM; "chrono":
+the same forget biases, and input biases at their negative; "torch": the biases of PyTorch, uniform in +-1/sqrt(H),
+which forget after about ten steps.
 """
 
 ACTIVATIONS = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU", "gelu": "GELU"}
@@ -32,20 +34,20 @@ class NetworkSettings:
     Args:
         cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm, ffm, gated_delta, attention or memoryless.
         hidden_size: Units of a cell.
-        n_layers: Cells on top of each other.
-        shared: One trunk for actor and critic, trained by both losses.
-        critic_memory: False: the critic sees the present observation only. It then has a trunk of its own.
-        norm_obs: Scale observations of numbers by their running mean and deviation, frozen in evaluation.
-        skip: Actor and critic see the features of the observation beside the cell's output.
-        net_arch: Units of each layer between cell and action, and between cell and value.
-        critic_arch: The latter where it differs.
-        activation: Between these layers: tanh, relu, elu or gelu.
-        ortho_init: Start these layers with orthogonal weights.
-        log_std_init: Logarithm of the standard deviation of continuous actions at the start.
-        init: "forget": gates remember over the task's memory length; "chrono": and input gates start as far closed;
-            "torch": as torch has them.
-        memory_length: Control steps that cells should remember before training. None: the task's longest, 10 where
-            that is unknown.
+        n_layers: Number of stacked cells.
+        shared: Share encoder and cells between actor and critic, trained by both losses.
+        critic_memory: False: the critic sees only the current observation, with an encoder of its own.
+        norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation.
+        skip: Feed the features of the observation to actor and critic in addition to the cell's output.
+        net_arch: Units of each hidden layer between cell and action, and between cell and value.
+        critic_arch: Units of the hidden layers between cell and value, if they differ from net_arch.
+        activation: Activation function of these layers: tanh, relu, elu or gelu.
+        ortho_init: Initialize these layers with orthogonal weights.
+        log_std_init: Initial logarithm of the standard deviation of continuous actions.
+        init: Initialization of the gates. "forget": forget biases that remember over the task's memory length;
+            "chrono": these, and input biases at their negative; "torch": that of PyTorch.
+        memory_length: Control steps over which the initialized cells remember. None: the task's longest memory length,
+            or 10 if that is unknown.
 
     Raises:
         UserError: If a field is out of range; the message shows the value and what would be right.

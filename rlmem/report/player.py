@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,8 +57,14 @@ class Recorder:
         self.missing: dict[str, str] = {}
         """What is left out -> why."""
 
-    def episode(self, seed: int) -> PlayerEpisode:
-        """Record an episode, intact and lesioned."""
+    def episode(self, seed: int, progress: Callable[[float], object] = float) -> PlayerEpisode:
+        """Record an episode, intact and lesioned.
+
+        Args:
+            seed: Seed of the episode.
+            progress: Called with the share of the pictures that are rendered.
+        """
+        progress(0.0)
         intact = trace(self._env, self._agent, seed)
         cue = describe_cue(self._env)
         found = [("intact", intact)]
@@ -68,12 +74,12 @@ class Recorder:
             if lesioned.lesioned is None:
                 self.missing["the lesioned episode"] = f"episode {seed} does not come to the {self._lesion.phase}"
             elif lesioning.stateless:
-                self.missing["the lesioned episode"] = "the agent hands on no hidden state from one step to the next"
+                self.missing["the lesioned episode"] = "the agent has no hidden state"
             else:
                 found.append((f"hidden state {self._lesion.words}", lesioned))
         frames = chosen_frames([one for _, one in found])
         units = self._units = self._units or self._chosen_units(intact)
-        video, size = self._film([one for _, one in found], frames)
+        video, size = self._film([one for _, one in found], frames, progress)
         described = intact.described[0]
         return PlayerEpisode(
             title=f"seed {seed}",
@@ -140,7 +146,7 @@ class Recorder:
         """Return which units are shown: those that move most, in the order of the array and of their last value."""
         known = [state for state in intact.states if state is not None]
         if not known or not len(known[0]):
-            self.missing["the hidden state"] = "the agent hands on no hidden state from one step to the next"
+            self.missing["the hidden state"] = "the agent has no hidden state"
             return _Units(np.zeros(0, dtype=np.int64), np.zeros(0))
         states = np.stack(known)
         moving = np.argsort(-states.std(axis=0), kind="stable")[:_MOST_UNITS]
@@ -152,9 +158,15 @@ class Recorder:
         largest = [max(float(np.abs(states[:, a:b]).max(initial=0.0)), 1e-9) for a, b in pairwise(edges)]
         return _Units(order, np.repeat(largest, intact.groups)[order])
 
-    def _film(self, episodes: list[Trace], frames: list[int]) -> tuple[str, tuple[int, int]]:
+    def _film(
+        self, episodes: list[Trace], frames: list[int], progress: Callable[[float], object]
+    ) -> tuple[str, tuple[int, int]]:
         """Return the episodes one above the other as one video, a data URI, and the size of each."""
-        films = [pictures_of(self._env, one, frames) for one in episodes]
+        count = len(episodes)
+        films = [
+            pictures_of(self._env, one, frames, lambda share, n=number: progress((n + share) / count))  # type: ignore[misc]
+            for number, one in enumerate(episodes)
+        ]
         height, width, _ = films[0][0].shape
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "episode.mp4")

@@ -33,6 +33,15 @@ from rlmem.runs.training import load_agent
 _LOOKED_THROUGH = 20
 """Test seeds among which those with different cues are looked for."""
 _ENVS = 25
+_MEASURED, _PROBED = 0.2, 0.3
+"""Shares of the work, about, that are done after the memory measures and after the probe; the rest is rendering."""
+
+Tell = Callable[[float, str], object]
+"""Called with the share of the work that is done, about, and with what is being done."""
+
+
+def _silent(_share: float, _what: str) -> None:
+    """Report no progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +76,12 @@ class RunPageSettings:
             raise UserError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
 
 
-def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Page:
+def run_page(report: RunPageSettings, progress: Tell = _silent) -> Page:
     """Make the page of a run.
 
     Args:
         report: Settings of the page.
-        say: Called with the name of each step before it is done.
+        progress: Called with the share of the work that is done, about, and with what is being done.
 
     Raises:
         UserError: If the run or its weights are not there, or if task, knobs or weights do not fit.
@@ -83,11 +92,11 @@ def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Pag
     )
     try:
         agent = load_agent(report.folder, env, report.which)
-        found, source = _memory(report, agent, say)
-        say("fitting the probe")
+        found, source = _memory(report, agent, lambda share, what: progress(_MEASURED * share, what))
+        progress(_MEASURED, "fitting the probe")
         probe, unread = _probe(report, agent)
-        say("recording episodes")
-        player, missing = _player(report, env, agent, probe)
+        rest = 1.0 - _PROBED
+        player, missing = _player(report, env, agent, probe, lambda share, what: progress(_PROBED + rest * share, what))
     finally:
         env.close()
     if unread is not None:
@@ -110,7 +119,7 @@ def run_page(report: RunPageSettings, say: Callable[[str], object] = str) -> Pag
     )
 
 
-def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -> tuple[dict[str, Any], str]:
+def _memory(report: RunPageSettings, agent: Any, progress: Tell) -> tuple[dict[str, Any], str]:
     """Return the memory measures and their source: those of ``rlmem memory``, if of the same weights and knobs."""
     path, knobs = report.folder / "memory" / "memory.json", json_values(dict(report.knobs), DIGITS)
     weights = checkpoint_path(report.folder, report.which) if agent.learns else None
@@ -119,7 +128,6 @@ def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -
         measured_weights = weights is None or found.get("weights") == fingerprint(weights)
         if measured_weights and json_values(found.get("knobs"), DIGITS) == knobs:
             return found, f"{found['episodes']} held-out test episodes, as rlmem memory measured them."
-    say("measuring success and lesions")
     trained = report.settings.knobs.get("memory_length")
     measured = measure_memory(
         agent,
@@ -129,6 +137,7 @@ def _memory(report: RunPageSettings, agent: Any, say: Callable[[str], object]) -
         lengths=(),
         trained_length=max(trained) if isinstance(trained, (list, tuple)) else trained,
         num_envs=min(_ENVS, report.episodes),
+        progress=lambda share, what: progress(share, f"measuring {what}"),
     )
     return json_values(measured.as_dict(), DIGITS), f"{report.episodes} held-out test episodes."
 
@@ -151,9 +160,17 @@ def _probe(report: RunPageSettings, agent: Any) -> tuple[CueProbe | None, str | 
         return None, str(error)
 
 
-def _player(report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | None) -> tuple[Player, dict[str, str]]:
+def _player(
+    report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | None, progress: Tell
+) -> tuple[Player, dict[str, str]]:
     recorder = Recorder(env, agent, probe, Lesion())
-    episodes = separating_first([recorder.episode(seed) for seed in _seeds(env, report.shown)])
+    seeds, recorded = _seeds(env, report.shown), []
+    for number, seed in enumerate(seeds):
+        what = f"recording episode {number + 1} of {len(seeds)}"
+        recorded.append(
+            recorder.episode(seed, lambda share, n=number, w=what: progress((n + share) / len(seeds), w))  # type: ignore[misc]
+        )
+    episodes = separating_first(recorded)
     notes = ["Episodes are the first of the test seeds whose cues differ. The agent takes its likeliest action."]
     if len(episodes[0].panes) > 1:
         notes.append(

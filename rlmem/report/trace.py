@@ -1,11 +1,11 @@
-"""Traces: observations, hidden states and actions of one episode, step by step, with a lesion or without.
+"""Traces of single episodes: observations, hidden states and actions at every step, with or without a lesion.
 
 Axes: T control steps, F features of the hidden state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +34,9 @@ class Trace:
     phases: list[str] = field(default_factory=list)
     phase_steps: list[int] = field(default_factory=list)
     states: list[NDArray[np.float32] | None] = field(default_factory=list)
-    """[T + 1] of [F]: the state that the agent brings to a step, None at first, and the one that it is left with."""
+    """[T + 1] of [F]: the hidden state before each step, None before the first, and the one after the last."""
     groups: list[int] = field(default_factory=list)
-    """How many of F belong to each array of the state."""
+    """Number of features of each array of the state."""
     lesioned: int | None = None
     """The step at which the state was lesioned first."""
     rewards: list[float] = field(default_factory=list)
@@ -62,10 +62,10 @@ def trace(
 
     Args:
         env: A single environment.
-        policy: Acts, without drawing, on one environment as on many.
-        seed: Of the episode.
-        lesion: Of the agent's hidden state on the way.
-        max_steps: After which it is cut off.
+        policy: The agent; its actions are deterministic.
+        seed: Seed of the episode.
+        lesion: Lesion of the agent's hidden state.
+        max_steps: Control steps after which the episode is cut off.
 
     Raises:
         UserError: If the agent's state is not made of arrays.
@@ -88,19 +88,23 @@ def trace(
     return found
 
 
-def pictures_of(env: Env, episode: Trace, steps: list[int]) -> list[NDArray[np.uint8]]:
-    """Run an episode again by its actions and return the pictures [H, W, 3] at some steps; after its end, its last.
+def pictures_of(
+    env: Env, episode: Trace, steps: list[int], progress: Callable[[float], object] = float
+) -> list[NDArray[np.uint8]]:
+    """Repeat the actions of an episode and return pictures [H, W, 3] at some steps; after its end, the last one.
 
     Args:
         env: The same environment, with ``render_mode="rgb_array"``.
-        episode: What was done.
-        steps: Rising, from 0.
+        episode: The episode to repeat.
+        steps: Control steps to render, rising, from 0.
+        progress: Called with the share of the pictures that are rendered.
     """
     wanted, found = set(steps), {}
     env.reset(seed=episode.seed)
     for step in range(episode.steps + 1):
         if step in wanted or step == episode.steps:
             found[step] = np.asarray(env.render())
+            progress(len(found) / len(wanted))
         if step < episode.steps:
             env.step(episode.actions[step])
     return [found[min(step, episode.steps)] for step in steps]

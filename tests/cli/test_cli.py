@@ -85,6 +85,8 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["train", "--env"], "--env needs a value"),
         (["train", "--agent", "expert"], "does not learn"),
         (["train", "--env.memory-lenght", "3"], "Did you mean --env.memory-length"),
+        (["train", "--lr", "1"], "Did you mean --agent.learning-rate or --agent.lr-schedule?"),
+        (["train", "--total-timesteps", "9"], "unknown option --total-timesteps. `rlmem train --help` lists all"),
         (["train", "--env.memory-length", "0"], "--env.memory-length must be"),
         (["train", "--env.memory-length", "5", "x"], "--env.memory-length must be a whole number or 2 values"),
         (["train", "--agent.gamma", "2"], "--agent.gamma must be"),
@@ -94,7 +96,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["train", "--seed", "-1"], "--seed must be at least 0, got -1"),
         (["train", "--device", "tpu"], "device of agent 'recurrent_ppo' must be cpu or cuda, got 'tpu'"),
         (["train", "--agent", "ekf", "--device", "cuda"], "device of agent 'ekf' must be cpu, got 'cuda'"),
-        (["audit", "--env.cue", "lots"], "--env.cue must be flash or always or never, got 'lots'"),
+        (["audit", "--env.cue", "lots"], "--env.cue must be flash, always or never, got 'lots'"),
         (["audit", "--env", "CartPole-v1"], "CartPole-v1 is no task of rlmem"),
         (["compare", "--seconds", "-1"], "--seconds must be at least"),
         (["memory", "--agent", "expert", "--episodes", "1"], "--episodes must be at least 2"),
@@ -105,7 +107,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["export"], "export what? Name first the folder of a run"),
         (["evaluate", "--agent", "ppo"], "must be trained first"),
         (["evaluate", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
-        (["render", "--agent", "expert", "--out", "video.avi"], ".mp4"),
+        (["render", "--agent", "expert", "--out", "video.avi"], ".mp4, .gif or .webp"),
         (["render", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["report", "--agent", "ppo"], "a report of what?"),
         (["list", "Nothing-v0"], "unknown environment"),
@@ -268,8 +270,10 @@ def test_an_environment_of_gymnasium_is_trained_with_its_knobs_and_evaluated(cap
     assert main(["train", "runs/CartPole-v1/ppo/0", "--steps", "128"]) == 0
     assert main(["evaluate", "runs/CartPole-v1/ppo/0", "--episodes", "3"]) == 0
     shown = capsys.readouterr().out
-    assert "mean score" in shown
+    assert "mean return" in shown
     assert "memory score" not in shown
+    assert main(["report", "runs/CartPole-v1/ppo/0"]) == 2
+    assert "CartPole-v1 is none: `rlmem memory" in capsys.readouterr().err
 
 
 class Tuples(gymnasium.Env[Any, Any]):
@@ -304,7 +308,9 @@ def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp
     assert "rlmem evaluate runs/TMaze-v0/ppo/0" in capsys.readouterr().out
     run = "runs/TMaze-v0/ppo/0"
     assert main(train) == 2
-    assert "go on with it by `rlmem train runs/" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "go on with it by `rlmem train runs/" in shown.err
+    assert not shown.out  # it is refused before anything is announced
     assert main(["train", run, "--steps", "256"]) == 0
     for other in (["--env.memory-length", "7"], ["--seed", "3"], ["--name", "long"], ["--eval-every", "9"]):
         assert main(["train", run, *other]) == 2

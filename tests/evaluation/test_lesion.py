@@ -83,7 +83,7 @@ class NoState:
 
 @pytest.mark.parametrize("kind", ["zero", "swap", "freeze"])
 def test_an_agent_without_state_has_nothing_to_lesion(kind):
-    with pytest.raises(ValueError, match="hands on no state"):
+    with pytest.raises(ValueError, match="has no hidden state"):
         run(NoState(), kind, "delay", seeds=range(4))
 
 

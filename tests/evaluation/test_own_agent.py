@@ -137,7 +137,7 @@ def test_rlmem_evaluate_takes_a_policy_and_lesions_it(module, capsys):
     assert "hidden state swapped at the query (in 40 episodes)" in said
     assert "so it was memory" in said
     assert main(["evaluate", "--policy", f"{module}:act", *task, "--lesion", "zero"]) == 2
-    assert "hands on no state" in capsys.readouterr().err
+    assert "has no hidden state" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -145,10 +145,10 @@ def test_rlmem_evaluate_takes_a_policy_and_lesions_it(module, capsys):
     [
         (["--policy", "nothing.py:x"], "there is no file"),
         (["--policy", "a:b", "--agent", "ppo"], "leave out the run and --agent"),
-        (["--lesion-phase", "query"], "say what too, with --lesion"),
-        (["--lesion", "zero", "--lesion-phase", "cue", "--lesion-step", "4"], "leave one of the two out"),
+        (["--lesion-phase", "query"], "need --lesion"),
+        (["--lesion", "zero", "--lesion-phase", "cue", "--lesion-step", "4"], "not both"),
         (["--lesion", "zero", "--lesion-phase", "qery"], "phases seen: cue, delay, query"),
-        (["--agent", "expert", "--lesion", "zero"], "hands on no state"),
+        (["--agent", "expert", "--lesion", "zero"], "has no hidden state"),
     ],
 )
 def test_wrong_arguments_of_evaluate_are_explained(argv, message, capsys):

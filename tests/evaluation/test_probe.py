@@ -74,7 +74,7 @@ class NoState(BodyReader):
 
 
 def test_what_cannot_be_probed_is_explained():
-    with pytest.raises(ValueError, match="hands on no state"):
+    with pytest.raises(ValueError, match="has no hidden state"):
         probe_cue(NoState(), **TASK, seeds=range(20))
     with pytest.raises(ValueError, match="at least 20 episodes"):
         probe_cue(Remembers(), **TASK, seeds=range(5))

@@ -216,8 +216,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, ending):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("clip.avi", ValueError, ".mp4 or .gif or .webp, got"),
-        ("clip", ValueError, ".mp4 or .gif or .webp, got"),
+        ("clip.avi", ValueError, ".mp4, .gif or .webp, got"),
+        ("clip", ValueError, ".mp4, .gif or .webp, got"),
         ("missing/clip.mp4", ValueError, "make it first"),
     ],
 )

@@ -208,8 +208,8 @@ def test_a_benchmark_becomes_a_page_with_profiles_and_horizons(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Name first the folder of a run"),
-        (["--out", "x.html"], "Name first the folder of a run"),
+        ([], "First name the folder of a run"),
+        (["--out", "x.html"], "First name the folder of a run"),
         (["nowhere"], "it is no folder"),
         (["{folder}"], "neither settings.toml nor results.csv"),
         (["{empty}"], "no rows yet"),
