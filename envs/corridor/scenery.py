@@ -33,7 +33,6 @@ GREEN: Color = (0.20, 0.75, 0.35, 1.0)
 RED: Color = (0.90, 0.25, 0.22, 1.0)
 _PASSED: Color = (0.62, 0.80, 0.66, 1.0)
 _PANEL: Color = (0.80, 0.33, 0.20, 1.0)
-_BELL = [parts.cylinder(0.06, 0.02, YELLOW, (0.0, 0.0, 0.03))]
 _AROUND = 5
 """Gates, and obstacles, that are drawn: two behind the robot, and three ahead."""
 
@@ -186,7 +185,8 @@ class Lamps:
     """
 
     def __init__(self, client: int, count: int, *, bell: bool = False) -> None:
-        self._bell = Prop(client, [parts.sphere(0.05, DARK, (0.0, 0.0, 0.06)), *_BELL]) if bell else None
+        clapper = [parts.sphere(0.05, DARK, (0.0, 0.0, 0.06)), parts.cylinder(0.06, 0.02, YELLOW, (0.0, 0.0, 0.03))]
+        self._bell = Prop(client, clapper) if bell else None
         self._lamps = [Prop(client, [parts.sphere(0.055, DARK)]) for _ in range(count)]
         self._bulb = Prop(client, [parts.sphere(0.08, _LIT)])
         self._light = Prop(client, _disc(0.10, _LIT))
