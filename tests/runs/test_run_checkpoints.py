@@ -203,7 +203,7 @@ def test_kept_checkpoints_are_evaluated_and_resumed_from_the_command_line(whole,
     assert main(["train", str(folder)]) == 0
     assert "going on from" in capsys.readouterr().out
     assert main(["train", "--checkpoint", "512", "--out", str(tmp_path / "new")]) == 2
-    assert "--checkpoint says where to go on" in capsys.readouterr().err
+    assert "--checkpoint continues a run" in capsys.readouterr().err
     env = make_env(SMALL, 1, "disabled")
     assert load_agent(folder, env, "768").env_steps == 768
     env.close()
