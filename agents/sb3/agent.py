@@ -23,6 +23,7 @@ from rlmem.agents.base import Agent, Array, Observer
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
 from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
+from rlmem.networks.numpy_steps import FEATURE_BOUND, FEATURE_EPSILON, scaled_features
 from rlmem.runs.tensors_file import CheckpointError
 
 NUM_ENVS = 16
@@ -30,8 +31,6 @@ NUM_ENVS = 16
 _LARGEST_WEIGHT = 1e6
 _STATISTICS = ("mean", "var", "count")
 """What a checkpoint holds of the statistics of returns and of observations."""
-_BOUND, _EPSILON = 10.0, 1e-8
-"""Of scaled observations: standard deviations beyond which they are cut off, and what is added to the variance."""
 
 
 class SB3Agent(Agent):
@@ -73,8 +72,7 @@ class SB3Agent(Agent):
         """Return observations [N, D] as the model sees them, by the statistics of training."""
         if self.seen is None:
             return observation
-        away = (observation - self.seen.mean) / np.sqrt(self.seen.var + _EPSILON)
-        return np.clip(away, -_BOUND, _BOUND).astype(np.float32)
+        return scaled_features(self.seen.mean, self.seen.var)(observation)
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn. See :meth:`Agent.learn`."""
@@ -84,9 +82,9 @@ class SB3Agent(Agent):
                 scaled,
                 norm_obs=self.seen is not None,
                 norm_reward=self.settings.norm_reward,
-                clip_obs=_BOUND,
+                clip_obs=FEATURE_BOUND,
                 gamma=self.settings.gamma,
-                epsilon=_EPSILON,
+                epsilon=FEATURE_EPSILON,
             )
             scaled.ret_rms = self.returns
             if self.seen is not None:
