@@ -19,14 +19,12 @@ from torch.nn.functional import linear
 
 from rlmem.networks.cell import Cell, Gates, Unfolded
 from rlmem.networks.cells.initialization import forget_bias, uniform
+from rlmem.networks.fused_lstm import fused_lstm, has_fused_lstm, with_blank
 from rlmem.networks.numpy_cells import lstm_step
 from rlmem.networks.numpy_steps import NumpyStep
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import Init, check_init
 from rlmem.networks.units import Read, Units, UnitStep, gate_columns, outer, with_one
-
-_SHUT = -1e4
-"""Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
 
 
 class LSTMState(NamedTuple):
@@ -90,23 +88,15 @@ class LSTM(Cell[LSTMState]):
 
     def scan(self, xs: Tensor, blank: Tensor | None, state: LSTMState) -> Unfolded[LSTMState]:
         """Run over the whole sequence in one fused call; a blank is one more input, which shuts the gates."""
-        xs, weights, start = self._fused_arguments(xs, blank, state)
+        if torch.is_grad_enabled() and has_fused_lstm(xs):
+            output, hidden, cell = fused_lstm(xs, blank, state, (self.input_weight, self.hidden_weight, self.bias))
+            return Unfolded(output, LSTMState(hidden, cell))
+        xs, input_weight = with_blank(xs, blank, self.input_weight)
+        weights = [input_weight, self.hidden_weight, self.bias, torch.zeros_like(self.bias)]
+        start = (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
         train = torch.is_grad_enabled()
         output, hidden, cell = torch._VF.lstm(xs, start, weights, True, 1, 0.0, train, False, False)
         return Unfolded(output, LSTMState(hidden[0], cell[0]))
-
-    def _fused_arguments(
-        self, xs: Tensor, blank: Tensor | None, state: LSTMState
-    ) -> tuple[Tensor, list[Tensor], tuple[Tensor, Tensor]]:
-        """Return inputs, weights and start as the fused call wants them."""
-        input_weight: Tensor = self.input_weight
-        if blank is not None:
-            shut = self.bias.new_full((4, self.hidden_size, 1), _SHUT)
-            shut[2] = 0.0
-            input_weight = torch.cat((input_weight, shut.view(-1, 1)), 1)
-            xs = torch.cat((xs, blank.unsqueeze(-1).to(xs.dtype)), -1)
-        weights = [input_weight, self.hidden_weight, self.bias, torch.zeros_like(self.bias)]
-        return xs, weights, (state.hidden.unsqueeze(0).contiguous(), state.cell.unsqueeze(0).contiguous())
 
     def numpy_step(self) -> NumpyStep:
         """Return one step on arrays, without a graph."""
