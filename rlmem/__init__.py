@@ -21,7 +21,7 @@ __version__ = "0.2.0"
 
 # PyTorch reads these as it loads: without a bound, kernels kept for each size of a minibatch fill memory while training
 for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-    os.environ.setdefault(_cache, "8")
+    os.environ.setdefault(_cache, "64")
 
 register_tasks()
 
