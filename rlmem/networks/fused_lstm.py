@@ -19,6 +19,7 @@ _SHUT = -1e4
 """Weight of the blank input on the gates: sigmoid(-1e4) is exactly 0, so state and gradient are cut bit for bit."""
 _LSTM = 2
 """The number that PyTorch has for this cell."""
+_FORWARD: Any = torch.mkldnn_rnn_layer
 _BACKWARD: Any = getattr(torch.ops.aten, "mkldnn_rnn_layer_backward", None)
 
 
@@ -64,12 +65,10 @@ class _FusedLSTM(Function):
         ctx: Any, xs: Tensor, blank: Tensor | None, hidden: Tensor, cell: Tensor, w: Tensor, u: Tensor, b: Tensor
     ) -> Any:
         inputs, w = with_blank(xs, blank, w.detach())
-        before = [inputs.detach(), w, u.detach(), b.detach(), torch.zeros_like(b)]
+        before: list[Any] = [inputs.detach(), w, u.detach(), b.detach(), torch.zeros_like(b)]
         before += [part.detach().unsqueeze(0).contiguous() for part in (hidden, cell)]
         with torch.enable_grad():  # without, oneDNN keeps nothing for the backward pass
-            *after, workspace = torch.mkldnn_rnn_layer(
-                *before, False, [], _LSTM, u.shape[1], 1, True, False, False, True
-            )
+            *after, workspace = _FORWARD(*before, False, [], _LSTM, u.shape[1], 1, True, False, False, True)
         ctx.save_for_backward(*before, *after, workspace)
         ctx.set_materialize_grads(False)
         ctx.input_size = xs.shape[-1]
@@ -90,4 +89,4 @@ class _FusedLSTM(Function):
 
 
 def _available() -> bool:
-    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)  # type: ignore[no-untyped-call]
