@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from rlmem.benchmark.summary import Row, horizon_groups, run_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.evaluation.horizon import stretches, stretches_in_words
 from rlmem.figures.style import Curve, draw_curve, length_axis, level_line, plain, save
 
 _RIGHT = 0.9
@@ -76,13 +77,7 @@ def _words(agent: str, at: Mapping[int, list[Row]]) -> tuple[str, str]:
     """Return agent with lengths of training and number of runs, and at which lengths it succeeds."""
     runs = min(map(len, at.values()))
     right = [run_interval(rows, "value").value >= _RIGHT for rows in at.values()]
-    lengths, ranges = list(at), []
-    for number, good in enumerate(right):
-        if good and number and right[number - 1]:
-            ranges[-1][1] = lengths[number]
-        elif good:
-            ranges.append([lengths[number], lengths[number]])
-    words = ", ".join(f"{a:,} to {b:,}" if a < b else f"{a:,}" for a, b in ranges) or "no length"
+    words = stretches_in_words(stretches(list(at), right)) or "no length"
     return f"{agent}, trained on 5 to {_trained(at):,} ({runs} run{'s' * (runs > 1)})", f"success above 0.9 at {words}"
 
 

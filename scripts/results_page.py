@@ -26,8 +26,6 @@ from rlmem.benchmark.overview import (
     memoryless_when_lesioned,
     overall,
     plot_generalization,
-    plot_improvement,
-    plot_matrix,
     plot_scores,
     solved,
 )
@@ -38,7 +36,6 @@ from rlmem.benchmark.summary import (
     horizon_groups,
     horizon_section,
     markdown_table,
-    memory_scores,
     run_interval,
     runs_of,
     score_interval,
@@ -170,9 +167,6 @@ def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
         f"[tests.csv]({figures.name}/tests.csv)."
     )
     parts.append(_by_task(rows))
-    if memory_scores(rows):
-        plot_matrix(rows, figures / "matrix.png")
-        parts.append(f"![Memory score of each agent in each test]({figures.name}/matrix.png)")
     parts.append("### Over all tests together")
     found = overall(rows, baseline)
     every = list(dict.fromkeys(row["agent"] for row in rows))
@@ -193,11 +187,6 @@ def _together(rows: Sequence[Row], baseline: str, figures: Path) -> list[str]:
         parts.append(f"Not run on all tasks, so not compared over all of them: {', '.join(left_out)}.")
     plot_scores(found, figures / "scores.png")
     parts.append(f"![Memory score of each agent over all tasks]({figures.name}/scores.png)")
-    if any(one.improves for one in found):
-        plot_improvement(found, baseline, figures / "improvement.png")
-        parts.append(f"![Probability of improvement over {baseline}]({figures.name}/improvement.png)")
-    if any(path.name == "profiles.png" for path in write_figures(rows, figures, kinds=("profiles",))):
-        parts.append(f"![Performance profiles: fraction of runs above a memory score]({figures.name}/profiles.png)")
     return parts
 
 
@@ -264,7 +253,8 @@ def _lengths(rows: Sequence[Row], figures: Path) -> list[str]:
         table.append(line)
     return [
         "## Beyond the lengths of training",
-        "Memory length (control steps) at which the memory score has fallen to 0.5, with its 95 % interval.",
+        "Memory length (control steps) at which the memory score has fallen to 0.5, with its 95 % interval; where it "
+        'begins lower or rises again, the lengths at which it is not lower, after "only".',
         markdown_table(table),
         f"![Memory score against memory length, by agent]({figures.name}/generalization.png)",
     ]

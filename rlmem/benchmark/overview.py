@@ -68,29 +68,6 @@ def plot_scores(found: Sequence[Overall], path: Path) -> None:
     _save(axes, path)
 
 
-def plot_improvement(found: Sequence[Overall], baseline: str, path: Path) -> None:
-    """Draw how probably a run of each agent scores higher than a run of the baseline."""
-    values = {one.agent: one.improves for one in found if one.improves is not None}
-    axes = _forest(values, path.stem, f"probability that a run scores higher\nthan a run of {baseline}")
-    axes.axvline(0.5, color="0.35", linestyle="--", linewidth=1.2, zorder=1)
-    axes.set_xlim(-0.06, 1.18)
-    axes.set_xticks(np.linspace(0.0, 1.0, 6))
-    _save(axes, path)
-
-
-def plot_matrix(rows: Sequence[Row], path: Path) -> None:
-    """Draw the memory score (interquartile mean over runs) of each agent in each test; empty where it was not run."""
-    scores = memory_scores(rows)
-    tests = list(dict.fromkeys(test for agent in scores.values() for test in agent))
-    agents = list(scores)
-    values = np.full((len(agents), len(tests)), np.nan)
-    for place in np.ndindex(values.shape):
-        runs = scores[agents[place[0]]].get(tests[place[1]])
-        if runs:
-            values[place] = interquartile_mean(runs)
-    _save(_matrix(values, agents, [_short(test) for test in tests]), path)
-
-
 def plot_generalization(rows: Sequence[Row], path: Path) -> bool:
     """Draw the memory score at each memory length that was tested, a row for each agent, columns grouped by task.
 

@@ -218,7 +218,10 @@ def horizon_section(rows: Sequence[Row]) -> SummarySection | None:
             at = [length_in_words(length_at(list(lengths), scores, level), list(lengths)) for level in (0.5, 0.9)]
             lines.append([agent, str(runs), *at])
         tables.append(SummaryTable(task, ["agent", "runs", "L50", "L90"], lines))
-    text = "Memory length (control steps) at which the memory score has fallen to 0.5 (L50) and to 0.9 (L90)."
+    text = (
+        "Memory length (control steps) at which the memory score has fallen to 0.5 (L50) and to 0.9 (L90); where it "
+        'begins lower or rises again, the lengths at which it is not lower, after "only".'
+    )
     return SummarySection(HORIZON, [text], tables) if tables else None
 
 

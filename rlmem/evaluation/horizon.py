@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Env, EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
 from rlmem.evaluation.lesion import Lesion, lesion_test
-from rlmem.evaluation.statistics import Estimate
 
 Floats = NDArray[np.float64]
 LENGTHS = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -68,10 +67,10 @@ class HorizonCurve:
     """Memory scores S(L) over memory lengths L."""
 
     points: list[Point]
-    l50: Estimate
+    l50: HorizonLength
     """Memory length at which the memory score has fallen to 0.5; infinite where it is not seen to fall so far, 0 where
-    it is below from the first length on."""
-    l90: Estimate
+    it is below at the first length already."""
+    l90: HorizonLength
     """The same for 0.9."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -185,6 +184,17 @@ def episode_scores(result: Evaluation) -> Floats:
     return scores
 
 
+class HorizonLength(NamedTuple):
+    """Memory length at which a curve first falls below a level, with its interval."""
+
+    value: float
+    low: float
+    high: float
+    reached: tuple[tuple[float, float], ...] = ()
+    """First and last length of each stretch of measured lengths at which the curve is not below. A curve that begins
+    below, or rises again, has stretches that one length does not describe."""
+
+
 class Crossing(NamedTuple):
     """Where a curve first falls below a level."""
 
@@ -211,7 +221,7 @@ def crossing(lengths: Sequence[float], curve: Floats, level: float) -> Crossing:
 
 def length_at(
     lengths: Sequence[float], scores: Floats, level: float, *, confidence: float = 0.95, seed: int = 0
-) -> Estimate:
+) -> HorizonLength:
     """Return where a curve first falls below a level, with a bootstrap interval between measured lengths.
 
     Between two lengths nothing was measured, so the interval reaches from the lower quantile of the last lengths that
@@ -229,11 +239,33 @@ def length_at(
     found = [crossing(lengths, np.take_along_axis(scores, pick, axis=1).mean(axis=1), level) for pick in picks]
     low = np.quantile([one.after for one in found], (1 - confidence) / 2, method="inverted_cdf")
     high = np.quantile([one.before for one in found], (1 + confidence) / 2, method="inverted_cdf")
-    return Estimate(crossing(lengths, scores.mean(axis=1), level).value, float(low), float(high))
+    curve = scores.mean(axis=1)
+    value = crossing(lengths, curve, level).value
+    return HorizonLength(value, float(low), float(high), stretches(lengths, curve >= level))
 
 
-def length_in_words(estimate: Estimate, lengths: Sequence[float]) -> str:
-    """Return a length with its interval, such as ``"143 (100 to 200)"`` or ``"above 200"``."""
+def stretches(lengths: Sequence[float], holds: Sequence[bool] | NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Return the first and the last length of each stretch of neighboring lengths at which something holds."""
+    found: list[tuple[float, float]] = []
+    for number, length in enumerate(lengths):
+        if holds[number]:
+            goes_on = number > 0 and holds[number - 1]
+            found.append((found.pop()[0], length) if goes_on else (length, length))
+    return tuple(found)
+
+
+def stretches_in_words(found: Sequence[tuple[float, float]]) -> str:
+    """Return stretches of lengths in words, such as ``"5 to 1,000, 10,000"``."""
+    return ", ".join(f"{first:,.0f} to {last:,.0f}" if first < last else f"{first:,.0f}" for first, last in found)
+
+
+def length_in_words(estimate: HorizonLength, lengths: Sequence[float]) -> str:
+    """Return a length with its interval, such as ``"143 (100 to 200)"`` or ``"above 200"``.
+
+    Of a curve that begins below the level or rises again, the lengths at which it is not below: ``"only 50 to 200"``.
+    """
+    if estimate.reached and (len(estimate.reached) > 1 or estimate.reached[0][0] > lengths[0]):
+        return f"only {stretches_in_words(estimate.reached)}"
     if math.isinf(estimate.value) and estimate.low >= lengths[-1]:
         return f"above {lengths[-1]:,.0f}"
     if not estimate.value and estimate.high <= lengths[0]:

@@ -7,7 +7,7 @@ import pytest
 from remembering import TASK, Remembers
 
 from rlmem.evaluation.horizon import (
-    Estimate,
+    HorizonLength,
     crossing,
     episode_scores,
     horizon_curve,
@@ -38,22 +38,30 @@ def test_a_crossing_is_linear_in_the_logarithm_of_the_length():
 
 def test_intervals_reach_over_what_was_not_measured():
     sure = np.array([[1.0] * 9, [-1.0] * 9])
-    assert length_at([10, 100], sure, 0.5)[1:] == (10, 100)
+    assert length_at([10, 100], sure, 0.5)[1:3] == (10, 100)
     rng = np.random.default_rng(0)
     unsure = np.stack([np.ones(50), 2.0 * rng.integers(0, 2, 50), 2.0 * (rng.random(50) < 0.25), np.zeros(50)])
     found = length_at([1, 2, 4, 8], unsure, 0.5)
     assert found.low < found.value < found.high
     assert (found.low, found.high) in {(2, 4), (2, 8)}
-    assert length_at([5, 10], np.ones((2, 9)), 0.9) == (math.inf, 10, math.inf)
+    assert length_at([5, 10], np.ones((2, 9)), 0.9)[:3] == (math.inf, 10, math.inf)
 
 
 def test_lengths_are_said_in_words():
     lengths = [5, 50, 2_000]
-    assert length_in_words(Estimate(math.inf, 2_000, math.inf), lengths) == "above 2,000"
-    assert length_in_words(Estimate(0.0, 0.0, 5.0), lengths) == "below 5"
-    assert length_in_words(Estimate(0.0, 0.0, 50.0), lengths) == "below 5 (below 5 to 50)"
-    assert length_in_words(Estimate(1234.4, 50.0, 2_000.0), lengths) == "1,234 (50 to 2,000)"
-    assert length_in_words(Estimate(1234.4, 50.0, math.inf), lengths) == "1,234 (50 to above 2,000)"
+    assert length_in_words(HorizonLength(math.inf, 2_000, math.inf), lengths) == "above 2,000"
+    assert length_in_words(HorizonLength(0.0, 0.0, 5.0), lengths) == "below 5"
+    assert length_in_words(HorizonLength(0.0, 0.0, 50.0), lengths) == "below 5 (below 5 to 50)"
+    assert length_in_words(HorizonLength(1234.4, 50.0, 2_000.0), lengths) == "1,234 (50 to 2,000)"
+    assert length_in_words(HorizonLength(1234.4, 50.0, math.inf), lengths) == "1,234 (50 to above 2,000)"
+
+
+def test_a_curve_that_is_high_only_at_long_lengths_is_not_said_to_end_before_the_shortest():
+    lengths = [5, 10, 50, 2_000]
+    late = np.repeat([[0.0], [1.0], [1.0], [1.0]], 3, axis=1)
+    assert length_in_words(length_at(lengths, late, 0.9), lengths) == "only 10 to 2,000"
+    again = np.repeat([[1.0], [1.0], [0.0], [1.0]], 3, axis=1)
+    assert length_in_words(length_at(lengths, again, 0.9), lengths) == "only 5 to 10, 2,000"
 
 
 def test_scores_of_episodes_have_the_evaluations_memory_score_as_mean():
