@@ -255,37 +255,40 @@ def draw(study: Study, rows: list[dict[str, str]]) -> None:
     figure = Figure(figsize=(14.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     for panel, (name, task) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
+        costs: list[str] = []
         for color, agent in zip(COLORS, AGENTS, strict=False):
             runs: dict[str, list[list[float]]] = defaultdict(list)
             for row in rows:
                 if (row["task"], row["agent"]) == (name, agent):
                     runs[row["seed"]].append([float(row[key]) for key in ("env_steps", "reward", "cpu_seconds")])
             if runs:
-                _draw_agent(panel, agent, color, np.array(list(runs.values())))
+                costs.append(_draw_agent(panel, agent, color, np.array(list(runs.values()))))
         if task.best is not None:
             panel.axhline(task.best, color="0.35", linestyle=":", linewidth=1.2, zorder=1)
-        panel.set_title(task.title, fontsize=11)
+        panel.set_title(f"{task.title}\n{task.seeds} seeds; {', '.join(costs)} CPU s", fontsize=10)
         panel.set_xlabel("environment steps")
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.set_xlim(0, task.steps)
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(loc="lower right", fontsize=9, framealpha=0.9)
     figure.axes[0].set_ylabel(f"return, mean of {EPISODES} episodes a run")
+    note = "thick: mean over seeds, with its 95 % interval; thin: a seed"
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, title=note, title_fontsize=9)
     with replacing(study.figure) as temporary:
         figure.savefig(temporary, dpi=150)
 
 
-def _draw_agent(panel: Axes, agent: str, color: str, runs: NDArray[np.float64]) -> None:
-    """Draw runs [seeds, points, (env steps, return, CPU seconds)] of an agent."""
+def _draw_agent(panel: Axes, agent: str, color: str, runs: NDArray[np.float64]) -> str:
+    """Draw runs [seeds, points, (env steps, return, CPU seconds)] of an agent, and return what they cost in words."""
     steps, returns, seconds = runs[0, :, 0], runs[..., 1], runs[:, -1, 2]
     picks = np.random.default_rng(0).integers(0, len(returns), (1_000, len(returns)))
     low, high = np.percentile(returns[picks].mean(axis=1), [2.5, 97.5], axis=0)
     for line in returns:
         panel.plot(steps, line, color=color, linewidth=0.7, alpha=0.3)
     panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
-    label = f"{agent}: {median(seconds):.0f} CPU s, {len(returns)} seeds"
-    panel.plot(steps, returns.mean(axis=0), color=color, linewidth=2.0, label=label)
+    panel.plot(steps, returns.mean(axis=0), color=color, linewidth=2.0, label=agent)
+    return f"{agent.split()[0]} {median(seconds):.0f}"
 
 
 def main(study: Study) -> None:

@@ -89,7 +89,8 @@ def run(argv: Sequence[str]) -> int:
     print("|dL_T / dh_t| relative to lag 1\n" + "lag".ljust(wide) + "".join(f"{lag:>9}" for lag in lags))
     for reach in reaches:
         print(reach.label.ljust(wide) + "".join(f"{value:>9.1e}" for value in reach.norms))
-    title = f"{folder}" if folder else f"{options.hidden_size} units, memory length {options.memory_length:g}"
+    seeds = f"{options.hidden_size} units, memory length {options.memory_length:g}, median of {options.seeds} seeds"
+    title = f"How far back gradients reach: {folder or seeds}"
     plot_gradient_reach(reaches, out, title=title)
     print(f"picture: {out}")
     return 0

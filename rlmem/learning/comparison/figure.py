@@ -1,27 +1,35 @@
-"""The comparison of training algorithms as a picture: error against sequences, and against CPU time."""
+"""The comparison of training algorithms as a picture: sequences, and CPU seconds, until a method has learnt."""
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rlmem.figures.learning_curves import Floats
-from rlmem.figures.style import COLORS
-from rlmem.figures.video import checked_path
-from rlmem.files import replacing
+from rlmem.figures.style import COLORS, plain, save
 from rlmem.learning.comparison.methods import METHODS
 from rlmem.learning.comparison.problems import make_problem
 
-_POINTS = 200
+_COLUMNS = {"sequences": "sequences until learnt", "cpu_seconds": "CPU seconds until learnt"}
+_FAMILIES = {False: ("gradient steps", COLORS[0], "o"), True: ("Kalman filter", COLORS[1], "D")}
+"""Whether a method is a Kalman filter -> name, color, marker."""
+
+Row = dict[str, str]
 
 
-def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
-    """Draw a row of panels for each problem and cell: the median error over seeds, in a band of their range.
+def draw(rows: Sequence[Row], path: str | Path) -> None:
+    """Draw a group of marks for each problem and cell, a mark a method: median and range of the runs that learnt.
+
+    Each method's name says how many of its runs learnt.
+
+    Problems and cells that no method learns are named below the figure.
 
     Args:
         rows: Of :func:`rlmem.learning.comparison.study.run_study`.
@@ -31,58 +39,60 @@ def draw(rows: Sequence[dict[str, str]], path: str | Path) -> None:
         ValueError: If there are no rows.
         UserError: If the folder does not exist.
     """
-    checked = checked_path(path, (".png",))
-    kinds = list(dict.fromkeys((row["problem"], row["cell"]) for row in rows))
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row["problem"], row["cell"]), []).append(row)
     if not kinds:
         raise ValueError("nothing to draw: there are no rows")
-    figure = Figure(figsize=(10.5, 0.9 + 2.9 * len(kinds)), layout="constrained")
+    learnt = {kind: own for kind, own in kinds.items() if any(_has_learnt(row) for row in own)}
+    heights = [len({row["method"] for row in own}) for own in learnt.values()] or [1]
+    figure = Figure(figsize=(9.5, 1.0 + 0.3 * len(heights) + 0.23 * sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(kinds), 2, sharey="row", squeeze=False)
-    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
-    for (problem, cell), pair in zip(kinds, panels, strict=True):
-        made = make_problem(problem)
-        for number, method in enumerate(methods):
-            runs = [
-                np.array(json.loads(row["curve"]))
-                for row in rows
-                if (row["problem"], row["cell"], row["method"]) == (problem, cell, method)
-            ]
-            for column, panel in enumerate(pair):
-                if runs:
-                    across, low, middle, high = _median_and_range(runs, column)
-                    color = COLORS[number % len(COLORS)]
-                    panel.fill_between(across, low, high, color=color, alpha=0.18, linewidth=0)
-                    panel.plot(across, middle, color=color, label=METHODS[method].title, linewidth=1.7)
-        for panel, label in zip(pair, ("sequences", "CPU time (s)"), strict=True):
-            panel.axhline(made.bar, color="0.4", linestyle="--", linewidth=1.0)
-            panel.set(xscale="log", xlabel=label)
-            panel.grid(alpha=0.25, linewidth=0.6)
-            panel.spines[["top", "right"]].set_visible(False)
-        pair[0].set_ylabel(made.error_name)
-        pair[0].set_title(f"{made.title}; {cell}", fontsize=10, loc="left")
-    handles, labels = panels[0][0].get_legend_handles_labels()
+    panels = figure.subplots(len(heights), 2, sharex="col", sharey="row", squeeze=False, height_ratios=heights)
+    for (kind, own), pair in zip(learnt.items(), panels, strict=False):
+        pair[0].set_title(_title(*kind), fontsize=9, loc="left", fontweight="bold")
+        for panel, column in zip(pair, _COLUMNS, strict=True):
+            _marks(panel, own, column)
+    for panel, words in zip(panels[-1], _COLUMNS.values(), strict=True):
+        panel.set_xlabel(words, fontsize=9)
+    handles = [
+        Line2D([], [], color=color, marker=marker, label=f"{name}: median and range of the runs that learnt")
+        for name, color, marker in _FAMILIES.values()
+    ]
+    none = [_title(*kind) for kind in kinds if kind not in learnt]
+    note = f"no method learns: {'; '.join(none)}" if none else None
     figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize=9,
-        title="median of the runs; band: their range",
-        title_fontsize=9,
+        handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9, title=note, title_fontsize=9
     )
-    with replacing(checked) as temporary:
-        figure.savefig(temporary, dpi=140, format="png")
+    save(figure, path)
 
 
-def _median_and_range(runs: Sequence[Floats], column: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return a grid of the x axis, and least, median and most over runs.
+def _marks(panel: Axes, rows: Sequence[Row], column: str) -> None:
+    """Draw the methods of one problem and cell, the first on top."""
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    names = []
+    for place, method in enumerate(methods):
+        own = [row for row in rows if row["method"] == method]
+        values = [float(row[column]) for row in own if _has_learnt(row)]
+        names.append(f"{METHODS[method].title}: {len(values)} of {len(own)}")
+        _, color, marker = _FAMILIES[METHODS[method].kalman]
+        if values:
+            panel.plot([min(values), max(values)], [place, place], color=color, linewidth=2.4, alpha=0.55)
+            panel.plot([float(np.median(values))], [place], marker, color=color, markersize=5.5)
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_yticks(range(len(methods)), names, fontsize=8)
+    panel.set_ylim(len(methods) - 0.4, -0.6)
+    panel.tick_params(axis="x", labelsize=8)
+    plain(panel)
+    panel.grid(axis="y", visible=False)
 
-    A run that has ended keeps its last error.
-    """
-    start = max(run[1 if len(run) > 1 else 0, column] for run in runs)
-    end = max(run[-1, column] for run in runs)
-    grid = np.geomspace(max(start, 1e-3), max(end, start, 1e-3) * 1.0001, _POINTS)
-    errors = [np.interp(grid, run[:, column], run[:, 2]) for run in runs]
-    low, middle, high = np.percentile(errors, [0, 50, 100], axis=0)
-    return grid, low, middle, high
+
+def _has_learnt(row: Row) -> bool:
+    return math.isfinite(float(row["sequences"]))
+
+
+def _title(problem: str, cell: str) -> str:
+    return f"{make_problem(problem).title}; {cell}"
