@@ -45,7 +45,7 @@ class OnPolicySettings:
     ent_coef: float = 0.01
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
-    norm_reward: bool = False
+    norm_reward: bool | None = False
 
     def __post_init__(self) -> None:
         if self.lr_schedule not in get_args(RateSchedule):

@@ -162,6 +162,18 @@ def set_normalization_state(env: VecNormalize, saved: Mapping[str, Any]) -> None
         env.returns = np.asarray(saved["discounted"])
 
 
+def reward_scale_state(state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state of an agent's scale of rewards; before version 0.2 it was that of a VecNormalize."""
+    if "reward_scale" in state:
+        own: dict[str, Any] = state["reward_scale"]
+        return own
+    if state["normalization"] is None:
+        return None
+    returns = state["normalization"]["statistics"]["returns"]
+    values = {"mean": [returns["mean"]], "variance": [returns["var"]], "count": returns["count"]}
+    return {"returns": values, "discounted": state["normalization"]["discounted"]}
+
+
 def normalized(env: VecNormalize | None) -> set[str]:
     """Return what an environment normalizes: "rewards", "observations", both or neither."""
     return set() if env is None else {"rewards", "observations"} if env.norm_obs else {"rewards"}

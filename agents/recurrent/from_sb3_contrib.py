@@ -33,6 +33,8 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
     network = {
         "cell": "lstm",
         "skip": False,
+        "norm_obs": False,
+        "log_std_init": policy.log_std_init,
         "hidden_size": lstm.hidden_size,
         "n_layers": lstm.num_layers,
         "shared": policy.shared_lstm,
@@ -43,7 +45,7 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
         "normalize_images": policy.normalize_images,
     }
     given: dict[str, Any] = {name: getattr(model, name) for name in _ARGUMENTS if hasattr(model, name)}
-    given |= {"env": model.get_env(), "seed": model.seed} | arguments
+    given |= {"norm_reward": False, "env": model.get_env(), "seed": model.seed} | arguments
     ours = RecurrentPPO("MlpPolicy", given.pop("env"), policy_kwargs=network, **given)
     ours.policy.load_state_dict(_translate(policy))
     return ours

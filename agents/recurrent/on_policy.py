@@ -84,6 +84,9 @@ class RecurrentOnPolicy(SB3Algorithm):
         last = LastObservations(self._last_obs, np.asarray(self._last_episode_starts, bool))  # type: ignore[arg-type]
         assert self._critic_state is not None
         rollout.check_finite(self.num_timesteps // env.num_envs - n_rollout_steps)
+        if self.settings.norm_reward and not (self._vec_normalize_env and self._vec_normalize_env.norm_reward):
+            ends = rollout.terminated | rollout.truncated
+            rollout.rewards[:] = self.reward_scale(rollout.rewards, ends, self.settings.gamma)
         self._critic_state = evaluate_rollout(policy, rollout, self._critic_state, last, self.settings)
         self._rollout_position = 0
         callback.update_locals(locals())

@@ -79,7 +79,7 @@ class RecurrentPolicy(SB3Policy):
         )
         self.scale: FeatureScale | None = None
         if settings.norm_obs:
-            if any(True for _ in self.features_extractor.parameters()) or _has_images(observation_space):
+            if any(True for _ in self.features_extractor.parameters()) or has_images(observation_space):
                 raise UserError(
                     "norm_obs is for observations of numbers that no trained features extractor changes, got "
                     f"{observation_space} with {type(self.features_extractor).__name__}: leave norm_obs off"
@@ -217,7 +217,7 @@ class RecurrentMultiInputPolicy(RecurrentPolicy):
 
 def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead | CategoricalHead:
     if isinstance(space, spaces.Box):
-        return GaussianHead(int(np.prod(space.shape)), settings.log_std_init)
+        return GaussianHead(int(np.prod(space.shape)), settings.log_std_init or 0.0)
     if isinstance(space, spaces.Discrete):
         return CategoricalHead([int(space.n)])
     if isinstance(space, spaces.MultiDiscrete):
@@ -226,7 +226,8 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead |
     return CategoricalHead([2] * int(np.prod(space.shape)))
 
 
-def _has_images(space: spaces.Space[Any]) -> bool:
+def has_images(space: spaces.Space[Any]) -> bool:
+    """Return whether observations are images, or hold some."""
     parts = space.spaces.values() if isinstance(space, spaces.Dict) else (space,)
     return any(is_image_space(part) for part in parts)
 

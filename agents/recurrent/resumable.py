@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env import unwrap_vec_normalize
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.policy import map_observations
+from rlmem.agents.recurrent.reward_scale import RewardScale
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.numpy_steps import ArrayState, restart
@@ -40,6 +41,8 @@ class Resumable(BaseAlgorithm):
     """Policy arguments that are no settings: features extractor and optimizer."""
     policy: Any
     rollout_buffer: Any
+    reward_scale: RewardScale
+    """Of training, where ``norm_reward`` is set."""
     rng: np.random.Generator
     _actor_state: ArrayState | None = None
     _critic_state: ArrayState | None = None
@@ -70,6 +73,7 @@ class Resumable(BaseAlgorithm):
             "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
             "episodes": None if self.ep_info_buffer is None else list(self.ep_info_buffer),
             "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
+            "reward_scale": self.reward_scale.state(),
             "normalization": checkpoint.normalization_state(self._vec_normalize_env),
             "place": {
                 "env": env.get_state() if env is not None and hasattr(env, "get_state") else None,
@@ -98,9 +102,12 @@ class Resumable(BaseAlgorithm):
         if state["episodes"] is not None:
             self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
             self.ep_success_buffer = deque(state["successes"], maxlen=self._stats_window_size)
+        if scale := checkpoint.reward_scale_state(state):
+            self.reward_scale.set_state(scale)
         if self._vec_normalize_env is not None and state["normalization"] is not None:
             checkpoint.set_normalization_state(self._vec_normalize_env, state["normalization"])
-        self.trained_under = checkpoint.normalized_in(state["normalization"])
+        by_agent = {"rewards"} if self.settings.norm_reward and "reward_scale" not in state else set()
+        self.trained_under = checkpoint.normalized_in(state["normalization"]) - by_agent
         self._warn_of_other_scale(self.trained_under)
         place, env = state["place"], self.env
         if force_reset or place["env"] is None or env is None or not hasattr(env, "set_state"):

@@ -19,14 +19,15 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import LinearSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
 from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.recurrent.optimizer import FastAdam
-from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy
+from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy, has_images
 from rlmem.agents.recurrent.resumable import Resumable
+from rlmem.agents.recurrent.reward_scale import RewardScale
 from rlmem.agents.recurrent.rollout import Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
@@ -117,13 +118,7 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         given: Any = GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else env
         if hasattr(given, "observation_space"):
             check_spaces(given.observation_space, given.action_space)
-        wrapped = super()._wrap_env(given, verbose, monitor_wrapper)
-        if self.settings.norm_reward and unwrap_vec_normalize(wrapped) is None:
-            before = self.__dict__.get("_vec_normalize_env")
-            wrapped = VecNormalize(wrapped, norm_obs=False, gamma=self.settings.gamma)
-            if before is not None:
-                wrapped.ret_rms = before.ret_rms
-        return wrapped
+        return super()._wrap_env(given, verbose, monitor_wrapper)
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
@@ -141,6 +136,11 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
+        if self.settings.norm_obs is None:
+            scaled = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
+            plain = "features_extractor_class" not in own and not has_images(self.observation_space)
+            self.settings = replace(self.settings, norm_obs=plain and not scaled)
+        self.reward_scale = RewardScale()
         with one_thread(), torch.random.fork_rng(devices=[], enabled=self.seed is not None):
             if self.seed is not None:
                 torch.manual_seed(self.seed)

@@ -16,8 +16,8 @@ from rlmem.networks.settings import UNKNOWN_MEMORY_LENGTH, NetworkSettings
 _SHORTEST_ROLLOUT = 256
 _ROLLOUT_GROWTH = 1.4
 """A rollout lasts so many memory lengths, since no gradient passes its start."""
-_UNKNOWN_ROLLOUT, _UNKNOWN_SEQUENCE = 128, 64
-"""Where the memory length is unknown: many small updates, which standard tasks need most."""
+_UNKNOWN_ROLLOUT, _UNKNOWN_SEQUENCE, _UNKNOWN_LOG_STD = 128, 64, -0.5
+"""Where the memory length is unknown: many small updates, which standard tasks need most, and little noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
             rollout; at most 64 if the memory length is unknown.
         burn_in: Control steps before each sequence from which its initial state is recomputed with the current weights.
         normalize_advantage: Normalize the advantages of each minibatch to mean 0 and standard deviation 1.
+        norm_reward: In training, divide rewards by the running standard deviation of the discounted return, so that
+            one learning rate suits tasks of any scale. None: where the memory length is unknown.
         frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
             remember.
     """
@@ -39,6 +41,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     seq_len: int | None = None
     burn_in: int = 0
     normalize_advantage: bool = True
+    norm_reward: bool | None = None
     frozen_cells: bool = False
 
     def __post_init__(self) -> None:
@@ -56,7 +59,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
             raise UserError(f"burn_in must be 0 to the length of a sequence, {length}, got {self.burn_in}")
 
     def complete(self, memory_length: int | None = None) -> Self:
-        """Return the settings with the lengths filled in that are None.
+        """Return the settings with what is None filled in; ``norm_obs`` stays None where the observations decide.
 
         Args:
             memory_length: The task's longest, None where that is unknown.
@@ -66,7 +69,12 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         shortest = max(_SHORTEST_ROLLOUT, math.ceil(_ROLLOUT_GROWTH * memory)) if known else _UNKNOWN_ROLLOUT
         wanted = self.n_steps or shortest
         length = self.seq_len or (wanted if known else math.gcd(wanted, _UNKNOWN_SEQUENCE))
-        return replace(self, memory_length=memory, n_steps=math.ceil(wanted / length) * length, seq_len=length)
+        norm_obs = False if self.norm_obs is None and known else self.norm_obs
+        norm_reward = not known if self.norm_reward is None else self.norm_reward
+        n_steps = math.ceil(wanted / length) * length
+        log_std_init = (0.0 if known else _UNKNOWN_LOG_STD) if self.log_std_init is None else self.log_std_init
+        lengths = replace(self, memory_length=memory, n_steps=n_steps, seq_len=length)
+        return replace(lengths, norm_obs=norm_obs, norm_reward=norm_reward, log_std_init=log_std_init)
 
 
 @dataclass(frozen=True, kw_only=True)

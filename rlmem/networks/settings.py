@@ -37,13 +37,15 @@ class NetworkSettings:
         n_layers: Number of stacked cells.
         shared: Share encoder and cells between actor and critic, trained by both losses.
         critic_memory: False: the critic sees only the current observation, with an encoder of its own.
-        norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation.
+        norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation. None: where the
+            memory length is unknown and observations are numbers.
         skip: Feed the features of the observation to actor and critic in addition to the cell's output.
         net_arch: Units of each hidden layer between cell and action, and between cell and value.
         critic_arch: Units of the hidden layers between cell and value, if they differ from net_arch.
         activation: Activation function of these layers: tanh, relu, elu or gelu.
         ortho_init: Initialize these layers with orthogonal weights.
-        log_std_init: Initial logarithm of the standard deviation of continuous actions.
+        log_std_init: Initial logarithm of the standard deviation of continuous actions. None: 0, or -0.5 if the memory
+            length is unknown.
         init: Initialization of the gates. "forget": forget biases that remember over the task's memory length;
             "chrono": these, and input biases at their negative; "torch": that of PyTorch.
         memory_length: Control steps over which the initialized cells remember. None: the task's longest memory length,
@@ -58,13 +60,13 @@ class NetworkSettings:
     n_layers: int = 1
     shared: bool = False
     critic_memory: bool = True
-    norm_obs: bool = False
+    norm_obs: bool | None = None
     skip: bool = True
     net_arch: tuple[int, ...] = (64,)
     critic_arch: tuple[int, ...] | None = None
     activation: str = "tanh"
     ortho_init: bool = True
-    log_std_init: float = 0.0
+    log_std_init: float | None = None
     init: Init = "forget"
     memory_length: int | None = None
 

@@ -9,11 +9,14 @@ import gymnasium
 import numpy as np
 import pytest
 from memory_bandit import MemoryBandit
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
 
 from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.export import export_numpy, export_onnx
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.agents.recurrent.reward_scale import RewardScale
 from rlmem.errors import UserError
 from rlmem.networks.feature_scale import FeatureScale
 from rlmem.registry import agent_class
@@ -92,3 +95,30 @@ def test_agents_of_stable_baselines3_keep_the_statistics_in_their_checkpoints(na
 def test_pictures_are_refused() -> None:
     with pytest.raises(UserError, match="norm_obs is for observations of numbers"):
         RecurrentPPO("CnnPolicy", MemoryBandit(2, 5, observation="image"), norm_obs=True, **SMALL)
+
+
+def test_numbers_are_scaled_by_default_where_the_memory_length_is_unknown() -> None:
+    agent = RecurrentPPO("MlpPolicy", MemoryBandit(4, 5), n_steps=16)
+    assert agent.norm_obs
+    assert agent.norm_reward
+    agent.learn(64)
+    assert agent.reward_scale.returns.count.item() == 64
+    assert agent.get_vec_normalize_env() is None, "the environment keeps its rewards"
+    known = RecurrentPPO("MlpPolicy", MemoryBandit(4, 5), n_steps=16, memory_length=5)
+    assert not known.norm_obs
+    assert not known.norm_reward
+    assert not RecurrentPPO("CnnPolicy", MemoryBandit(2, 5, observation="image"), n_steps=16).norm_obs
+    assert not RecurrentPPO("MlpPolicy", VecNormalize(MemoryBandit(4, 5)), n_steps=16).norm_obs
+
+
+def test_scaled_rewards_are_those_of_stable_baselines3_after_a_rollout() -> None:
+    rng = np.random.default_rng(0)
+    rewards, ends = rng.normal(3.0, 20.0, (200, 3)).astype(np.float32), rng.random((200, 3)) < 0.1
+    scale, expected = RewardScale(), RunningMeanStd()
+    total = np.zeros(3)
+    for t in range(200):
+        total = 0.9 * total + rewards[t]
+        expected.update(total)
+        total[ends[t]] = 0.0
+    scaled = scale(rewards, ends, 0.9)
+    assert np.allclose(scaled, np.clip(rewards / np.sqrt(expected.var), -10, 10), rtol=1e-4)

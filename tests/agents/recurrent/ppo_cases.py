@@ -12,7 +12,14 @@ SMALL: dict[str, Any] = {"hidden_size": 8, "net_arch": (8,)}
 
 
 def small_ppo(env: Any, **arguments: Any) -> RecurrentPPO:
-    defaults: dict[str, Any] = {"n_steps": 16, "batch_size": 32, "n_epochs": 2, "seed": 0, "policy_kwargs": SMALL}
+    defaults: dict[str, Any] = {
+        "n_steps": 16,
+        "batch_size": 32,
+        "n_epochs": 2,
+        "seed": 0,
+        "norm_obs": False,
+        "policy_kwargs": SMALL,
+    }
     return RecurrentPPO("MlpPolicy", env, **(defaults | arguments))
 
 
