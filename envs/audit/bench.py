@@ -83,7 +83,7 @@ def as_numbers(observation: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class Bench:
-    """N worlds to play policies on; counts control steps.
+    """N worlds to play policies on; counts episodes and control steps.
 
     Args:
         task: The task; closed with the bench.
@@ -93,6 +93,9 @@ class Bench:
         self.task = task
         self.batch = Batch(task, AutoresetMode.DISABLED, None, every_step=True)
         self.env_steps = 0
+        self.episodes = 0
+        self.on_step: Callable[[], object] = lambda: None
+        """Called after each step of the worlds, for showing progress."""
         self.pictures = len(task.observation_space.shape) == 3
         """Whether observations are pictures."""
         self.names = _BLOCK_NAMES if self.pictures else task.observation_names
@@ -105,6 +108,11 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         self.task.close()
+
+    def count(self, steps: int) -> None:
+        """Count control steps of the worlds."""
+        self.env_steps += steps
+        self.on_step()
 
     def play(self, act: Act, seeds: Ints, cues: Ints | None = None, *, frames: int = 1) -> Played:
         """Play one episode for each seed.
@@ -138,6 +146,7 @@ class Bench:
         mask = np.arange(size) < n
         shown = None if cues is None else np.concatenate((cues, np.zeros(size - n, dtype=np.int64)))
         all_seeds: list[int | None] = [*seeds.tolist(), *[None] * (size - n)]
+        self.episodes += n
         seen, phase = self.batch.reset(mask, all_seeds, shown)
         observation = as_numbers(seen)
         played.cue[who] = task.cue[:n]
@@ -148,7 +157,7 @@ class Bench:
             stack[:, :-1] = stack[:, 1:]
             stack[:, -1] = observation
             running = phase[:n] != Phase.OVER
-            self.env_steps += int(running.sum())
+            self.count(int(running.sum()))
             step = self.batch.step(np.clip(act(stack, padded), -1.0, 1.0))
             observation, phase, steps = as_numbers(step.observation), step.phase, steps + 1
             played.returns[who] += step.reward[:n]

@@ -107,6 +107,7 @@ def _run(bench: Bench, groups: list[_Group], docks: Ints) -> str:
     seeds: list[int | None] = [*np.repeat([group.seed for group in groups], VARIANTS).tolist(), *[None] * (worlds - n)]
     cues = np.arange(worlds) % VARIANTS % task.num_cues
     task.enter(task.everyone, OVER)
+    bench.episodes += n
     _, phase = bench.batch.reset(np.arange(worlds) < n, seeds, cues)
     entered, since = np.zeros(n, dtype=np.int64), np.full(n, -1)
     """[N] docks entered, and control steps since the one that counts began, -1 before."""
@@ -120,7 +121,7 @@ def _run(bench: Bench, groups: list[_Group], docks: Ints) -> str:
         for world in np.flatnonzero(since >= 0).tolist():
             actions[world] = groups[world // VARIANTS].action(since[world], phase[world], expert[world])
         before = phase[:n].copy()
-        bench.env_steps += int(running.sum())
+        bench.count(int(running.sum()))
         step = bench.batch.step(actions.clip(-1.0, 1.0))
         phase = task.phase.copy()
         since[since >= 0] += 1

@@ -5,9 +5,10 @@ Axes: N environments, F frames, D observation, A action.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from rlmem.envs.audit.decodability import check_decodability
 from rlmem.envs.audit.dock import check_dock
 from rlmem.envs.audit.properties import PROPERTIES, check_property
 from rlmem.envs.audit.search import SearchSettings
-from rlmem.envs.exploiter import find_exploiters
+from rlmem.envs.exploiter import Exploiter, find_exploiters
 from rlmem.envs.memory_task import Floats, Ints, Phase
 from rlmem.errors import UserError
 from rlmem.registry import canonical_id, task_class
@@ -83,6 +84,7 @@ def audit(
     seed: int = 0,
     budget: Budget = THOROUGH,
     on_finding: Callable[[Finding], object] = lambda _: None,
+    progress: Callable[[float, str], object] = lambda _share, _what: None,
 ) -> Certificate:
     """Check a task against what its specification claims.
 
@@ -102,7 +104,8 @@ def audit(
         knobs: The task's knobs, see its documentation.
         seed: Of the audit. The same seed gives the same findings.
         budget: How thorough it is.
-        on_finding: Called with each finding as it is made, for showing progress.
+        on_finding: Called with each finding as it is made.
+        progress: Called with the share of the work that is done, about, and with what is being checked.
 
     Returns:
         The certificate.
@@ -116,44 +119,13 @@ def audit(
     settings = cls.make_settings(knobs)
     spec: TaskSpec = cls.spec(settings)
     findings: list[Finding] = []
-
-    def add(*found: Finding) -> None:
-        for finding in found:
-            findings.append(finding)
-            on_finding(finding)
-
     with Bench(cls(settings, budget.num_envs)) as bench:
-        for label in PROPERTIES:
-            claimed = label in spec.guarantees
-            add(check_property(label, bench, seeds.exact, episodes=budget.exact, claimed=claimed))
-        docked = settings.guard == "dock"
-        if docked:
-            add(check_dock(bench, seeds.exact, episodes=budget.exact, claimed="G4" in spec.guarantees))
-        scripted = () if bench.pictures else find_exploiters(cls, bench.names)
-        if not scripted:
-            add(_no_exploiter(bench, written=scripted is not None))
-        scripted = scripted or ()
-        secret = "G1" in spec.guarantees and bool({"G3", "G4"} & set(spec.guarantees))
-        window = settings.dock_steps if docked else spec.memory_length[0]
-        players: dict[str, tuple[Act, int]] = {"expert": (_expert(bench), 1)}
-        if secret:
-            players |= {"random": (_random(bench, seed), 1)}
-        else:
-            players |= {f"exploiter, {describe_frames(e.frames)}": (_scripted(e.act), e.frames) for e in scripted}
-        for who, (act, frames) in players.items():
-            watch = Stopwatch(bench)
-            played = bench.play(act, seeds.probe + np.arange(budget.probe), frames=frames)
-            add(
-                *check_decodability(
-                    played, who, bench.task.num_cues, claimed=secret, confidence=_PROBE_CONFIDENCE, cost=watch.read()
-                )
-            )
-        for exploiter in scripted:
-            if exploiter.frames <= max(window, 1):
-                add(run_exploiter(bench, spec, seeds, exploiter, episodes=budget.test))
-        for shape in budget.policy_shapes:
-            if shape.frames <= max(window, 1):
-                add(run_search(bench, spec, seeds, shape, episodes=budget.test, settings=budget.search))
+        checks = _checks(bench, spec, seeds, seed, budget)
+        for number, check in enumerate(checks):
+            bench.on_step = _told(progress, bench, check, checks[number + 1 :])
+            for finding in check.run():
+                findings.append(finding)
+                on_finding(finding)
     return Certificate(
         env_id=name,
         knobs=dict(knobs),
@@ -162,6 +134,92 @@ def audit(
         spec=spec,
         findings=tuple(findings),
     )
+
+
+class _Check(NamedTuple):
+    """A part of an audit."""
+
+    what: str
+    steps: Callable[[float], float]
+    """Mean length of an episode -> about how many control steps the check takes."""
+    run: Callable[[], Sequence[Finding]]
+
+
+def _checks(bench: Bench, spec: TaskSpec, seeds: Seeds, seed: int, budget: Budget) -> list[_Check]:
+    """Return the checks of a task, in the order in which they are made."""
+    task, claimed = bench.task, spec.guarantees
+    docked = task.settings.guard == "dock"
+    window = max(task.settings.dock_steps if docked else spec.memory_length[0], 1)
+    found = () if bench.pictures else find_exploiters(type(task), bench.names)
+    scripted = found or ()
+    secret = "G1" in claimed and bool({"G3", "G4"} & set(claimed))
+    players: dict[str, tuple[Act, int]] = {"expert": (_expert(bench), 1)}
+    if secret:
+        players |= {"random": (_random(bench, seed), 1)}
+    else:
+        players |= {f"exploiter, {describe_frames(e.frames)}": (_scripted(e.act), e.frames) for e in scripted}
+
+    def exact(check: Callable[..., Finding], *which: str, label: str) -> Sequence[Finding]:
+        return [check(*which, bench, seeds.exact, episodes=budget.exact, claimed=label in claimed)]
+
+    def decode(who: str, act: Act, frames: int) -> Sequence[Finding]:
+        watch = Stopwatch(bench)
+        played = bench.play(act, seeds.probe + np.arange(budget.probe), frames=frames)
+        options: Any = {"claimed": secret, "confidence": _PROBE_CONFIDENCE, "cost": watch.read()}
+        return check_decodability(played, who, task.num_cues, **options)
+
+    def exploit(exploiter: Exploiter) -> Sequence[Finding]:
+        return [run_exploiter(bench, spec, seeds, exploiter, episodes=budget.test)]
+
+    def searched(shape: PolicyShape) -> Sequence[Finding]:
+        return [run_search(bench, spec, seeds, shape, episodes=budget.test, settings=budget.search)]
+
+    def search_steps(length: float) -> float:
+        return budget.search.steps(task.num_cues, length) + budget.test * length
+
+    groups = 4 * budget.exact
+    checks = [
+        _Check(f"{label}, {words}", _episodes(groups), partial(exact, check_property, label, label=label))
+        for label, words in PROPERTIES.items()
+    ]
+    if docked:
+        checks.append(_Check("G4, the dock washes", _episodes(groups), partial(exact, check_dock, label="G4")))
+    if not scripted:
+        checks.append(_Check("exploiters", lambda _: 0.0, lambda: [_no_exploiter(bench, written=found is not None)]))
+    checks += [
+        _Check(f"cue predicted ({who})", _episodes(budget.probe), partial(decode, who, *player))
+        for who, player in players.items()
+    ]
+    checks += [
+        _Check(f"exploiter: {exploiter.name}", _episodes(budget.test), partial(exploit, exploiter))
+        for exploiter in scripted
+        if exploiter.frames <= window
+    ]
+    checks += [
+        _Check(shape.name, search_steps, partial(searched, shape))
+        for shape in budget.policy_shapes
+        if shape.frames <= window
+    ]
+    return checks
+
+
+def _episodes(count: int) -> Callable[[float], float]:
+    """Return how many control steps so many episodes take, as a function of their length."""
+    return lambda length: count * length
+
+
+def _told(
+    progress: Callable[[float, str], object], bench: Bench, check: _Check, later: Sequence[_Check]
+) -> Callable[[], object]:
+    """Return what tells of the progress of a check, which begins now."""
+    begun = bench.env_steps
+
+    def tell() -> None:
+        length = bench.env_steps / max(bench.episodes, 1)
+        left = max(check.steps(length) - (bench.env_steps - begun), 0.0) + sum(one.steps(length) for one in later)
+        progress(bench.env_steps / (bench.env_steps + left), check.what)
+
+    return tell
 
 
 def _no_exploiter(bench: Bench, *, written: bool) -> Finding:

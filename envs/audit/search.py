@@ -10,6 +10,7 @@ Axes: C candidates, E episodes, P parameters.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,8 @@ _FLOOR = 2.5
 that a search does not converge before it has found anything."""
 _ENOUGH = 0.95
 """Part of the way from the memoryless ceiling to the oracle at which a search stops: it has found a leak."""
+_FITTEST = 8
+"""Generations whose best policy is validated at the end, beside the mean."""
 _VALIDATION = 16
 """Seeds, each played with every cue, on which the best policy of all generations is chosen."""
 
@@ -64,6 +67,12 @@ class SearchSettings:
             raise UserError(f"generations, episodes, env_steps and least must be at least 1, got {self}")
         if self.sigma <= 0.0 or not 0.0 < self.elite <= 0.5:
             raise UserError(f"sigma must be positive and elite in (0, 0.5], got {self.sigma} and {self.elite}")
+
+    def steps(self, cues: int, length: float) -> float:
+        """Return about how many control steps a search takes in episodes of a length."""
+        generation = self.candidates * self.episodes * cues * length
+        count = min(max(math.ceil(self.env_steps / max(generation, 1.0)), self.least), self.generations)
+        return count * generation + (_FITTEST + 1) * _VALIDATION * cues * length
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def search(
         sigma = np.sqrt(_KEEP_SPREAD * sigma**2 + (1.0 - _KEEP_SPREAD) * elite.var(axis=0)).clip(floor)
         if generation >= settings.least and bench.env_steps - begun >= settings.env_steps:
             break
-    best, value = _choose(trainer, np.stack((mean, *trainer.fittest[-8:])))
+    best, value = _choose(trainer, np.stack((mean, *trainer.fittest[-_FITTEST:])))
     return Found(family, best, generation, value)
 
 

@@ -12,6 +12,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
+from rlmem.cli.work_bar import work_bar
 from rlmem.files import write_text
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def run(argv: Sequence[str]) -> int:
 
     budget = {"thorough": THOROUGH, "quick": QUICK}[options.budget]
     with json_output(options.json) as write:
-        certificate = audit(parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress)
+        with work_bar("auditing") as tell:
+            certificate = audit(
+                parsed.env, parsed.knobs, seed=options.seed, budget=budget, on_finding=_progress, progress=tell
+            )
         text = certificate.text()
         print(text)
         if out is not None:

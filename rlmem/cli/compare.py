@@ -9,6 +9,7 @@ from pathlib import Path
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file, writable_folder
+from rlmem.cli.work_bar import work_bar
 from rlmem.files import write_text
 
 
@@ -67,7 +68,8 @@ def run(argv: Sequence[str]) -> int:
     )
     out = writable_folder(options.out, "--out")
     table_file, picture = writable_file(out / "compare.md", "--out"), writable_file(out / "compare.png", "--out")
-    rows = run_study(study, out / "compare.csv", lambda line: print(line, flush=True))
+    with work_bar("comparing") as tell:
+        rows = run_study(study, out / "compare.csv", lambda line: print(line, flush=True), tell)
     table = markdown(rows)
     print(f"\n{table}")
     write_text(table_file, table)

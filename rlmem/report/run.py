@@ -15,6 +15,7 @@ from rlmem.environments import task_spec
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.intervention import hidden_cues
+from rlmem.evaluation.lesion import lesion_test
 from rlmem.evaluation.lesioning import Lesion
 from rlmem.evaluation.memory import measure_memory
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
@@ -164,14 +165,17 @@ def _player(
     report: RunPageSettings, env: Any, agent: Any, probe: CueProbe | None, progress: Tell
 ) -> tuple[Player, dict[str, str]]:
     recorder = Recorder(env, agent, probe, Lesion())
-    seeds, recorded = _seeds(env, report.shown), []
+    seeds, recorded = shown_seeds(report, env, agent), []
     for number, seed in enumerate(seeds):
         what = f"recording episode {number + 1} of {len(seeds)}"
         recorded.append(
             recorder.episode(seed, lambda share, n=number, w=what: progress((n + share) / len(seeds), w))  # type: ignore[misc]
         )
     episodes = separating_first(recorded)
-    notes = ["Episodes are the first of the test seeds whose cues differ. The agent takes its likeliest action."]
+    notes = [
+        f"Episodes are chosen among the first {_LOOKED_THROUGH} test seeds: their cues differ, and those in which the "
+        "agent needs its hidden state to succeed come first. The agent takes its likeliest action."
+    ]
     if len(episodes[0].panes) > 1:
         notes.append(
             "On the right the same episode is run again, and the hidden state is set to zero once, as the query begins."
@@ -212,9 +216,22 @@ def _lesion_note(episodes: Sequence[PlayerEpisode]) -> str:
     )
 
 
-def _seeds(env: Any, count: int) -> list[int]:
-    """Return the first test seeds with different cues, then the first others."""
-    listed, cues, found = list(test_seeds(_LOOKED_THROUGH)), set(), []
+def shown_seeds(report: RunPageSettings, env: Any, agent: Any) -> list[int]:
+    """Return test seeds with different cues, where there are so many, those first that show memory at work.
+
+    These are episodes in which the agent succeeds, and fails with its hidden state zeroed; then those in which it
+    succeeds both times, where a guess was right.
+    """
+    seeds = list(test_seeds(_LOOKED_THROUGH))
+    options: Any = {"knobs": report.knobs, "seeds": seeds, "num_envs": _LOOKED_THROUGH}
+    try:
+        test = lesion_test(agent, report.settings.env, Lesion(), **options)
+    except UserError:  # nothing to zero, or no query
+        listed = seeds
+    else:
+        rank = 2 * ~test.intact.success + test.lesioned.success
+        listed = [seeds[place] for place in np.argsort(rank, kind="stable")]
+    cues, found = set(), []
     for seed in listed:
         env.reset(seed=seed)
         cue = hidden_cues(env)
@@ -222,9 +239,9 @@ def _seeds(env: Any, count: int) -> list[int]:
         if key not in cues:
             cues.add(key)
             found.append(seed)
-        if len(found) == count:
+        if len(found) == report.shown:
             break
-    return found + [seed for seed in listed if seed not in found][: count - len(found)]
+    return found + [seed for seed in listed if seed not in found][: report.shown - len(found)]
 
 
 def _facts(report: RunPageSettings, agent: Any) -> list[tuple[str, str]]:

@@ -64,7 +64,12 @@ def test_where_the_memoryless_ceiling_is_the_oracle_the_certificate_says_so(cue:
 
 
 def test_the_same_seed_gives_the_same_findings() -> None:
-    twice = [audit("TMaze", PLANAR, budget=FEW).findings for _ in range(2)]
+    told = []
+    twice = [audit("TMaze", PLANAR, budget=FEW, progress=lambda *one: told.append(one)).findings for _ in range(2)]
+    half = told[: len(told) // 2]
+    assert half[0][0] < 0.1
+    assert half[-1][0] == pytest.approx(1.0, abs=0.05)
+    assert {what for _, what in half} >= {"G1, the cue leaves no trace", "cue predicted (expert)"}
     assert [finding.detail for finding in twice[0]] == [finding.detail for finding in twice[1]]
 
 

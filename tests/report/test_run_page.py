@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import modest_knobs
+from remembering import TASK, Remembers
 
 from rlmem.evaluation.lesioning import Lesion, Lesioned
 from rlmem.report.critic import critic_values
-from rlmem.report.run import RunPageSettings, run_page
+from rlmem.report.run import RunPageSettings, run_page, shown_seeds
 from rlmem.report.trace import trace
 from rlmem.runs.checkpoints import BEST, fingerprint, save
 from rlmem.runs.progress import Progress
@@ -94,6 +95,22 @@ def test_measures_of_rlmem_memory_are_taken_over_where_they_are_of_these_weights
         assert run_page(report).verdict != "measured before"
     finally:
         path.unlink()
+
+
+@pytest.mark.parametrize("shown", [1, 2])
+def test_the_player_opens_on_an_episode_that_fails_without_the_hidden_state(folder, settings, shown):
+    knobs = TASK["knobs"]
+    report = RunPageSettings(folder=folder, settings=settings, knobs=knobs, shown=shown)
+    env = gymnasium.make(settings.env, **knobs)
+    seeds = shown_seeds(report, env, Remembers())
+    cues = []
+    for seed in seeds:
+        env.reset(seed=seed)
+        cues.append(int(env.unwrapped.task.cue[0]))
+    assert trace(env, Remembers(), seeds[0]).success
+    assert not trace(env, Remembers(), seeds[0], lesion=Lesioned(Lesion())).success
+    env.close()
+    assert len(set(cues)) == len(cues) == shown
 
 
 def test_values_are_those_of_the_critic_emptied_at_the_lesion(folder, settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -99,13 +99,19 @@ def row(outcome: RunResult) -> dict[str, Any]:
     }
 
 
-def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list[dict[str, str]]:
+def run_study(
+    study: Study,
+    path: Path,
+    report: Callable[[str], object],
+    progress: Callable[[float, str], object] = lambda _share, _what: None,
+) -> list[dict[str, str]]:
     """Run what the CSV file does not hold yet, and return all its rows of this study.
 
     Args:
         study: What to run.
         path: CSV file of rows; written anew at once whenever a method's seeds are through.
         report: Told in one line of each method that is through.
+        progress: Called every second with the share of the methods that are through, and with that in words.
     """
     table = Progress(path)
     for number, entry in enumerate(table.rows, start=1):
@@ -121,12 +127,17 @@ def run_study(study: Study, path: Path, report: Callable[[str], object]) -> list
     with ending_pool(study.processes) as pool:
         with undisturbed():
             jobs = {pool.submit(rows_of, study, cell, seeds): cell for cell, seeds in missing.items()}
-        for job in as_completed(jobs):
-            for entry in job.result():
-                table.add(entry)
-            through = jobs[job]
-            learnt = sum(math.isfinite(entry["sequences"]) for entry in job.result())
-            report(f"{', '.join(through)}: {learnt} of {len(missing[through])} learnt")
+        pending = set(jobs)
+        while pending:
+            ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            for job in ended:
+                for entry in job.result():
+                    table.add(entry)
+                through = jobs[job]
+                learnt = sum(math.isfinite(entry["sequences"]) for entry in job.result())
+                report(f"{', '.join(through)}: {learnt} of {len(missing[through])} learnt")
+            number = len(jobs) - len(pending)
+            progress(number / len(jobs), f"{number} of {len(jobs)} methods")
     wanted = set(product(study.problems, study.cells, study.methods))
     rows = [entry for entry in table.rows if (entry["problem"], entry["cell"], entry["method"]) in wanted]
     same = {"hidden_size": study.hidden_size, **limits}
