@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from rlmem.envs.raster import lens
 from rlmem.envs.scene import Frames, Scene
@@ -43,6 +42,8 @@ def photograph(
     Returns:
         [height, width, 3] colors.
     """
+    from PIL import Image  # only pictures need it, not those who read a task's knobs
+
     if client not in scenes:
         scenes[client] = Scene(client, frames or {})
     size = _OVERSAMPLING * width, _OVERSAMPLING * height

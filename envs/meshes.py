@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from rlmem.envs.simulation import pybullet
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Floats = NDArray[np.float64]
 
@@ -185,4 +187,8 @@ def _texture(path: Path, libraries: list[str]) -> Image.Image | None:
     lines = [line for file in files for line in file.read_text(encoding="latin-1").splitlines()]
     names = [line.split()[1] for line in lines if line.strip().startswith("map_Kd") and len(line.split()) > 1]
     files = [path.parent / name for name in names if (path.parent / name).is_file()]
-    return Image.open(files[0]).convert("RGB") if files else None
+    if not files:
+        return None
+    from PIL import Image  # only pictures need it, not those who read a task's knobs
+
+    return Image.open(files[0]).convert("RGB")

@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 _PATIENCE = 2.0
 """Seconds before the bar appears."""
 
@@ -23,6 +20,9 @@ def work_bar(what: str) -> Iterator[Tell]:
     Args:
         what: What is being done, until the work says so itself.
     """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"))
     bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
     task, started = bar.add_task(what, total=1.0), time.monotonic()
