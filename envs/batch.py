@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from rlmem.envs.full_state import FullState
 from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask, check_observations
 
 
@@ -24,6 +25,8 @@ class Ends(NamedTuple):
     """Share of the work that was done; not a number where there was none."""
     cue: Ints
     phase: Ints
+    state: NDArray[np.float32]
+    """[K, P] the full state then, without components unless it is wanted."""
 
 
 class BatchStep(NamedTuple):
@@ -71,6 +74,7 @@ class Batch:
         task: The task; closed with the batch.
         autoreset_mode: When an ended episode is followed by the next; see Gymnasium.
         max_episode_steps: Control steps after which episodes are truncated, or None.
+        privileged: Whether the full state is wanted, see :meth:`full_state`.
         every_step: Simulate also the control steps in which, by :meth:`MemoryTask.quiet_steps`, nothing happens. The
             audit uses this to check that claim.
     """
@@ -81,9 +85,12 @@ class Batch:
         autoreset_mode: AutoresetMode,
         max_episode_steps: int | None,
         *,
+        privileged: bool = False,
         every_step: bool = False,
     ) -> None:
         self.task, self._every_step = task, every_step
+        self.full = FullState(task) if privileged else None
+        """Reads the full state, if it is wanted."""
         self._mode, self._max_steps = autoreset_mode, max_episode_steps
         self._steps = np.zeros(task.num_envs, dtype=np.int64)
         self._history: list[Floats] = []
@@ -102,6 +109,10 @@ class Batch:
         self.task.reset(which, [seeds[index] for index in which], cues)
         self._steps[which] = self._quiet = 0
         return self.task.observe(), self.task.phase.copy()
+
+    def full_state(self) -> NDArray[np.float32]:
+        """Return the full state [K, P] of all environments, without components unless it is wanted."""
+        return np.zeros((self.task.num_envs, 0), np.float32) if self.full is None else self.full()
 
     def step(self, actions: Floats) -> BatchStep:
         """Run one control step with checked actions [K, A], which are kept: they must not change afterwards.
@@ -128,7 +139,7 @@ class Batch:
             observation[idle] = 0.0
         ended = terminated | truncated
         if np.count_nonzero(ended):
-            ends = Ends(ended, observation, *task.outcome(), task.cue.copy(), phase)
+            ends = Ends(ended, observation, *task.outcome(), task.cue.copy(), phase, self.full_state())
             task.enter(ended, OVER)
             if self._mode is AutoresetMode.SAME_STEP:
                 self._begin(np.flatnonzero(ended))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,15 +14,17 @@ from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
 from rlmem.envs.batch import EnvState, begin_again
+from rlmem.envs.full_state import FullState
 from rlmem.envs.knobs import KnobAccess, reset_knobs
 from rlmem.envs.memory_task import PHASE_NAMES, Floats, MemoryTask, check_actions, check_observations
 from rlmem.envs.simulation import has_screen
 from rlmem.errors import UserError
+from rlmem.privileged import OBSERVATION, PRIVILEGED, with_privileged
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
 
-class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]]):
+class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
     """One environment of a memory task, as ``gymnasium.make`` returns it.
 
     Args:
@@ -32,6 +34,8 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         camera: ``"both"``, ``"behind"`` or ``"above"``.
         width: Pixels of a picture.
         height: Pixels of a picture.
+        privileged: Observations are a Dict: ``"observation"``, and ``"privileged"``, the full state for critics, see
+            :mod:`rlmem.envs.full_state`.
         **knobs: The task's knobs, see its documentation.
 
     Raises:
@@ -47,9 +51,10 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         camera: str = "both",
         width: int = 640,
         height: int = 360,
+        privileged: bool = False,
         **knobs: Any,
     ) -> None:
-        EzPickle.__init__(self, task, render_mode, camera, width, height, **knobs)
+        EzPickle.__init__(self, task, render_mode, camera, width, height, privileged, **knobs)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
         cls: type[MemoryTask[Any]] = load_object(task)
@@ -63,7 +68,10 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
             )
         self._window = render_mode == "human" and has_screen()
         self.task = cls(settings, 1, visuals=render_mode is not None, gui=self._window)
-        self.observation_space = cast("spaces.Space[NDArray[Any]]", self.task.observation_space)
+        self._full = FullState(self.task) if privileged else None
+        self.observation_space: spaces.Space[Any] = self.task.observation_space
+        if self._full is not None:
+            self.observation_space = with_privileged(self.observation_space, self._full.space)
         self.action_space: spaces.Box = self.task.action_space
         self._drawn_at = 0.0
         self._running: bool | None = None
@@ -71,9 +79,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         self._actions: list[Floats] = []
         """[t] of [1, A], the actions of the episode."""
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode.
 
         Args:
@@ -100,7 +106,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
         self._show()
         return self._observe(), self._info()
 
-    def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Run one control step.
 
         Args:
@@ -193,11 +199,10 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[NDArray[Any], NDArray[Any]])
             self.set_state(state["episode"])
         self.__dict__.update(state["now"])
 
-    def _observe(self) -> NDArray[Any]:
+    def _observe(self) -> Any:
         observations = self.task.observe()
         check_observations(observations, self.task.observation_space)
-        observation: NDArray[Any] = observations[0]
-        return observation
+        return observations[0] if self._full is None else {OBSERVATION: observations[0], PRIVILEGED: self._full()[0]}
 
     def _info(self) -> dict[str, Any]:
         return {"phase": str(PHASE_NAMES[self.task.phase[0]])}

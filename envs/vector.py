@@ -25,6 +25,7 @@ from rlmem.envs.knobs import KnobAccess, reset_knobs
 from rlmem.envs.memory_task import PHASE_NAMES, Bools, Floats, Ints, MemoryTask, check_actions
 from rlmem.envs.workers import Workers
 from rlmem.errors import UserError
+from rlmem.privileged import OBSERVATION, PRIVILEGED, with_privileged
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
 
@@ -43,11 +44,14 @@ class Backend(Protocol):
     def expert_action(self) -> Floats:
         """Return the expert's actions [N, A]."""
 
+    def full_state(self) -> NDArray[np.float32]:
+        """Return the full state [N, P] of all environments, without components unless it is wanted."""
+
     def get_state(self) -> list[EnvState]:
-        """Return the state of each environment."""
+        """Return what brings each environment back to where it is."""
 
     def set_state(self, states: Sequence[EnvState]) -> None:
-        """Restore the state of each environment."""
+        """Bring each environment back to where it was."""
 
     def change_knobs(self, knobs: Mapping[str, Any]) -> None:
         """Change knobs from the next episodes on."""
@@ -61,7 +65,7 @@ class InProcess:
 
     def __init__(self, batch: Batch) -> None:
         self.task = batch.task
-        self.reset, self.step = batch.reset, batch.step
+        self.reset, self.step, self.full_state = batch.reset, batch.step, batch.full_state
         self.get_state, self.set_state = batch.get_state, batch.set_state
         self.expert_action, self.close = batch.task.expert_action, batch.task.close
         self.change_knobs = batch.task.change_knobs
@@ -75,6 +79,7 @@ def make_vector(
     autoreset_mode: Mode = "next_step",
     render_mode: str | None = None,
     max_episode_steps: int | None = None,
+    privileged: bool = False,
     **knobs: Any,
 ) -> MemoryVectorEnv:
     """Make a vector environment; ``gymnasium.make_vec`` calls this.
@@ -88,15 +93,17 @@ def make_vector(
             ``reset`` is called.
         render_mode: None or ``"rgb_array"`` (in this process only).
         max_episode_steps: Control steps after which episodes are truncated.
+        privileged: Observations are a Dict: ``"observation"``, and ``"privileged"``, the full state for critics, see
+            :mod:`rlmem.envs.full_state`.
         **knobs: The task's knobs, see its documentation.
 
     Raises:
         UserError: If a knob is unknown or has a value that it cannot have.
     """
-    return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
+    return MemoryVectorEnv(num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs, privileged)
 
 
-class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
+class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[Any, NDArray[Any], NDArray[Any]]):
     """N environments of one memory task. See :func:`make_vector` for the arguments."""
 
     def __init__(
@@ -108,8 +115,11 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         render_mode: str | None,
         max_episode_steps: int | None,
         knobs: dict[str, Any],
+        privileged: bool = False,
     ) -> None:
-        EzPickle.__init__(self, num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs)
+        EzPickle.__init__(
+            self, num_envs, task, workers, autoreset_mode, render_mode, max_episode_steps, knobs, privileged
+        )
         self._backend: Backend | None = None
         self._begun = False
         self._spec: EnvSpec | None = None
@@ -128,17 +138,22 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         self.render_mode, self.num_envs = render_mode, num_envs
 
         def batch(size: int) -> Batch:
-            return Batch(cls(settings, size, visuals=render_mode is not None), mode, max_episode_steps)
+            made = cls(settings, size, visuals=render_mode is not None)
+            return Batch(made, mode, max_episode_steps, privileged=privileged)
 
         if workers:
             pool = Workers(batch, num_envs, workers)
-            self._backend, self.task = pool, None
+            self._backend, self.task, full = pool, None, pool.full
             self.single_observation_space, self.single_action_space = pool.observation_space, pool.action_space
         else:
-            local = InProcess(batch(num_envs))
-            self._backend, self.task = local, local.task
+            made = batch(num_envs)
+            local = InProcess(made)
+            self._backend, self.task, full = local, local.task, made.full
             self.single_observation_space = local.task.observation_space
             self.single_action_space = local.task.action_space
+        self._privileged = full is not None
+        if full is not None:
+            self.single_observation_space = with_privileged(self.single_observation_space, full.space)
         assert isinstance(self.single_action_space, spaces.Box)
         self._box = self.single_action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -157,7 +172,7 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start episodes.
 
         Args:
@@ -190,9 +205,10 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
             self.change_knobs(knobs)
         observation, phase = worlds.reset(mask, seeds, cues)
         self._begun = True
-        return observation, {"phase": PHASE_NAMES[phase], "_phase": mask.copy()}
+        seen = self._seen(observation, worlds.full_state())
+        return seen, {"phase": PHASE_NAMES[phase], "_phase": mask.copy()}
 
-    def step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], Floats, Bools, Bools, dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Run one control step.
 
         Args:
@@ -220,12 +236,13 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
             if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
                 final = np.full(self.num_envs, None, dtype=object)
                 for index in np.flatnonzero(step.ends.ended).tolist():
-                    final[index] = step.ends.observation[index].copy()
+                    final[index] = self._seen(step.ends.observation[index].copy(), step.ends.state[index].copy())
                 infos |= {"final_obs": final, "_final_obs": step.ends.ended.copy()}
                 infos |= {"final_info": ending, "_final_info": step.ends.ended.copy()}
             else:
                 infos = ending | infos
-        return step.observation, step.reward, step.terminated, step.truncated, infos
+        seen = self._seen(step.observation, worlds.full_state())
+        return seen, step.reward, step.terminated, step.truncated, infos
 
     def expert_action(self) -> Floats:
         """Return the actions [N, A] of the scripted expert, which may read privileged state."""
@@ -292,6 +309,10 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[NDArray[Any], NDArray[Any]
         """Close worlds and workers; ``close`` may be called twice."""
         if self._backend is not None:
             self._backend.close()
+
+    def _seen(self, observation: NDArray[Any], state: NDArray[np.float32]) -> Any:
+        """Return observations as agents get them, with the full state beside where it is wanted."""
+        return {OBSERVATION: observation, PRIVILEGED: state} if self._privileged else observation
 
     @property
     def _worlds(self) -> Backend:

@@ -34,6 +34,8 @@ class Shared(NamedTuple):
     """Arrays in shared memory."""
 
     observation: NDArray[Any]
+    state: NDArray[np.float32]
+    """The full state, without components unless it is wanted."""
     action: Floats
     reward: Floats
     terminated: Bools
@@ -65,8 +67,10 @@ class Workers:
         probe = make_batch(1)
         self.observation_space: spaces.Box = probe.task.observation_space
         self.action_space: spaces.Box = probe.task.action_space
+        self.full = probe.full
         probe.task.close()
-        self._shared = _allocate(context, num_envs, self.observation_space, self.action_space)
+        state_size = probe.full_state().shape[1]
+        self._shared = _allocate(context, num_envs, self.observation_space, state_size, self.action_space)
         bounds = np.linspace(0, num_envs, workers + 1).astype(int).tolist()
         self._parts = [slice(low, high) for low, high in pairwise(bounds)]
         self._pipes: list[Connection] = []
@@ -111,6 +115,10 @@ class Workers:
             shared.phase.copy(),
             ends,
         )
+
+    def full_state(self) -> NDArray[np.float32]:
+        """Return the full state [N, P] of all environments; see :meth:`rlmem.envs.batch.Batch.full_state`."""
+        return self._shared.state.copy()
 
     def expert_action(self) -> Floats:
         """Return the expert's actions [N, A]."""
@@ -201,6 +209,7 @@ class Workers:
             np.zeros(num_envs),
             np.zeros(num_envs, dtype=np.int64),
             np.zeros(num_envs, dtype=np.int64),
+            np.zeros_like(self._shared.state),
         )
         for where, part in zip(self._parts, parts, strict=True):
             if part is not None:
@@ -209,7 +218,7 @@ class Workers:
         return merged
 
 
-def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: spaces.Box) -> Shared:
+def _allocate(context: Any, num_envs: int, observations: spaces.Box, state_size: int, actions: spaces.Box) -> Shared:
     """Make the shared arrays."""
 
     def array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -219,6 +228,7 @@ def _allocate(context: Any, num_envs: int, observations: spaces.Box, actions: sp
     n = (num_envs,)
     return Shared(
         array((num_envs, *observations.shape), observations.dtype),
+        array((num_envs, state_size), np.float32),
         array((num_envs, *actions.shape), np.float64),
         array(n, np.float64),
         array(n, np.bool_),
@@ -295,8 +305,10 @@ def _answer(batch: Batch, kind: int, message: Any, shared: Shared) -> Ends | Flo
         return None
     if kind == _RESET:
         shared.observation[:], shared.phase[:] = batch.reset(*message)
+        shared.state[:] = batch.full_state()
         return None
     step = batch.step(shared.action.copy())
     shared.observation[:], shared.reward[:], shared.phase[:] = step.observation, step.reward, step.phase
     shared.terminated[:], shared.truncated[:] = step.terminated, step.truncated
+    shared.state[:] = batch.full_state()
     return step.ends

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlmem.csv_table import read_rows
 from rlmem.errors import UserError
+from rlmem.privileged import actor_part, actor_space, privileged_space
 from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
 from rlmem.spec import Ceiling, TaskSpec
 from rlmem.suggest import unknown
@@ -118,7 +119,14 @@ def _untrained_rows() -> list[dict[str, str]]:
 
 
 def make_vector(
-    env_id: str, num_envs: int, knobs: Mapping[str, Any], *, autoreset_mode: str, workers: int = 0, **arguments: Any
+    env_id: str,
+    num_envs: int,
+    knobs: Mapping[str, Any],
+    *,
+    autoreset_mode: str,
+    workers: int = 0,
+    privileged: bool = False,
+    **arguments: Any,
 ) -> VectorEnv[Any, Any, Any]:
     """Make a vector environment.
 
@@ -129,28 +137,38 @@ def make_vector(
         autoreset_mode: ``"same_step"`` for training, ``"disabled"`` for evaluation.
         workers: Processes to spread the environments over; 0 for none. Environments of other packages have a process
             each or none.
+        privileged: Keep the part of the observation that only a critic may see, see :mod:`rlmem.privileged`.
         arguments: More for the constructor.
 
     Raises:
-        UserError: If there is no such environment, a knob is wrong, or a package that it needs is missing.
+        UserError: If there is no such environment, a knob is wrong, a package that it needs is missing, or there is no
+            privileged part to keep.
     """
     env_id = canonical_id(env_id)
     if is_task(env_id):
+        arguments |= {"privileged": True} if privileged else {}
         return gymnasium.make_vec(
             env_id, num_envs=num_envs, autoreset_mode=autoreset_mode, workers=workers, **knobs, **arguments
         )
     try:
-        return gymnasium.make_vec(
+        env = gymnasium.make_vec(
             env_id,
             num_envs=num_envs,
             vectorization_mode="async" if workers else "sync",
             vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
-            wrappers=[flat_observations],  # type: ignore[list-item]
+            wrappers=[] if privileged else [flat_observations],  # type: ignore[list-item]
             **knobs,
             **arguments,
         )
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
+    if privileged:
+        try:
+            privileged_space(env.single_observation_space)
+        except UserError:
+            env.close()
+            raise
+    return env
 
 
 def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymnasium.Env[Any, Any]:
@@ -173,8 +191,13 @@ def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymn
 
 
 def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Make one vector of observations that are tuples, or that hold more than a Dict of arrays and choices."""
-    space = env.observation_space
+    """Make observations that any agent may see, without a privileged part.
+
+    Those that are tuples, or that hold more than a Dict of arrays and choices, become one vector.
+    """
+    space = actor_space(env.observation_space)
+    if space is not env.observation_space:
+        env = gymnasium.wrappers.TransformObservation(env, actor_part, space)
     parts = space.spaces.values() if isinstance(space, spaces.Dict) else (space,)
     nested = (spaces.Tuple, spaces.Dict, spaces.Text, spaces.OneOf)
     if any(isinstance(part, nested) for part in parts) and space.is_np_flattenable:

@@ -19,7 +19,7 @@ class MemoryBandit(VecEnv):
         n_envs: N.
         gap: Steps between cue and question.
         action: "continuous", "discrete" or "multi".
-        observation: "vector", "dict" or "image".
+        observation: "vector", "dict", "image", or "privileged": the vector, and for critics the cue and the time.
         truncate_every: Episodes are cut off after so many steps (0 for never).
     """
 
@@ -38,6 +38,7 @@ class MemoryBandit(VecEnv):
             "vector": vector,
             "dict": spaces.Dict({"a": vector, "b": spaces.Box(-1.0, 1.0, (2, 2), np.float32)}),
             "image": spaces.Box(0, 255, (3, 36, 36), np.uint8),
+            "privileged": spaces.Dict({"observation": vector, "privileged": spaces.Box(-99.0, 99.0, (2,), np.float32)}),
         }
         action_spaces: dict[str, spaces.Space[Any]] = {
             "continuous": spaces.Box(-1.0, 1.0, (1,), np.float32),
@@ -60,6 +61,8 @@ class MemoryBandit(VecEnv):
         vector = np.stack((self.cue * (self.t == 0), self.t == self.gap, np.ones(self.num_envs)), 1).astype(np.float32)
         if self.kind == "dict":
             return {"a": vector, "b": np.repeat(vector[:, :1, None], 2, 1).repeat(2, 2)}
+        if self.kind == "privileged":
+            return {"observation": vector, "privileged": np.stack((self.cue, self.t), 1).astype(np.float32)}
         if self.kind == "image":
             return np.broadcast_to(
                 ((vector + 1) * 120).astype(np.uint8)[:, :, None, None], (len(vector), 3, 36, 36)

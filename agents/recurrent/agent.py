@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
 from rlmem.agents.sb3.agent import NUM_ENVS, learn_and_report, policy_name
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, find_method
+from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_space
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
@@ -33,16 +34,24 @@ class RecurrentAgent(Agent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         torch.set_num_threads(1)
-        settings = self.settings
+        settings, offered = self.settings, self.observation_space
+        self.observation_space = actor_space(offered)
+        if settings.critic_observation == PRIVILEGED and offered is self.observation_space:
+            settings = replace(settings, critic_observation="actor")  # enough to act
         if self.spec is not None:
             settings = settings.complete(memory_to_learn(self.spec, settings.memory_length))
         env, policy = (
-            SpacesOnly(self.observation_space, self.action_space, NUM_ENVS),
-            policy_name(self.observation_space),
+            SpacesOnly(offered, self.action_space, NUM_ENVS),
+            policy_name(offered),
         )
         self.model = self.algorithm(policy, env, settings=settings, seed=self.seed, device=self.device)
         self._loaded: Path | None = None
         self._masks: Callable[[], Any] | None = None
+
+    @property
+    def information(self) -> str:  # type: ignore[override]  # of the instance: it is a setting
+        """What it may learn from: a privileged critic sees the full state too."""
+        return "reward, critic: full state" if self.settings.critic_observation == PRIVILEGED else "reward"
 
     @property
     def context(self) -> str:
@@ -57,6 +66,7 @@ class RecurrentAgent(Agent):
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Act. See :meth:`Agent.predict`."""
+        observation = actor_part(observation)
         rows = len(observation)
         starts = np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows)
         masks = None if self._masks is None else np.asarray(self._masks())
@@ -64,6 +74,8 @@ class RecurrentAgent(Agent):
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""
+        if self.settings.critic_observation == PRIVILEGED:
+            privileged_space(env.single_observation_space)
         wrapped = GymnasiumVecEnv(env)
         if self._loaded is not None:
             self.model = self.algorithm.load(self._loaded, wrapped, self.device)

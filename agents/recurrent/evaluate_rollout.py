@@ -62,7 +62,7 @@ def evaluate_rollout(
         for first, end in pairwise([*rollout.state_times, rollout.n_steps]):
             kept.append(state)
             state = pass_over.run(state, first, end)
-        last_values = pass_over.step(policy.encode(last.observations), state, last.episode_start)
+        last_values = pass_over.step(policy.critic_encode(last.observations), state, last.episode_start)
         outputs, actions = (torch.from_numpy(array).to(policy.device) for array in (rollout.outputs, rollout.actions))
         rollout.log_probs[:] = policy.head.log_prob_and_entropy(outputs, actions)[0].cpu().numpy()
     rollout.critic_states = tuple(np.stack(parts) for parts in zip(*kept, strict=True))
@@ -139,13 +139,13 @@ class _Pass:
         self.critic, self.net, self.device = policy.network.critic, policy.network.critic_net, policy.device
         self.starts, self.n_envs = rollout.episode_start, rollout.n_envs
         self.one_step, self.fresh = self.critic.numpy_step(), array_state(self.critic.initial_state(1))
-        features = [policy.encode(joined_steps(rollout.observations))]
+        features = [policy.critic_encode(joined_steps(rollout.observations))]
         self.terminal = np.full(rollout.rewards.shape, -1)
         """[T, N] the number of the observation at which an episode was cut off, -1 elsewhere."""
         for k, terminal in enumerate(rollout.terminal):
             self.terminal[terminal.t, terminal.n] = rollout.rewards.size + k
         if rollout.terminal:
-            features.append(policy.encode(_stack([terminal.observation for terminal in rollout.terminal])))
+            features.append(policy.critic_encode(_stack([terminal.observation for terminal in rollout.terminal])))
         self.features = np.concatenate(features)
         self.values = np.empty(len(self.features), np.float32)
 

@@ -114,7 +114,7 @@ class RecurrentOnPolicy(SB3Algorithm):
     def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities and entropies of the actions of a minibatch, and values, each [M]."""
         found: tuple[Tensor, Tensor, Tensor] = self.policy(
-            batch.features, batch.blank, batch.states, batch.slots, batch.actions, batch.masks
+            batch.features, batch.critic_features, batch.blank, batch.states, batch.slots, batch.actions, batch.masks
         )
         return found
 

@@ -28,6 +28,7 @@ from rlmem.networks.feature_scale import FeatureScale
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
 from rlmem.networks.settings import NetworkSettings
+from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_space
 
 Observations = NDArray[Any] | dict[str, NDArray[Any]]
 """One array, or one for each key, all with the same leading axes."""
@@ -37,7 +38,8 @@ _ENCODED_AT_ONCE = 512
 class RecurrentPolicy(SB3Policy):
     """Features extractor, trunks of memory cells, action and value.
 
-    The features extractor is shared by actor and critic.
+    The features extractor is shared by actor and critic, unless the critic is privileged: it needs none. A part
+    ``"privileged"`` of the observation is never seen by the actor; ``observation_space`` is without it.
 
     Args:
         observation_space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
@@ -61,35 +63,48 @@ class RecurrentPolicy(SB3Policy):
         normalize_images: bool = True,
     ) -> None:
         check_spaces(observation_space, action_space)
+        self.full_space, seen = observation_space, actor_space(observation_space)
         super().__init__(
-            observation_space,
+            seen,
             action_space,
-            features_extractor_class=features_extractor_class or self.default_extractor,
+            features_extractor_class=features_extractor_class or self.extractor_for(seen),
             features_extractor_kwargs=features_extractor_kwargs,
             normalize_images=normalize_images,
         )
         self.features_extractor = self.make_features_extractor()
         # as stable-baselines3's actor-critics have it: with PyTorch's weights the features of images start far smaller
         self.features_extractor.apply(partial(self.init_weights, gain=2**0.5))
-        self.network = ActorCritic(self.features_extractor.features_dim, _head(action_space, settings), settings)
+        self.privileged = settings.critic_observation == "privileged"
+        size = self.features_extractor.features_dim
+        critic_size = int(np.prod(privileged_space(observation_space).shape)) if self.privileged else size
+        self.network = ActorCritic(size, _head(action_space, settings), settings, critic_size)
         self.plain_observations = (
             type(self.features_extractor) is FlattenExtractor
-            and isinstance(observation_space, spaces.Box)
-            and not (normalize_images and is_image_space(observation_space))
+            and isinstance(seen, spaces.Box)
+            and not (normalize_images and is_image_space(seen))
         )
         self.scale: FeatureScale | None = None
+        self.critic_scale: FeatureScale | None = None
         if settings.norm_obs:
-            if any(True for _ in self.features_extractor.parameters()) or has_images(observation_space):
+            if any(True for _ in self.features_extractor.parameters()) or has_images(seen):
                 raise UserError(
                     "norm_obs is for observations of numbers that no trained features extractor changes, got "
-                    f"{observation_space} with {type(self.features_extractor).__name__}: leave norm_obs off"
+                    f"{seen} with {type(self.features_extractor).__name__}: leave norm_obs off"
                 )
-            self.scale = FeatureScale(self.features_extractor.features_dim)
+            self.scale = FeatureScale(size)
+            self.critic_scale = FeatureScale(critic_size) if self.privileged else None
         # a features extractor of one's own may depend on the batch as a whole
         self._deduplicates = type(self.features_extractor) is NatureCNN
         self._acting: tuple[list[Tensor], ActorStep] | None = None
         self.rng = np.random.default_rng()
         """Source of sampled actions."""
+
+    @classmethod
+    def extractor_for(cls, seen: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
+        """Return the features extractor for what the actor sees, where none is asked for."""
+        if issubclass(cls.default_extractor, CombinedExtractor) and not isinstance(seen, spaces.Dict):
+            return NatureCNN if is_image_space(seen) else FlattenExtractor
+        return cls.default_extractor
 
     @property
     def head(self) -> GaussianHead | CategoricalHead:
@@ -105,10 +120,10 @@ class RecurrentPolicy(SB3Policy):
 
     def encode(self, observations: Observations) -> FloatArray:
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
+        observations = actor_part(observations)
         if self.plain_observations:
             assert not isinstance(observations, dict)
-            features = np.ascontiguousarray(observations.reshape(len(observations), -1), np.float32)
-            return features if self.scale is None else self.scale.on_arrays(features)
+            return _scaled(observations, self.scale)
         count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         with torch.no_grad():
             # some at a time: what a network for images holds on the way is far larger than its features
@@ -118,8 +133,19 @@ class RecurrentPolicy(SB3Policy):
             ]
             return torch.cat(parts).cpu().numpy()
 
+    def critic_encode(self, observations: Any) -> FloatArray:
+        """Return what the critic sees of observations [M, ...] as arrays [M, C], without gradient."""
+        return _scaled(observations[PRIVILEGED], self.critic_scale) if self.privileged else self.encode(observations)
+
+    def critic_features(self, observations: Observations) -> Tensor:
+        """Return what the critic sees of observations [M, ...] with gradient, [M, C]."""
+        if self.privileged:
+            return torch.from_numpy(self.critic_encode(observations)).to(self.device)
+        return self.features(observations)
+
     def features(self, observations: Observations) -> Tensor:
         """Return features [M, F] of observations [M, ...] with gradient; identical images are encoded once."""
+        observations = actor_part(observations)
         if self.plain_observations:
             return torch.from_numpy(self.encode(observations)).to(self.device)
         if self._deduplicates and not isinstance(observations, dict):
@@ -137,9 +163,12 @@ class RecurrentPolicy(SB3Policy):
         """Let observations [M, ...] count in the statistics that scale them, where ``norm_obs`` is set."""
         if self.scale is not None:
             with torch.no_grad():
-                tensors = map_observations(self._tensor, observations)
+                tensors = map_observations(self._tensor, actor_part(observations))
                 features = super().extract_features(tensors, self.features_extractor)
             self.scale.update(features.cpu().numpy())
+        if self.critic_scale is not None:
+            assert isinstance(observations, dict)
+            self.critic_scale.update(_scaled(observations[PRIVILEGED], None))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """Return an array as a tensor, always in C order: convolutions of other layouts differ in their last bits.
@@ -151,6 +180,7 @@ class RecurrentPolicy(SB3Policy):
     def forward(
         self,
         features: Tensor,
+        critic_features: Tensor,
         blank: Tensor | None,
         states: Trunks,
         slots: Tensor | None,
@@ -161,13 +191,14 @@ class RecurrentPolicy(SB3Policy):
 
         Args:
             features: [S, B, F] a grid of features.
+            critic_features: [S, B, C] what the critic sees.
             blank: [S, B] bool, or None where no slot is blank.
             states: The states before the first slots.
             slots: [M] the slot (s B + b) of each step, or None where every slot holds one.
             actions: [M, A]
             masks: [M, P] bool, which choices were allowed, or None where all were.
         """
-        outputs, values = self.network(features, blank, states, slots)
+        outputs, values = self.network(features, critic_features, blank, states, slots)
         if masks is not None:
             outputs = outputs.masked_fill(~masks, FORBIDDEN)
         return *self.head.log_prob_and_entropy(outputs, actions), values
@@ -224,6 +255,12 @@ def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead |
         return CategoricalHead(space.nvec.tolist())
     assert isinstance(space, spaces.MultiBinary)
     return CategoricalHead([2] * int(np.prod(space.shape)))
+
+
+def _scaled(numbers: NDArray[Any], scale: FeatureScale | None) -> FloatArray:
+    """Return arrays of numbers [M, ...] as features [M, F], scaled if there is a scale."""
+    features = np.ascontiguousarray(numbers.reshape(len(numbers), -1), np.float32)
+    return features if scale is None else scale.on_arrays(features)
 
 
 def has_images(space: spaces.Space[Any]) -> bool:

@@ -62,7 +62,8 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
 
     Raises:
         UserError: If the observations are images or a Dict, the actions whole numbers in a Box, the cell does not
-            declare its nodes, or masks are asked for and the actions are continuous.
+            declare its nodes, masks are asked for and the actions are continuous, or the value is asked for and the
+            critic is privileged.
     """
     policy = model.policy
     if not policy.plain_observations:
@@ -73,6 +74,8 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
         raise UserError(f"a Box of whole numbers cannot be exported as actions, got {policy.action_space}")
     if masks:
         policy.check_masks(np.ones(policy.head.size), 1)
+    if value and policy.privileged:
+        raise UserError("the critic sees the full state, which a robot does not: export without the value")
     network, g = policy.network, OnnxGraph()
     fresh = _fresh(policy, value=value)
     start = g.add("Unsqueeze", "episode_start", g.constant([1], np.int64))

@@ -59,7 +59,7 @@ class Resumable(BaseAlgorithm):
         critic = self.policy.network.critic
         step, fresh = critic.numpy_step(), array_state(critic.initial_state(1))
         for t in range(self._rollout_position):
-            features = self.policy.encode(map_observations(itemgetter(t), rollout.observations))
+            features = self.policy.critic_encode(map_observations(itemgetter(t), rollout.observations))
             _, state = step(features, restart(state, fresh, rollout.episode_start[t]))
         return state
 

@@ -153,6 +153,8 @@ class Minibatch(NamedTuple):
 
     features: Tensor
     """[S, B, F] features of the observations, anything in slots without a step"""
+    critic_features: Tensor
+    """[S, B, C] the same of what the critic sees."""
     blank: Tensor | None
     """[S, B] bool"""
     states: Trunks
@@ -190,9 +192,12 @@ def lay_out_minibatch(
     if normalize_advantage and len(steps) > 1:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     in_slots = np.maximum(every, 0)
-    features = policy.features(map_observations(itemgetter(in_slots), joined_steps(rollout.observations)))
+    seen = map_observations(itemgetter(in_slots), joined_steps(rollout.observations))
+    features = policy.features(seen)
+    critic_features = policy.critic_features(seen) if policy.privileged else features
     return Minibatch(
         features=features.view(*grid.step.shape, -1),
+        critic_features=critic_features.view(*grid.step.shape, -1),
         blank=None if grid.blank is None else torch.from_numpy(grid.blank).to(device),
         states=_column_states(policy, rollout, rows, grid.source),
         slots=None if len(slots) == len(every) else torch.from_numpy(slots).to(device),
@@ -237,7 +242,8 @@ def _warm_up(
     steps = rollout.burn_in_steps(rows[late])
     with torch.no_grad():
         before = map_observations(lambda array: array[steps.ravel()], joined_steps(rollout.observations))
-        features = policy.features(before).view(*steps.shape, -1)
+        see = policy.features if trunk is policy.network.actor else policy.critic_features
+        features = see(before).view(*steps.shape, -1)
         starts = torch.from_numpy(rollout.episode_start.ravel()[steps]).to(policy.device)
         index = torch.from_numpy(np.flatnonzero(late)).to(policy.device)
         warm = trunk.unfold(features, starts, tuple(part[index] for part in states)).state

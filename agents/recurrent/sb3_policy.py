@@ -28,6 +28,7 @@ from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, a
 from rlmem.networks.heads import Actions, GaussianHead
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
 from rlmem.networks.settings import NetworkSettings
+from rlmem.privileged import PRIVILEGED, actor_part
 
 State = tuple[Tensor, ...]
 
@@ -36,10 +37,18 @@ class SB3Policy(BasePolicy):
     """Predicts, evaluates, saves and loads as stable-baselines3's policies do; training uses none of it."""
 
     network: ActorCritic
+    full_space: spaces.Space[Any]
+    """The observations with their privileged part."""
+    privileged: bool
+    """Whether the critic sees the privileged part."""
     rng: np.random.Generator
 
     def encode(self, observations: Any) -> FloatArray:
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
+        raise NotImplementedError
+
+    def critic_encode(self, observations: Any) -> FloatArray:
+        """Return what the critic sees of observations [M, ...] as arrays [M, C], without gradient."""
         raise NotImplementedError
 
     def actor_step(self) -> ActorStep:
@@ -65,7 +74,7 @@ class SB3Policy(BasePolicy):
                 "predict was given a tuple, perhaps by mixing Gym API and VecEnv API: reset of a Gymnasium environment "
                 "returns observation and info, and predict takes the observation"
             )
-        tensors, vectorized = self.obs_to_tensor(observation)
+        tensors, vectorized = self.obs_to_tensor(actor_part(observation))
         arrays: Any = (
             {key: value.cpu().numpy() for key, value in tensors.items()}
             if isinstance(tensors, dict)
@@ -98,7 +107,7 @@ class SB3Policy(BasePolicy):
         """Choose actions and return the next state; see stable-baselines3.
 
         Args:
-            observation: One observation, or one for each environment [N, ...].
+            observation: One observation, or one for each environment [N, ...], with or without a privileged part.
             state: What the last call returned, each part [N, ...]; None at the start.
             episode_start: [N] where an episode starts, so that its state is emptied.
             deterministic: The likeliest action, not a sample.
@@ -167,7 +176,11 @@ class SB3Policy(BasePolicy):
 
     def _unfold(self, trunk: Trunk, obs: Any, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Return the outputs of a trunk [N T, H] and its state after the last step."""
-        features = self.extract_features(obs, self.features_extractor)
+        if self.privileged and trunk is self.network.critic:
+            given = {PRIVILEGED: obs[PRIVILEGED].cpu().numpy()}
+            features = torch.from_numpy(self.critic_encode(given)).to(self.device)
+        else:
+            features = self.extract_features(actor_part(obs), self.features_extractor)
         rows = len(state[0]) if state else len(features)
         starts = episode_starts.view(rows, -1).t().bool()
         output, after = trunk.unfold(features.view(rows, len(starts), -1).transpose(0, 1), starts, state)
@@ -183,7 +196,7 @@ class SB3Policy(BasePolicy):
             raise UserError("a policy with a features extractor of one's own is saved with its agent: agent.save(path)")
         header = {
             "policy": type(self).__name__,
-            "observation_space": pack_space(self.observation_space),
+            "observation_space": pack_space(self.full_space),
             "action_space": pack_space(self.action_space),
             "features_extractor_kwargs": self.features_extractor_kwargs,
             "normalize_images": self.normalize_images,

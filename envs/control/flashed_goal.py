@@ -133,8 +133,9 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         """[N, A, 2] position, m, and velocity, m/s, of the puck; the latter is privileged."""
         self.measured = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether success has been measured, at the end of the episode."""
-        self._release = np.zeros((num_envs, axes, 2))
-        self._lost = np.zeros(num_envs, dtype=np.bool_)
+        self.drawn_release = np.zeros((num_envs, axes, 2))
+        """[N, A, 2] position, m, and velocity, m/s, with which the puck is released; privileged."""
+        self.lost = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether the puck has left the rail or table."""
         self.query_steps = settings.query_steps
         self._pucks: list[Puck] = []
@@ -186,9 +187,9 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
         drawn = int(rng.integers(CELLS))
         self.cue[index] = drawn if cue is None else cue
         self.goal[index] = goal_in_cell(int(self.cue[index]), rng.random(axes))
-        self._release[index] = rng.uniform(-1.0, 1.0, (axes, 2)) * (HOME, DRIFT)
-        self.motion[index] = self._release[index] * (1.0, 0.0)
-        self.measured[index] = self._lost[index] = False
+        self.drawn_release[index] = rng.uniform(-1.0, 1.0, (axes, 2)) * (HOME, DRIFT)
+        self.motion[index] = self.drawn_release[index] * (1.0, 0.0)
+        self.measured[index] = self.lost[index] = False
 
     def start(self, indices: Indices) -> None:
         """Release the pucks at the start, if there is no guard. See :meth:`RecallTask.start`."""
@@ -197,7 +198,7 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
 
     def release(self, indices: Indices) -> None:
         """Release pucks at the drawn positions and velocities."""
-        self.motion[indices] = self._release[indices]
+        self.motion[indices] = self.drawn_release[indices]
         for index in indices.tolist():
             self.worlds[index].restore()
             self._pucks[index].place(*self.motion[index].T.tolist())
@@ -209,15 +210,15 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
             forces, pucks = (actions * FORCE).tolist(), self._pucks
             states = [pucks[index].step(forces[index]) for index in which.tolist()]
             self.motion[which] = [[axis[:2] for axis in state] for state in states]
-            self._lost[which] = (np.abs(self.motion[which, :, 0]) > EDGE).any(axis=1)
+            self.lost[which] = (np.abs(self.motion[which, :, 0]) > EDGE).any(axis=1)
 
     def work(self, before: Ints, step: Step) -> None:
         """Terminate the episodes whose pucks have left the rail or table. See :meth:`RecallTask.work`."""
-        step.terminated[:] = self._lost & (before != OVER)
+        step.terminated[:] = self.lost & (before != OVER)
 
     def phase_over(self) -> Bools:
         """Return [N] whether the phase is over; never after the puck has left. See :meth:`RecallTask.phase_over`."""
-        over: Bools = super().phase_over() & ~self._lost
+        over: Bools = super().phase_over() & ~self.lost
         return over
 
     def start_delay(self, indices: Indices) -> None:
@@ -232,7 +233,7 @@ class FlashedGoal(RecallTask[FlashedGoalSettings]):
 
     def query_reward(self, asked: Bools, step: Step) -> None:
         """Measure distance and speed of the puck at the end of the query. See :meth:`RecallTask.query_reward`."""
-        ended = asked & (self.clock >= self.query_steps) & ~self._lost
+        ended = asked & (self.clock >= self.query_steps) & ~self.lost
         if ended.any():
             miss = np.linalg.norm(self.motion[ended, :, 0] - self.goal[ended], axis=1)
             speed = np.linalg.norm(self.motion[ended, :, 1], axis=1)

@@ -99,7 +99,7 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         """[N, 2] last commands of throttle and steering."""
         self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
         """[N, 2] m sideways and rad of heading at the query and at the start."""
-        self._from_x = np.zeros(num_envs)
+        self.from_x = np.zeros(num_envs)
         self._props: list[_Lane] = []
         super().__init__(settings, num_envs, arms=1, signals=_SIGNALS, visuals=visuals, gui=gui)
         self.query_steps = settings.query_steps
@@ -136,7 +136,7 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         self.cue_steps[index] = self.settings.probe_steps
         noise = rng.uniform(-1.0, 1.0, 4)
         self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
-        self.chosen[index], self.commands[index], self._from_x[index] = -1, 0.0, 0.0
+        self.chosen[index], self.commands[index], self.from_x[index] = -1, 0.0, 0.0
         self.start_corridor(index, 0.0)
 
     def start(self, indices: Indices) -> None:
@@ -159,11 +159,11 @@ class HiddenPolarity(CorridorTask[HiddenPolaritySettings], RecallTask[HiddenPola
         if self.locked:
             for index in indices.tolist():
                 self.place(index, 0.0, *self._home[index].tolist())
-        self._from_x[indices] = self.pose[indices, 0]
+        self.from_x[indices] = self.pose[indices, 0]
 
     def query_reward(self, asked: Bools, step: Step) -> None:
         """Take the direction in which the robot has driven as its answer. See :meth:`RecallTask.query_reward`."""
-        driven = self.pose[:, 0] - self._from_x
+        driven = self.pose[:, 0] - self.from_x
         committed = asked & (np.abs(driven) >= self.settings.commit_distance)
         self.chosen[committed] = driven[committed] < 0.0
         right = committed & (self.chosen == self.target)

@@ -104,12 +104,12 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         """[N] control steps from the key's room to the door."""
         self.has_key = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether the robot has the key; privileged."""
-        self._sides = np.zeros((num_envs, max(1, apples_on_the_way(settings.lengths[1]))))
-        self._apples = np.zeros(num_envs, dtype=np.int64)
-        self._next_apple = np.zeros(num_envs, dtype=np.int64)
+        self.sides = np.zeros((num_envs, max(1, apples_on_the_way(settings.lengths[1]))))
+        self.apples = np.zeros(num_envs, dtype=np.int64)
+        self.next_apple = np.zeros(num_envs, dtype=np.int64)
         self._home = np.zeros((num_envs, 2))
-        self._furthest = np.zeros(num_envs)
-        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self.furthest = np.zeros(num_envs)
+        self.elapsed = np.zeros(num_envs, dtype=np.int64)
         self._keys: list[Prop] = []
         self._fruit: list[list[Prop]] = []
         self._doors: list[Prop] = []
@@ -158,17 +158,17 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             self.length[index] = draw_length(rng, self.settings.lengths)
             drawn = int(rng.integers(2))
             self.cue[index] = drawn if cues is None else cues[index]
-            self._apples[index] = apples_on_the_way(int(self.length[index]))
-            count = int(self._apples[index])
-            self._sides[index] = 0.0
-            self._sides[index, :count] = _SIDE * (1.0 - 2.0 * rng.integers(0, 2, count))
+            self.apples[index] = apples_on_the_way(int(self.length[index]))
+            count = int(self.apples[index])
+            self.sides[index] = 0.0
+            self.sides[index, :count] = _SIDE * (1.0 - 2.0 * rng.integers(0, 2, count))
             noise = rng.uniform(-1.0, 1.0, 4)
             self._home[index] = noise[:2] * _HOME_NOISE
             sideways, heading = (noise[2:] * _HOME_NOISE).tolist()
-            self.has_key[index], self._next_apple[index], self._elapsed[index] = False, 0, 0
+            self.has_key[index], self.next_apple[index], self.elapsed[index] = False, 0, 0
             self.phase[index] = int(Phase.CUE)
             self.start_corridor(index, self.length[index] * STEP_LENGTH + _ROOM)
-            self._furthest[index] = self.start_x[index]
+            self.furthest[index] = self.start_x[index]
             self.place(index, self.start_x[index], sideways, heading)
 
     def advance(self, actions: Floats) -> Step:
@@ -176,15 +176,15 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         phase = self.phase
         in_key, in_apples, at_door = phase == Phase.CUE, phase == Phase.DELAY, phase == Phase.QUERY
         self.move(actions, phase != Phase.OVER)
-        self._elapsed += 1
+        self.elapsed += 1
         x, y = self.pose[:, 0], self.pose[:, 1]
         target = self._target()
         near = np.hypot(target[:, 0] - x, target[:, 1] - y) <= _REACH
         self.has_key |= in_key & near
 
-        picked = in_apples & near & (self._next_apple < self._apples)
-        passed = in_apples & (x > target[:, 0] + _REACH) & (self._next_apple < self._apples)
-        self._next_apple += picked | passed
+        picked = in_apples & near & (self.next_apple < self.apples)
+        passed = in_apples & (x > target[:, 0] + _REACH) & (self.next_apple < self.apples)
+        self.next_apple += picked | passed
         reward = picked.astype(np.float64)
 
         left = in_key & (x >= self.start_x + _ROOM)
@@ -198,11 +198,11 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
         reward[terminated & self.has_key] += DOOR_REWARD
         self.success |= terminated & self.has_key
         self.score += reward
-        furthest = np.clip(x, self._furthest, 0.0)
-        reward += _PROGRESS * (furthest - self._furthest) / -self.start_x
-        self._furthest = furthest
+        furthest = np.clip(x, self.furthest, 0.0)
+        reward += _PROGRESS * (furthest - self.furthest) / -self.start_x
+        self.furthest = furthest
         way = self.length + int(_ROOM / STEP_LENGTH)
-        truncated = ~terminated & (self._elapsed >= 3 * way + self.settings.query_steps)
+        truncated = ~terminated & (self.elapsed >= 3 * way + self.settings.query_steps)
         return Step(reward, terminated, truncated)
 
     def signals(self) -> Floats:
@@ -254,10 +254,10 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
             self._keys[index].show(x, y, 0.20, yaw=yaw)
         else:
             self._keys[index].park()
-        first = int(self._next_apple[index])
+        first = int(self.next_apple[index])
         for number, prop in enumerate(self._fruit[index], start=first):
-            if number < self._apples[index]:
-                prop.show(self._apple_x(index, number), float(self._sides[index, number]), 0.05)
+            if number < self.apples[index]:
+                prop.show(self._apple_x(index, number), float(self.sides[index, number]), 0.05)
             else:
                 prop.park()
         self._doors[index].show(0.19, 0.55 if self.success[index] else 0.0, 0.20)
@@ -268,14 +268,14 @@ class KeyToDoor(CorridorTask[KeyToDoorSettings]):
     def _target(self) -> Floats:
         """Return the position [N, 2], m, of the next object."""
         key = np.stack((self.start_x + _KEY_AHEAD, _SIDE * (1.0 - 2.0 * self.cue)), axis=-1)
-        number = np.minimum(self._next_apple, np.maximum(self._apples - 1, 0))
+        number = np.minimum(self.next_apple, np.maximum(self.apples - 1, 0))
         apple_x = self.start_x + _ROOM + (number + 0.5) * _APPLE_EVERY
-        apple = np.stack((apple_x, self._sides[self.everyone, number]), axis=-1)
+        apple = np.stack((apple_x, self.sides[self.everyone, number]), axis=-1)
         phase = self.phase[:, None]
         return np.where(phase == Phase.CUE, key, np.where(phase == Phase.DELAY, apple, 0.0))
 
     def _in_view(self) -> Bools:
         key = ~self.has_key & (self.settings.cue != "never") & (self.pose[:, 0] <= self.start_x + _KEY_AHEAD + _REACH)
-        apple = self._next_apple < self._apples
+        apple = self.next_apple < self.apples
         result: Bools = np.where(self.phase == Phase.CUE, key, np.where(self.phase == Phase.DELAY, apple, True))
         return result

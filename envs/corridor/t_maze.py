@@ -107,7 +107,7 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
         self._home, self._start_noise = np.zeros((num_envs, 2)), np.zeros((num_envs, 2))
         """[N, 2] m sideways and rad of heading at the junction and at the start."""
         self._before_x = np.zeros(num_envs)
-        self._progress = np.zeros(num_envs)
+        self.progress = np.zeros(num_envs)
         self._lamps: list[scenery.Lamps] = []
         self._pads: list[scenery.Pads] = []
         super().__init__(
@@ -153,7 +153,7 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
         noise = rng.uniform(-1.0, 1.0, 4)
         self._home[index], self._start_noise[index] = noise[:2] * _HOME_NOISE, noise[2:] * _START_NOISE
         self.chosen[index] = -1
-        self._progress[index] = 0.0
+        self.progress[index] = 0.0
         self.start_corridor(index, self.length[index] * STEP_LENGTH)
         self.lamp_x[index] = self.start_x[index] + 0.45
         self.deal_course(index, rng)
@@ -203,8 +203,8 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
         towards = self.pose[:, :2] @ self.directions.T
         furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
         progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
-        step.reward[asked] += (_PROGRESS * (progress - self._progress))[asked]
-        self._progress[asked] = progress[asked]
+        step.reward[asked] += (_PROGRESS * (progress - self.progress))[asked]
+        self.progress[asked] = progress[asked]
         committed = asked & (furthest >= self.settings.commit_distance)
         if committed.any():
             self.chosen[committed] = arm[committed]

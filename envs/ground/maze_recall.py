@@ -109,6 +109,8 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         self.mazes = [blank] * num_envs
         self.pillars = np.zeros((num_envs, count, 2))
         """[N, P, 2] m, positions of the pillars."""
+        self.walls = np.ones((num_envs, self._cells, self._cells), dtype=np.bool_)
+        """[N, G, G] whether a cell is a wall; privileged."""
         self._paths = [ShortestPath() for _ in range(num_envs)]
         self._lidar = Lidar(num_envs, self._cells, self._colors)
         self._robots: list[Robot] = []
@@ -154,6 +156,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
             drawn = int(rng.integers(self.num_cues))
             self.cue[index] = drawn if cues is None else cues[index]
             self.mazes[index], self.pillars[index] = maze, middle_of(maze.pillars)
+            self.walls[index] = maze.walls
             self._lidar.set_maze(index, maze.walls, self.pillars[index])
             self.phase[index] = int(Phase.QUERY)
             x, y = middle_of(np.array(maze.start)).tolist()

@@ -107,8 +107,8 @@ class ActTask(ArmTask[A]):
         self.ended = np.zeros(num_envs, dtype=np.bool_)
         """[N] whether the last touch has ended the episode."""
         self._pose_seeds = np.zeros(num_envs, dtype=np.int64)
-        self._armed = np.ones(num_envs, dtype=np.bool_)
-        self._progress = np.zeros(num_envs)
+        self.armed = np.ones(num_envs, dtype=np.bool_)
+        self.progress = np.zeros(num_envs)
         self._go: list[scenery.GoLight] = []
         super().__init__(settings, num_envs, signals=signals, targets=boxes, half=half, visuals=visuals, gui=gui)
 
@@ -148,9 +148,9 @@ class ActTask(ArmTask[A]):
         if np.count_nonzero(asked):
             distance = self.targets.distance(self.tip)
             closeness = np.maximum(1.0 - distance.min(axis=1) / WAY, 0.0)
-            np.add(step.reward, _APPROACH * (closeness - self._progress), out=step.reward, where=asked)
-            np.copyto(self._progress, closeness, where=asked)
-            box = np.where(asked, newly_touched(distance, self._armed, _RELEASE), -1)
+            np.add(step.reward, _APPROACH * (closeness - self.progress), out=step.reward, where=asked)
+            np.copyto(self.progress, closeness, where=asked)
+            box = np.where(asked, newly_touched(distance, self.armed, _RELEASE), -1)
             touching = np.flatnonzero(box >= 0)
             if len(touching):
                 self.acts[touching] += 1
@@ -198,7 +198,7 @@ class ActTask(ArmTask[A]):
             self.home[index] = self._home + rng.uniform(-1.0, 1.0, 3) * _HOME_NOISE
         self.targets.clear(indices)
         self.rehome(indices)
-        self._armed[indices] = True
+        self.armed[indices] = True
 
     def _begin_act(self, indices: Indices) -> None:
         """Put down what can be touched, and let go of the hands."""
@@ -208,7 +208,7 @@ class ActTask(ArmTask[A]):
                 self.targets.remove(index, box)
             for box in there.tolist():
                 self.targets.stand(index, box, *self.slots[box].tolist())
-        self._progress[indices] = np.maximum(1.0 - self.targets.distance(self.tip).min(axis=1) / WAY, 0.0)[indices]
+        self.progress[indices] = np.maximum(1.0 - self.targets.distance(self.tip).min(axis=1) / WAY, 0.0)[indices]
         self.enter(indices, QUERY)
 
 

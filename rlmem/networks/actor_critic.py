@@ -94,29 +94,44 @@ class ActorCritic(nn.Module):
         feature_size: F, the size of an encoded observation.
         head: The distribution of actions.
         settings: The shape of the network.
+        critic_size: C, the size of what the critic sees, if that is not F.
     """
 
-    def __init__(self, feature_size: int, head: GaussianHead | CategoricalHead, settings: NetworkSettings) -> None:
+    def __init__(
+        self,
+        feature_size: int,
+        head: GaussianHead | CategoricalHead,
+        settings: NetworkSettings,
+        critic_size: int | None = None,
+    ) -> None:
         super().__init__()
         self.settings, self.head = settings, head
         self.actor = Trunk(feature_size, settings)
         of_critic = settings if settings.critic_memory else replace(settings, cell="memoryless")
-        self.critic = self.actor if settings.shared else Trunk(feature_size, of_critic)
+        self.critic = self.actor if settings.shared else Trunk(critic_size or feature_size, of_critic)
         self.actor_net = _mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
         critic_arch = settings.net_arch if settings.critic_arch is None else settings.critic_arch
         self.critic_net = _mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)
 
-    def forward(self, features: Tensor, blank: Tensor | None, states: Trunks, slots: Tensor | None) -> Evaluated:
+    def forward(
+        self,
+        features: Tensor,
+        critic_features: Tensor,
+        blank: Tensor | None,
+        states: Trunks,
+        slots: Tensor | None,
+    ) -> Evaluated:
         """Evaluate a grid of features from the states before it.
 
         Args:
-            features: [T, B, F]
+            features: [T, B, F] what the actor sees.
+            critic_features: [T, B, C] what the critic sees.
             blank: [T, B] bool, true where a slot is blank, or None where none is.
             states: The states before the first slots.
             slots: [M] which slots of the flattened grid (t B + b) to evaluate, or None for all.
         """
         actor = self.actor.scan(features, blank, states.actor).output
-        critic = actor if self.settings.shared else self.critic.scan(features, blank, states.critic).output
+        critic = actor if self.settings.shared else self.critic.scan(critic_features, blank, states.critic).output
         outputs = self.actor_net(_chosen(actor, slots))
         return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
 

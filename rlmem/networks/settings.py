@@ -17,6 +17,8 @@ the same forget biases, and input biases at their negative; "torch": the biases 
 which forget after about ten steps.
 """
 
+CriticObservation = Literal["actor", "privileged"]
+"""What the critic sees: what the actor sees, or the privileged part of the observation."""
 ACTIVATIONS = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU", "gelu": "GELU"}
 """Name to class in ``torch.nn``."""
 
@@ -37,6 +39,8 @@ class NetworkSettings:
         n_layers: Number of stacked cells.
         shared: Share encoder and cells between actor and critic, trained by both losses.
         critic_memory: False: the critic sees only the current observation, with an encoder of its own.
+        critic_observation: "privileged": in training the critic sees the full state, where the environment offers it;
+            "actor": it sees what the actor sees.
         norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation. None: where the
             memory length is unknown and observations are numbers.
         skip: Feed the features of the observation to actor and critic in addition to the cell's output.
@@ -60,6 +64,7 @@ class NetworkSettings:
     n_layers: int = 1
     shared: bool = False
     critic_memory: bool = True
+    critic_observation: CriticObservation = "actor"
     norm_obs: bool | None = None
     skip: bool = True
     net_arch: tuple[int, ...] = (64,)
@@ -82,6 +87,10 @@ class NetworkSettings:
             raise UserError(
                 "a critic that shares the actor's trunk has its memory: set shared=False or critic_memory=True"
             )
+        if self.critic_observation not in get_args(CriticObservation):
+            raise UserError(f"critic_observation must be 'actor' or 'privileged', got {self.critic_observation!r}")
+        if self.shared and self.critic_observation == "privileged":
+            raise UserError("a critic that shares the actor's trunk sees what the actor sees: set shared=False")
         for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
             if number < 1:
                 raise UserError(f"{name} must be a whole number of at least 1, got {number}")

@@ -29,6 +29,8 @@ def critic_values(agent: Any, episode: Trace) -> list[float]:
     """
     policy: Any = getattr(getattr(agent, "model", agent), "policy", None)
     network: Any = getattr(policy, "network", None)
+    if getattr(policy, "privileged", False):
+        raise UserError(f"the critic of {type(agent).__name__} sees the full state, which an episode does not hold")
     seen = _joined(episode.observations)
     if hasattr(network, "critic_net") and hasattr(policy, "encode"):
         features = torch.from_numpy(np.asarray(policy.encode(seen))).to(policy.device)[:, None]

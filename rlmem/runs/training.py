@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from rlmem.environments import make_vector
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
+from rlmem.privileged import PRIVILEGED
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.event_file import EventFile
@@ -40,9 +41,14 @@ class Stopped(Exception):  # noqa: N818 - not an error
 
 
 def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) -> Any:
-    """Make the run's vector environment, with the knobs of evaluations where those give the seeds."""
-    knobs = settings.knobs | (settings.eval_knobs if mode == "disabled" else {})
-    return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, **arguments)
+    """Make the run's vector environment, with the knobs of evaluations where those give the seeds.
+
+    In training, a critic that is to see the privileged part of observations gets it.
+    """
+    evaluation = mode == "disabled"
+    knobs = settings.knobs | (settings.eval_knobs if evaluation else {})
+    privileged = not evaluation and settings.agent_settings.get("critic_observation") == PRIVILEGED
+    return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, privileged=privileged, **arguments)
 
 
 def make_agent(settings: RunSettings, env: Any, device: str = "cpu") -> Any:

@@ -1,0 +1,59 @@
+"""Privileged observations: what a critic may see in training, and an actor never does.
+
+An environment offers one as the part ``"privileged"`` of a Dict observation. If what remains is one part with the name
+``"observation"``, that part is what the actor sees; else it sees a Dict of the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium import spaces
+
+from rlmem.errors import UserError
+
+PRIVILEGED, OBSERVATION = "privileged", "observation"
+
+
+def with_privileged(space: spaces.Space[Any], privileged: spaces.Box) -> spaces.Dict:
+    """Return the space of observations that have a privileged part beside."""
+    return spaces.Dict({OBSERVATION: space, PRIVILEGED: privileged})
+
+
+def actor_part(observation: Any) -> Any:
+    """Return an observation, or observations [N, ...], without the privileged part."""
+    if not isinstance(observation, dict) or PRIVILEGED not in observation:
+        return observation
+    rest = {name: part for name, part in observation.items() if name != PRIVILEGED}
+    return rest[OBSERVATION] if rest.keys() == {OBSERVATION} else rest
+
+
+def actor_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """Return the space of what :func:`actor_part` returns.
+
+    Raises:
+        UserError: If nothing is left.
+    """
+    if not isinstance(space, spaces.Dict) or PRIVILEGED not in space.spaces:
+        return space
+    found = actor_part(dict(space.spaces))
+    if not found:
+        raise UserError(f"the observation has no part but {PRIVILEGED!r}, which the actor does not see: add another")
+    return spaces.Dict(found) if isinstance(found, dict) else found
+
+
+def privileged_space(space: spaces.Space[Any]) -> spaces.Box:
+    """Return the space of the privileged part.
+
+    Raises:
+        UserError: If there is none, or if it is no Box.
+    """
+    part = space.spaces.get(PRIVILEGED) if isinstance(space, spaces.Dict) else None
+    if part is None:
+        raise UserError(
+            f"critic_observation='privileged' needs a Dict observation with a part {PRIVILEGED!r}; this environment "
+            f"has a {type(space).__name__} without; tasks of rlmem offer it if they are made with privileged=True"
+        )
+    if not isinstance(part, spaces.Box):
+        raise UserError(f"the observation {PRIVILEGED!r} must be a Box, got {str(part)[:80]}: make a vector of it")
+    return part
