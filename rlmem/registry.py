@@ -144,11 +144,11 @@ def _find_task(name: str) -> tuple[str, str] | None:
 
     The module is imported: it may register the task.
     """
-    module, _, env_id = name.rpartition(":")
+    module = name.rpartition(":")[0]
     module = "" if module == NAMESPACE else module
     if module:
         import_named(module)
-    short = env_id.removeprefix(f"{NAMESPACE}/")
+    short = short_id(name)
     found = next((task for task in (short, f"{short}-v0") if task in TASKS), None)
     return None if found is None else (module, found)
 
@@ -175,6 +175,14 @@ def canonical_id(name: str) -> str:
     return f"{module}:{NAMESPACE}/{task}" if module else f"{NAMESPACE}/{task}"
 
 
+def short_id(name: str) -> str:
+    """Return an environment's id as folders, tables and titles name it: without its module and without ``rlmem/``.
+
+    ``my_tasks:rlmem/MyTask-v0`` becomes ``MyTask-v0``; ``ALE/Pong-v5`` stays as it is.
+    """
+    return name.rpartition(":")[2].removeprefix(f"{NAMESPACE}/")
+
+
 def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
     """Return what Gymnasium knows of an environment.
 
@@ -186,7 +194,9 @@ def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
         import_named(module)
     if env_id not in gymnasium.registry:
         tasks = (f"{NAMESPACE}/{task}" for task in TASKS)
-        raise UserError(unknown("environment", name, tasks, also=gymnasium.registry))
+        where = "`rlmem list` shows all tasks"
+        where += "" if module else f"; one of your own is named with its module: my_module:{name}"
+        raise UserError(unknown("environment", name, tasks, also=gymnasium.registry, where=where))
     return gymnasium.registry[env_id]
 
 
@@ -203,7 +213,9 @@ def import_named(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
-        raise UserError(f"there is no module {module!r} here or installed") from error
+        raise UserError(
+            f"there is no module {module!r} here or installed: run this in its folder, or set PYTHONPATH to that folder"
+        ) from error
 
 
 def load_object(entry: str) -> Any:

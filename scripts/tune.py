@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from rlmem.cli.options import parse
 from rlmem.errors import UserError
 from rlmem.files import json_text, json_values, write_text
-from rlmem.registry import NAMESPACE
+from rlmem.registry import short_id
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file
 from rlmem.runs.tuning import Effort, Log, Problem, TuningRun
@@ -181,7 +181,7 @@ def write(path: Path, tuned: Tuned) -> None:
     """Put the table of a task into an agent's file."""
     tables = read_toml(path) if path.is_file() else {}
     table = {name: part for name, part in asdict(tuned).items() if part and name != "env"}
-    tables[tuned.env.removeprefix(f"{NAMESPACE}/")] = json_values(table)
+    tables[short_id(tuned.env)] = json_values(table)
     text = HEADER + tomli_w.dumps(tables)
     write_text(path, text)
 

@@ -26,7 +26,7 @@ from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text
-from rlmem.registry import agent_class, task_class
+from rlmem.registry import agent_class, short_id, task_class
 from rlmem.runs.checkpoints import BEST, LAST
 from rlmem.runs.progress import Progress
 from rlmem.runs.resuming import is_finished
@@ -110,7 +110,7 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the training run lies, below the benchmark's folder."""
-        return Path("runs") / self.settings.env.rpartition("/")[2] / self.settings.agent / self.key
+        return Path("runs") / short_id(self.settings.env) / self.settings.agent / self.key
 
 
 def run_job(job: Job, out: Path, report: Callable[[int], object] = int) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlmem.evaluation.capacity import HeatMap, heat_map
-from rlmem.registry import task_class
+from rlmem.registry import short_id, task_class
 
 _LENGTHS = ("memory_length", "credit_length")
 _AXIS = 2
@@ -38,7 +38,7 @@ def length_maps(rows: Sequence[Mapping[str, str]]) -> list[LengthMap]:
     for row in rows:
         at, score = _longest(row["env"], row["test_knobs"]), float(row["memory_score"])
         if at is not None and at == _longest(row["env"], row["knobs"]) and math.isfinite(score):
-            points.setdefault((row["agent"], row["env"].rpartition("/")[2]), []).append((*at, score))
+            points.setdefault((row["agent"], short_id(row["env"])), []).append((*at, score))
     maps = [LengthMap(agent, task, heat_map(found)) for (agent, task), found in points.items()]
     return [one for one in maps if _is_map(one.scores)]
 

@@ -36,7 +36,7 @@ from rlmem.benchmark.job import Job
 from rlmem.environments import with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
-from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
+from rlmem.registry import agent_class, canonical_id, short_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
@@ -242,7 +242,7 @@ class Suite:
             agent_settings=run["agent_settings"] | agent.settings,
         )
         return Job(
-            task=_words(task.env.removeprefix(f"{NAMESPACE}/"), knobs),
+            task=_words(short_id(task.env), knobs),
             label=agent.label,
             policy=agent.policy,
             settings=settings,

@@ -21,20 +21,26 @@ from rlmem.spec import Ceiling, TaskSpec
 class List(JsonOption):
     """Tasks with their ceilings, and agents; with ENV, one task in full: its knobs and why its ceilings hold.
 
+    Args:
+        env: Task to explain, as in `rlmem list ENV`; my_module:MyTask-v0 imports the module first.
+
     Examples:
         rlmem list
         rlmem list TMaze-v0
         rlmem list --json
     """
 
+    env: str = ""
+
 
 def run(argv: Sequence[str]) -> int:
     """Print all tasks and agents, or one task in full."""
     arguments = [*argv]
-    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    first = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
     options: List = cli(List, arguments, "rlmem list", "[ENV]")
+    name = first or options.env
     with json_output(options.json) as write:
-        if name is None:
+        if not name:
             print("\n".join(_overview()))
             agents = {agent: entry.summary for agent, entry in AGENTS.items()}
             write({"tasks": [_task_values(f"{NAMESPACE}/{task}") for task in TASKS], "agents": agents})
@@ -73,15 +79,16 @@ def _overview() -> list[str]:
     rows = [head]
     for name in TASKS:
         spec = _spec(name)
-        memoryless = f"{spec.memoryless.value:.3g}" if spec.memoryless.known else "-"
-        oracle = f"{spec.oracle.value:.4g}" + "*" * (spec.metric != "success")
+        unit = "*" * (spec.metric != "success")
+        memoryless = f"{spec.memoryless.value:.3g}{unit}" if spec.memoryless.known else "-"
+        oracle = f"{spec.oracle.value:.4g}{unit}"
         bits, untrained = f"{spec.n_bits:.3g}", "-"
         if spec.untrained is not None:
-            untrained = f"{spec.untrained.value:.3g}" + "!" * spec.retention_only
+            untrained = f"{spec.untrained.value:.3g}{unit}" + "!" * spec.retention_only
         rows.append((name, spec.memory, _steps(spec), bits, memoryless, untrained, oracle))
     agents = [("agent", "what it is"), *((name, entry.summary) for name, entry in AGENTS.items())]
     return [
-        f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates, or scores: *; -: not measured)",
+        f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates; * = scores instead, - = not measured)",
         *table(rows, flexible=1, right=(2, 3, 4, 5, 6)),
         "untrained: cells as initialized, what reads them trained; !: retention only, nothing is learnt but to read.",
         "",

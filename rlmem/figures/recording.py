@@ -18,6 +18,7 @@ from rlmem.evaluation.episodes import PolicyPredictor
 from rlmem.evaluation.single_episode import SingleEpisode
 from rlmem.figures.overlay import Overlay, draw_overlay
 from rlmem.figures.video import VideoWriter
+from rlmem.registry import short_id
 
 Env = gymnasium.Env[Any, Any]
 Describe = Callable[[Any, Any, Any], Mapping[str, Any]]
@@ -98,7 +99,7 @@ def record(
         raise UserError(f"episodes, max_steps, stride must be at least 1, got {episodes}, {max_steps}, {stride}")
     listed = _seeds(seeds, episodes)
     if title is None:
-        title = "" if env.spec is None else env.spec.id.rpartition("/")[2]
+        title = "" if env.spec is None else short_id(env.spec.id)
     with VideoWriter(path, fps) as video:
         film = _Film(video, env, title, agent, stride, cue_seconds, result_seconds)
         found = []
@@ -165,7 +166,7 @@ def describe_cue(env: Env) -> str | None:
     if cue is None or not isinstance(count, int) or count < 2:
         return None
     number, names = int(cue[0]), cue_names(env)
-    return f"{names[number]} ({number + 1}/{count})" if names else f"{number + 1}/{count}"
+    return names[number] if names else f"{number + 1} of {count}"
 
 
 def cue_names(env: Env) -> tuple[str, ...] | None:

@@ -29,6 +29,7 @@ from rlmem.benchmark.table import RESULTS, read_rows
 from rlmem.environments import task_spec
 from rlmem.errors import UserError
 from rlmem.evaluation.statistics import performance_profile
+from rlmem.registry import short_id
 from rlmem.report.content import Chart, Line, Page, Section, Table
 from rlmem.report.learning import AXES, ceilings, limits, measure
 from rlmem.runs.progress import read_progress
@@ -198,7 +199,7 @@ def _learning(folder: Path, rows: Sequence[Row], colors: Mapping[str, int]) -> l
         lines = []
         for agent in dict.fromkeys(row["agent"] for row in rows):
             cells = dict.fromkeys(
-                Path(row["env"].rpartition("/")[2], row["name"], row["cell"]) for row in rows if row["agent"] == agent
+                Path(short_id(row["env"]), row["name"], row["cell"]) for row in rows if row["agent"] == agent
             )
             curves = [curve for cell in cells if (curve := _curve(folder / "runs" / cell, column)) is not None]
             lines += [Line(label=agent, x=one.x, y=one.y, color=colors[agent], faint=len(curves) > 1) for one in curves]

@@ -18,6 +18,7 @@ from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text, json_values, write_text
+from rlmem.registry import short_id
 from rlmem.runs.checkpoints import checkpoint_path
 from rlmem.runs.loading import load_run
 from rlmem.runs.tensors_file import load_checkpoint
@@ -124,7 +125,7 @@ def page(card: Card, name: str) -> str:
         card: The numbers.
         name: As commands name the run, such as ``"zoo:TMaze-v0"``.
     """
-    task = card.env.rpartition("/")[2]
+    task = short_id(card.env)
     metric = "success rate" if card.metric == "success" else "mean score"
     rows = [(metric, _interval(card.value, card.low, card.high))]
     if card.lesioned is not None and card.lesioned_low is not None and card.lesioned_high is not None:

@@ -17,7 +17,7 @@ from rlmem.environments import complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.files import json_values
-from rlmem.registry import NAMESPACE, agent_name, agent_settings_class, canonical_id
+from rlmem.registry import agent_name, agent_settings_class, canonical_id, short_id
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml, write_toml
 
@@ -104,8 +104,7 @@ class RunSettings:
         """
         if name and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
             raise UserError(f"a run's name has letters, digits, '-', '_' and '.' only, got {name!r}")
-        env, agent = (part.rpartition(":")[2] for part in (self.env.removeprefix(f"{NAMESPACE}/"), self.agent))
-        return out / env / agent / name / str(self.seed)
+        return out / short_id(self.env) / self.agent.rpartition(":")[2] / name / str(self.seed)
 
     def origin(self) -> dict[str, Any]:
         """Return what a checkpoint of this run must have been trained with."""

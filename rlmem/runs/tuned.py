@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.errors import UserError
-from rlmem.registry import NAMESPACE, TASKS, agent_name, agent_settings_class, canonical_id, task_class
+from rlmem.registry import NAMESPACE, TASKS, agent_name, agent_settings_class, canonical_id, short_id, task_class
 from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml
 from rlmem.suggest import unknown
@@ -105,7 +105,7 @@ def tuned_settings(agent: str, env_id: str) -> Tuned | None:
     Raises:
         UserError: If there is no such agent or task, or what the agent's file says of the task has a mistake.
     """
-    path, task = tuned_file(agent), canonical_id(env_id).removeprefix(f"{NAMESPACE}/")
+    path, task = tuned_file(agent), short_id(canonical_id(env_id))
     table = read_toml(path).get(task) if path.is_file() else None
     return None if table is None else _tuned(path, agent, task, table)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_type_hints
 
 from rlmem.errors import UserError
 from rlmem.files import json_values
-from rlmem.registry import NAMESPACE, agent_class, canonical_id, task_class
+from rlmem.registry import agent_class, canonical_id, short_id, task_class
 from rlmem.runs.field_checks import fits
 from rlmem.runs.progress import read_progress
 from rlmem.runs.settings import RunSettings
@@ -125,7 +125,7 @@ class Problem:
         free = [name for name in SPACE if name in hints and name not in self.fixed]
         self.plain = {name: plain[name] for name in free}
         self.space = {name: _fitting(SPACE[name], plain[name], hints[name]) for name in free}
-        for name, values in KNOBS.get(self.env.removeprefix(f"{NAMESPACE}/"), {}).items():
+        for name, values in KNOBS.get(short_id(self.env), {}).items():
             self.plain[name] = self.knobs.get(name)
             self.space[name] = (self.plain[name], *values)
         for name in only:

@@ -80,7 +80,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["trian"], "unknown verb 'trian'. Did you mean 'train'"),
         (["train", "--env", "TMazeActiv"], "Did you mean 'rlmem/TMazeActive-v0'"),
         (["train", "--env", "CartPole"], "Did you mean 'CartPole-v1'"),
-        (["train", "--env", "no_module:Thing-v0"], "there is no module 'no_module'"),
+        (["train", "--env", "no_module:Thing-v0"], "run this in its folder, or set PYTHONPATH"),
         (["train", "--agent", "expret"], "Did you mean 'expert'"),
         (["train", "--env"], "--env needs a value"),
         (["train", "--agent", "expert"], "does not learn"),
@@ -110,7 +110,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["render", "--agent", "expert", "--out", "video.avi"], ".mp4, .gif or .webp"),
         (["render", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["report", "--agent", "ppo"], "a report of what?"),
-        (["list", "Nothing-v0"], "unknown environment"),
+        (["list", "Nothing-v0"], "one of your own is named with its module: my_module:Nothing-v0"),
         (["demo", "--robot", "hexapod"], "--robot must be diff_drive or planar"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_task_of_ones_own_is_made_and_named_like_any_other(own_task, capsys):
     assert env.reset(seed=0)[0].shape == (2, 12)
     env.close()
     assert canonical_id("TwoFlashes") == "rlmem/TwoFlashes-v0"
-    assert main(["list", "own_task:TwoFlashes"]) == 0
+    assert main(["list", "--env", "own_task:TwoFlashes"]) == 0
     assert "the same lamp twice" in " ".join(capsys.readouterr().out.split())
     assert main(["list"]) == 0
     assert "TwoFlashes-v0" in capsys.readouterr().out
@@ -82,8 +82,8 @@ def test_an_agent_trains_on_a_task_of_ones_own(own_task, tmp_path, capsys):
     small = "--agent ppo --agent.n-steps 32 --agent.batch-size 64 --envs 2 --steps 64 --eval-episodes 2"
     where = ["--env", "own_task:TwoFlashes", "--env.robot", "planar", "--out", str(tmp_path)]
     assert main(["train", *where, *small.split()]) == 0
-    (settings,) = tmp_path.rglob("settings.toml")
-    assert main(["evaluate", str(settings.parent), "--episodes", "2"]) == 0
+    run = tmp_path / "TwoFlashes-v0" / "ppo" / "0"
+    assert main(["evaluate", str(run), "--episodes", "2"]) == 0
     assert "success" in capsys.readouterr().out
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from rlmem.errors import UserError
 from rlmem.learning.kalman import Likelihood
 from rlmem.learning.learner import LIKELIHOODS
+from rlmem.registry import short_id
 from rlmem.suggest import unknown
 
 _HELD_OUT = 256
@@ -159,7 +160,7 @@ def control(
 
     return SequenceProblem(
         name="control",
-        title=f"control with hidden state, {env.removeprefix('rlmem/')}",
+        title=f"control with hidden state, {short_id(env)}",
         input_size=data.xs.shape[2],
         output_size=data.targets.shape[2],
         likelihood="censored",
