@@ -6,7 +6,6 @@ from torch import nn
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.learning.learner import make_learner
 from rlmem.networks.cell import Cell
-from rlmem.networks.cells import CELLS
 
 
 class Leaky(Cell[tuple[torch.Tensor]]):
@@ -15,7 +14,7 @@ class Leaky(Cell[tuple[torch.Tensor]]):
     def __init__(self, input_size, hidden_size, *, memory_length=100.0):
         super().__init__(input_size, hidden_size, memory_length=memory_length)
         self.drive = nn.Linear(input_size, hidden_size)
-        # time constants up to the memory length of the task: a = sigmoid(log tau)
+        # a = sigmoid(log tau) = tau / (1 + tau): a decay over about tau steps, here up to the memory length of the task
         self.log_tau = nn.Parameter(torch.empty(hidden_size).uniform_(1.0, memory_length).log())
 
     def initial_state(self, num_envs):
@@ -28,18 +27,15 @@ class Leaky(Cell[tuple[torch.Tensor]]):
         return hidden, (hidden,)
 
 
-CELLS["leaky"] = Leaky
-
-
 def train_recurrent_ppo(steps):
     """Train an agent on CartPole."""
-    agent = RecurrentPPO("MlpPolicy", "CartPole-v1", policy_kwargs={"cell": "leaky", "hidden_size": 32}, seed=0)
+    agent = RecurrentPPO("MlpPolicy", "CartPole-v1", policy_kwargs={"cell": "own_cell:Leaky"}, seed=0)
     return agent.learn(steps)
 
 
 def train_by_kalman_filter(passes):
     """Learn a running sum, and return the relative squared error that is left."""
-    learner = make_learner("leaky", "rtrl", "gekf", input_size=3, output_size=1)
+    learner = make_learner("own_cell:Leaky", "rtrl", "gekf", input_size=3, output_size=1)
     xs = torch.randn(50, 8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))  # [T, N, D]
     targets = xs[..., :1].cumsum(0) / 50
     for _ in range(passes):

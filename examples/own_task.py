@@ -7,6 +7,7 @@ import numpy as np
 
 import rlmem
 from rlmem.envs.audit import QUICK, audit
+from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import CorridorSettings, CorridorTask
 from rlmem.envs.memory_task import CUE, QUERY
 from rlmem.envs.recall import RecallTask, recall_spec
@@ -50,6 +51,7 @@ class TwoFlashes(CorridorTask[TwoFlashesSettings], RecallTask[TwoFlashesSettings
 
     def __init__(self, settings, num_envs=1, *, visuals=False, gui=False):
         self.lamps = np.zeros((num_envs, 2), dtype=int)  # [N, 2] the lamp of each flash
+        self.pictures = []  # the lamps of each world, for pictures
         signals = ("lamp 0", "lamp 1", "go light")
         super().__init__(settings, num_envs, arms=1, signals=signals, visuals=visuals, gui=gui)
         self.query_steps = settings.query_steps
@@ -120,6 +122,15 @@ class TwoFlashes(CorridorTask[TwoFlashesSettings], RecallTask[TwoFlashesSettings
         """Drive the right way; the expert may read the cue. [N, 2]."""
         throttle = np.where(self.phase == QUERY, 1.0 - 2.0 * self.cue, 0.0)
         return np.stack((throttle, np.zeros(self.num_envs)), axis=-1)
+
+    def build_props(self, client):
+        """Hang two lamps into a new world. Called only where pictures are asked for."""
+        self.pictures.append(scenery.Lamps(client, 2))
+
+    def draw(self, index):
+        """Light the lamp that flashes now, 0.45 m ahead of the robot, before a camera looks."""
+        lit = np.flatnonzero(self.signals()[index, :2])
+        self.pictures[index].show(0.45, int(lit[0]) if len(lit) else None)
 
 
 rlmem.register_task("TwoFlashes-v0", "own_task:TwoFlashes")

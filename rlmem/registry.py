@@ -206,6 +206,8 @@ def import_named(module: str) -> Any:
     Raises:
         UserError: If there is no such module.
     """
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", module):
+        raise UserError(f"a module is named as Python imports it, such as my_module, got {module!r}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

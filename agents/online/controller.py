@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from rlmem.agents.plain_data import pack_tree, unpack_tree
 from rlmem.errors import UserError
 from rlmem.learning.divergence import check_finite
 from rlmem.learning.network import Network
-from rlmem.networks.cells import CELLS
+from rlmem.networks.cells import CELLS, check_cell
 from rlmem.networks.threads import one_thread
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
-from rlmem.suggest import unknown
 
 _RECENT = 100
 """Episodes over which the success rate in training is averaged."""
@@ -38,7 +37,7 @@ class ControllerSettings:
     """Hyperparameters common to all recurrent controllers.
 
     Args:
-        cell: Name of a memory cell, see :data:`rlmem.networks.cells.CELLS`.
+        cell: Memory cell; module:Class is one of your own.
         hidden_size: Units of the cell.
         memory_length: Control steps over which the initialized cell remembers. None: the task's longest memory length.
 
@@ -46,13 +45,12 @@ class ControllerSettings:
         UserError: If a value is out of bounds.
     """
 
-    cell: str = "rtu"
+    cell: str = field(default="rtu", metadata={"names": CELLS})
     hidden_size: int = 32
     memory_length: int | None = None
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise UserError(unknown("cell", self.cell, CELLS))
+        check_cell("cell", self.cell)
         if self.hidden_size < 1:
             raise UserError(f"hidden_size must be at least 1, got {self.hidden_size}")
         if self.memory_length is not None and self.memory_length < 3:

@@ -18,7 +18,7 @@ Axes: N environments, D observation, A action, P parameters.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -35,7 +35,7 @@ from rlmem.learning.kalman import KalmanSettings, KalmanState
 from rlmem.learning.network import Network
 from rlmem.learning.updates import Groups, make_filter
 from rlmem.networks.cell import choose, rebuild
-from rlmem.networks.cells import CELLS
+from rlmem.networks.cells import CELLS, check_cell
 from rlmem.suggest import unknown
 
 _NEW_ACTION = 0.2
@@ -90,7 +90,7 @@ class ModelControllerSettings(ControllerSettings):
     q: float = 1e-6
     clip: float | None = 3.0
     groups: Groups = "auto"
-    model_cell: str = "rtu"
+    model_cell: str = field(default="rtu", metadata={"names": CELLS})
     model_hidden_size: int = 16
     model_memory_length: int = 10
     model_p0: float = 1.0
@@ -106,8 +106,7 @@ class ModelControllerSettings(ControllerSettings):
                 "controlled and reference must be equally many observations, at least one, "
                 f"got {self.controlled} and {self.reference}"
             )
-        if self.model_cell not in CELLS:
-            raise UserError(unknown("model_cell", self.model_cell, CELLS))
+        check_cell("model_cell", self.model_cell)
         if self.groups not in get_args(Groups):
             raise UserError(unknown("groups", self.groups, get_args(Groups)))
         for name, least in (("explore_steps", 0), ("horizon", 1), ("plan_every", 1), ("model_hidden_size", 1)):

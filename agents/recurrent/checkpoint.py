@@ -5,6 +5,7 @@ Axes: N environments.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Set
 from dataclasses import asdict
@@ -75,7 +76,15 @@ def read(path: File) -> Checkpoint:
 
 
 def read_settings(kind: type[Any], header: Mapping[str, Any], replaced: Mapping[str, Any]) -> Any:
-    """Return the settings in a header; schedules that were functions of the user's own must be in ``replaced``."""
+    """Return the settings in a header; schedules that were functions of the user's own must be in ``replaced``.
+
+    Raises:
+        UserError: If a setting is out of range, or the cell is one of the user's own that has not been imported.
+    """
+    cell = str(header["settings"]["cell"])
+    module = cell.partition(":")[0]
+    if module != cell and module not in sys.modules:
+        raise UserError(f"the agent's cell is {cell}: import {module} first, since loading a file imports nothing")
     values = {
         key: unpack_schedule(key, value) if key in _SCHEDULES and key not in replaced else value
         for key, value in header["settings"].items()

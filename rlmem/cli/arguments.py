@@ -1,7 +1,8 @@
 """Options from frozen dataclasses: fields are options, their types are checked, the docstring is the help.
 
 ``memory_length: int | tuple[int, int] = 10`` is the option ``--memory-length``, with one value or two. Nothing here
-needs to be registered: a new field is on the command line, with its default and its line of help.
+needs to be registered: a new field is on the command line, with its default and its line of help. The names in a table,
+given as ``field(metadata={"names": TABLE})``, are listed in the help.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Option(NamedTuple):
     explanation: str
     alone: str | None = None
     """What it stands for without a value, where it may be given so."""
+    names: Sequence[str] = ()
+    """The names that it may have, where they are kept in a table."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Group:
         for one in fields(self.cls):
             default = one.default if one.default_factory is MISSING else one.default_factory()
             given = self.start.get(one.name, default)
-            found[one.name] = Option(hints[one.name], given, texts.get(one.name, ""), one.metadata.get("alone"))
+            alone, names = one.metadata.get("alone"), tuple(one.metadata.get("names", ()))
+            found[one.name] = Option(hints[one.name], given, texts.get(one.name, ""), alone, names)
         return found
 
     def flag(self, name: str) -> str:

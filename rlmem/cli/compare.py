@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlmem.cli.arguments import check_least
@@ -11,6 +11,7 @@ from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file, writable_folder
 from rlmem.cli.work_bar import work_bar
 from rlmem.files import write_text
+from rlmem.networks.cells import CELLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Compare:
 
     Args:
         problems: Kinds of sequences: recall, adding, control.
-        cells: Memory cells.
+        cells: Memory cells; module:Class is one of your own.
         methods: Training algorithms: bptt, tbptt, rtrl, rtrl_online, snap1, gekf, ndekf, gekf_bptt; all if not given.
         hidden_size: Units of a cell.
         seeds: Number of runs of each method.
@@ -36,7 +37,7 @@ class Compare:
     """
 
     problems: tuple[str, ...] = ("recall", "adding", "control")
-    cells: tuple[str, ...] = ("lstm", "rtu")
+    cells: tuple[str, ...] = field(default=("lstm", "rtu"), metadata={"names": CELLS})
     methods: tuple[str, ...] = ()
     hidden_size: int = 16
     seeds: int = 5

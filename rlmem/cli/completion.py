@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
-from rlmem.cli.arguments import Group
+from rlmem.cli.arguments import Group, Option
 from rlmem.cli.help import cli
 from rlmem.environments import knobs_class
 from rlmem.errors import UserError
@@ -57,10 +57,10 @@ def _flags(group: Group) -> list[str]:
     return [group.flag(name) for name in group.options]
 
 
-def _choices(hint: Any) -> list[str]:
+def _choices(option: Option) -> list[str]:
     """Return the words that an option may have, where they are few."""
-    parts = [hint, *get_args(hint)]
-    return [str(word) for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    parts = [option.hint, *get_args(option.hint)]
+    return [*option.names, *(str(word) for part in parts if get_origin(part) is Literal for word in get_args(part))]
 
 
 def _knobs(task: str) -> Group:
@@ -88,7 +88,7 @@ def _bash(*, zsh: bool) -> str:
         group.flag(name): words
         for group in known
         for name, option in group.options.items()
-        if (words := _choices(option.hint))
+        if (words := _choices(option))
     }
     values |= {"--env": [*TASKS], "--agent": [*AGENTS]}
     knobs = {task: _flags(_knobs(task)) for task in TASKS}
@@ -173,7 +173,7 @@ def _fish_options(group: Group, verbs: Sequence[str], seen: set[str] | None = No
             if flag in seen:
                 continue
             seen.add(flag)
-        words = _choices(option.hint)
+        words = _choices(option)
         takes = "" if option.hint is bool else f" -x -a {_fish_quoted(' '.join(words))}" if words else " -r"
         about = _fish_quoted(option.explanation.partition(". ")[0].rstrip("."))
         yield f"complete -c rlmem -n '__fish_seen_subcommand_from {' '.join(verbs)}' -l {flag}{takes} -d {about}"

@@ -66,6 +66,8 @@ def _explained(flag: str, option: Option, width: int) -> list[str]:
     head = f"  {flag} {values if option.alone is None else f'[{values}]'}".rstrip()
     shown = "none" if option.default is None else _shown(option.default)
     text = plain(option.explanation)
+    if option.names:
+        text = f"{text} Names: {', '.join(option.names)}"
     if option.hint is not bool and option.default not in (None, "", ()):
         text = f"{text} (default: {shown})".strip()
     lines = textwrap.wrap(text, width - _COLUMN, break_long_words=False, break_on_hyphens=False) or [""]

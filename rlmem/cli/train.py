@@ -26,7 +26,8 @@ class Train:
     --stop-at, --workers and --keep can be changed.
 
     Args:
-        steps: Control steps over all environments; 200,000 if not given. A larger number lets a finished run go on.
+        steps: Control steps over all environments, rounded up to whole rollouts; 200,000 if not given. A larger number
+            lets a finished run go on.
         seed: Seed of weights, exploration and training episodes; 0 if not given.
         envs: Number of environments that are stepped together; 16 if not given.
         workers: Number of worker processes that step the environments; 0 if not given: all in this process.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from importlib import import_module, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import PolicyPredictor
+from rlmem.registry import import_named
 
 
 class FunctionPolicy:
@@ -143,13 +144,7 @@ def _module(where: str) -> Any:
         module = sys.modules[spec.name] = util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
-    _search(Path.cwd())
-    try:
-        return import_module(where)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (where == error.name or where.startswith(f"{error.name}.")):
-            raise UserError(f"there is no module {where!r} here or installed") from error
-        raise
+    return import_named(where)
 
 
 def _search(folder: Path) -> None:

@@ -34,7 +34,7 @@ from rlmem.learning.updates import (
     StepOutputs,
     Update,
 )
-from rlmem.networks.cells import CELLS
+from rlmem.networks.cells import CELLS, check_cell
 from rlmem.networks.threads import one_thread
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.suggest import unknown
@@ -225,7 +225,7 @@ def make_learner(
     """Return a learner in float64.
 
     Args:
-        cell: Name of a cell, see :data:`rlmem.networks.cells.CELLS`.
+        cell: Name of a cell in :data:`rlmem.networks.cells.CELLS`, or ``module:Class``.
         derivative: "bptt", "tbptt", "rtrl" or "snap1".
         update: "adam", "sgd", "gekf" or "ndekf".
         input_size: D.
@@ -243,8 +243,7 @@ def make_learner(
     Raises:
         UserError: If there is no such name, or a setting is out of range.
     """
-    if cell not in CELLS:
-        raise UserError(unknown("cell", cell, CELLS))
+    check_cell("cell", cell)
     if update not in UPDATES:
         raise UserError(unknown("update", update, UPDATES))
     if likelihood not in LIKELIHOODS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rlmem.errors import UserError
-from rlmem.networks.cells import CELLS
+from rlmem.networks.cells import CELLS, check_cell
 from rlmem.suggest import unknown
 
 Init = Literal["forget", "chrono", "torch"]
@@ -34,7 +34,7 @@ class NetworkSettings:
     """The shape of a recurrent actor-critic.
 
     Args:
-        cell: Memory cell: lstm, gru, elman, rtu, lru, min_gru, elstm, ffm, gated_delta, attention or memoryless.
+        cell: Memory cell; module:Class is one of your own.
         hidden_size: Units of a cell.
         n_layers: Number of stacked cells.
         shared: Share encoder and cells between actor and critic, trained by both losses.
@@ -46,7 +46,7 @@ class NetworkSettings:
         skip: Feed the features of the observation to actor and critic in addition to the cell's output.
         net_arch: Units of each hidden layer between cell and action, and between cell and value.
         critic_arch: Units of the hidden layers between cell and value, if they differ from net_arch.
-        activation: Activation function of these layers: tanh, relu, elu or gelu.
+        activation: Activation function of these layers.
         ortho_init: Initialize these layers with orthogonal weights.
         log_std_init: Initial logarithm of the standard deviation of continuous actions. None: 0, or -0.5 if the memory
             length is unknown.
@@ -59,7 +59,7 @@ class NetworkSettings:
         UserError: If a field is out of range; the message shows the value and what would be right.
     """
 
-    cell: str = "lstm"
+    cell: str = field(default="lstm", metadata={"names": CELLS})
     hidden_size: int = 64
     n_layers: int = 1
     shared: bool = False
@@ -69,7 +69,7 @@ class NetworkSettings:
     skip: bool = True
     net_arch: tuple[int, ...] = (64,)
     critic_arch: tuple[int, ...] | None = None
-    activation: str = "tanh"
+    activation: str = field(default="tanh", metadata={"names": ACTIVATIONS})
     ortho_init: bool = True
     log_std_init: float | None = None
     init: Init = "forget"
@@ -79,9 +79,9 @@ class NetworkSettings:
         object.__setattr__(self, "net_arch", tuple(self.net_arch))
         if self.critic_arch is not None:
             object.__setattr__(self, "critic_arch", tuple(self.critic_arch))
-        for name, known, value in (("cell", CELLS, self.cell), ("activation", ACTIVATIONS, self.activation)):
-            if value not in known:
-                raise UserError(unknown(name, value, known))
+        check_cell("cell", self.cell)
+        if self.activation not in ACTIVATIONS:
+            raise UserError(unknown("activation", self.activation, ACTIVATIONS))
         check_init(self.init)
         if self.shared and not self.critic_memory:
             raise UserError(

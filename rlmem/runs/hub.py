@@ -73,8 +73,9 @@ def download(name: str) -> Path:
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{HUB}{name} is not a run of rlmem: it has no {SETTINGS}")
     values = read_toml(folder / SETTINGS)
-    if ":" in f"{values.get('env')}{values.get('agent')}":
-        raise UserError(f"{HUB}{name} names code of its own, {values.get('agent')} on {values.get('env')}: refused")
+    named = [values.get("env"), values.get("agent"), *dict(values.get("agent_settings", {})).values()]
+    if own := [entry for entry in named if isinstance(entry, str) and ":" in entry]:
+        raise UserError(f"{HUB}{name} names code of its own, {', '.join(own)}: refused")
     return folder
 
 

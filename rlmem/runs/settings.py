@@ -34,7 +34,7 @@ class RunSettings:
         env: Id of the task.
         agent: Name of the agent.
         seed: Of the run: weights, exploration and training episodes follow from it.
-        steps: Control steps over all environments.
+        steps: Control steps over all environments; training ends with the rollout that reaches them.
         envs: Environments side by side.
         workers: Processes to spread them over; 0 keeps them in this one.
         eval_every: Control steps between evaluations on validation seeds.

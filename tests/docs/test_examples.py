@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import rlmem
+from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.cli.main import main
-from rlmem.networks.cells import CELLS
-from rlmem.registry import TASKS, canonical_id
+from rlmem.registry import TASKS, agent_settings_class, canonical_id
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXTEND = EXAMPLES.parent / "docs" / "extend"
@@ -49,9 +49,43 @@ def test_recurrent_ppo_balances_a_pole_without_seeing_velocities():
     assert load("hidden_velocity").main() > 200
 
 
-def test_a_cell_of_ones_own_trains_at_once(monkeypatch):
-    monkeypatch.setitem(CELLS, "leaky", None)  # taken back afterwards
-    assert load("own_cell").main(steps=2_048, passes=3) < 0.3
+@pytest.fixture
+def own_cell(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield importlib.import_module("own_cell")
+    sys.modules.pop("own_cell", None)
+
+
+def test_a_cell_of_ones_own_trains_at_once(own_cell):
+    assert own_cell.main(steps=2_048, passes=3) < 0.3
+
+
+def test_a_cell_of_ones_own_is_named_on_the_command_line(own_cell, tmp_path):
+    small = "--agent.hidden-size 8 --agent.n-steps 32 --envs 2 --steps 64 --eval-episodes 2 --env.robot planar"
+    assert main(["train", "--agent.cell", "own_cell:Leaky", *small.split(), "--out", str(tmp_path)]) == 0
+    run = tmp_path / "TMaze-v0" / "recurrent_ppo" / "0"
+    assert main(["evaluate", str(run), "--episodes", "2"]) == 0
+    del sys.modules["own_cell"]  # as in a new process
+    with pytest.raises(rlmem.UserError, match="own_cell:Leaky: import own_cell first"):
+        RecurrentPPO.load(run / "last.safetensors")
+    assert "own_cell" not in sys.modules
+    assert rlmem.load_run(run).agent.env_steps == 64
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("lstn", "Did you mean 'lstm'"),
+        ("no_module:Leaky", "there is no module 'no_module'"),
+        ("own_cell:Leeky", "module own_cell has no 'Leeky'"),
+        ("own_cell:main", "own_cell:main is no memory cell"),
+        (":Leaky", "a module is named as Python imports it"),
+    ],
+)
+def test_what_is_no_cell_is_refused_in_one_line(own_cell, cell, message):
+    for settings in (RecurrentPPO.Settings, agent_settings_class("ekf")):
+        with pytest.raises(rlmem.UserError, match=message):
+            settings(cell=cell)
 
 
 @pytest.fixture

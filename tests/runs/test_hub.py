@@ -42,9 +42,10 @@ def test_a_run_is_pushed_with_its_card_and_evaluated_by_its_name_elsewhere(tmp_p
         assert any(request.startswith("GET /me/t-maze/resolve/") for request in requests)
 
         (tmp_path / "other").mkdir()
-        files["settings.toml"] = files["settings.toml"].replace(b'"recurrent_ppo"', b'"evil:Agent"')
+        settings = files["settings.toml"].replace(b'cell = "lstm"', b'cell = "evil:Cell"')
+        files["settings.toml"] = settings.replace(b'"recurrent_ppo"', b'"evil:Agent"')
         refused = rlmem_with(url, tmp_path / "other", "evaluate", "hub:me/t-maze", "--episodes", "5")
-        assert "names code of its own, evil:Agent" in refused.stderr
+        assert "names code of its own, evil:Agent, evil:Cell" in refused.stderr
         unknown = rlmem_with(url, tmp_path, "evaluate", "hub:me/nothing")
         assert "there is no such repository, or it is private" in unknown.stderr
 

@@ -34,7 +34,7 @@ class Study:
 
     Args:
         problems: Kinds of sequences: recall, adding, control.
-        cells: Memory cells.
+        cells: Memory cells; module:Class is one of your own.
         methods: Training algorithms.
         hidden_size: Units of a cell.
         seeds: Runs of each, beside those that choose the learning rate or p0.

@@ -6,6 +6,10 @@ from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rlmem.errors import UserError
+from rlmem.registry import load_object
+from rlmem.suggest import unknown
+
 if TYPE_CHECKING:
     from rlmem.networks.cell import AnyCell
     from rlmem.networks.cells.elman import Elman
@@ -22,15 +26,17 @@ __all__ = ["CELLS", "ELSTM", "GRU", "LRU", "LSTM", "RTU", "Elman", "Memoryless",
 
 
 class _Cells(MutableMapping[str, "type[AnyCell]"]):
-    """Classes by name; one that stands as ``module:Class`` is imported when it is first asked for.
+    """Classes by name. A class is imported when it is first asked for, so the names are known without importing torch.
 
-    So the names are known without importing torch.
+    Beside the names that it lists, ``module:Class`` is a name: that of a cell which is not of this package.
     """
 
     def __init__(self, entries: dict[str, Any]) -> None:
         self._entries = entries
 
     def __getitem__(self, name: str) -> type[AnyCell]:
+        if name not in self._entries and ":" in name:
+            return _own_cell(name)
         entry = self._entries[name]
         if isinstance(entry, str):
             module, _, cls = entry.partition(":")
@@ -39,7 +45,7 @@ class _Cells(MutableMapping[str, "type[AnyCell]"]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or (isinstance(name, str) and ":" in name and bool(_own_cell(name)))
 
     def __setitem__(self, name: str, cls: type[AnyCell]) -> None:
         self._entries[name] = cls
@@ -52,6 +58,20 @@ class _Cells(MutableMapping[str, "type[AnyCell]"]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _own_cell(name: str) -> type[AnyCell]:
+    """Import a cell that is not of this package.
+
+    Raises:
+        UserError: If there is no such module or name, or it is no cell.
+    """
+    from rlmem.networks.cell import Cell
+
+    found = load_object(name)
+    if not (isinstance(found, type) and issubclass(found, Cell)):
+        raise UserError(f"{name} is no memory cell: derive its class from rlmem.networks.cell.Cell")
+    return found
 
 
 CELLS = _Cells(
@@ -70,6 +90,13 @@ CELLS = _Cells(
     }
 )
 """Name to class; every class takes (input_size, hidden_size, *, memory_length)."""
+
+
+def check_cell(setting: str, name: str) -> None:
+    """Raise UserError unless a setting names a cell."""
+    if name not in CELLS:
+        raise UserError(f"{unknown(setting, name, CELLS)}; module:Class is one of your own")
+
 
 _MODULES = {
     "ELSTM": "elstm",
