@@ -97,7 +97,7 @@ class Batch:
         self._enough = _SLACK
         """Length of the history at which it is shortened next."""
         self._quiet, self._seen, self._phase = 0, np.zeros(0, dtype=np.float32), task.phase.copy()
-        """Number of coming quiet steps, and the observations [K, D] and phases [K] during them."""
+        """Quiet steps still to be skipped, and the observations [K, D] and phases [K] during them."""
 
     def reset(self, mask: Bools, seeds: list[int | None], cues: Ints | None) -> tuple[NDArray[Any], Ints]:
         """Start episodes where ``mask`` [K] is true; seeds [K].
@@ -123,7 +123,7 @@ class Batch:
         self._steps += 1
         self._remember(actions)
         if self._quiet:
-            return self._pass()
+            return self._skip_quiet_step()
         task, idle = self.task, self.task.phase == OVER
         reward, terminated, truncated = task.step_checked(actions)
         if self._max_steps is not None:
@@ -152,7 +152,7 @@ class Batch:
                 self._quiet = max(min(self._quiet, self._max_steps - 1 - int(self._steps.max())), 0)
         return BatchStep(observation, reward, terminated, truncated, phase, ends)
 
-    def _pass(self) -> BatchStep:
+    def _skip_quiet_step(self) -> BatchStep:
         """Return the result of a quiet step without simulating it; see :meth:`MemoryTask.quiet_steps`."""
         self._quiet -= 1
         self.task.clock += 1
@@ -173,8 +173,8 @@ class Batch:
     def set_state(self, states: Sequence[EnvState]) -> None:
         """Restore the states that :meth:`get_state` returned, by repeating the episodes.
 
-        The start of each episode is delayed so that all of them reach their state in the same step. An environment
-        whose episode had ended is in that phase again.
+        Episodes are replayed from their starts; shorter ones start later, so that all finish together. An environment
+        whose episode had ended is put into the phase ``OVER`` again.
         """
         task, size = self.task, self.task.action_space.shape
         paths = [np.asarray(state.actions, dtype=np.float64).reshape(-1, *size) for state in states]

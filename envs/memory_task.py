@@ -135,9 +135,9 @@ class MemoryTask(ABC, Generic[S]):
     cue: Ints
     """[N] the cue that must be remembered; privileged."""
     success: Bools
-    """[N] whether the episode has succeeded; meaningful at its end."""
+    """[N] whether the goal was reached, such as the right answer; :meth:`outcome` says whether the episode counts."""
     score: Floats
-    """[N] score of the episode so far, in the units of the ceilings."""
+    """[N] score of the episode so far, in the units of the ceilings; :meth:`outcome` says whether it counts."""
     tally: WorkTally | None
     """Counts the work, in tasks whose spec states the share that the expert does; see :mod:`rlmem.envs.work`."""
 
@@ -224,7 +224,10 @@ class MemoryTask(ABC, Generic[S]):
         """Return the actions [N, A] in [-1, 1] of the scripted expert, which may read privileged state."""
 
     def outcome(self) -> Outcome:
-        """Return success, score and work of each episode; it counts only if enough of the work was done."""
+        """Return success, score and work of each episode, as reports and ``info`` have them.
+
+        In a task with work an episode counts only if enough of it was done: else ``success`` and ``score`` are void.
+        """
         if self.tally is None:
             return Outcome(self.success.copy(), self.score.copy(), np.full(self.num_envs, np.nan))
         enough = self.tally.enough()

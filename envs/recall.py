@@ -99,7 +99,10 @@ class RecallTask(MemoryTask[S]):
 
     @abstractmethod
     def query_reward(self, asked: Bools, step: Step) -> None:
-        """Compute rewards and ends where ``asked`` [N], in place; set ``success`` and ``score``."""
+        """Compute rewards and ends where ``asked`` [N], in place; set ``success`` and ``score`` by the answer alone.
+
+        Whether enough work was done is asked once for all tasks, by :meth:`MemoryTask.outcome`.
+        """
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""

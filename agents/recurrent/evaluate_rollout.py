@@ -1,7 +1,8 @@
 """Values and generalized advantages of a complete rollout, in one pass of the critic.
 
 Episodes stand side by side in one call of the critic, and the observation an episode was truncated at is its last step.
-Advantages reach neither over a termination nor over a truncation.
+The sum over future errors stops at each episode's end; at a truncation the value of the last observation stands for the
+rest.
 
 Sources: Schulman, Moritz, Levine, Jordan and Abbeel, "High-Dimensional Continuous Control Using Generalized Advantage
 Estimation", ICLR 2016, equation 16; truncation after Pardo, Tavakoli, Levdik and Kormushev, "Time Limits in
@@ -25,7 +26,7 @@ from rlmem.agents.recurrent.rollout import Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, reset_where
 
 
 class LastObservations(NamedTuple):
@@ -101,7 +102,7 @@ def generalized_advantages(
     gamma: float,
     gae_lambda: float,
 ) -> Returns:
-    """Estimate advantages that reach neither over a termination nor over a truncation.
+    """Estimate advantages: discounted sums of future errors of the value, each up to the end of its episode.
 
     Args:
         rewards: [T, N] the reward of each step.
@@ -133,7 +134,7 @@ def generalized_advantages(
 
 
 class _Pass:
-    """The critic over a rollout; steps are numbered t N + n, the observations at truncations from T N on."""
+    """The critic over a rollout; steps are numbered t*N + n, the observations at truncations from T*N on."""
 
     def __init__(self, policy: RecurrentPolicy, rollout: Rollout) -> None:
         self.critic, self.net, self.device = policy.network.critic, policy.network.critic_net, policy.device
@@ -168,11 +169,11 @@ class _Pass:
             entering = continues[inner]
             source = np.full(int(column.max()) + 1, -1)
             source[column[entering]] = env[inner][entering]
-            start = restart(tuple(part[source] for part in state), self.fresh, source < 0)
+            start = reset_where(tuple(part[source] for part in state), self.fresh, source < 0)
             self._scan(sizes, column, top, np.concatenate(parts), start)
-        # the others, one for each environment, all to end in the last slot
+        # the others, one for each environment, bottom-aligned: the last slot holds every environment's final state
         sizes = size[final]
-        start = restart(state, self.fresh, ~continues[final])
+        start = reset_where(state, self.fresh, ~continues[final])
         parts = [numbers[i] for i in np.flatnonzero(final)]
         state = self._scan(sizes, np.arange(self.n_envs), sizes.max() - sizes, np.concatenate(parts), start)
         cut_off = cut_off[final]
@@ -196,7 +197,7 @@ class _Pass:
     def step(self, features: FloatArray, state: ArrayState, episode_start: BoolArray | None = None) -> FloatArray:
         """Return the values of one more observation of some environments, from features [N, F] and their states."""
         if episode_start is not None:
-            state = restart(state, self.fresh, episode_start)
+            state = reset_where(state, self.fresh, episode_start)
         values: FloatArray = self.net(self._tensor(self.one_step(features, state)[0])).squeeze(-1).cpu().numpy()
         return values
 

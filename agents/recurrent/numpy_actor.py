@@ -22,7 +22,7 @@ from rlmem.networks.numpy_steps import (
     Function,
     mlp,
     numpy_linear,
-    restart,
+    reset_where,
     scaled_features,
     stack_step,
     with_features,
@@ -139,7 +139,7 @@ class NumpyActor:
         if state is None:
             state = self.initial_state(len(features))
         if episode_start is not None:
-            state = restart(state, self._initial, np.atleast_1d(np.asarray(episode_start, bool)))
+            state = reset_where(state, self._initial, np.atleast_1d(np.asarray(episode_start, bool)))
         hidden, state = self._trunk(features, state)
         outputs = self._net(hidden)
         if action_masks is not None:

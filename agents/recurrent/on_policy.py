@@ -27,7 +27,7 @@ from rlmem.agents.recurrent.rollout import Minibatch, Rollout, lay_out_minibatch
 from rlmem.agents.recurrent.sb3_algorithm import SB3Algorithm
 from rlmem.errors import UserError
 from rlmem.networks.heads import GaussianHead
-from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.numpy_steps import ArrayState, reset_where
 
 
 class RecurrentOnPolicy(SB3Algorithm):
@@ -60,7 +60,7 @@ class RecurrentOnPolicy(SB3Algorithm):
             assert starts is not None
             if t in rollout.state_times:
                 kept += [self._actor_state] * rollout.state_times.count(t)
-            state = restart(self._actor_state, actor.initial_state, starts)
+            state = reset_where(self._actor_state, actor.initial_state, starts)
             outputs, self._actor_state = actor.step(encode(observations), state)
             if rollout.masks is not None:
                 rollout.masks[t] = policy.check_masks(np.stack(env.env_method(METHOD)), env.num_envs)

@@ -22,7 +22,7 @@ from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.heads import GaussianHead
-from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.networks.onnx_graph import OnnxGraph
 
 Arrays = dict[str, NDArray[Any]]
@@ -191,7 +191,7 @@ def check_graph(
             feed[METHOD] = allowed
         found = run(feed | {f"state_{i}": part for i, part in enumerate(theirs)})
         theirs = tuple(found[f"next_state_{i}"] for i in range(len(fresh)))
-        ours = restart(ours, fresh, start)
+        ours = reset_where(ours, fresh, start)
         seen = observation if normalizer is None else normalizer.normalize_obs(observation)
         features = policy.encode(np.asarray(seen, np.float32))
         outputs, after = actor.step(features, ours[:width])

@@ -26,7 +26,7 @@ from rlmem.agents.recurrent.policy import map_observations
 from rlmem.agents.recurrent.reward_scale import RewardScale
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.numpy_steps import ArrayState, restart
+from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.runs.tensors_file import Checkpoint
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
@@ -60,7 +60,7 @@ class Resumable(BaseAlgorithm):
         step, fresh = critic.numpy_step(), array_state(critic.initial_state(1))
         for t in range(self._rollout_position):
             features = self.policy.critic_encode(map_observations(itemgetter(t), rollout.observations))
-            _, state = step(features, restart(state, fresh, rollout.episode_start[t]))
+            _, state = step(features, reset_where(state, fresh, rollout.episode_start[t]))
         return state
 
     def state(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from rlmem.agents.recurrent.action_masks import FORBIDDEN, check_masks, mask_out
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, array_state
 from rlmem.networks.heads import Actions, GaussianHead
-from rlmem.networks.numpy_steps import ArrayState, FloatArray, restart
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, reset_where
 from rlmem.networks.settings import NetworkSettings
 from rlmem.privileged import PRIVILEGED, actor_part
 
@@ -85,7 +85,7 @@ class SB3Policy(BasePolicy):
         if state is None:
             state = array_state(self.network.actor.initial_state(len(features)))
         if episode_start is not None:
-            state = restart(state, actor.initial_state, np.asarray(episode_start, bool))
+            state = reset_where(state, actor.initial_state, np.asarray(episode_start, bool))
         outputs, state = actor.step(features, state)
         if action_masks is not None:
             outputs = mask_outputs(outputs, self.check_masks(action_masks, len(outputs)))

@@ -1,7 +1,7 @@
 """Interface of every memory cell: the initial state, one step, and a sequence with episode starts inside.
 
-A *blank* is a slot of a sequence that carries no input: the state after it is the initial state, whatever came before,
-and no gradient passes it. One blank before each episode start is how a whole sequence of episodes runs as one call.
+A *blank* is an empty time step that resets the memory: after it the state is the initial one, and gradients stop there.
+With one blank before each episode start, a sequence of several episodes runs as one call.
 
 Axes: T time, N environments, D input, H hidden.
 """
@@ -128,7 +128,11 @@ class Cell(nn.Module, Generic[State]):
         return Unfolded(output, rebuild(state, after))
 
     def _unfold_with_blanks(self, xs: Tensor, inside: Tensor, state: State) -> Unfolded[State]:
-        """Unfold rows that all have an episode start inside, or all have none, so that all end in the last slot."""
+        """Unfold rows that all have an episode start inside, or all have none.
+
+        Spare blanks stand before the last episode start of a row, so that all rows end in the last slot, where the
+        final state is read. In a row without a start they would stand at the top, and wipe out the state that enters.
+        """
         if not inside.any():
             return self.scan(xs, None, state)
         before = inside.cumsum(0)

@@ -108,7 +108,7 @@ def mlp(
     return run
 
 
-def restart(state: ArrayState, fresh: ArrayState, episode_start: NDArray[np.bool_]) -> ArrayState:
+def reset_where(state: ArrayState, fresh: ArrayState, episode_start: NDArray[np.bool_]) -> ArrayState:
     """Return the state with the rows [N] where an episode starts as in ``fresh`` (each part [1, ...])."""
     if not np.count_nonzero(episode_start):
         return state
