@@ -39,7 +39,8 @@ class ControllerSettings:
     Args:
         cell: Memory cell; module:Class is one of your own.
         hidden_size: Units of the cell.
-        memory_length: Control steps over which the initialized cell remembers. None: the task's longest memory length.
+        memory_length: Control steps over which the untrained cell remembers; the task stays as it is. None: the task's
+            longest memory length.
 
     Raises:
         UserError: If a value is out of bounds.

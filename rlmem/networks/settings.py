@@ -52,8 +52,8 @@ class NetworkSettings:
             length is unknown.
         init: Initialization of the gates. "forget": forget biases that remember over the task's memory length;
             "chrono": these, and input biases at their negative; "torch": that of PyTorch.
-        memory_length: Control steps over which the initialized cells remember. None: the task's longest memory length,
-            or 10 if that is unknown.
+        memory_length: Control steps over which the untrained cells remember; the task stays as it is. None: the task's
+            longest memory length, or 10 if that is unknown.
 
     Raises:
         UserError: If a field is out of range; the message shows the value and what would be right.
