@@ -35,4 +35,5 @@ def work_bar(what: str) -> Iterator[Tell]:
     try:
         yield tell
     finally:
-        bar.stop()
+        if bar.live.is_started:  # else it would print an empty line
+            bar.stop()
