@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint, save_checkpoint
 from rlmem.spec import TaskSpec
 
@@ -114,6 +115,14 @@ class Agent(ABC):
             observer: Called after each rollout.
         """
         raise NotImplementedError(f"agent {self.name!r} does not learn")
+
+    def init_from(self, path: Path) -> None:
+        """Take the weights of another run's checkpoint to start from, and nothing else of it.
+
+        Raises:
+            UserError: If they do not fit, or the agent cannot.
+        """
+        raise UserError(f"agent {self.name!r} starts from fresh weights: recurrent_ppo and recurrent_a2c take others")
 
     def tensors(self) -> dict[str, Any]:
         """Return what a checkpoint must hold beside ``settings``."""

@@ -86,6 +86,10 @@ class RecurrentAgent(Agent):
         if remaining > 0:
             learn_and_report(self, self.model, remaining, observer)
 
+    def init_from(self, path: Path) -> None:
+        """Take the weights of a run of any recurrent agent. See :meth:`Agent.init_from`."""
+        self.model.init_from(path)
+
     def save(self, path: str | Path, **meta: Any) -> None:
         """Write a checkpoint with all that a resumed run needs."""
         self.model.save(path, header=self.description() | meta)

@@ -230,6 +230,30 @@ class Resumable(BaseAlgorithm):
         agent.restore(checkpoint.read_state(file), force_reset=force_reset)
         return agent
 
+    def init_from(self, path: str | Path | BufferedIOBase) -> None:
+        """Take the weights from a file of :meth:`save`, and the statistics of ``norm_obs``; all else stays new.
+
+        Args:
+            path: Of a RecurrentPPO or RecurrentA2C with a network of the same shapes.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If the file is not one of a recurrent agent, is damaged, or its network is another.
+        """
+        file = checkpoint.read(path)
+        if not {"extractor", "state"} <= file.meta.keys():
+            raise UserError(f"{path} holds no recurrent agent, but {file.meta.get('agent', 'none')!r}")
+        try:
+            weights = checkpoint.read_state(file)["policy"]
+            own = self.policy.state_dict()
+            for name in sorted(own.keys() | weights.keys()):
+                here, there = (tuple(np.shape(part[name])) if name in part else "absent" for part in (own, weights))
+                if here != there:
+                    raise UserError(f"{path} does not fit: its {name} is {there}, and {here} is needed here")
+            checkpoint.set_weights(self.policy, weights)
+        except checkpoint.DAMAGE as error:
+            raise UserError(f"{path} does not hold complete weights: {error!r}") from error
+
     def set_parameters(
         self,
         load_path_or_dict: str | dict[str, Any],

@@ -14,7 +14,7 @@ from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import tuned_settings
 
-_OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "stop_at", "keep")
+_OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "stop_at", "init_from", "keep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class Train:
         eval_length: Memory length (or credit length) of evaluations, if training draws it from a range.
         stop_at: Stop when an evaluation reaches this memory score (this success or score where a task has no memory
             score).
+        init_from: Start from the best weights of this run, with the same agent and shapes: its folder, zoo:NAME or
+            hub:OWNER/NAME. The optimizer starts anew.
         keep: Number of checkpoints kept in the folder ``checkpoints``, in addition to best and last; none if not given.
         defaults: Ignore tuned settings.
         resume: Continue the run in the output folder; the same as naming its folder.
@@ -49,6 +51,7 @@ class Train:
         rlmem train --env TMaze-v0 --env.memory-length 5 50 --eval-length 50 --steps 1e6
         rlmem train --env CartPole-v1 --agent ppo --steps 50000
         rlmem train runs/TMaze-v0/recurrent_ppo/0 --steps 2e6
+        rlmem train --env TMazeEndless-v0 --name after --init-from runs/TMaze-v0/recurrent_ppo/0
     """
 
     steps: int | None = None
@@ -61,6 +64,7 @@ class Train:
     eval_episodes: int | None = None
     eval_length: int | None = None
     stop_at: float | None = None
+    init_from: str | None = None
     keep: int | None = None
     defaults: bool = False
     resume: bool = False

@@ -40,6 +40,8 @@ class RunSettings:
         eval_every: Control steps between evaluations on validation seeds.
         eval_episodes: Episodes in such an evaluation.
         stop_at: Stop when an evaluation reaches this memory score, where there is one, or metric (None: never).
+        init_from: A run, whose best weights this one starts from: its folder, or a name as of
+            :func:`rlmem.runs.named.run_folder`; "" for fresh weights.
         keep: Last checkpoints to keep, beside the best: above 1, those before the last lie in ``checkpoints/``.
         eval_knobs: Knobs that evaluations have instead, such as one length out of a range.
         knobs: The task's knobs.
@@ -58,6 +60,7 @@ class RunSettings:
     eval_every: int = 20_000
     eval_episodes: int = 50
     stop_at: float | None = None
+    init_from: str = ""
     keep: int = 1
     eval_knobs: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -108,7 +111,8 @@ class RunSettings:
 
     def origin(self) -> dict[str, Any]:
         """Return what a checkpoint of this run must have been trained with."""
-        return {name: getattr(self, name) for name in ("env", "agent", "seed", "envs", "knobs", "agent_settings")}
+        names = ("env", "agent", "seed", "envs", "init_from", "knobs", "agent_settings")
+        return {name: getattr(self, name) for name in names}
 
     def fixed(self) -> dict[str, Any]:
         """Return what stays as it is when the run is resumed."""

@@ -16,8 +16,9 @@ from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
 from rlmem.privileged import PRIVILEGED
 from rlmem.registry import agent_class
-from rlmem.runs.checkpoints import LAST, checkpoint_path, read_checkpoint
+from rlmem.runs.checkpoints import BEST, LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.event_file import EventFile
+from rlmem.runs.named import run_folder
 from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
 from rlmem.runs.validation import Board, Report, ValidationCallback
@@ -140,7 +141,7 @@ def train(
 
     Raises:
         UserError: If the agent does not learn, another process trains in the folder, there is a run already and it is
-            not to be resumed, or there is nothing to resume.
+            not to be resumed, there is nothing to resume, or the weights to start from are not there or do not fit.
         CheckpointError: If no checkpoint can be read.
         OSError: If a file cannot be written; what was saved before is whole.
         Stopped: If a signal stopped it.
@@ -165,6 +166,8 @@ def train(
             agent = make_agent(settings, env, device)
             if begun:
                 agent.load(folder / LAST)
+            elif settings.init_from:
+                agent.init_from(checkpoint_path(run_folder(settings.init_from), BEST))
             write_settings(folder, settings)
             if plan is not None and (cost := agent.cost(settings.envs)):
                 plan(cost)
