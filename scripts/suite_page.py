@@ -1,11 +1,13 @@
-"""Make ``docs/suite.md``, the results of every task, from three tables in ``benchmarks/results``.
+"""Make the pages of suites from tables in ``benchmarks/results``: ``docs/suite.md`` and ``docs/working.md``.
 
-The tables hold the runs of agents (``rlmem benchmark tasks``), the adversaries of ``rlmem audit`` and the speed of the
-environments. With ``--run`` what is missing in them is measured first.
+The first has the results of every task. Its three tables hold the runs of agents (``rlmem benchmark tasks``), the
+adversaries of ``rlmem audit`` and the speed of the environments. With ``--run`` what is missing in them is measured
+first. The second, of ``rlmem benchmark working``, has one table.
 
     python scripts/suite_page.py --run                           # measure what is missing: a day on two cores
     python scripts/suite_page.py --merge benchmark/tasks         # take over what a benchmark has found
     python scripts/suite_page.py --audit RememberColor-v0        # only these audits
+    python scripts/suite_page.py --suite working                 # docs/working.md, from working.csv
 """
 
 from __future__ import annotations
@@ -17,17 +19,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import gymnasium
 import numpy as np
 import tyro
+from suite_rows import Reached, link, number, table
+from working_page import working_page
 
 from rlmem.benchmark.job import machine
 from rlmem.benchmark.local import Local
 from rlmem.benchmark.overview import solved
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
-from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
+from rlmem.benchmark.summary import Row, runs_of
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.environments import task_spec
 from rlmem.envs.audit import THOROUGH, audit
@@ -36,7 +41,6 @@ from rlmem.registry import TASKS, canonical_id
 from rlmem.runs.progress import Progress
 from rlmem.spec import TaskSpec
 
-SUITE = "tasks"
 EKF = "EKF, taught by the expert"
 SOLVED = 0.9
 """Memory score from which on a task counts as learnt."""
@@ -103,47 +107,59 @@ _TRIED = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Page of the suite.
+    """Page of a suite.
 
     Args:
+        suite: "tasks": every task at its default knobs; "working": tasks in which the robot works while it remembers.
         run: Measure what is missing in the tables first.
         merge: Folders or tables of benchmarks whose rows are taken over first.
         audit: Tasks to audit first, where that was not done.
         speed: Measure the speed of tasks where that was not done.
         processes: Runs side by side.
-        tables: Folder of the tables: tasks.csv, audits.csv, task_speed.csv.
-        out: The page.
+        tables: Folder of the tables: tasks.csv, audits.csv and task_speed.csv, or working.csv.
+        out: The page, if not docs/suite.md or docs/working.md.
     """
 
+    suite: Literal["tasks", "working"] = "tasks"
     run: bool = False
     merge: tuple[Path, ...] = ()
     audit: tuple[str, ...] = ()
     speed: bool = False
     processes: int = 2
     tables: Path = Path("benchmarks/results")
-    out: Path = Path("docs/suite.md")
+    out: Path | None = None
 
 
 def main(options: Options) -> None:
     """Fill the tables, write the page."""
-    agents = options.tables / "tasks.csv"
+    suite = read_suite(options.suite)
+    agents = options.tables / f"{options.suite}.csv"
     merge = list(options.merge)
     if options.run:
-        folder = Path("benchmark") / SUITE
-        run_benchmark(read_suite(SUITE), folder, Local(options.processes))
+        folder = Path("benchmark") / options.suite
+        run_benchmark(suite, folder, Local(options.processes))
         merge.append(folder)
     if merge:
         tables = [path / RESULTS if path.is_dir() else path for path in merge]
         write_rows(agents, merge_tables([agents, *tables]))
+    rows = read_rows(agents)
+    if options.suite == "working":
+        out, text = options.out or Path("docs/working.md"), working_page(rows, suite)
+    else:
+        out, text = options.out or Path("docs/suite.md"), page(rows, *_audits_and_speeds(options))
+    write_text(out, text)
+    print(out)
+
+
+def _audits_and_speeds(options: Options) -> tuple[dict[str, Row], dict[str, Row]]:
+    """Fill the tables of audits and speeds, and return their rows."""
     audits = Progress(options.tables / "audits.csv")
     for name in TASKS if options.run else options.audit:
         fill(audits, canonical_id(name), partial(adversary, name))
     speeds = Progress(options.tables / "task_speed.csv")
     for name in TASKS if options.run or options.speed else ():
         fill(speeds, canonical_id(name), partial(speed, name))
-    text = page(read_rows(agents), by_task(audits.rows), by_task(speeds.rows))
-    write_text(options.out, text)
-    print(options.out)
+    return by_task(audits.rows), by_task(speeds.rows)
 
 
 def fill(table: Progress, name: str, measure: Callable[[], Mapping[str, float | str]]) -> None:
@@ -191,8 +207,8 @@ def speed(name: str) -> dict[str, float | str]:
 
 def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Row]) -> str:
     """Return the page in Markdown."""
-    specs = {task: _spec(task) for task in TASKS}
-    of = {task: _Reached([row for row in rows if row["env"] == canonical_id(task)]) for task in TASKS}
+    specs = {task: task_spec(task, {}) for task in TASKS}
+    of = {task: Reached([row for row in rows if row["env"] == canonical_id(task)]) for task in TASKS}
     walkers = [task for task in TASKS if not specs[task].memoryless.known]
     others = [task for task in TASKS if task not in walkers]
     tried = [task for task in TASKS if runs_of(of[task].runs("recurrent_ppo"), "memory_score")]
@@ -209,61 +225,26 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
     guard = [["task", "ceiling without memory", "best adversary", "`frame_stack_ppo`", "expert", "oracle"]]
     walk = [["task", "`ppo`", "`frame_stack_ppo`", "`recurrent_ppo`", "env steps", "CPU s"]]
     for task in others:
-        ours, spec, link = of[task].runs("recurrent_ppo"), specs[task], _link(task)
+        ours, spec, name = of[task].runs("recurrent_ppo"), specs[task], link(task)
         ceiling = number(spec.memoryless.value)
         zeroed = runs_of(ours, "lesioned")
         values = of[task].value("ppo"), of[task].value("recurrent_ppo")
-        reached.append([link, _memory(spec), ceiling, *values, number(float(np.mean(zeroed))) if zeroed else ""])
-        easy.append([link, ceiling, _untrained(spec), number(spec.oracle.value)])
-        costs = (_cost(ours, column) for column in ("env_steps", "cpu_seconds"))
-        cost.append([link, _score(ours), *costs, of[task].value(EKF), _speed(speeds.get(canonical_id(task)))])
+        reached.append([name, _memory(spec), ceiling, *values, number(float(np.mean(zeroed))) if zeroed else ""])
+        easy.append([name, ceiling, _untrained(spec), number(spec.oracle.value)])
+        costs = (of[task].cost("recurrent_ppo", column) for column in ("env_steps", "cpu_seconds"))
+        cost.append(
+            [name, of[task].score("recurrent_ppo"), *costs, of[task].value(EKF), _speed(speeds.get(canonical_id(task)))]
+        )
         adversary = _adversary(audits.get(canonical_id(task)))
         values = of[task].value("frame_stack_ppo"), of[task].value("expert")
-        guard.append([link, ceiling, adversary, *values, number(spec.oracle.value)])
+        guard.append([name, ceiling, adversary, *values, number(spec.oracle.value)])
     for task in walkers:
         values = (of[task].value(agent) for agent in ("ppo", "frame_stack_ppo", "recurrent_ppo"))
-        costs = (_cost(of[task].runs("recurrent_ppo"), column) for column in ("env_steps", "cpu_seconds"))
-        walk.append([_link(task), *values, *costs])
-    parts = ["# Every task, and what is reached on it", found, _MADE, _LEGEND, _REACHED, _table(reached)]
-    parts += [_EASY, _table(easy), _COST, _table(cost), _GUARD, _table(guard), _WALKERS, _table(walk), _TRIED]
+        costs = (of[task].cost("recurrent_ppo", column) for column in ("env_steps", "cpu_seconds"))
+        walk.append([link(task), *values, *costs])
+    parts = ["# Every task, and what is reached on it", found, _MADE, _LEGEND, _REACHED, table(reached)]
+    parts += [_EASY, table(easy), _COST, table(cost), _GUARD, table(guard), _WALKERS, table(walk), _TRIED]
     return "\n\n".join([*parts, f"Machine: {machines}; one thread a run."]) + "\n"
-
-
-class _Reached:
-    """Rows of one task, by agent."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-
-    def runs(self, agent: str) -> list[Row]:
-        """Return the rows of an agent."""
-        return [row for row in self._rows if row["agent"] == agent]
-
-    def value(self, agent: str) -> str:
-        """Return what an agent reaches, with its interval; empty where it was not run."""
-        rows = self.runs(agent)
-        if not rows:
-            return ""
-        found = run_interval(rows, "value")
-        return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
-
-
-def number(value: float) -> str:
-    """Return a number with two digits after the point, or as few as its size asks for."""
-    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    return f"{value:,.{digits}f}"
-
-
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    return markdown_table([lines[0], ["---"] * len(lines[0]), *lines[1:]])
-
-
-def _spec(task: str) -> TaskSpec:
-    return task_spec(task, {})
-
-
-def _link(task: str) -> str:
-    return f"[{task.removesuffix('-v0')}](tasks/{task}.md)"
 
 
 def _speed(row: Row | None) -> str:
@@ -280,18 +261,6 @@ def _untrained(spec: TaskSpec) -> str:
     if spec.untrained is None:
         return "not measured"
     return number(spec.untrained.value) + ", retention only" * spec.retention_only
-
-
-def _score(rows: Sequence[Row]) -> str:
-    if not runs_of(rows, "memory_score"):
-        return ""
-    found = score_interval(rows)
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-
-
-def _cost(rows: Sequence[Row], column: str) -> str:
-    values = runs_of(rows, column)
-    return f"{median(values):,.0f}" if values else ""
 
 
 def _adversary(row: Row | None) -> str:

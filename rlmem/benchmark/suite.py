@@ -44,7 +44,7 @@ from rlmem.runs.tuned import tuned_settings
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
 
-_PRESETS = ("quick", "tasks", "standard", "full")
+_PRESETS = ("quick", "working", "tasks", "standard", "full")
 _LENGTHS = ("memory_length", "credit_length")
 
 
@@ -242,7 +242,7 @@ class Suite:
             agent_settings=run["agent_settings"] | agent.settings,
         )
         return Job(
-            task=_words(short_id(task.env), knobs),
+            task=_words(short_id(task.env), _by_preset(task.env, knobs)),
             label=agent.label,
             policy=agent.policy,
             settings=settings,
@@ -330,6 +330,15 @@ def _learns(agent: SuiteAgent) -> bool:
 def _product(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     for values in product(*grid.values()):
         yield dict(zip(grid, values, strict=True))
+
+
+def _by_preset(env: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return knobs with those of a preset, where all of them are there, under its name."""
+    presets: Mapping[str, Mapping[str, Any]] = getattr(task_class(env).Settings, "PRESETS", {})
+    for preset, values in presets.items():
+        if all(knobs.get(name) == value for name, value in values.items()):
+            return {"preset": preset} | {name: value for name, value in knobs.items() if name not in values}
+    return dict(knobs)
 
 
 def _words(name: str, knobs: Mapping[str, Any]) -> str:

@@ -45,6 +45,13 @@ def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
     assert job.task == "TMaze-v0, memory_length 5 to 30"
 
 
+def test_a_task_at_a_preset_is_named_by_it_and_by_what_was_changed():
+    knobs = {"preset": "hard", "robot": "planar"}
+    (job, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": knobs}]}).jobs()
+    assert job.task == "TMaze-v0, preset hard, robot planar"
+    assert job.settings.knobs["guard"] == "dock"
+
+
 def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_not():
     def key(**changes):
         agent = [{"agent": "ppo", "settings": changes.pop("settings", {})}]

@@ -1,4 +1,4 @@
-"""The page of the suite says what its tables hold, and no more."""
+"""The pages of suites say what their tables hold, and no more."""
 
 import csv
 import importlib.util
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rlmem.benchmark.suite import read_suite
 from rlmem.registry import TASKS
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "suite_page.py"
@@ -21,8 +22,10 @@ def script():
     spec = importlib.util.spec_from_file_location("suite_page", _SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.insert(0, str(_SCRIPT.parent))
     spec.loader.exec_module(module)
     yield module
+    sys.path.remove(str(_SCRIPT.parent))
     del sys.modules[spec.name]
 
 
@@ -85,3 +88,43 @@ def test_a_score_below_the_bar_is_not_called_learnt(script, tmp_path):
     _table(tmp_path / "tasks.csv", _runs("recurrent_ppo", [0.9, 0.85], 2_000_000))
     text, _ = _page(script, tmp_path)
     assert "on 0 of the 1 tasks" in text
+
+
+def _working(script, tables, rows=()):
+    if rows:
+        _table(tables / "working.csv", rows)
+    out = tables / "working.md"
+    script.main(script.Options(suite="working", tables=tables, out=out))
+    return out.read_text()
+
+
+def test_the_page_of_working_delays_says_what_is_not_measured(script, tmp_path):
+    text = _working(script, tmp_path)
+    assert "0 of the" in text
+    assert "recurrent_ppo on any task" in text
+    table = [line for line in text.splitlines() if line.startswith("| [TMaze]")]
+    assert len(table) == 5
+    assert all("not measured" in line for line in table)
+
+
+def test_the_page_of_working_delays_counts_what_was_measured_at_its_own_knobs(script, tmp_path):
+    jobs = read_suite("working").jobs()
+    of = {job.label: job.key for job in jobs if job.task == "TMaze-v0, preset hard" and job.settings.seed == 0}
+    shared = {"env": "rlmem/TMaze-v0", "metric": "success", "memoryless": 0.25, "oracle": 1.0, "seed": 0, "work": 0.9}
+    shared |= {"env_steps": 1_000, "cpu_seconds": 5.0, "lesioned": 0.26, "version": "0.1", "machine": "abacus"}
+    rows = [
+        shared | {"agent": agent, "cell": cell, "value": value, "low": value, "high": value}
+        | {"memory_score": (value - 0.25) / 0.75}
+        for agent, cell, value in (
+            ("recurrent_ppo", of["recurrent_ppo"], 0.97),
+            ("untrained memory", of["untrained memory"], 0.5),
+            ("four frames", "of another suite", 0.99),
+        )
+    ]  # fmt: skip
+    text = _working(script, tmp_path, rows)
+    assert "2 of the" in text
+    assert "a memory score of 0.9 on 1 of 1 tasks" in text
+    assert "at most 0.5 on 1 of 1" in text
+    assert "0.97 (0.97 to 0.97)" in text
+    assert "0.99" not in text
+    assert "four frames on any task" in text

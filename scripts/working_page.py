@@ -1,0 +1,164 @@
+"""The page of the suite ``working``: tasks in which the robot works while it remembers. See ``suite_page.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from suite_rows import Reached, link, number, table
+
+from rlmem.benchmark.overview import solved
+from rlmem.benchmark.suite import Suite
+from rlmem.benchmark.summary import Row, runs_of, score_interval
+from rlmem.environments import task_spec
+from rlmem.registry import NAMESPACE
+from rlmem.spec import TaskSpec
+
+_OURS, _UNTRAINED = "recurrent_ppo", "untrained memory"
+_NO_MEMORY = ("no memory", "four frames")
+_OTHERS = ("sb3-contrib, our LSTM start", "recurrent_ppo, GRU")
+_LEARNT, _HARD = 0.9, 0.5
+"""Memory scores: from the first on a task counts as learnt; up to the second it is too hard for untrained memory."""
+_MISSING = "not measured"
+
+_MADE = """\
+In these tasks the robot works while it remembers: it drives through gates, presses pads or searches. Lamps and pads
+look like the cue, and [docks](guard.md) wash away what it could note with its body. The first ten have their preset
+`hard`, the last three their default knobs. An episode counts only if the robot did at least 80 % of the expert's share
+of the work.
+
+Made by `python scripts/suite_page.py --suite working` from [`working.csv`](../benchmarks/results/working.csv), a row a
+run of `rlmem benchmark working`: 200 held-out seeds, at most {steps:,} env steps, ended where validation reaches a
+memory score of {stop_at:g}, {envs} environments, one thread a run."""
+_LEGEND = """\
+Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its episodes. The
+memory score is 0 at the ceiling without memory and 1 at the oracle. Env steps and CPU seconds are medians."""
+_EXPERTS = """\
+## What the experts reach
+
+A scripted expert knows the cue. Its work is the share of gates or pads that it does."""
+_REACHED = """\
+## What is reached
+
+Success, or the score that the task counts. *No memory* is `recurrent_ppo` with the memoryless cell; *four frames* sees
+the last four observations, fewer than a dock lasts; *untrained memory* has an LSTM that stays as it is initialized, and
+trains all else."""
+_SCORES = """\
+## Memory scores of recurrent agents
+
+With one LSTM for all but the last column; sb3-contrib's agent has our forget biases."""
+_IS_IT = """\
+## Is it memory, and does the robot still work?
+
+Of `recurrent_ppo`: success with the hidden state zeroed as the query begins, which falls to the ceiling where the
+answer was remembered, and the share of the work that was done."""
+_COST = """\
+## What it costs"""
+
+
+def working_page(rows: Sequence[Row], suite: Suite) -> str:
+    """Return the page in Markdown.
+
+    Args:
+        rows: Of the table; those that are not of the suite are left out.
+        suite: ``working``.
+    """
+    jobs = suite.jobs()
+    order = {job.key: number for number, job in enumerate(jobs)}
+    mine = [row for row in rows if row["cell"] in order]
+    specs = {task.env: task_spec(task.env, task.knobs) for task in suite.task}
+    of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
+    made = _MADE.format(steps=suite.steps, stop_at=suite.stop_at, envs=suite.envs)
+    parts = ["# Memory while working", _summary(mine, suite, of), made, _LEGEND]
+    parts += [_EXPERTS, table(_expert_lines(specs, of))]
+    parts += [_REACHED, table(_lines(specs, of, (*_NO_MEMORY, _UNTRAINED, _OURS)))]
+    parts += [_SCORES, table(_score_lines(of)), _IS_IT, table(_lesion_lines(specs, of)), _COST, table(_cost_lines(of))]
+    about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
+    parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
+    """Return how much is measured, and what of it reaches the bars."""
+    runs, tasks = suite.jobs(), list(of)
+    said = [f"**{len({row['cell'] for row in rows})} of the {len(runs)} runs of the suite are measured.**"]
+    ours, untrained = ([of[env].runs(agent) for env in tasks if of[env].runs(agent)] for agent in (_OURS, _UNTRAINED))
+    if ours:
+        learnt = sum(solved(found, _LEARNT) for found in ours)
+        said.append(f"`{_OURS}` reaches a memory score of {_LEARNT} on {learnt} of {len(ours)} tasks measured.")
+    if untrained:
+        hard = sum(score_interval(found).value <= _HARD for found in untrained)
+        said.append(f"Untrained memory reaches at most {_HARD} on {hard} of {len(untrained)}.")
+    missing = []
+    for agent in suite.agent:
+        lacking = [_name(env) for env in tasks if not of[env].runs(agent.label)]
+        if lacking:
+            which = "any task" if len(lacking) == len(tasks) else ", ".join(lacking)
+            missing.append(f"{agent.label} on {which}")
+    if missing:
+        said.append(f"Not measured yet: {'; '.join(missing)}.")
+    return " ".join(said)
+
+
+def _lines(specs: dict[str, TaskSpec], of: dict[str, Reached], agents: Sequence[str]) -> list[list[str]]:
+    """Return what agents reach, beside the ceiling without memory."""
+    head = ["task", "ceiling without memory", *map(_shown, agents)]
+    return [head] + [
+        [_link(env), number(spec.memoryless.value), *(of[env].value(agent) for agent in agents)]
+        for env, spec in specs.items()
+    ]
+
+
+def _score_lines(of: dict[str, Reached]) -> list[list[str]]:
+    agents = (_UNTRAINED, _OURS, *_OTHERS)
+    head = ["task", *map(_shown, agents)]
+    return [head] + [[_link(env), *(reached.score(agent) for agent in agents)] for env, reached in of.items()]
+
+
+def _expert_lines(specs: dict[str, TaskSpec], of: dict[str, Reached]) -> list[list[str]]:
+    lines = [["task", "remembered", "ceiling without memory", "expert", "its work", "oracle"]]
+    for env, spec in specs.items():
+        memory, reached = f"{spec.memory}, {spec.bits_in_words}", of[env]
+        values = number(spec.memoryless.value), reached.value("expert"), _mean(reached.runs("expert"), "work")
+        lines.append([_link(env), memory, *values, number(spec.oracle.value)])
+    return lines
+
+
+def _lesion_lines(specs: dict[str, TaskSpec], of: dict[str, Reached]) -> list[list[str]]:
+    lines = [["task", _shown(_OURS), "state zeroed", "ceiling without memory", "work"]]
+    for env, spec in specs.items():
+        zeroed, work = (_mean(of[env].runs(_OURS), column) for column in ("lesioned", "work"))
+        lines.append([_link(env), of[env].value(_OURS), zeroed, number(spec.memoryless.value), work])
+    return lines
+
+
+def _cost_lines(of: dict[str, Reached]) -> list[list[str]]:
+    agents = (_OURS, *_OTHERS)
+    head = ["task", *(f"{_shown(agent)}: env steps, CPU s" for agent in agents)]
+    return [head] + [[_link(env), *(_cost(reached, agent) for agent in agents)] for env, reached in of.items()]
+
+
+def _cost(reached: Reached, agent: str) -> str:
+    if not reached.runs(agent):
+        return _MISSING
+    return ", ".join(reached.cost(agent, column) for column in ("env_steps", "cpu_seconds"))
+
+
+def _mean(rows: Sequence[Row], column: str) -> str:
+    """Return the mean of a column, "not measured" without rows, and nothing where the task has no such number."""
+    if not rows:
+        return _MISSING
+    values = runs_of(rows, column)
+    return number(fmean(values)) if values else ""
+
+
+def _shown(agent: str) -> str:
+    return f"`{agent}`" if agent == _OURS else agent
+
+
+def _name(env: str) -> str:
+    return env.removeprefix(f"{NAMESPACE}/").removesuffix("-v0")
+
+
+def _link(env: str) -> str:
+    return link(env.removeprefix(f"{NAMESPACE}/"))
