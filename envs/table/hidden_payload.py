@@ -125,6 +125,9 @@ class HiddenPayload(ChoiceTask[HiddenPayloadSettings]):
     it or on the actions during the probe, since the arm starts without the can, at rest at its home, with fresh noise
     (G1, G2 and G3 hold exactly). This is the ceiling of every agent whose window is shorter than ``memory_length``.
     Oracle 1. With ``guard="none"`` the arm moves on from where the probe left it, and its height tells the mass.
+
+    **No work in the delay.** The cue is how the arm lags behind its commands. No pad can look like that: pads to press
+    would fill the time and interfere with nothing. What interferes is another can to lift, which is another task.
     """
 
     FORGET_CONTACTS: ClassVar[bool] = True

@@ -91,6 +91,9 @@ class PlaceBack(PlaceTask[PlaceBackSettings]):
     delay, and can bring the cube back at once. With ``guard="none"`` it can move throughout, and is to push the cube
     off itself: a policy that leaves it on its mark needs no memory. (With ``cue="never"`` it starts in the middle
     then.)
+
+    **No work in the delay.** The fingertip stands in the cube until the answer: a hand that went to work would take the
+    cube along, or rise out of it, which is the answer.
     """
 
     HOME_NOISE: ClassVar[Vector] = (0.010, 0.010, 0.002)

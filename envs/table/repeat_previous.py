@@ -98,6 +98,9 @@ class RepeatPrevious(TableTask[RepeatPreviousSettings]):
     and delays, and starts each query at rest at its home, with fresh noise (G1, G2 and G3 hold exactly for the first
     press and the lights before it). With ``guard="cue"`` it can move during the delays, with ``guard="none"`` during
     the lights too, within 5 cm of its home: enough to note the first light, which serves for one press.
+
+    **No work in the delay.** The task interferes with itself: each light after the one asked for looks like it, and the
+    arm presses a pad between them. With work before each press, an episode would hold M working delays.
     """
 
     Settings: ClassVar[type[RepeatPreviousSettings]] = RepeatPreviousSettings
