@@ -18,6 +18,7 @@ from rlmem.envs.corridor import scenery
 from rlmem.envs.corridor.corridor_task import STEP_LENGTH, CorridorSettings, CorridorTask
 from rlmem.envs.corridor.course import Row, lay_out, most_things
 from rlmem.envs.corridor.flashes import flashing
+from rlmem.envs.corridor.floor_plan import HALF_WIDTH
 from rlmem.envs.dock import DockSettings, DockTask
 from rlmem.envs.memory_task import CUE, DELAY, DOCK, Floats, Ints, Step
 from rlmem.envs.task_settings import check_whole
@@ -42,6 +43,8 @@ _LANE = 0.13
 """m, from the corridor's middle to where the expert passes gates and obstacles."""
 _LAMPS_EVERY = 1.0
 """m between lamps that flash, for rendering."""
+_CLEAR = 0.9
+"""m before the junction in which no lamps that flash are drawn."""
 _LOOK_AHEAD = 1.0
 """m, from which the expert steers to the side where it has to pass."""
 
@@ -215,9 +218,12 @@ class WorkingCorridor(CorridorTask[W], DockTask[W]):
             )
 
     def lamp_ahead(self, index: int) -> float:
-        """Return the position, m, of the lamps that the robot comes to next, of those that flash."""
+        """Return the position, m, of the lamps that the robot comes to next, of those that flash.
+
+        The last hang at the far wall of the junction, where they do not hide the dock.
+        """
         ahead = math.ceil((self.where(index)[0] + 0.3) / _LAMPS_EVERY) * _LAMPS_EVERY
-        return min(ahead, -0.5 * _LAMPS_EVERY)
+        return ahead if ahead < -_CLEAR else HALF_WIDTH
 
     def leg_x(self, leg: Ints) -> Floats:
         """Return [N], m, the start of a leg; after the last leg that is the junction, at 0."""

@@ -48,6 +48,7 @@ class Overlay:
         phase: Such as ``"delay"``; see :data:`PHASE_COLORS`.
         step: Control steps since the episode began.
         reward: Return so far.
+        work: Pieces of the work in the delay that were done, and that there were, so far.
         speed: How time runs in the video, such as ``"x10"``.
         cue: What is to be remembered.
         note: What the agent says of itself.
@@ -61,6 +62,7 @@ class Overlay:
     phase: str | None = None
     step: int | None = None
     reward: float | None = None
+    work: tuple[float, float] | None = None
     speed: str = ""
     cue: str | None = None
     note: str | None = None
@@ -149,8 +151,9 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
 
 
 def _draw_top(pen: _Pen, overlay: Overlay) -> None:
-    """Phase, title and subtitle to the left; speed, step and return to the right."""
-    numbers = [] if overlay.step is None else [f"step {overlay.step}"]
+    """Phase, title and subtitle to the left; speed, work, step and return to the right."""
+    numbers = [] if overlay.work is None else ["work {:g}/{:g}".format(*overlay.work)]
+    numbers += [] if overlay.step is None else [f"step {overlay.step}"]
     numbers += [] if overlay.reward is None else [f"return {overlay.reward:+.2f}"]
     if not (overlay.phase or overlay.title or overlay.subtitle or overlay.speed or numbers):
         return

@@ -121,7 +121,8 @@ def record_side_by_side(
 ) -> dict[str, list[RecordedEpisode]]:
     """Run the same episodes with several policies and write them to one video, the policies side by side.
 
-    Over each picture stand the policy's name, the phase and the cue, which are readable from 240 x 200 pixels on.
+    Over each picture stand the policy's name, the phase, the cue and the work done, which are readable from 240 x 200
+    pixels on.
 
     Args:
         env: Made with ``render_mode="rgb_array"``, with the size of one policy's picture.
@@ -216,7 +217,7 @@ class _Film:
     cue_seconds: float
     result_seconds: float
     brief: bool = False
-    """Write only title, phase, cue and result."""
+    """Write only title, phase, cue, work and result."""
     _phase: str | None = None
     _since: int = 0
 
@@ -264,7 +265,13 @@ class _Film:
         speed: str = "",
         success: bool | None = None,
     ) -> None:
-        overlay = Overlay(title=self.title, phase=phase, cue=describe_cue(self.env), success=success)
+        overlay = Overlay(
+            title=self.title,
+            phase=phase,
+            cue=describe_cue(self.env),
+            work=_work_so_far(self.env),
+            success=success,
+        )
         if not self.brief:
             words = [f"{name} {_brief(value)}" for name, value in told.items() if name != "belief"]
             overlay = replace(
@@ -319,6 +326,12 @@ def _seeds(seeds: Sequence[int] | int | None, episodes: int) -> list[int | None]
     if len(seeds) != episodes:
         raise ValueError(f"there must be a seed for each of {episodes} episodes, got {len(seeds)}: {list(seeds)}")
     return [int(seed) for seed in seeds]
+
+
+def _work_so_far(env: Env) -> tuple[float, float] | None:
+    """Return how much of the work in the delay was done, and how much there was; None where there is none."""
+    tally = getattr(getattr(env.unwrapped, "task", None), "tally", None)
+    return None if tally is None else (float(tally.done[0]), float(tally.presented[0]))
 
 
 def _brief(value: Any) -> str:

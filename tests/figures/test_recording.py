@@ -134,6 +134,7 @@ def test_an_overlay_writes_top_and_bottom_and_leaves_the_middle_where_the_robot_
         {"note": "surprise 0.90"},
         {"success": False},
         {"speed": ""},
+        {"work": (2.0, 3.0)},
     ],
 )
 def test_each_field_of_an_overlay_is_seen(change):
