@@ -27,9 +27,10 @@ look like the cue, and [docks](guard.md) wash away what it could note with its b
 `hard`, the last three their default knobs. An episode counts only if the robot did at least 80 % of the expert's share
 of the work.
 
-Made by `python scripts/suite_page.py --suite working` from [`working.csv`](../benchmarks/results/working.csv), a row a
-run of `rlmem benchmark working`: 200 held-out seeds, at most {steps:,} env steps, ended where validation reaches a
-memory score of {stop_at:g}, {envs} environments, one thread a run."""
+Made by `python scripts/suite_page.py --suite working` from {table}, a row a run of `rlmem benchmark working`: 200
+held-out seeds, at most {steps:,} env steps, ended where validation reaches a memory score of {stop_at:g}, {envs}
+environments, one thread a run."""
+_TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _LEGEND = """\
 Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its episodes. The
 memory score is 0 at the ceiling without memory and 1 at the oracle. Env steps and CPU seconds are medians."""
@@ -68,7 +69,8 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
     mine = [row for row in rows if row["cell"] in order]
     specs = {task.env: task_spec(task.env, task.knobs) for task in suite.task}
     of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
-    made = _MADE.format(steps=suite.steps, stop_at=suite.stop_at, envs=suite.envs)
+    source = _TABLE if rows else "`working.csv` (no rows yet)"
+    made = _MADE.format(table=source, steps=suite.steps, stop_at=suite.stop_at, envs=suite.envs)
     parts = ["# Memory while working", _summary(mine, suite, of), made, _LEGEND]
     parts += [_EXPERTS, table(_expert_lines(specs, of))]
     parts += [_REACHED, table(_lines(specs, of, (*_NO_MEMORY, _UNTRAINED, _OURS)))]
