@@ -11,7 +11,7 @@ from rlmem.benchmark.overview import solved
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.summary import Row, runs_of, score_interval
 from rlmem.environments import task_spec
-from rlmem.registry import NAMESPACE
+from rlmem.registry import short_id
 from rlmem.spec import TaskSpec
 
 _OURS, _UNTRAINED = "recurrent_ppo", "untrained memory"
@@ -159,8 +159,8 @@ def _shown(agent: str) -> str:
 
 
 def _name(env: str) -> str:
-    return env.removeprefix(f"{NAMESPACE}/").removesuffix("-v0")
+    return short_id(env).removesuffix("-v0")
 
 
 def _link(env: str) -> str:
-    return link(env.removeprefix(f"{NAMESPACE}/"))
+    return link(short_id(env))
