@@ -26,7 +26,6 @@ from PIL import Image, ImageDraw, ImageFont
 from rlmem.cli.docstrings import explanations
 from rlmem.cli.list import untrained_words
 from rlmem.environments import task_spec
-from rlmem.envs.ground.maze_recall import MazeRecall
 from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.seeds import validation_seeds
@@ -157,8 +156,7 @@ def page(name: str) -> str:
     spec = task_spec(name, {})
     explained = {knob: prose(text) for knob, text in explanations(cls.Settings).items()}
     lines = [f"# {name}", "", prose(inspect.getdoc(cls) or ""), ""]
-    has_cue = spec.n_bits > 0 and cls is not MazeRecall
-    moments = "Left: the cue. Right: the query." if has_cue else "Left: the start. Right: later in the episode."
+    moments = "Left: the cue. Right: the query." if _begins_with_cue(name) else "Two moments of an episode."
     lines += [f"![{moments}]({name}.png)", "", f"![The expert]({name}.webp)", ""]
     if issubclass(cls, PixelTask):
         seen = 'What the agent sees with `observation="pixels"`: the cue, the dark delay, the query.'
@@ -195,6 +193,14 @@ def page(name: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _begins_with_cue(name: str) -> bool:
+    """Return whether a cue is shown as an episode begins, rather than none, or what acts bring to light."""
+    env = gymnasium.make(f"{NAMESPACE}/{name}")
+    _, info = env.reset(seed=0)
+    env.close()
+    return task_spec(name, {}).n_bits > 0 and info["phase"] in ("cue", "search")
 
 
 def prose(docstring: str) -> str:

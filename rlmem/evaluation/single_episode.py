@@ -56,8 +56,12 @@ class SingleEpisode:
         """[T] so far."""
         self.phase = ""
         """As the environment names it now, empty where it does not."""
+        self.ended = False
+        """Whether the environment has ended it."""
         self.success: bool | None = None
         """None where the environment does not say, or the episode has not ended."""
+        self.score: float | None = None
+        """Likewise."""
 
     @property
     def total(self) -> float:
@@ -87,8 +91,9 @@ class SingleEpisode:
             self.phase = str(clock.phase[0])
             start = np.zeros(1, dtype=np.bool_)
             if terminated or truncated:
-                said = info.get("is_success")
+                self.ended, said = True, info.get("is_success")
                 self.success = None if said is None else bool(said)
+                self.score = None if info.get("score") is None else float(info["score"])
                 return
 
 

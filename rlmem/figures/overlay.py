@@ -34,6 +34,8 @@ _BAR: Color = (86, 180, 233, 255)
 _BELIEF: Color = (230, 159, 0, 255)
 _SUCCESS: Color = (0, 158, 115, 240)
 _FAILURE: Color = (213, 94, 0, 240)
+_RESULT: Color = (0, 114, 178, 240)
+_SUCCEEDED, _FAILED = "✓  success", "✗  failure"
 _SMOOTH = 2
 """The overlay is drawn so many times larger, for smooth edges."""
 
@@ -55,6 +57,7 @@ class Overlay:
         action: Name -> value in [-1, 1], drawn as bars; names are shown for one or two. Or words.
         belief: Name -> probability in [0, 1], drawn as bars; the four most probable of them, one or two with figures.
         success: The result; None while there is none.
+        result: The result in words, where success is not what the task counts, such as ``"score 17"``.
     """
 
     title: str = ""
@@ -69,6 +72,7 @@ class Overlay:
     action: Mapping[str, float] | str = field(default_factory=dict)
     belief: Mapping[str, float] = field(default_factory=dict)
     success: bool | None = None
+    result: str = ""
 
 
 def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8]:
@@ -90,8 +94,10 @@ def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8
     pen = _Pen(width, height)
     _draw_top(pen, overlay)
     _draw_bottom(pen, overlay)
-    if overlay.success is not None:
-        _draw_result(pen, success=overlay.success)
+    if overlay.result:
+        _draw_result(pen, overlay.result, _RESULT)
+    elif overlay.success is not None:
+        _draw_result(pen, *((_SUCCEEDED, _SUCCESS) if overlay.success else (_FAILED, _FAILURE)))
     layer = pen.layer.resize((width, height), Image.Resampling.BOX)
     picture = Image.alpha_composite(Image.fromarray(image).convert("RGBA"), layer)
     return np.asarray(picture.convert("RGB"))
@@ -262,11 +268,10 @@ def _draw_belief(pen: _Pen, belief: Mapping[str, float], right: float, rows: tup
     return right + 16 * u
 
 
-def _draw_result(pen: _Pen, *, success: bool) -> None:
+def _draw_result(pen: _Pen, text: str, color: Color) -> None:
     """Draw a mark in the upper part of the picture, where it hides no robot."""
-    text = "✓  success" if success else "✗  failure"
     wide, tall = pen.measure(text, bold=True, scale=1.7) + 40 * pen.unit, pen.size * 3.0
     middle = pen.size * 2.1 + tall * 0.85
     x = (pen.width - wide) / 2
-    pen.box(x, middle - tall / 2, wide, tall, _SUCCESS if success else _FAILURE, tall / 2)
+    pen.box(x, middle - tall / 2, wide, tall, color, tall / 2)
     pen.text(x + 20 * pen.unit, middle, text, bold=True, scale=1.7)

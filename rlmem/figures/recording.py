@@ -234,11 +234,11 @@ class _Film:
         self._add(step, reward, phase, action, told, speed=speed, repeat=max(1, pause))
 
     def end(
-        self, step: int, reward: float, phase: str | None, action: Any, told: Mapping[str, Any], success: bool | None
+        self, step: int, reward: float, phase: str | None, action: Any, told: Mapping[str, Any], ended: SingleEpisode
     ) -> None:
         """Show the end of an episode."""
         repeat = max(1, round(self.result_seconds * self.video.fps))
-        self._add(step, reward, "over" if phase else None, action, told, success=success, repeat=repeat)
+        self._add(step, reward, "over" if phase and ended.ended else phase, action, told, ended=ended, repeat=repeat)
 
     def _lapse(self, phase: str | None) -> tuple[int, bool]:
         """Return the present time lapse and whether this step is shown."""
@@ -263,15 +263,13 @@ class _Film:
         *,
         repeat: int,
         speed: str = "",
-        success: bool | None = None,
+        ended: SingleEpisode | None = None,
     ) -> None:
-        overlay = Overlay(
-            title=self.title,
-            phase=phase,
-            cue=describe_cue(self.env),
-            work=_work_so_far(self.env),
-            success=success,
-        )
+        if getattr(getattr(self.env.unwrapped, "task", None), "num_cues", 0) == 1 and phase != "over":
+            phase = None  # where nothing is shown to be remembered, one phase lasts from beginning to end
+        overlay = Overlay(title=self.title, phase=phase, cue=describe_cue(self.env), work=_work_so_far(self.env))
+        if ended is not None:
+            overlay = replace(overlay, success=ended.success, result=_score_words(self.env, ended.score))
         if not self.brief:
             words = [f"{name} {_brief(value)}" for name, value in told.items() if name != "belief"]
             overlay = replace(
@@ -309,8 +307,15 @@ def _run(
             progress(turn.step)
         film.show(turn.step, episode.total, episode.phase or None, action, told)
     steps = len(episode.rewards)
-    film.end(steps, episode.total, episode.phase or None, action, told, episode.success)
+    film.end(steps, episode.total, episode.phase or None, action, told, episode)
     return RecordedEpisode(seed=seed, steps=steps, reward=episode.total, success=episode.success)
+
+
+def _score_words(env: Env, score: float | None) -> str:
+    """Return the score in words where a task counts it rather than success, else ""."""
+    spec = getattr(env.unwrapped, "task_spec", None)
+    counts = score is not None and spec is not None and spec.metric == "score"
+    return f"score {score:.3g}" if counts else ""
 
 
 def _check_pictures(env: Env) -> None:
