@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         **knobs: Any,
     ) -> None:
         EzPickle.__init__(self, task, render_mode, camera, width, height, privileged, **knobs)
+        self._spec: EnvSpec | None = None
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"render_mode must be None, 'rgb_array' or 'human', got {render_mode!r}")
         cls: type[MemoryTask[Any]] = load_object(task)
@@ -78,6 +80,18 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         """Whether an episode is running; None before the first."""
         self._actions: list[Floats] = []
         """[t] of [1, A], the actions of the episode."""
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The spec that the environment was made from, with the length of episodes where all have the same."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None and spec.max_episode_steps is None:
+            # here and not in the registry: knobs change it, and Gymnasium would truncate a second time
+            spec.max_episode_steps = self.task_spec.max_episode_steps
+        self._spec = spec
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode.
@@ -187,7 +201,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
     def __getstate__(self) -> dict[str, Any]:
         """Return constructor arguments and the state of the episode, so that copies continue it."""
         episode = None if self._running is None else self.get_state()
-        now = {name: self.__dict__.get(name) for name in ("spec", "action_space", "_np_random", "_np_random_seed")}
+        now = {name: self.__dict__.get(name) for name in ("_spec", "action_space", "_np_random", "_np_random_seed")}
         return super().__getstate__() | {"settings": self.settings, "episode": episode, "now": now}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -166,8 +166,9 @@ class MemoryVectorEnv(KnobAccess, EzPickle, VectorEnv[Any, NDArray[Any], NDArray
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        if spec is not None and self._max_episode_steps is not None:
-            spec.max_episode_steps = self._max_episode_steps
+        if spec is not None:
+            limits = (self._max_episode_steps, self.task_spec.max_episode_steps)
+            spec.max_episode_steps = min((steps for steps in limits if steps is not None), default=None)
         self._spec = spec
 
     def reset(

@@ -47,6 +47,9 @@ class TaskSpec:
     expert_work: float | None = None
     """Share of the work in the delay that the expert does, from 0 to 1; None where there is no work. The ceilings are
     about the answer, which work does not help; an episode counts only if 80 % of the expert's share is done."""
+    max_episode_steps: int | None = None
+    """Control steps after which an episode is truncated, where all episodes have the same. Most tasks truncate a phase,
+    such as a query without an answer, so that an episode's length depends on its memory length and on the agent."""
     untrained: Ceiling | None = None
     """What untrained memory reaches: agents whose cells stay as initialized and whose readers are trained. Measured,
     and filled in by :func:`rlmem.environments.spec_at`; None where it was not."""

@@ -141,6 +141,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
             else Ceiling(size.memoryless, without),
             oracle=oracle,
             guarantees=(),
+            max_episode_steps=size.steps,
         )
 
     @property

@@ -148,6 +148,7 @@ class Walking(MemoryTask[WalkingSettings]):
             memoryless=Ceiling(oracle, "nothing is hidden" if full else unknown),
             oracle=best,
             guarantees=(),
+            max_episode_steps=STEPS,
         )
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import gymnasium
 import numpy as np
+import pytest
 from conftest import Case, Variant, expert_action, modest_knobs, play, random_action, task_of
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
@@ -79,3 +80,15 @@ class TestClosing:
         env.reset(seed=0)
         env.close()
         env.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "steps"),
+    [("HopperPosition", {}, 1_000), ("MazeRecall", {"size": "5x5"}, 250), ("TMaze", {}, None)],
+)
+def test_a_length_that_all_episodes_have_is_in_the_spec_and_gymnasium_truncates_no_second_time(name, knobs, steps):
+    env, several = gymnasium.make(f"rlmem/{name}-v0", **knobs), gymnasium.make_vec(f"rlmem/{name}-v0", 1, **knobs)
+    assert env.spec.max_episode_steps == several.spec.max_episode_steps == steps
+    assert "TimeLimit" not in str(env)
+    env.close()
+    several.close()
