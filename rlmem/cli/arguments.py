@@ -19,6 +19,9 @@ from rlmem.cli.docstrings import explanations
 from rlmem.errors import UserError
 from rlmem.suggest import one_of
 
+_TRUTH = ("true", "false", "none")
+"""Words that may follow an option of truth values."""
+
 
 class HelpWanted(Exception):  # noqa: N818 - not an error
     """``--help`` is among the arguments."""
@@ -110,12 +113,13 @@ def parse_groups(argv: Sequence[str], groups: Sequence[Group], command: str) -> 
         flag = "--" + flag.removeprefix("--").replace("_", "-") if flag.startswith("--") else flag
         negated = flag.startswith("--no-") and flag not in known
         target = f"--{flag.removeprefix('--no-')}" if negated else flag
-        if target not in known or (negated and known[target][2].hint is not bool):
+        if target not in known or (negated and not is_flag(known[target][2].hint)):
             raise UserError(_unknown(word, known, command))
         number, name, option = known[target]
         taken = [value] if equals else []
-        if option.hint is bool and not equals:
-            taken = ["false" if negated else "true"]
+        if is_flag(option.hint) and not equals:
+            said = words and not negated and words[0].lower() in _TRUTH
+            taken = [words.pop(0)] if said else ["false" if negated else "true"]
         elif not equals:
             while words and not words[0].startswith("--") and (not taken or many(option.hint)):
                 taken.append(words.pop(0))
@@ -123,6 +127,11 @@ def parse_groups(argv: Sequence[str], groups: Sequence[Group], command: str) -> 
                 taken = [option.alone]
         values[number][name] = given[target] = convert(taken, option.hint, target)
     return [group.make(chosen) for group, chosen in zip(groups, values, strict=True)], given
+
+
+def is_flag(hint: Any) -> bool:
+    """Return whether an option of a type is true where it stands alone: one of truth values, or of these and None."""
+    return hint is bool or set(get_args(hint)) == {bool, NoneType}
 
 
 def check_least(options: Any, **least: float) -> None:

@@ -42,7 +42,7 @@ class Evaluate(JsonOption):
     Examples:
         rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --env.memory-length 50
         rlmem evaluate runs/TMaze-v0/recurrent_ppo/0 --json
-        rlmem evaluate --policy examples/own_agent.py:WriteItDown --env TMaze-v0 --lesion zero
+        rlmem evaluate --policy examples/own_agent.py:WriteItDown --lesion zero
     """
 
     policy: str | None = None

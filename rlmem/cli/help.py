@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from rlmem.cli.arguments import Group, HelpWanted, Option, parse_groups
+from rlmem.cli.arguments import Group, HelpWanted, Option, is_flag, parse_groups
 from rlmem.cli.docstrings import docstring_sections, plain
 
 _COLUMN = 26
@@ -62,14 +63,15 @@ def help_text(cls: type[Any], groups: Sequence[Group], command: str, argument: s
 
 def _explained(flag: str, option: Option, width: int) -> list[str]:
     """Return the lines of the help on one option."""
-    values = _values(option.hint)
+    switch = is_flag(option.hint)
+    values = _values(option.hint) if not switch else "" if option.default is False else "[true|false]"
     head = f"  {flag} {values if option.alone is None else f'[{values}]'}".rstrip()
-    shown = "none" if option.default is None else _shown(option.default)
     text = plain(option.explanation)
+    text = re.sub(r"\bNone: ", "If not given: " if option.default is None else "none: ", text)
     if option.names:
         text = f"{text} Names: {', '.join(option.names)}"
-    if option.hint is not bool and option.default not in (None, "", ()):
-        text = f"{text} (default: {shown})".strip()
+    if option.default is not False and option.default not in (None, "", ()):
+        text = f"{text} (default: {_shown(option.default)})".strip()
     lines = textwrap.wrap(text, width - _COLUMN, break_long_words=False, break_on_hyphens=False) or [""]
     if len(head) < _COLUMN - 1:
         return [head.ljust(_COLUMN) + lines[0], *(" " * _COLUMN + line for line in lines[1:])]
@@ -79,21 +81,21 @@ def _explained(flag: str, option: Option, width: int) -> list[str]:
 def _values(hint: Any) -> str:
     """Return what stands for the values of an option in the help."""
     origin, parts = get_origin(hint), get_args(hint)
-    if hint is bool:
-        return ""
     if origin in (Union, UnionType):
         return "|".join(_values(part) for part in parts if part is not NoneType)
     if origin is Literal:
         return "{" + ",".join(map(str, parts)) + "}"
     if origin is tuple:
         return f"{_values(parts[0])} ..." if parts[-1] is Ellipsis else " ".join(_values(part) for part in parts)
-    return {int: "N", float: "X", Path: "PATH"}.get(hint, "NAME")
+    return {int: "N", float: "X", Path: "PATH", bool: "true|false"}.get(hint, "NAME")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return " ".join(map(_shown, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else f"{value}"
 
 
 def _bold(text: str) -> str:

@@ -12,23 +12,23 @@ from rlmem.signals import Interrupted, interruptible
 from rlmem.suggest import unknown
 
 VERBS = {
+    "demo": "train and film agents with and without memory: a few minutes",
     "list": "list tasks with their ceilings, and agents; or describe one task",
     "train": "train an agent on a task, or on any Gymnasium environment",
     "evaluate": "evaluate a trained agent or a baseline on held-out seeds",
     "memory": "measure whether an agent remembers, how far back, and how much",
+    "report": "write an HTML page on a run or a benchmark, with a player",
     "render": "make a video of episodes",
-    "zoo": "list trained agents that come with the package",
-    "push": "upload a trained run to the Hugging Face hub, with a card and a video",
-    "export": "write a trained policy to a file for a robot: ONNX, or numpy alone",
-    "report": "write an HTML page on a run or a benchmark, with a player of episodes",
-    "doctor": "print versions, processors and rendering, and what is missing",
     "play": "control the robot yourself with the keyboard",
-    "gradients": "draw how gradients decay over time, for cells or a trained agent",
-    "compare": "compare BPTT, RTRL, SnAp-1 and Kalman filters on the same cells and data",
-    "audit": "check that a task needs memory: guard, leaks, policies without memory",
-    "benchmark": "run a suite of tasks, agents and seeds in parallel; it can be resumed",
-    "completion": "write a script that completes commands and options in bash, zsh or fish",
-    "demo": "train and film a recurrent and a memoryless agent, in a few minutes",
+    "zoo": "list trained agents that come with the package",
+    "audit": "check that a task needs memory: guard, leaks, simple policies",
+    "benchmark": "run a suite of tasks, agents and seeds; it can be resumed",
+    "compare": "compare BPTT, RTRL, SnAp-1 and Kalman filters on the same data",
+    "gradients": "draw how gradients decay over time, for cells or an agent",
+    "export": "write a policy to a file for a robot: ONNX, or numpy alone",
+    "push": "upload a run to the Hugging Face hub, with a card and a video",
+    "doctor": "print versions, processors and rendering, and what is missing",
+    "completion": "write a script that completes commands in bash, zsh or fish",
 }
 
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def usage() -> str:
     """Return the help of the program."""
     verbs = "\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items())
-    return f"""rlmem {__version__}: recurrent agents in robot environments that provably need memory
+    return f"""rlmem {__version__}: recurrent agents in robot environments that need memory
 
 usage: rlmem VERB [options]      rlmem VERB --help
 
@@ -81,6 +81,6 @@ usage: rlmem VERB [options]      rlmem VERB --help
 
 examples:
   rlmem demo
-  rlmem train --agent recurrent_ppo --env TMaze-v0 --env.memory-length 50 --steps 200000
+  rlmem train --env TMaze-v0 --env.memory-length 50
   rlmem evaluate runs/TMaze-v0/recurrent_ppo/0
   rlmem render --agent expert --env KeyToDoor-v0 --out expert.mp4"""

@@ -95,6 +95,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"{parsed.env} cannot be rendered: {error}") from error
     finally:
         env.close()
+    print(f"{parsed.run or parsed.agent} on {parsed.env}")
     for episode in episodes:
         print(f"seed {episode.seed}: {_outcome(episode.success)}{episode.steps} steps, return {episode.reward:.2f}")
     print(f"written to {out}")

@@ -48,7 +48,7 @@ class Train:
         wandb: Also send metrics to this project of Weights & Biases.
 
     Examples:
-        rlmem train --env TMaze-v0 --env.memory-length 5 50 --eval-length 50 --steps 1e6
+        rlmem train --env TMaze-v0 --env.memory-length 5 50 --steps 1e6
         rlmem train --env CartPole-v1 --agent ppo --steps 50000
         rlmem train runs/TMaze-v0/recurrent_ppo/0 --steps 2e6
         rlmem train --env TMazeEndless-v0 --name after --init-from runs/TMaze-v0/recurrent_ppo/0
