@@ -96,6 +96,9 @@ def has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+_FAR = 20.0
+"""m between bodies that are to be far from each other: several times the largest one."""
+
 scenes: dict[int, Any] = {}
 """The :class:`rlmem.envs.scene.Scene` of each connected client."""
 
@@ -142,6 +145,21 @@ class World:
     def restore(self) -> None:
         """Reset every body to its state after building."""
         pybullet.restoreState(self._snapshot, physicsClientId=self.client)
+
+    def forget_contacts(self) -> None:
+        """Let Bullet forget which bodies touched or came near; they are as after :meth:`restore` then.
+
+        Bullet keeps pairs of near bodies with their contacts, which change the last bits of the next episode, as long as
+        their boxes overlap: here all bodies are far from each other once.
+        """
+        for number in range(pybullet.getNumBodies(physicsClientId=self.client)):
+            body = pybullet.getBodyUniqueId(number, physicsClientId=self.client)
+            far = [0.0, 0.0, _FAR * (number + 1)]
+            pybullet.resetBasePositionAndOrientation(body, far, [0.0, 0.0, 0.0, 1.0], physicsClientId=self.client)
+        pybullet.performCollisionDetection(physicsClientId=self.client)
+        self.restore()
+        pybullet.performCollisionDetection(physicsClientId=self.client)
+        self.restore()
 
     def close(self) -> None:
         """Disconnect; this also happens when the object is garbage-collected. Closing twice does nothing."""

@@ -47,8 +47,8 @@ class ArmTask(MemoryTask[C]):
     GRAVITY: ClassVar[bool] = False
     """Whether there is gravity. An arm does not need it: its own weight is compensated."""
     FORGET_CONTACTS: ClassVar[bool] = False
-    """Whether a physics step with everything parked precedes each episode, so that Bullet forgets the last contacts.
-    Exact repetition needs it where bodies touch as soon as they are put down."""
+    """Whether Bullet forgets the last contacts before each episode, see :meth:`World.forget_contacts`. Exact repetition
+    needs it where bodies touch as soon as they are put down."""
     plain = False
     """Whether the arm has simple looks, which are quick to draw."""
 
@@ -111,8 +111,7 @@ class ArmTask(MemoryTask[C]):
             world = self.worlds[index]
             world.restore()
             if self.FORGET_CONTACTS:
-                pybullet.stepSimulation(physicsClientId=world.client)
-                world.restore()
+                world.forget_contacts()
             self._arms[index].place(posture)
         self.posture[indices], self.tip[indices] = postures, places
 
