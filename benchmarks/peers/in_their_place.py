@@ -1,7 +1,7 @@
 """A pytest plugin: RecurrentPPO and RecurrentA2C stand where a peer's test imports its own PPO, A2C or RecurrentPPO.
 
 Only tests that make one of these agents are kept. What comes of each is appended to the file that the environment
-variable ``PEERS_RESULTS`` names, one JSON object a line.
+variable ``PEERS_RESULTS`` names, one JSON object a line. A test that takes longer than ``PEERS_SECONDS`` is cut off.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import inspect
 import json
 import os
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,22 @@ def _concerns_us(item: pytest.Item) -> bool:
     if names := [value for value in values if isinstance(value, str) and re.fullmatch("[A-Z0-9]{2,5}", value)]:
         return bool({"A2C", "PPO"} & set(names))
     return bool(re.search(r"\b(A2C|PPO|RecurrentPPO)\(", inspect.getsource(item.function)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Cut off a test that takes too long."""
+    seconds = int(os.environ["PEERS_SECONDS"])
+
+    def cut_off(*_: object) -> None:
+        raise TimeoutError(f"cut off after {seconds} s")
+
+    signal.signal(signal.SIGALRM, cut_off)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -40,17 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--contrib", type=Path, required=True, help="a checkout of stable-baselines3-contrib")
     parser.add_argument("--only", nargs="*", help="test files, such as lstm or save_load; all if left out")
     parser.add_argument("--rows", type=Path, default=Path("peers.jsonl"), help="where each test's outcome is noted")
+    parser.add_argument("--seconds", type=int, default=600, help="after which a test is cut off")
     parser.add_argument("--out", type=Path, help="where the table is written, of all that is noted in --rows")
     options = parser.parse_args(arguments)
     for project, names in SUITES.items():
         for name in names:
             if options.only is None or name in options.only:
-                run(getattr(options, project), name, options.rows.absolute())
+                run(getattr(options, project), name, options.rows.absolute(), options.seconds)
     if options.out is not None:
         write_bytes(options.out, page(read(options.rows), read_toml(HERE / "reasons.toml")).encode())
 
 
-def run(checkout: Path, name: str, rows: Path) -> None:
+def run(checkout: Path, name: str, rows: Path, seconds: int) -> None:
     """Run one test file of a checkout in a copy of its tests: beside them the installed package is imported."""
     with TemporaryDirectory() as folder:
         shutil.copytree(checkout / "tests", Path(folder) / "tests")
@@ -59,7 +60,8 @@ def run(checkout: Path, name: str, rows: Path) -> None:
             kept = [line for line in rows.read_text().splitlines() if not json.loads(line)["test"].startswith(file)]
             rows.write_text("".join(f"{line}\n" for line in kept))
         paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PEERS_RESULTS": str(rows)}
+        settings = {"PYTHONPATH": os.pathsep.join(paths), "PEERS_RESULTS": str(rows), "PEERS_SECONDS": str(seconds)}
+        environment = {**os.environ, **settings}
         options = ["-p", "in_their_place", "-p", "no:cacheprovider", "-q", "-m", "not expensive", "--tb=short"]
         command = [sys.executable, "-m", "pytest", *options, file]
         subprocess.run(command, cwd=folder, env=environment, check=False)  # noqa: S603 - the arguments are ours
