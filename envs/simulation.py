@@ -149,7 +149,7 @@ class World:
     def forget_contacts(self) -> None:
         """Let Bullet forget which bodies touched or came near; they are as after :meth:`restore` then.
 
-        Bullet keeps pairs of near bodies with their contacts, which change the last bits of the next episode, as long as
+        Bullet keeps pairs of near bodies with their contacts, which change last bits of the next episode, as long as
         their boxes overlap: here all bodies are far from each other once.
         """
         for number in range(pybullet.getNumBodies(physicsClientId=self.client)):

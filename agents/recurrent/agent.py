@@ -23,6 +23,8 @@ from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_spa
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
+_LENGTHS = ("memory_length", "n_steps", "seq_len")
+
 
 class RecurrentAgent(Agent):
     """A recurrent on-policy algorithm of this package. Resuming goes on bit for bit."""
@@ -105,8 +107,10 @@ class RecurrentAgent(Agent):
             loaded = self.algorithm.load(path, device=self.device)
         except ValueError as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r}: {error}") from error
-        # what is None follows from the task's lengths, and may be evaluated at others
-        given = {name: value for name, value in asdict(self.settings).items() if value is not None}
+        # lengths that are None follow from the task's, and may be evaluated at others
+        given = {
+            name: value for name, value in asdict(self.settings).items() if not (value is None and name in _LENGTHS)
+        }
         if found := difference({name: getattr(loaded.settings, name) for name in given}, given):
             raise CheckpointError(f"{path} was trained with {found}: give the settings that it was trained with")
         self.model = loaded

@@ -135,6 +135,11 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
+        if not issubclass(self.policy_class, RecurrentPolicy):
+            raise UserError(
+                f"policy must be one of {', '.join(self.policy_aliases)}, or a class of your own made from "
+                f"rlmem.agents.recurrent.policy.RecurrentPolicy, got {self.policy_class.__name__}"
+            )
         own = {name: value for name, value in self.own_classes.items() if not name.startswith("optimizer")}
         if self.settings.norm_obs is None:
             scaled = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
@@ -145,7 +150,6 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
             if self.seed is not None:
                 torch.manual_seed(self.seed)
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
-        assert isinstance(policy, RecurrentPolicy)
         self.policy = policy.to(self.device)
         if self.seed is not None:
             self.policy.rng = np.random.default_rng([self.seed, 1])

@@ -46,7 +46,7 @@ def _concerns_us(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call() -> Iterator[None]:
     """Cut off a test that takes too long."""
     seconds = int(os.environ["PEERS_SECONDS"])
 

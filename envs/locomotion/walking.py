@@ -161,7 +161,7 @@ class Walking(MemoryTask[WalkingSettings]):
         for index in indices.tolist():
             walker = self._walkers[index]
             angles = self.rngs[index].uniform(-_START_NOISE, _START_NOISE, len(walker.model.joints))
-            self.worlds[index].restore()
+            self.worlds[index].forget_contacts()
             walker.start(angles)
             self.state[index] = walker.state
             self.phase[index] = int(Phase.QUERY)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
 import numpy as np
 import pytest
 from conftest import run_python
@@ -126,3 +130,24 @@ def test_the_expert_does_better_than_chance(robot: str) -> None:
         scores.append(float(total.mean()))
         task.close()
     assert scores[0] > scores[1] + 50.0
+
+
+def test_the_episode_before_changes_no_bit() -> None:
+    """A seed at which Bullet used to carry contacts of the feet into the next episode."""
+
+    def shown(env: Any, seed: int, policy: Callable[[np.random.Generator], Any]) -> list[tuple[bytes, float]]:
+        env.reset(seed=seed)
+        rng, found, ended = np.random.default_rng(seed), [], False
+        while not ended:
+            observation, reward, ended, *_ = env.step(np.asarray(policy(rng), np.float32))
+            found.append((observation.tobytes(), reward))
+        return found
+
+    def mixed(env: Any) -> Callable[[np.random.Generator], Any]:
+        return lambda rng: env.expert_action() if rng.random() < 0.7 else rng.uniform(-1.0, 1.0, 6)
+
+    used, fresh = (gymnasium.make("rlmem/Walker2DPosition-v0").unwrapped for _ in range(2))
+    shown(used, 829, lambda rng: rng.normal(0.0, 1.0, 6).clip(-1.0, 1.0))
+    assert shown(used, 828, mixed(used)) == shown(fresh, 828, mixed(fresh))
+    used.close()
+    fresh.close()

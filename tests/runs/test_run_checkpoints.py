@@ -192,6 +192,16 @@ def test_the_best_is_not_given_up_by_going_back(whole, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_header_with_a_setting_that_the_run_leaves_off_is_refused(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    tensors, meta = load_checkpoint(folder / LAST)
+    save_checkpoint(folder / LAST, tensors, meta | {"settings": meta["settings"] | {"target_kl": 1e-9}})
+    env = make_env(SMALL, 1, "disabled")
+    with pytest.raises(CheckpointError, match="target_kl 1e-09, not None"):
+        load_agent(folder, env)
+    env.close()
+
+
 def test_kept_checkpoints_are_evaluated_and_resumed_from_the_command_line(whole, tmp_path, capsys):
     folder = copy_of(whole, tmp_path)
     assert main(["evaluate", str(folder), "--which", "512", "--episodes", "2"]) == 0

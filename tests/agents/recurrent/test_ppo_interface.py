@@ -14,6 +14,7 @@ from memory_bandit import MemoryBandit
 from ppo_cases import SMALL, small_ppo
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecMonitor
 from torch import nn
 
@@ -138,6 +139,11 @@ def test_bad_hyperparameters_are_refused_with_their_value_and_what_would_be_righ
 ) -> None:
     with pytest.raises(ValueError, match=message):
         small_ppo(MemoryBandit(2, 5), **arguments)
+
+
+def test_a_policy_class_without_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"policy must be one of MlpPolicy.*RecurrentPolicy, got ActorCriticPolicy"):
+        RecurrentPPO(ActorCriticPolicy, MemoryBandit(2, 5))
 
 
 def test_sb3_contribs_names_mean_the_same() -> None:
