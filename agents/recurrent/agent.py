@@ -23,7 +23,8 @@ from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_spa
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
-_LENGTHS = ("memory_length", "n_steps", "seq_len")
+_FILLED_IN = ("memory_length", "n_steps", "seq_len", "norm_obs", "norm_reward", "log_std_init")
+"""Settings that follow from the task where they are None."""
 
 
 class RecurrentAgent(Agent):
@@ -107,9 +108,9 @@ class RecurrentAgent(Agent):
             loaded = self.algorithm.load(path, device=self.device)
         except ValueError as error:
             raise CheckpointError(f"{path} does not fit agent {self.name!r}: {error}") from error
-        # lengths that are None follow from the task's, and may be evaluated at others
+        # what follows from the task may be evaluated at other lengths
         given = {
-            name: value for name, value in asdict(self.settings).items() if not (value is None and name in _LENGTHS)
+            name: value for name, value in asdict(self.settings).items() if not (value is None and name in _FILLED_IN)
         }
         if found := difference({name: getattr(loaded.settings, name) for name in given}, given):
             raise CheckpointError(f"{path} was trained with {found}: give the settings that it was trained with")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,11 @@ def from_arguments(
         given["activation"] = _activation_name(given.pop("activation_fn"))
     if given.get("net_arch", ()) is None:
         del given["net_arch"]
+    if isinstance(given.get("net_arch"), (list, tuple)) and any(isinstance(part, dict) for part in given["net_arch"]):
+        if len(given["net_arch"]) > 1:
+            raise UserError(f"net_arch must be a list of sizes, or a dict with pi and vf, got {given['net_arch']}")
+        warnings.warn("net_arch=[dict(...)] is the old form of net_arch=dict(...)", UserWarning, stacklevel=4)
+        given["net_arch"] = given["net_arch"][0]
     if isinstance(given.get("net_arch"), dict):
         both = given.pop("net_arch")
         given["net_arch"], given["critic_arch"] = tuple(both.get("pi", ())), tuple(both.get("vf", ()))

@@ -103,12 +103,22 @@ def read_checkpoint(path: Path, settings: RunSettings) -> Checkpoint:
     origin, steps = checkpoint.meta.get("run"), checkpoint.meta.get("env_steps")
     if not isinstance(origin, dict) or not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise CheckpointError(f"{path} does not say of which run it is, or after how many control steps")
+    clocks = [checkpoint.meta.get(name, 0.0) for name in ("cpu_seconds", "wall_seconds")]
+    if not all(isinstance(number, (int, float)) for number in (*clocks, *_numbers(checkpoint.meta.get("evaluation")))):
+        raise CheckpointError(f"{path} has something else than numbers for its time or its evaluation")
     if found := difference(origin, settings.origin()):
         raise CheckpointError(f"{path} is of another run than the settings beside it: it was trained with {found}")
     for name, tensor in checkpoint.tensors.items():
         if tensor.dtype.kind == "f" and not name.startswith("state") and not np.isfinite(tensor).all():
             raise CheckpointError(f"{path} holds weights that are not finite ({name}): training has diverged")
     return checkpoint
+
+
+def _numbers(evaluation: Any) -> list[Any]:
+    """Return what should be numbers of an evaluation in a header: all but the name of its metric."""
+    if evaluation is None:
+        return []
+    return [value for name, value in evaluation.items() if name != "metric"] if isinstance(evaluation, dict) else [""]
 
 
 def fingerprint(path: Path) -> str:

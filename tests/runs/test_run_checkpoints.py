@@ -202,6 +202,15 @@ def test_a_header_with_a_setting_that_the_run_leaves_off_is_refused(whole, tmp_p
     env.close()
 
 
+@pytest.mark.parametrize("wrong", [{"cpu_seconds": "long"}, {"evaluation": "good"}, {"evaluation": {"value": "x"}}])
+def test_a_header_with_text_for_a_number_is_refused(whole, tmp_path, wrong):
+    folder = copy_of(whole, tmp_path)
+    tensors, meta = load_checkpoint(folder / LAST)
+    save_checkpoint(folder / LAST, tensors, meta | wrong)
+    with pytest.raises(CheckpointError, match="something else than numbers"):
+        train(SMALL, folder=folder, resume=True, checkpoint="last")
+
+
 def test_kept_checkpoints_are_evaluated_and_resumed_from_the_command_line(whole, tmp_path, capsys):
     folder = copy_of(whole, tmp_path)
     assert main(["evaluate", str(folder), "--which", "512", "--episodes", "2"]) == 0

@@ -90,3 +90,12 @@ def test_the_zoos_hyperparameters_build_an_agent_or_say_what_is_not_offered(name
     assert agent.n_steps == given.get("n_steps", agent.n_steps)
     critic_remembers = given.get("policy_kwargs", {}).get("enable_critic_lstm", True)
     assert bool(agent.policy.network.critic.initial_state(1)) is critic_remembers
+
+
+def test_the_old_form_of_net_arch_is_taken_with_a_warning() -> None:
+    env = SpacesOnly(spaces.Box(-1, 1, (3,), np.float32), spaces.Discrete(2), 2)
+    with pytest.warns(UserWarning, match="old form"):
+        agent = RecurrentPPO("MlpPolicy", env, policy_kwargs={"net_arch": [{"pi": [8], "vf": [16]}]})
+    assert agent.policy.net_arch == {"pi": [8], "vf": [16]}
+    with pytest.raises(UserError, match="net_arch must be a list of sizes, or a dict"):
+        RecurrentPPO("MlpPolicy", env, policy_kwargs={"net_arch": [32, {"pi": [8]}]})
