@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlmem.agents.recurrent.a2c import RecurrentA2C
     from rlmem.agents.recurrent.ppo import RecurrentPPO
+    from rlmem.agents.sac.sac import RecurrentSAC
 
-__all__ = ["RecurrentA2C", "RecurrentPPO"]
+__all__ = ["RecurrentA2C", "RecurrentPPO", "RecurrentSAC"]
 
-_MODULES = {"RecurrentA2C": "rlmem.agents.recurrent.a2c", "RecurrentPPO": "rlmem.agents.recurrent.ppo"}
+_MODULES = {
+    "RecurrentA2C": "rlmem.agents.recurrent.a2c",
+    "RecurrentPPO": "rlmem.agents.recurrent.ppo",
+    "RecurrentSAC": "rlmem.agents.sac.sac",
+}
 """Imported when they are asked for: agents that need no torch must not wait for it."""
 
 

@@ -80,6 +80,11 @@ AGENTS: dict[str, AgentEntry] = {
         "A2C with a memory cell in actor and critic",
         f"{_RECURRENT}.settings:RecurrentA2CSettings",
     ),
+    "recurrent_sac": AgentEntry(
+        "rlmem.agents.sac.agent:RecurrentSACAgent",
+        "SAC with a memory cell in actor and critics, for continuous actions",
+        "rlmem.agents.sac.settings:RecurrentSACSettings",
+    ),
     "ekf": AgentEntry(
         f"{_ONLINE}.ekf_controller:EKFController", "Recurrent controller trained by a Kalman filter on expert labels"
     ),

@@ -14,7 +14,6 @@ from gymnasium.vector import VectorEnv
 from rlmem.agents.base import Agent, Array, Observer, as_rows, check_fit, memory_to_learn
 from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.action_masks import METHOD
-from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
 from rlmem.agents.sb3.agent import NUM_ENVS, learn_and_report, policy_name
@@ -28,11 +27,11 @@ _FILLED_IN = ("memory_length", "n_steps", "seq_len", "norm_obs", "norm_reward", 
 
 
 class RecurrentAgent(Agent):
-    """A recurrent on-policy algorithm of this package. Resuming goes on bit for bit."""
+    """A recurrent algorithm of this package. Resuming goes on bit for bit."""
 
     devices = ("cpu", "cuda")
     resumes_exactly = True
-    algorithm: ClassVar[type[RecurrentOnPolicy]]
+    algorithm: ClassVar[type[Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

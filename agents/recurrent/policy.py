@@ -77,7 +77,7 @@ class RecurrentPolicy(SB3Policy):
         self.privileged = settings.critic_observation == "privileged"
         size = self.features_extractor.features_dim
         critic_size = int(np.prod(privileged_space(observation_space).shape)) if self.privileged else size
-        self.network = ActorCritic(size, _head(action_space, settings), settings, critic_size)
+        self.network = self.make_network(size, settings, critic_size)
         self.plain_observations = (
             type(self.features_extractor) is FlattenExtractor
             and isinstance(seen, spaces.Box)
@@ -105,6 +105,10 @@ class RecurrentPolicy(SB3Policy):
         if issubclass(cls.default_extractor, CombinedExtractor) and not isinstance(seen, spaces.Dict):
             return NatureCNN if is_image_space(seen) else FlattenExtractor
         return cls.default_extractor
+
+    def make_network(self, feature_size: int, settings: NetworkSettings, critic_size: int) -> Any:
+        """Build what follows the features extractor."""
+        return ActorCritic(feature_size, _head(self.action_space, settings), settings, critic_size)
 
     @property
     def head(self) -> GaussianHead | CategoricalHead:

@@ -29,7 +29,8 @@ from rlmem.networks.actor_critic import array_state
 from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.runs.tensors_file import Checkpoint
 
-_COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
+"""Attributes of stable-baselines3 that count."""
 
 
 class Resumable(BaseAlgorithm):
@@ -69,7 +70,7 @@ class Resumable(BaseAlgorithm):
         return {
             "policy": dict(policy.state_dict()),
             "optimizer": checkpoint.optimizer_state(self.policy.optimizer),
-            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "counters": {name: getattr(self, name) for name in COUNTERS},
             "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
             "episodes": None if self.ep_info_buffer is None else list(self.ep_info_buffer),
             "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
@@ -96,7 +97,7 @@ class Resumable(BaseAlgorithm):
         """
         checkpoint.set_weights(self.policy, state["policy"])
         checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
-        for name in _COUNTERS:
+        for name in COUNTERS:
             setattr(self, name, state["counters"][name])
         self.rng.bit_generator.state, self.policy.rng.bit_generator.state = state["rng"]
         if state["episodes"] is not None:

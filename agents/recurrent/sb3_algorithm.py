@@ -13,24 +13,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import LinearSchedule
-from stable_baselines3.common.vec_env import VecEnv
 
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
-from rlmem.agents.recurrent.check_spaces import check_spaces
+from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy, has_images
 from rlmem.agents.recurrent.resumable import Resumable
 from rlmem.agents.recurrent.reward_scale import RewardScale
 from rlmem.agents.recurrent.rollout import Rollout
 from rlmem.agents.recurrent.settings import RecurrentSettings
-from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.threads import one_thread
@@ -39,11 +36,8 @@ _SB3_FIELDS = tuple(signature(OnPolicyAlgorithm).parameters.keys() & RecurrentSe
 """Settings that stable-baselines3's constructor takes."""
 
 
-class SB3Algorithm(Resumable, OnPolicyAlgorithm):
-    """A recurrent on-policy agent, without its learning; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`.
-
-    The fields of :attr:`settings` are attributes of the agent too; one that is assigned is checked and used from then.
-    """
+class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
+    """A recurrent on-policy agent, without its learning; see :class:`rlmem.agents.recurrent.ppo.RecurrentPPO`."""
 
     Settings: ClassVar[type[RecurrentSettings]] = RecurrentSettings
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -102,35 +96,10 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
         if _init_setup_model:
             self._setup_model()
 
-    def __getattr__(self, name: str) -> Any:
-        settings = self.__dict__.get("settings")
-        if settings is None or not _is_hyperparameter(settings, name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(settings, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        settings = self.__dict__.get("settings")
-        if settings is not None and _is_hyperparameter(settings, name):
-            name, value = "settings", replace(settings, **{name: value})
-        super().__setattr__(name, value)
-
-    def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
-        given: Any = GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else env
-        if hasattr(given, "observation_space"):
-            check_spaces(given.observation_space, given.action_space)
-        return super()._wrap_env(given, verbose, monitor_wrapper)
-
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
         if self.settings.lr_schedule == "linear":
             self.lr_schedule = LinearSchedule(self.settings.learning_rate, 0.0, 1.0)
-
-    def set_random_seed(self, seed: int | None = None) -> None:
-        """Seed the spaces and the environment; the global generators of numpy and PyTorch are left as they are."""
-        if seed is not None:
-            self.action_space.seed(seed)
-            if self.env is not None:
-                self.env.seed(seed)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -223,22 +192,6 @@ class SB3Algorithm(Resumable, OnPolicyAlgorithm):
             self._actor_state = self.policy.initial_state(self.n_envs)
             self._critic_state = array_state(self.policy.network.critic.initial_state(self.n_envs))
         return result
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: Any = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Choose actions and return the next state; see :meth:`RecurrentPolicy.predict`."""
-        return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
-
-
-def _is_hyperparameter(settings: RecurrentSettings, name: str) -> bool:
-    """Return whether a name is a setting; ``lr_schedule`` of an agent is a function, as in stable-baselines3."""
-    return name in settings.__dataclass_fields__ and name != "lr_schedule"
 
 
 def _example(space: spaces.Space[Any], n_envs: int) -> Any:

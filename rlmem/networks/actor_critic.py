@@ -18,7 +18,7 @@ from rlmem.networks.cell import Unfolded, torch_linear
 from rlmem.networks.cells import CELLS, Stack
 from rlmem.networks.heads import CategoricalHead, GaussianHead
 from rlmem.networks.mlp import MLP
-from rlmem.networks.numpy_steps import ArrayState, FloatArray, Function, NumpyStep, mlp, with_features
+from rlmem.networks.numpy_steps import ArrayState, FloatArray, NumpyStep, mlp, with_features
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
 
@@ -109,9 +109,9 @@ class ActorCritic(nn.Module):
         self.actor = Trunk(feature_size, settings)
         of_critic = settings if settings.critic_memory else replace(settings, cell="memoryless")
         self.critic = self.actor if settings.shared else Trunk(critic_size or feature_size, of_critic)
-        self.actor_net = _mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
+        self.actor_net = make_mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
         critic_arch = settings.net_arch if settings.critic_arch is None else settings.critic_arch
-        self.critic_net = _mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)
+        self.critic_net = make_mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)
 
     def forward(
         self,
@@ -142,20 +142,20 @@ class ActorCritic(nn.Module):
 
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights."""
-        trunk, net = self.actor.numpy_step(), self._array_net()
+        return make_actor_step(self.actor, self.actor_net, self.settings.activation)
 
-        def step(features: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
-            hidden, state = trunk(features, state)
-            return net(hidden), state
 
-        return ActorStep(step, array_state(self.actor.initial_state(1)))
+def make_actor_step(trunk: Trunk, net: MLP, activation: str) -> ActorStep:
+    """Return one step on arrays of a trunk and the network on it, with the present weights."""
+    layers = [layer for layer in net if isinstance(layer, nn.Linear)]
+    arrays = [(part.weight.detach().cpu().numpy().copy(), part.bias.detach().cpu().numpy().copy()) for part in layers]
+    hidden_step, function = trunk.numpy_step(), mlp(arrays, activation, torch_linear)
 
-    def _array_net(self) -> Function:
-        layers = [layer for layer in self.actor_net if isinstance(layer, nn.Linear)]
-        arrays = [
-            (part.weight.detach().cpu().numpy().copy(), part.bias.detach().cpu().numpy().copy()) for part in layers
-        ]
-        return mlp(arrays, self.settings.activation, torch_linear)
+    def step(features: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
+        hidden, state = hidden_step(features, state)
+        return function(hidden), state
+
+    return ActorStep(step, array_state(trunk.initial_state(1)))
 
 
 def _chosen(latent: Tensor, slots: Tensor | None) -> Tensor:
@@ -169,7 +169,7 @@ def array_state(state: tuple[Tensor, ...]) -> ArrayState:
     return tuple(part.detach().cpu().numpy().copy() for part in state)
 
 
-def _mlp(size: int, layers: Sequence[int], outputs: int, settings: NetworkSettings, *, gain: float) -> MLP:
+def make_mlp(size: int, layers: Sequence[int], outputs: int, settings: NetworkSettings, *, gain: float) -> MLP:
     """Build a network; orthogonal weights are scaled by sqrt(2) inside and by ``gain`` at the output, biases are 0."""
     modules: list[nn.Module] = []
     for width in layers:

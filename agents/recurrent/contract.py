@@ -1,0 +1,74 @@
+"""What all recurrent agents share of stable-baselines3's contract, on-policy and off-policy ones.
+
+Axes: N environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlmem.agents.recurrent.check_spaces import check_spaces
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+
+
+class Contract(BaseAlgorithm):
+    """Settings as attributes, environments, seeds and ``predict``.
+
+    The fields of :attr:`settings` are attributes of the agent too; one that is assigned is checked and used from then.
+    """
+
+    settings: Any
+    policy: Any
+    check_spaces: ClassVar[Callable[[Any, Any], None]] = staticmethod(check_spaces)
+    """Refuses spaces that the agent cannot see or act in."""
+    own_attributes: ClassVar[frozenset[str]] = frozenset({"lr_schedule"})
+    """Names of settings that are something else as attributes, as stable-baselines3 has them."""
+
+    def _is_hyperparameter(self, name: str) -> bool:
+        settings = self.__dict__.get("settings")
+        return settings is not None and name in settings.__dataclass_fields__ and name not in self.own_attributes
+
+    def __getattr__(self, name: str) -> Any:
+        if not self._is_hyperparameter(name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.__dict__["settings"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_hyperparameter(name):
+            name, value = "settings", replace(self.settings, **{name: value})
+        super().__setattr__(name, value)
+
+    def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
+        given: Any = GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else env
+        if hasattr(given, "observation_space"):
+            self.check_spaces(given.observation_space, given.action_space)
+        return super()._wrap_env(given, verbose, monitor_wrapper)
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed the spaces and the environment; the global generators of numpy and PyTorch are left as they are."""
+        if seed is not None:
+            self.action_space.seed(seed)
+            if self.env is not None:
+                self.env.seed(seed)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Choose actions and return the next state; see :meth:`RecurrentPolicy.predict`."""
+        found: tuple[np.ndarray, tuple[np.ndarray, ...] | None] = self.policy.predict(
+            observation, state, episode_start, deterministic, action_masks
+        )
+        return found

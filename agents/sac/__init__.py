@@ -1,0 +1,1 @@
+"""Recurrent soft actor-critic on stable-baselines3's interface."""
