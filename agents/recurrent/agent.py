@@ -72,7 +72,8 @@ class RecurrentAgent(Agent):
         rows = len(observation)
         starts = np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows)
         masks = None if self._masks is None else np.asarray(self._masks())
-        return self.model.predict(observation, state, starts, deterministic, masks)
+        actions, state = self.model.predict(observation, state, starts, deterministic, masks)
+        return actions, state
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""

@@ -5,11 +5,11 @@ Axes: N environments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
@@ -27,8 +27,6 @@ class Contract(BaseAlgorithm):
 
     settings: Any
     policy: Any
-    check_spaces: ClassVar[Callable[[Any, Any], None]] = staticmethod(check_spaces)
-    """Refuses spaces that the agent cannot see or act in."""
     own_attributes: ClassVar[frozenset[str]] = frozenset({"lr_schedule"})
     """Names of settings that are something else as attributes, as stable-baselines3 has them."""
 
@@ -45,6 +43,10 @@ class Contract(BaseAlgorithm):
         if self._is_hyperparameter(name):
             name, value = "settings", replace(self.settings, **{name: value})
         super().__setattr__(name, value)
+
+    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+        """Raise a UserError for spaces that the agent cannot see or act in."""
+        check_spaces(observation_space, action_space)
 
     def _wrap_env(self, env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:  # type: ignore[override]
         given: Any = GymnasiumVecEnv(env) if isinstance(env, VectorEnv) else env

@@ -117,6 +117,6 @@ class SACNetwork(nn.Module):
     @torch.no_grad()
     def follow(self, tau: float) -> None:
         """Move the target critics a part ``tau`` of the way to the critics."""
-        ours = [*self.critic.parameters(), *self.critics.parameters()]
-        targets = [*self.target.parameters(), *self.target_critics.parameters()]
+        ours: list[Tensor] = [*self.critic.parameters(), *self.critics.parameters()]
+        targets: list[Tensor] = [*self.target.parameters(), *self.target_critics.parameters()]
         torch._foreach_lerp_(targets, ours, tau)

@@ -38,7 +38,8 @@ class SACPolicy(RecurrentPolicy):
             return np.array(observations.reshape(len(observations), -1), np.float32)
         tensors, _ = self.obs_to_tensor(observations)
         features = super(RecurrentPolicy, self).extract_features(tensors, self.features_extractor)
-        return features.cpu().numpy().astype(np.float32)
+        found: FloatArray = features.cpu().numpy().astype(np.float32)
+        return found
 
     def raw_features_of_one(self, observation: Any) -> FloatArray:
         """Return features [F] of one observation before they are scaled."""

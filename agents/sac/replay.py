@@ -146,7 +146,8 @@ class SequenceReplay:
         if end == GOES_ON:
             following: FloatArray = self.features[(step + 1) % self.length, env]
             return following
-        return self.terminal.get(step * self.n_envs + env, np.zeros_like(self.features[0, 0]))
+        none: FloatArray = np.zeros_like(self.features[0, 0])
+        return self.terminal.get(step * self.n_envs + env, none)
 
     def state(self) -> dict[str, Any]:
         """Return what is filled, as plain values and arrays."""

@@ -38,8 +38,8 @@ class ResumableSAC(Resumable):
 
     def state(self) -> dict[str, Any]:
         """Return all that training changes, as nested plain values, arrays and tensors."""
-        env, replay = self.env, self.replay_buffer
-        whole = not self._stepping and env is not None and hasattr(env, "get_state")
+        env: Any = self.env
+        replay, whole = self.replay_buffer, not self._stepping and hasattr(env, "get_state")
         return {
             "policy": dict(self.policy.state_dict()),
             "learner": self.learner.state(),
@@ -49,7 +49,7 @@ class ResumableSAC(Resumable):
             "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
             "replay": replay.state() if replay is not None and self.settings.save_replay else None,
             "place": {
-                "env": env.get_state() if whole and env is not None else None,
+                "env": env.get_state() if whole else None,
                 "states": self._states,
                 "observations": self._last_obs,
                 "episode_start": self._last_episode_starts,

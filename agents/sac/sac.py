@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -66,7 +67,6 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         "MlpPolicy": SACPolicy,
         "MultiInputPolicy": SACMultiInputPolicy,
     }
-    check_spaces = staticmethod(check_sac_spaces)
     own_attributes = Contract.own_attributes | {"train_freq"}
     policy: SACPolicy
     replay_buffer: SequenceReplay | None  # type: ignore[assignment]
@@ -89,7 +89,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
         self.settings = made.complete()
         super().__init__(
-            policy,  # type: ignore[arg-type]
+            policy,
             env,  # type: ignore[arg-type]
             **{name: getattr(self.settings, name) for name in _SB3_FIELDS},
             stats_window_size=stats_window_size,
@@ -103,6 +103,10 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         self.rng = np.random.default_rng(seed)
         if _init_setup_model:
             self._setup_model()
+
+    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+        """Raise a UserError for spaces that the agent cannot see or act in."""
+        check_sac_spaces(observation_space, action_space)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -150,7 +154,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         self,
         total_timesteps: int,
         callback: MaybeCallback = None,
-        log_interval: int | None = 4,
+        log_interval: int = 4,
         tb_log_name: str = "RecurrentSAC",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
@@ -161,12 +165,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         self._refuse_normalization()
         with one_thread():
             return super().learn(
-                total_timesteps,
-                callback,
-                log_interval,
-                tb_log_name,
-                reset_num_timesteps,
-                progress_bar,  # type: ignore[arg-type]
+                total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
             )
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
