@@ -19,6 +19,7 @@ from rlmem.agents.sac.network import SACNetwork
 from rlmem.errors import UserError
 from rlmem.networks.heads import Actions
 from rlmem.networks.numpy_steps import FloatArray
+from rlmem.privileged import actor_part
 
 
 class SACPolicy(RecurrentPolicy):
@@ -33,11 +34,12 @@ class SACPolicy(RecurrentPolicy):
     @torch.no_grad()
     def raw_features(self, observations: Observations) -> FloatArray:
         """Return features [M, F] of observations [M, ...] before they are scaled."""
+        observations = actor_part(observations)
         if self.plain_observations:
             assert not isinstance(observations, dict)
             return np.array(observations.reshape(len(observations), -1), np.float32)
         tensors, _ = self.obs_to_tensor(observations)
-        features = super(RecurrentPolicy, self).extract_features(tensors, self.features_extractor)
+        features: Any = super(RecurrentPolicy, self).extract_features(tensors, self.features_extractor)
         found: FloatArray = features.cpu().numpy().astype(np.float32)
         return found
 

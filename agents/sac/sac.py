@@ -32,7 +32,7 @@ from rlmem.agents.sac.resumable import ResumableSAC
 from rlmem.agents.sac.settings import RecurrentSACSettings, from_arguments
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.numpy_steps import restart
+from rlmem.networks.numpy_steps import reset_where
 from rlmem.networks.threads import one_thread
 
 _SB3_FIELDS = tuple(signature(OffPolicyAlgorithm).parameters.keys() & RecurrentSACSettings.__dataclass_fields__.keys())
@@ -66,6 +66,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": SACPolicy,
         "MultiInputPolicy": SACMultiInputPolicy,
+        "CnnPolicy": SACPolicy,  # whose images are refused in one line
     }
     own_attributes = Contract.own_attributes | {"train_freq"}
     policy: SACPolicy
@@ -196,7 +197,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         """Return actions for the environment [N, ...], and what is stored of them [N, A], from -1 to 1."""
         starts = np.asarray(self._last_episode_starts, bool)
         assert self._states is not None
-        self._before = restart(self._states, self._fresh, starts)
+        self._before = reset_where(self._states, self._fresh, starts)
         self._features = self.policy.raw_features(self._last_obs)  # type: ignore[arg-type]
         seen, n_actor, head = self.policy.scaled(self._features), self.learner.n_actor, self.policy.network.head
         outputs, after = self._actor_step.step(seen, self._before[:n_actor])

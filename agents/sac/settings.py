@@ -44,6 +44,7 @@ class RecurrentSACSettings(NetworkSettings):
         target_entropy: Entropy that the learned weight aims at, nats. "auto": minus the number of action components.
         n_critics: Number of critics; the least of their values is believed.
         shared: Share cells between actor and critics, trained by the critics' loss only.
+        critic_observation: "actor": the critics see what the actor sees; nothing else is offered.
         critic_memory: False: the critics see only the current observation.
         norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation.
         log_std_init: Initial logarithm of the standard deviation of actions, before tanh. None: 0.
@@ -91,6 +92,8 @@ class RecurrentSACSettings(NetworkSettings):
             raise UserError(
                 f"gradient_steps must be at least 0, or -1 for one a control step, got {self.gradient_steps}"
             )
+        if self.critic_observation != "actor":
+            raise UserError("critic_observation must be 'actor' in recurrent SAC: its critics see what the actor sees")
         self.entropy_weight()
         if self.target_entropy != "auto":
             _number("target_entropy", self.target_entropy)
