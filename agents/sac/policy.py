@@ -57,7 +57,8 @@ class SACPolicy(RecurrentPolicy):
         space = self.action_space
         assert isinstance(space, spaces.Box)
         shaped = actions.reshape(-1, *space.shape)
-        return (space.low + 0.5 * (shaped + 1.0) * (space.high - space.low)).astype(space.dtype)
+        found: NDArray[Any] = (space.low + 0.5 * (shaped + 1.0) * (space.high - space.low)).astype(space.dtype)
+        return found
 
 
 class SACMultiInputPolicy(SACPolicy):

@@ -126,8 +126,6 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
     def make_replay(self, n_envs: int) -> SequenceReplay:
         """Return an empty replay buffer for so many environments."""
         settings, network = self.settings, self.policy.network
-        assert settings.seq_len is not None
-        assert settings.burn_in is not None
         stored = (network.actor,) if settings.shared else (network.actor, network.critic)
         return SequenceReplay(
             settings.buffer_size,
@@ -135,8 +133,8 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
             self.policy.features_extractor.features_dim,
             network.head.action_shape[0],
             tuple(part for trunk in stored for part in array_state(trunk.initial_state(n_envs))),
-            seq_len=settings.seq_len,
-            burn_in=settings.burn_in,
+            seq_len=settings.seq_len or 1,
+            burn_in=settings.burn_in or 0,
         )
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:

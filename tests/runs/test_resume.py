@@ -117,7 +117,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(agent, tmp_path):
     if agent == "recurrent_a2c":
         del own["rows"], own["n_epochs"]
     if agent == "recurrent_sac":
-        own = {"hidden_size": 8, "memory_length": 9, "learning_starts": 100, "gradient_steps": 2, "buffer_size": 800}
+        own = {"hidden_size": 8, "seq_len": 9, "learning_starts": 100, "gradient_steps": 1, "batch_size": 36}
+        own |= {"buffer_size": 800}
     settings = RunSettings(**RUN | {"agent": agent, "agent_settings": own, "steps": 1024})
     whole = train(settings, tmp_path / "whole")
     train(replace(settings, steps=512), tmp_path / "parts")
