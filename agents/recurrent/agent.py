@@ -22,7 +22,7 @@ from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_spa
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
-_FILLED_IN = ("memory_length", "n_steps", "seq_len", "norm_obs", "norm_reward", "log_std_init")
+_FILLED_IN = ("memory_length", "n_steps", "seq_len", "burn_in", "norm_obs", "norm_reward", "log_std_init")
 """Settings that follow from the task where they are None."""
 
 

@@ -113,11 +113,12 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         self._setup_lr_schedule()
         self._convert_train_freq()
         self.set_random_seed(self.seed)
+        if not issubclass(self.policy_class, SACPolicy):
+            raise UserError(f"policy must be MlpPolicy or MultiInputPolicy, got {self.policy_class.__name__}")
         with one_thread(), torch.random.fork_rng(devices=[], enabled=self.seed is not None):
             if self.seed is not None:
                 torch.manual_seed(self.seed)
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **self.own_classes)
-        assert isinstance(policy, SACPolicy)
         self.policy = policy.to(self.device)
         if self.seed is not None:
             self.policy.rng = np.random.default_rng([self.seed, 1])
