@@ -10,6 +10,7 @@ more layer of 64 units. Appends each finished run to the CSV and prints the tabl
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import statistics
 import time
@@ -48,9 +49,10 @@ def make_env(task: str) -> gymnasium.Env[Any, Any]:
 
 def make_agent(name: str, task: str, seed: int) -> Any:
     """Make an agent for a task."""
+    once = copy.deepcopy(ONCE)  # stable-baselines3 writes into policy_kwargs
     if name in OURS:
-        return RecurrentSAC("MlpPolicy", make_env(task), seed=seed, **COMMON, **ONCE, **OURS[name])
-    return stable_baselines3.SAC("MlpPolicy", make_env(task), seed=seed, device="cpu", **COMMON, **ONCE)
+        return RecurrentSAC("MlpPolicy", make_env(task), seed=seed, **COMMON, **once, **OURS[name])
+    return stable_baselines3.SAC("MlpPolicy", make_env(task), seed=seed, device="cpu", **COMMON, **once)
 
 
 def test(agent: Any, task: str) -> float:
