@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections import deque
 from collections.abc import Mapping, Set
 from dataclasses import asdict
 from io import BufferedIOBase
@@ -27,6 +28,8 @@ from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 """Features extractors that follow from the kind of policy."""
+_COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
+"""Attributes of stable-baselines3 that count."""
 _SUFFIXES = (".safetensors", ".zip")
 DAMAGE = (KeyError, TypeError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError, MemoryError)
 """What reading a damaged file may raise beside a ValueError."""
@@ -152,6 +155,26 @@ def set_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str, Ma
             if value.numel() != 1 and value.shape != parameters[int(number)].shape:
                 raise UserError(f"the optimizer's {name} of shape {tuple(value.shape)} does not fit the network")
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+
+
+def progress_state(agent: Any) -> dict[str, Any]:
+    """Return how far an agent is: its counters, its random numbers, and what it logs of the last episodes."""
+    return {
+        "counters": {name: getattr(agent, name) for name in _COUNTERS},
+        "rng": [agent.rng.bit_generator.state, agent.policy.rng.bit_generator.state],
+        "episodes": None if agent.ep_info_buffer is None else list(agent.ep_info_buffer),
+        "successes": None if agent.ep_success_buffer is None else list(agent.ep_success_buffer),
+    }
+
+
+def set_progress_state(agent: Any, saved: Mapping[str, Any]) -> None:
+    """Give an agent what :func:`progress_state` returned."""
+    for name in _COUNTERS:
+        setattr(agent, name, saved["counters"][name])
+    agent.rng.bit_generator.state, agent.policy.rng.bit_generator.state = saved["rng"]
+    if saved["episodes"] is not None:
+        agent.ep_info_buffer = deque(saved["episodes"], maxlen=agent._stats_window_size)
+        agent.ep_success_buffer = deque(saved["successes"], maxlen=agent._stats_window_size)
 
 
 def normalization_state(env: VecNormalize | None) -> dict[str, Any] | None:

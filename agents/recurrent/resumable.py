@@ -6,7 +6,6 @@ environment can give and take its state (methods ``get_state`` and ``set_state``
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Set
 from io import BufferedIOBase
 from operator import itemgetter
@@ -28,9 +27,6 @@ from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.runs.tensors_file import Checkpoint
-
-COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
-"""Attributes of stable-baselines3 that count."""
 
 
 class Resumable(BaseAlgorithm):
@@ -70,10 +66,7 @@ class Resumable(BaseAlgorithm):
         return {
             "policy": dict(policy.state_dict()),
             "optimizer": checkpoint.optimizer_state(self.policy.optimizer),
-            "counters": {name: getattr(self, name) for name in COUNTERS},
-            "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
-            "episodes": None if self.ep_info_buffer is None else list(self.ep_info_buffer),
-            "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
+            **checkpoint.progress_state(self),
             "reward_scale": self.reward_scale.state(),
             "normalization": checkpoint.normalization_state(self._vec_normalize_env),
             "place": {
@@ -97,12 +90,7 @@ class Resumable(BaseAlgorithm):
         """
         checkpoint.set_weights(self.policy, state["policy"])
         checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
-        for name in COUNTERS:
-            setattr(self, name, state["counters"][name])
-        self.rng.bit_generator.state, self.policy.rng.bit_generator.state = state["rng"]
-        if state["episodes"] is not None:
-            self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
-            self.ep_success_buffer = deque(state["successes"], maxlen=self._stats_window_size)
+        checkpoint.set_progress_state(self, state)
         if scale := checkpoint.reward_scale_state(state):
             self.reward_scale.set_state(scale)
         if self._vec_normalize_env is not None and state["normalization"] is not None:

@@ -6,7 +6,6 @@ give and take its state; otherwise it starts new episodes.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,7 +13,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rlmem.agents.recurrent import checkpoint
-from rlmem.agents.recurrent.resumable import COUNTERS, Resumable
+from rlmem.agents.recurrent.resumable import Resumable
 from rlmem.agents.sac.learner import SACLearner
 from rlmem.agents.sac.replay import SequenceReplay
 from rlmem.errors import UserError
@@ -43,10 +42,7 @@ class ResumableSAC(Resumable):
         return {
             "policy": dict(self.policy.state_dict()),
             "learner": self.learner.state(),
-            "counters": {name: getattr(self, name) for name in COUNTERS},
-            "rng": [self.rng.bit_generator.state, self.policy.rng.bit_generator.state],
-            "episodes": None if self.ep_info_buffer is None else list(self.ep_info_buffer),
-            "successes": None if self.ep_success_buffer is None else list(self.ep_success_buffer),
+            **checkpoint.progress_state(self),
             "replay": replay.state() if replay is not None and self.settings.save_replay else None,
             "place": {
                 "env": env.get_state() if whole else None,
@@ -68,12 +64,7 @@ class ResumableSAC(Resumable):
         """
         checkpoint.set_weights(self.policy, state["policy"])
         self.learner.restore(state["learner"])
-        for name in COUNTERS:
-            setattr(self, name, state["counters"][name])
-        self.rng.bit_generator.state, self.policy.rng.bit_generator.state = state["rng"]
-        if state["episodes"] is not None:
-            self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
-            self.ep_success_buffer = deque(state["successes"], maxlen=self._stats_window_size)
+        checkpoint.set_progress_state(self, state)
         place, env, replay = state["place"], self.env, state["replay"]
         if replay is not None and replay["rewards"].shape[1] == self.n_envs:
             self.replay_buffer = self.make_replay(self.n_envs)
