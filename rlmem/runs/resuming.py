@@ -36,7 +36,7 @@ def check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
     if present and not resume:
         raise UserError(
             f"there is a run in {folder} already: go on with it by `rlmem train {folder}`, or choose another --name "
-            "or --out"
+            "or --out (in Python: train(..., resume=True), or another out)"
         )
     if resume and not present:
         raise UserError(f"there is nothing to resume in {folder}: it has no {SETTINGS}")

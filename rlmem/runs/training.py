@@ -109,9 +109,9 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
 
 def train(
     settings: RunSettings,
-    out: Path = Path("runs"),
+    out: str | Path = "runs",
     *,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     resume: bool = False,
     checkpoint: str | None = None,
     report: Report | None = None,
@@ -149,7 +149,7 @@ def train(
     if not agent_class(settings.agent).learns:
         raise UserError(f"agent {settings.agent!r} does not learn: evaluate it with `rlmem evaluate`")
     check_device(agent_class(settings.agent), device)
-    folder = folder or settings.folder(out)
+    folder = settings.folder(Path(out)) if folder is None else Path(folder)
     check_folder(folder, settings, resume=resume)
     with locked_folder(folder), stop_request() as stop:
         check_folder(folder, settings, resume=resume)
