@@ -122,7 +122,7 @@ class Agent(ABC):
         Raises:
             UserError: If they do not fit, or the agent cannot.
         """
-        raise UserError(f"agent {self.name!r} starts from fresh weights: recurrent_ppo and recurrent_a2c take others")
+        raise UserError(f"agent {self.name!r} starts from fresh weights: recurrent agents take others")
 
     def tensors(self) -> dict[str, Any]:
         """Return what a checkpoint must hold beside ``settings``."""

@@ -84,15 +84,20 @@ def read_settings(kind: type[Any], header: Mapping[str, Any], replaced: Mapping[
     Raises:
         UserError: If a setting is out of range, or the cell is one of the user's own that has not been imported.
     """
-    cell = str(header["settings"]["cell"])
-    module = cell.partition(":")[0]
-    if module != cell and module not in sys.modules:
-        raise UserError(f"the agent's cell is {cell}: import {module} first, since loading a file imports nothing")
+    check_imported(header["settings"])
     values = {
         key: unpack_schedule(key, value) if key in _SCHEDULES and key not in replaced else value
         for key, value in header["settings"].items()
     }
     return kind(**values | {key: value for key, value in replaced.items() if key in _SCHEDULES})
+
+
+def check_imported(settings: Mapping[str, Any]) -> None:
+    """Raise a UserError if settings of a file name a cell of a module that is not imported: loading imports nothing."""
+    cell = str(settings["cell"])
+    module = cell.partition(":")[0]
+    if module != cell and module not in sys.modules:
+        raise UserError(f"the agent's cell is {cell}: import {module} first, since loading a file imports nothing")
 
 
 def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -195,7 +200,7 @@ def set_normalization_state(env: VecNormalize, saved: Mapping[str, Any]) -> None
 
 
 def reward_scale_state(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state of an agent's scale of rewards; before version 0.2 it was that of a VecNormalize."""
+    """Return the state of an agent's scale of rewards; up to version 0.2.0 it was that of a VecNormalize."""
     if "reward_scale" in state:
         own: dict[str, Any] = state["reward_scale"]
         return own

@@ -223,7 +223,7 @@ class Resumable(BaseAlgorithm):
         """Take the weights from a file of :meth:`save`, and the statistics of ``norm_obs``; all else stays new.
 
         Args:
-            path: Of a RecurrentPPO or RecurrentA2C with a network of the same shapes.
+            path: Of a recurrent agent with a network of the same shapes.
 
         Raises:
             FileNotFoundError: If there is no such file.

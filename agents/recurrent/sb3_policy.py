@@ -216,6 +216,7 @@ class SB3Policy(BasePolicy):
         try:
             if file.meta["policy"] != cls.__name__:
                 raise UserError(f"{path} holds a {file.meta['policy']}, not a {cls.__name__}: load it with that class")
+            checkpoint.check_imported(file.meta["settings"])
             settings = NetworkSettings(**file.meta["settings"])
             checkpoint.check_sizes(settings, file)
             seen_and_done = (unpack_space(file.meta[name]) for name in ("observation_space", "action_space"))

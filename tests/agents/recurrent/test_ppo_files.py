@@ -21,7 +21,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import load_checkpoint, save_checkpoint
 
 
@@ -210,3 +212,18 @@ def test_foreign_truncated_and_malicious_files_are_refused_and_execute_nothing(
     assert not Path("exploded").exists()
     assert b"pickle" not in data
     json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+
+
+@pytest.mark.parametrize("kind", [RecurrentPPO, RecurrentPolicy])
+def test_a_cell_that_a_file_names_is_not_imported(
+    kind: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cell_in_a_file.py").write_text("raise SystemExit('this ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "agent.safetensors"
+    agent = small_ppo(MemoryBandit(2, 5))
+    (agent if kind is RecurrentPPO else agent.policy).save(path)
+    tensors, meta = load_checkpoint(path)
+    save_checkpoint(path, tensors, meta | {"settings": meta["settings"] | {"cell": "cell_in_a_file:Cell"}})
+    with pytest.raises(UserError, match="import cell_in_a_file first"):
+        kind.load(path)
