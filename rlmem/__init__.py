@@ -9,6 +9,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlmem.signals import end_quietly_on_ctrl_c, is_program
+
+if is_program():
+    end_quietly_on_ctrl_c()  # first: what follows imports gymnasium and numpy, which takes up to seconds
+
 from rlmem.errors import UserError
 from rlmem.registry import register_task, register_tasks
 

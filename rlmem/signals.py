@@ -1,16 +1,19 @@
 """Ctrl-C and SIGTERM: what the program, its training loop and its worker processes do about them.
 
 The program turns either into an exception, so that files are whole and worker processes end; its exit status is 130
-after Ctrl-C and 143 after SIGTERM. A training loop stops after the rollout at hand. Worker processes leave both to the
-process that started them, since a terminal sends Ctrl-C to all.
+after Ctrl-C and 143 after SIGTERM. While it is still importing, Ctrl-C ends it at once. A training loop stops after the
+rollout at hand. Worker processes leave both to the process that started them, since a terminal sends Ctrl-C to all.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,6 +47,19 @@ class StopRequest:
 def interrupt(number: int, _: FrameType | None = None) -> None:
     """Raise :class:`Interrupted`: a signal handler."""
     raise Interrupted(number)
+
+
+def is_program() -> bool:
+    """Return whether this process is the command line of this package, and not a program that imports it."""
+    started = Path(sys.argv[0]).name if sys.argv else ""
+    # while the package of ``python -m rlmem`` is imported, this is all that there is in place of a path
+    return "rlmem" in sys.orig_argv if started == "-m" else started in ("rlmem", "rlmem.exe", "rlmem-script.py")
+
+
+def end_quietly_on_ctrl_c() -> None:
+    """Let Ctrl-C end the process at once and without a traceback, from now on: for while nothing can be lost."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
 
 
 def leave_signals_to_parent() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,18 @@ from rlmem.runs.checkpoints import LAST
 from rlmem.runs.resuming import trained_steps
 
 
-def start(*argv):
-    """Start a verb as the leader of a process group that listens to Ctrl-C."""
+MODULE = (sys.executable, "-m", "rlmem")
+SCRIPT = str(Path(sysconfig.get_path("scripts")) / "rlmem")
+
+
+def start(*argv, program=MODULE, **environment):
+    """Start a verb as the leader of a session of its own that listens to Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, "-m", "rlmem", *argv],
+        [*program, *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | environment,
         start_new_session=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
@@ -73,3 +78,23 @@ def test_a_signal_to_the_group_ends_a_comparison_at_once(tmp_path):
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said
     until(lambda: not members(process.pid), 60.0)
+
+
+@pytest.mark.parametrize("program", [MODULE, (SCRIPT,)])
+@pytest.mark.parametrize(("imported", "said"), [("gymnasium", ""), ("numpy", ""), ("torch", "interrupted")])
+def test_ctrl_c_while_the_program_imports_a_package_ends_it_without_a_traceback(imported, said, program, tmp_path):
+    if program == (SCRIPT,) and not Path(SCRIPT).is_file():
+        pytest.skip("the package is not installed as a program here")
+    # in place of the package, one that sends Ctrl-C to the process, and lasts
+    stub = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)"
+    (tmp_path / f"{imported}.py").write_text(stub)
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", str(Path.cwd()))]))
+    process = start("train", "--env", "TMaze-v0", "--out", str(tmp_path), program=program, PYTHONPATH=paths)
+    heard, _ = process.communicate(timeout=60)
+    assert (process.returncode, heard.strip()) == (130, said)
+
+
+def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c():
+    code = "import signal, rlmem; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    process = start(program=(sys.executable, "-c", code))
+    assert process.communicate(timeout=60) == ("", None)
