@@ -14,7 +14,6 @@ import pytest
 from rlmem.runs.checkpoints import LAST
 from rlmem.runs.resuming import trained_steps
 
-
 MODULE = (sys.executable, "-m", "rlmem")
 SCRIPT = str(Path(sysconfig.get_path("scripts")) / "rlmem")
 
