@@ -75,6 +75,31 @@ def test_a_right_answer_without_the_work_does_not_count() -> None:
     assert (found["is_success"] == (found["work"] >= 0.8)).all()
 
 
+def test_a_gate_pays_the_less_the_further_the_robot_passes_beside_it(make: Make) -> None:
+    env = make("rlmem/TMaze-v0", guard="dock", robot="planar", gates=4, memory_length=80)
+    task = task_of(env)
+    assert isinstance(task, TMaze)
+    assert task.gates is not None
+
+    def paid(offset: float, side: int) -> float:
+        """Return what passing the next gate on that side pays, the robot ``offset`` m to the left of the middle."""
+        assert task.gates is not None
+        for seed in range(20):
+            env.reset(seed=seed)
+            while task.phase[0] != Phase.DELAY:
+                env.step(np.zeros(2))
+            if task.gates.next_side[0] == side:
+                break
+        task.place(0, float(task.gates.next_x[0]) - 0.01, offset, 0.0)
+        return float(env.step(np.array([1.0, 0.0]))[1])
+
+    left = [paid(offset, 1) for offset in (0.13, 0.06, 0.0, -0.06, -0.2)]
+    assert left == pytest.approx([paid(-offset, -1) for offset in (0.13, 0.06, 0.0, -0.06, -0.2)], abs=0.02)
+    assert left[0] == pytest.approx(left[1], abs=0.01) == pytest.approx(0.3, abs=0.03)
+    assert left[1] > left[2] + 0.04 > left[3] + 0.08
+    assert left[4] < 0.03
+
+
 def test_an_agent_without_memory_that_works_is_at_the_ceiling() -> None:
     def work_and_guess(env: Any) -> Any:
         task = env.task
