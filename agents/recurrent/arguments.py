@@ -38,7 +38,6 @@ def from_arguments(
     """
     given = {_NAMES.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
     rest = {name: given.pop(name) for name in (*_POLICY, *_OPTIMIZER) if name in given}
-    given.pop("sde_sample_freq", None)  # without effect unless use_sde
     _take_only(given, _ONLY)
     lstm = dict(given.pop("lstm_kwargs", None) or {})
     _take_only(lstm, _LSTM_KWARGS)
@@ -72,10 +71,9 @@ def from_arguments(
 
 
 _ONLY: dict[str, tuple[Any, str]] = {
-    "use_sde": (False, "state-dependent exploration is not offered: noise is drawn anew at every step"),
     "squash_output": (False, "actions are clipped to their bounds, not squashed"),
-    "full_std": (True, "it belongs to state-dependent exploration, which is not offered"),
-    "use_expln": (False, "it belongs to state-dependent exploration, which is not offered"),
+    "full_std": (True, "with use_sde every entry of the noise matrix has a standard deviation of its own"),
+    "use_expln": (False, "with use_sde the standard deviation is the exponential of log_std"),
     "share_features_extractor": (True, "actor and critic have one features extractor and a memory each"),
 }
 """Arguments of stable-baselines3 that are taken with one value only, and why."""

@@ -38,5 +38,11 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
             raise UserError(f"{what} must count from 0, got {part}: subtract its start in an ObservationWrapper")
 
 
+def check_exploration(use_sde: bool, action_space: spaces.Space[Any]) -> None:
+    """Raise a UserError if there is to be state-dependent exploration of actions that are not continuous."""
+    if use_sde and not isinstance(action_space, spaces.Box):
+        raise UserError(f"use_sde is for continuous actions, got {_shown(action_space)}: leave it off")
+
+
 def _shown(space: spaces.Space[Any]) -> str:
     return str(space).replace("\n", "")[:80]

@@ -167,6 +167,7 @@ def progress_state(agent: Any) -> dict[str, Any]:
     return {
         "counters": {name: getattr(agent, name) for name in _COUNTERS},
         "rng": [agent.rng.bit_generator.state, agent.policy.rng.bit_generator.state],
+        "held_noise": agent.policy.held_noise.state(),
         "episodes": None if agent.ep_info_buffer is None else list(agent.ep_info_buffer),
         "successes": None if agent.ep_success_buffer is None else list(agent.ep_success_buffer),
     }
@@ -177,6 +178,8 @@ def set_progress_state(agent: Any, saved: Mapping[str, Any]) -> None:
     for name in _COUNTERS:
         setattr(agent, name, saved["counters"][name])
     agent.rng.bit_generator.state, agent.policy.rng.bit_generator.state = saved["rng"]
+    if "held_noise" in saved:  # files of version 0.2.0 have none
+        agent.policy.held_noise.set_state(saved["held_noise"])
     if saved["episodes"] is not None:
         agent.ep_info_buffer = deque(saved["episodes"], maxlen=agent._stats_window_size)
         agent.ep_success_buffer = deque(saved["successes"], maxlen=agent._stats_window_size)

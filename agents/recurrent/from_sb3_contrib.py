@@ -24,8 +24,8 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
         arguments: Constructor arguments that replace those of ``model``, such as ``env``.
 
     Raises:
-        UserError: If ``model`` has a critic without memory, gSDE, LSTM arguments of its own, or separate features
-            extractors with weights.
+        UserError: If ``model`` has a critic without memory, squashed actions, gSDE of another form than ours, LSTM
+            arguments of its own, or separate features extractors with weights.
     """
     policy = model.policy
     _check(policy)
@@ -57,8 +57,10 @@ _ARGUMENTS = ({field.name for field in fields(RecurrentPPOSettings)} | {"batch_s
 def _check(policy: Any) -> None:
     if policy.lstm_critic is None and not policy.shared_lstm:
         raise UserError("a critic without memory (enable_critic_lstm=False, shared_lstm=False) cannot be taken over")
-    if policy.use_sde or policy.squash_output:
-        raise UserError("a policy with gSDE or squashed actions cannot be taken over")
+    if policy.squash_output:
+        raise UserError("a policy with squashed actions cannot be taken over")
+    if policy.use_sde and (policy.dist_kwargs["use_expln"] or not policy.dist_kwargs["full_std"]):
+        raise UserError("gSDE can be taken over with full_std=True and use_expln=False only")
     if policy.lstm_kwargs:
         raise UserError(f"an LSTM with arguments of its own cannot be taken over, got {policy.lstm_kwargs}")
     if not policy.share_features_extractor and policy.features_extractor_class is not FlattenExtractor:

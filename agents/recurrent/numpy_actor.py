@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rlmem.agents.recurrent.action_masks import check_masks, mask_outputs
 from rlmem.errors import UserError
+from rlmem.networks.held_noise import HeldNoise, add_noise
 from rlmem.networks.numpy_cells import ARRAY_CELLS
 from rlmem.networks.numpy_steps import (
     ArrayState,
@@ -102,7 +103,8 @@ class NumpyActor:
             (layers[f"{2 * i}.weight"], layers[f"{2 * i}.bias"])
             for i in range(len(network["net_arch"]) + 1)
         ]  # fmt: skip
-        self._net = mlp(pairs, network["activation"])
+        self._held_noise = HeldNoise(int(network["sde_sample_freq"])) if network.get("use_sde") else None
+        self._net = mlp(pairs, network["activation"], with_latent=self._held_noise is not None)
         self._std = np.exp(tensors.get("policy/network.head.log_std", np.zeros(0, np.float32)))
 
     def initial_state(self, num_envs: int) -> ArrayState:
@@ -136,23 +138,36 @@ class NumpyActor:
                 f"observations must have shape {self._shape} or (N, *{self._shape}), got {observations.shape}"
             )
         features = self._scale(observations.reshape(1 if single else len(observations), -1))
+        starts = None if episode_start is None else np.atleast_1d(np.asarray(episode_start, bool))
         if state is None:
-            state = self.initial_state(len(features))
-        if episode_start is not None:
-            state = reset_where(state, self._initial, np.atleast_1d(np.asarray(episode_start, bool)))
+            state, starts = self.initial_state(len(features)), np.ones(len(features), np.bool_)
+        elif starts is not None:
+            state = reset_where(state, self._initial, starts)
         hidden, state = self._trunk(features, state)
         outputs = self._net(hidden)
         if action_masks is not None:
             outputs = mask_outputs(outputs, check_masks(action_masks, self._choices, len(outputs)))
-        actions = self._choose(outputs, deterministic=deterministic)
+        actions = self._choose(outputs, starts, deterministic=deterministic)
         return (np.asarray(actions[0]) if single else actions), state
 
-    def _choose(self, outputs: FloatArray, *, deterministic: bool) -> NDArray[Any]:
+    def _draw_noise(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return noise [N, A], or matrices [N, L, A] of state-dependent exploration."""
+        noise: FloatArray = self._rng.standard_normal((*shape, *self._std.shape), dtype=np.float32) * self._std
+        return noise
+
+    def _choose(
+        self, outputs: FloatArray, episode_start: NDArray[np.bool_] | None, *, deterministic: bool
+    ) -> NDArray[Any]:
         """Return actions in the form of the action space from the outputs [N, P] of the network."""
         if self._bounds is not None:
-            if not deterministic:
-                outputs = outputs + self._rng.standard_normal(outputs.shape, dtype=np.float32) * self._std
             low, high = self._bounds
+            if deterministic:
+                outputs = outputs[:, : self._std.shape[-1]]
+            elif self._held_noise is None:
+                outputs = outputs + self._draw_noise((len(outputs),))
+            else:
+                noise = self._held_noise.step(self._draw_noise, len(outputs), episode_start)
+                outputs = add_noise(outputs, noise)
             clipped = np.minimum(np.maximum(outputs.reshape(-1, *self._action_shape), low), high)
             dtype = np.dtype(self._space["dtype"])
             return (np.rint(clipped) if dtype.kind in "iu" else clipped).astype(dtype, copy=False)

@@ -48,13 +48,12 @@ class RecurrentOnPolicy(SB3Algorithm):
         policy.set_training_mode(False)
         actor = policy.actor_step()
         head, encode = policy.head, policy.encode
-        noise = head.draw_noise(self.rng, (n_rollout_steps, env.num_envs))
         masking = self.use_masking and offers_masks(env, self.action_space)
         rollout.masks = np.ones((n_rollout_steps, env.num_envs, head.size), np.bool_) if masking else None
         kept: list[ArrayState] = []
         self._laid_out = {}
         assert self._actor_state is not None
-        for t in range(n_rollout_steps):
+        for t, noise in enumerate(head.rollout_noise(self.rng, n_rollout_steps, env.num_envs)):
             observations: Any = self._last_obs
             starts = self._last_episode_starts
             assert starts is not None
@@ -65,7 +64,7 @@ class RecurrentOnPolicy(SB3Algorithm):
             if rollout.masks is not None:
                 rollout.masks[t] = policy.check_masks(np.stack(env.env_method(METHOD)), env.num_envs)
                 outputs = mask_outputs(outputs, rollout.masks[t])
-            actions = head.sample(outputs, noise[t])
+            actions = head.sample(outputs, noise)
             rollout.add(t, observations, starts, actions, outputs)
             new_obs, rewards, dones, infos = env.step(policy.to_env(actions))
             rollout.rewards[t] = rewards

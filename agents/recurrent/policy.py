@@ -19,13 +19,14 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import Tensor
 
 from rlmem.agents.recurrent.action_masks import FORBIDDEN
-from rlmem.agents.recurrent.check_spaces import check_spaces
+from rlmem.agents.recurrent.check_spaces import check_exploration, check_spaces
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunks, array_state
 from rlmem.networks.feature_scale import FeatureScale
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
+from rlmem.networks.held_noise import HeldNoise
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
 from rlmem.networks.settings import NetworkSettings
 from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_space
@@ -98,6 +99,8 @@ class RecurrentPolicy(SB3Policy):
         self._acting: tuple[list[Tensor], ActorStep] | None = None
         self.rng = np.random.default_rng()
         """Source of sampled actions."""
+        self.held_noise = HeldNoise(settings.sde_sample_freq)
+        """Of sampled actions, where ``use_sde`` is set."""
 
     @classmethod
     def extractor_for(cls, seen: spaces.Space[Any]) -> type[BaseFeaturesExtractor]:
@@ -251,6 +254,7 @@ class RecurrentMultiInputPolicy(RecurrentPolicy):
 
 
 def _head(space: spaces.Space[Any], settings: NetworkSettings) -> GaussianHead | CategoricalHead:
+    check_exploration(settings.use_sde, space)
     if isinstance(space, spaces.Box):
         return GaussianHead(int(np.prod(space.shape)), settings.log_std_init or 0.0)
     if isinstance(space, spaces.Discrete):

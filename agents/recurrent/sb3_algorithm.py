@@ -21,6 +21,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
+from rlmem.agents.recurrent.check_spaces import check_exploration
 from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy, has_images
@@ -76,8 +77,6 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
             policy,  # type: ignore[arg-type]
             env,  # type: ignore[arg-type]
             **{name: getattr(self.settings, name) for name in _SB3_FIELDS},
-            use_sde=False,
-            sde_sample_freq=-1,
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -95,6 +94,11 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
             )
         if _init_setup_model:
             self._setup_model()
+
+    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+        """Raise a UserError for spaces that the agent cannot see or act in."""
+        super().check_spaces(observation_space, action_space)
+        check_exploration(self.settings.use_sde, action_space)
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()

@@ -8,6 +8,7 @@ Axes: N environments, T time.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Self
@@ -26,8 +27,10 @@ from rlmem.agents.recurrent.action_masks import FORBIDDEN, check_masks, mask_out
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, array_state
 from rlmem.networks.heads import Actions, GaussianHead
+from rlmem.networks.held_noise import HeldNoise
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, reset_where
 from rlmem.networks.settings import NetworkSettings
+from rlmem.networks.state_dependent_head import StateDependentHead
 from rlmem.privileged import PRIVILEGED, actor_part
 
 State = tuple[Tensor, ...]
@@ -42,6 +45,7 @@ class SB3Policy(BasePolicy):
     privileged: bool
     """Whether the critic sees the privileged part."""
     rng: np.random.Generator
+    held_noise: HeldNoise
 
     def encode(self, observations: Any) -> FloatArray:
         """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
@@ -84,17 +88,30 @@ class SB3Policy(BasePolicy):
         actor = self.actor_step()
         if state is None:
             state = array_state(self.network.actor.initial_state(len(features)))
-        if episode_start is not None:
-            state = reset_where(state, actor.initial_state, np.asarray(episode_start, bool))
+            episode_start = np.ones(len(features), np.bool_)
+        elif episode_start is not None:
+            episode_start = np.asarray(episode_start, bool)
+            state = reset_where(state, actor.initial_state, episode_start)
         outputs, state = actor.step(features, state)
         if action_masks is not None:
             outputs = mask_outputs(outputs, self.check_masks(action_masks, len(outputs)))
         if rng is None:
             actions = self.network.head.mode(outputs)
         else:
-            actions = self.network.head.sample(outputs, self.network.head.draw_noise(rng, (len(outputs),)))
+            actions = self.network.head.sample(outputs, self._noise(rng, len(outputs), episode_start))
         env_actions = self.to_env(actions)
         return (env_actions if vectorized else np.asarray(env_actions[0])), state
+
+    def _noise(self, rng: np.random.Generator, rows: int, episode_start: NDArray[np.bool_] | None) -> FloatArray:
+        """Return noise for actions of N environments: of this step, or held since an earlier one."""
+        head = self.network.head
+        if not isinstance(head, StateDependentHead):
+            return head.draw_noise(rng, (rows,))
+        return self.held_noise.step(partial(head.draw_noise, rng), rows, episode_start)
+
+    def reset_noise(self, n_envs: int = 1) -> None:
+        """Draw new noise matrices at the next step, where ``use_sde`` is set."""
+        self.held_noise.reset()
 
     def predict(
         self,
@@ -139,7 +156,7 @@ class SB3Policy(BasePolicy):
         head = self.network.head
         start = torch.as_tensor(getattr(self.action_space, "start", 0), device=actions.device)
         stored = (actions - start).reshape(len(actions), -1)
-        outputs = self._allowed(self.network.actor_net(outputs), action_masks)
+        outputs = self._allowed(self.network.actor_outputs(outputs), action_masks)
         log_probs, entropy = head.log_prob_and_entropy(outputs, stored)
         return self.network.critic_net(critic).squeeze(-1), log_probs, entropy
 
@@ -148,8 +165,13 @@ class SB3Policy(BasePolicy):
     ) -> tuple[Distribution, State]:
         """Return the distribution of actions [N T] and the actor's state after the last step."""
         hidden, state = self._unfold(self.network.actor, obs, state, episode_starts)
-        outputs, head = self._allowed(self.network.actor_net(hidden), action_masks), self.network.head
+        outputs, head = self._allowed(self.network.actor_outputs(hidden), action_masks), self.network.head
         distribution: Any
+        if isinstance(head, StateDependentHead):
+            distribution = make_proba_distribution(self.action_space, use_sde=True)
+            distribution.sample_weights(head.log_std, len(outputs))
+            means, latent = outputs[:, : head.n_actions], outputs[:, head.n_actions :]
+            return distribution.proba_distribution(means, head.log_std, latent), state
         if isinstance(head, GaussianHead):
             distribution = make_proba_distribution(self.action_space)
             return distribution.proba_distribution(outputs, head.log_std), state

@@ -18,6 +18,8 @@ _ROLLOUT_GROWTH = 1.4
 """A rollout lasts so many memory lengths, since no gradient passes its start."""
 _UNKNOWN_ROLLOUT, _UNKNOWN_SEQUENCE, _UNKNOWN_LOG_STD = 128, 64, -0.5
 """Where the memory length is unknown: many small updates, which standard tasks need most, and little noise."""
+_SDE_LOG_STD = -2.0
+"""Of the entries of the noise matrix, as in RL Baselines3 Zoo: with 64 latent features about -0.5 for an action."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,8 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         norm_obs = False if self.norm_obs is None and known else self.norm_obs
         norm_reward = not known if self.norm_reward is None else self.norm_reward
         n_steps = math.ceil(wanted / length) * length
-        log_std_init = (0.0 if known else _UNKNOWN_LOG_STD) if self.log_std_init is None else self.log_std_init
+        log_std = _SDE_LOG_STD if self.use_sde else 0.0 if known else _UNKNOWN_LOG_STD
+        log_std_init = log_std if self.log_std_init is None else self.log_std_init
         lengths = replace(self, memory_length=memory, n_steps=n_steps, seq_len=length)
         return replace(lengths, norm_obs=norm_obs, norm_reward=norm_reward, log_std_init=log_std_init)
 

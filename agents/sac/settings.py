@@ -46,6 +46,7 @@ class RecurrentSACSettings(NetworkSettings):
         shared: Share cells between actor and critics, trained by the critics' loss only.
         critic_observation: "actor": the critics see what the actor sees; nothing else is offered.
         critic_memory: False: the critics see only the current observation.
+        use_sde: False; nothing else is offered: the noise of its actions depends on the state without.
         norm_obs: Scale observations by their running mean and standard deviation, frozen in evaluation.
         log_std_init: Initial logarithm of the standard deviation of actions, before tanh. None: 0.
         critic_arch: Units of the hidden layers between cell and value, if they differ from net_arch.
@@ -94,6 +95,8 @@ class RecurrentSACSettings(NetworkSettings):
             )
         if self.critic_observation != "actor":
             raise UserError("critic_observation must be 'actor' in recurrent SAC: its critics see what the actor sees")
+        if self.use_sde:
+            raise UserError("use_sde must be False in recurrent SAC, whose noise depends on the state without")
         self.entropy_weight()
         if self.target_entropy != "auto":
             _number("target_entropy", self.target_entropy)

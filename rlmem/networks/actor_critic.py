@@ -21,6 +21,7 @@ from rlmem.networks.mlp import MLP
 from rlmem.networks.numpy_steps import ArrayState, FloatArray, NumpyStep, mlp, with_features
 from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import ACTIVATIONS, UNKNOWN_MEMORY_LENGTH, NetworkSettings
+from rlmem.networks.state_dependent_head import StateDependentHead
 
 
 class Trunk(Stack):
@@ -110,6 +111,11 @@ class ActorCritic(nn.Module):
         of_critic = settings if settings.critic_memory else replace(settings, cell="memoryless")
         self.critic = self.actor if settings.shared else Trunk(critic_size or feature_size, of_critic)
         self.actor_net = make_mlp(self.actor.hidden_size, settings.net_arch, head.size, settings, gain=0.01)
+        if settings.use_sde:
+            last = self.actor_net[-1]
+            assert isinstance(last, nn.Linear)
+            log_std = settings.log_std_init or 0.0
+            self.head = StateDependentHead(head.size, last.in_features, log_std, settings.sde_sample_freq)
         critic_arch = settings.net_arch if settings.critic_arch is None else settings.critic_arch
         self.critic_net = make_mlp(self.critic.hidden_size, critic_arch, 1, settings, gain=1.0)
 
@@ -132,8 +138,12 @@ class ActorCritic(nn.Module):
         """
         actor = self.actor.scan(features, blank, states.actor).output
         critic = actor if self.settings.shared else self.critic.scan(critic_features, blank, states.critic).output
-        outputs = self.actor_net(_chosen(actor, slots))
+        outputs = self.actor_outputs(_chosen(actor, slots))
         return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
+
+    def actor_outputs(self, hidden: Tensor) -> Tensor:
+        """Map the output of the actor's trunk [M, H] to what the head takes [M, P]."""
+        return self.actor_net.with_latent(hidden) if self.settings.use_sde else self.actor_net(hidden)
 
     def freeze_cells(self) -> None:
         """Exclude all parameters of the cells from training."""
@@ -142,14 +152,15 @@ class ActorCritic(nn.Module):
 
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights."""
-        return make_actor_step(self.actor, self.actor_net, self.settings.activation)
+        return make_actor_step(self.actor, self.actor_net, self.settings.activation, with_latent=self.settings.use_sde)
 
 
-def make_actor_step(trunk: Trunk, net: MLP, activation: str) -> ActorStep:
+def make_actor_step(trunk: Trunk, net: MLP, activation: str, *, with_latent: bool = False) -> ActorStep:
     """Return one step on arrays of a trunk and the network on it, with the present weights."""
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     arrays = [(part.weight.detach().cpu().numpy().copy(), part.bias.detach().cpu().numpy().copy()) for part in layers]
-    hidden_step, function = trunk.numpy_step(), mlp(arrays, activation, torch_linear)
+    hidden_step = trunk.numpy_step()
+    function = mlp(arrays, activation, torch_linear, with_latent=with_latent)
 
     def step(features: FloatArray, state: ArrayState) -> tuple[FloatArray, ArrayState]:
         hidden, state = hidden_step(features, state)

@@ -8,7 +8,7 @@ Axes: M samples (any leading axes when sampling), P network outputs, A action co
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class GaussianHead(nn.Module):
         std = self.log_std.detach().exp().cpu().numpy()
         noise: FloatArray = rng.standard_normal((*shape, self.size), dtype=np.float32) * std
         return noise
+
+    def rollout_noise(self, rng: np.random.Generator, n_steps: int, n_envs: int) -> Iterable[FloatArray]:
+        """Return the noise of each step of a rollout, [N, A] each."""
+        return self.draw_noise(rng, (n_steps, n_envs))
 
     def sample(self, outputs: FloatArray, noise: FloatArray) -> Actions:
         """Return mean plus noise [..., A], for ``outputs`` (the means) and ``noise`` [..., A]."""
@@ -77,6 +81,10 @@ class CategoricalHead(nn.Module):
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Return Gumbel noise [*shape, P]: the largest of logits + noise is a sample of their softmax."""
         return rng.gumbel(size=(*shape, self.size)).astype(np.float32)
+
+    def rollout_noise(self, rng: np.random.Generator, n_steps: int, n_envs: int) -> Iterable[FloatArray]:
+        """Return the noise of each step of a rollout, [N, P] each."""
+        return self.draw_noise(rng, (n_steps, n_envs))
 
     def sample(self, outputs: FloatArray, noise: FloatArray) -> Actions:
         """Return one choice of each component [..., A]."""

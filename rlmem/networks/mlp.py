@@ -65,6 +65,13 @@ class MLP(nn.Sequential):
         output: Tensor = _TanhMLP.apply(x.reshape(-1, x.shape[-1]), *self._linear)  # type: ignore[no-untyped-call]
         return output.view(*x.shape[:-1], output.shape[-1])
 
+    def with_latent(self, x: Tensor) -> Tensor:
+        """Map [..., D] to the output and, cut from the gradient, the input of the last layer: [..., P + L]."""
+        *body, last = self
+        for module in body:
+            x = module(x)
+        return torch.cat((last(x), x.detach()), -1)
+
 
 def _tanh_(x: Tensor) -> Tensor:
     """Apply tanh in place."""

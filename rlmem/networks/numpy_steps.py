@@ -92,18 +92,25 @@ ARRAY_ACTIVATIONS: dict[str, Function] = {"tanh": np.tanh, "relu": _relu, "elu":
 
 
 def mlp(
-    layers: Sequence[tuple[FloatArray, FloatArray]], activation: str, linear: MakeLinear = numpy_linear
+    layers: Sequence[tuple[FloatArray, FloatArray]],
+    activation: str,
+    linear: MakeLinear = numpy_linear,
+    *,
+    with_latent: bool = False,
 ) -> Function:
-    """Return a network of linear layers, weight [P, D] and bias [P] each, with an activation between them."""
+    """Return a network of linear layers, weight [P, D] and bias [P] each, with an activation between them.
+
+    ``with_latent``: the input of the last layer stands beside the output, [N, P + L].
+    """
     functions: list[Any] = []
     for weight, bias in layers:
         functions += [linear(weight, bias), ARRAY_ACTIVATIONS[activation]]
-    functions.pop()
+    *body, last, _ = functions
 
     def run(x: FloatArray) -> FloatArray:
-        for function in functions:
+        for function in body:
             x = function(x)
-        return x
+        return np.concatenate((last(x), x), 1) if with_latent else last(x)
 
     return run
 

@@ -48,8 +48,11 @@ class NetworkSettings:
         critic_arch: Units of the hidden layers between cell and value, if they differ from net_arch.
         activation: Activation function of these layers.
         ortho_init: Initialize these layers with orthogonal weights.
-        log_std_init: Initial logarithm of the standard deviation of continuous actions. None: 0, or -0.5 if the memory
-            length is unknown.
+        use_sde: State-dependent exploration (gSDE) of continuous actions: their noise is a matrix, held for several
+            steps, times the input of the actor's last layer. It is smooth in time, as robots need it.
+        sde_sample_freq: Control steps for which such a matrix is held; -1: a whole rollout.
+        log_std_init: Initial logarithm of the standard deviation of continuous actions, or of the entries of the noise
+            matrix. None: 0, or -0.5 if the memory length is unknown, or -2 with use_sde.
         init: Initialization of the gates. "forget": forget biases that remember over the task's memory length;
             "chrono": these, and input biases at their negative; "torch": that of PyTorch.
         memory_length: Control steps over which the untrained cells remember; the task stays as it is. None: the task's
@@ -71,6 +74,8 @@ class NetworkSettings:
     critic_arch: tuple[int, ...] | None = None
     activation: str = field(default="tanh", metadata={"names": ACTIVATIONS})
     ortho_init: bool = True
+    use_sde: bool = False
+    sde_sample_freq: int = -1
     log_std_init: float | None = None
     init: Init = "forget"
     memory_length: int | None = None
@@ -91,6 +96,10 @@ class NetworkSettings:
             raise UserError(f"critic_observation must be 'actor' or 'privileged', got {self.critic_observation!r}")
         if self.shared and self.critic_observation == "privileged":
             raise UserError("a critic that shares the actor's trunk sees what the actor sees: set shared=False")
+        if self.sde_sample_freq != -1 and not 1 <= self.sde_sample_freq < float("inf"):
+            raise UserError(
+                f"sde_sample_freq must be at least 1 control step, or -1 (a whole rollout), got {self.sde_sample_freq}"
+            )
         for name, number in (("hidden_size", self.hidden_size), ("n_layers", self.n_layers)):
             if number < 1:
                 raise UserError(f"{name} must be a whole number of at least 1, got {number}")

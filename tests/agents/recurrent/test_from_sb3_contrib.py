@@ -18,16 +18,16 @@ T, N = 9, 4
 def contrib(action: str, **policy_kwargs: Any) -> ContribPPO:
     torch.manual_seed(0)
     kwargs = {"lstm_hidden_size": 16, "n_lstm_layers": 2, "net_arch": {"pi": [8], "vf": [8, 8]}} | policy_kwargs
-    model = ContribPPO(
-        "MlpLstmPolicy", MemoryBandit(N, 4, action=action), n_steps=T, batch_size=T * N, policy_kwargs=kwargs
-    )
+    space, _, gsde = action.partition(", ")
+    env = MemoryBandit(N, 4, action=space)
+    model = ContribPPO("MlpLstmPolicy", env, n_steps=T, batch_size=T * N, policy_kwargs=kwargs, use_sde=bool(gsde))
     with torch.no_grad():
         for parameter in model.policy.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model
 
 
-@pytest.mark.parametrize("action", ["discrete", "continuous", "multi"])
+@pytest.mark.parametrize("action", ["discrete", "continuous", "continuous, gSDE", "multi"])
 def test_actions_and_states_over_an_episode_are_those_of_sb3_contrib(action: str) -> None:
     theirs = contrib(action)
     ours = from_sb3_contrib(theirs)
@@ -43,7 +43,7 @@ def test_actions_and_states_over_an_episode_are_those_of_sb3_contrib(action: str
     np.testing.assert_allclose(our_state[2], their_state[0][1], atol=1e-5)  # upper layer, hidden
 
 
-@pytest.mark.parametrize("action", ["discrete", "continuous", "multi"])
+@pytest.mark.parametrize("action", ["discrete", "continuous", "continuous, gSDE", "multi"])
 def test_values_log_probs_and_gradients_are_those_of_sb3_contrib(action: str) -> None:
     theirs = contrib(action)
     ours = from_sb3_contrib(theirs)
@@ -84,7 +84,7 @@ def test_values_log_probs_and_gradients_are_those_of_sb3_contrib(action: str) ->
             gradients.append((layer.input_weight.grad, getattr(lstm, f"weight_ih_l{i}").grad))
             gradients.append((layer.hidden_weight.grad, getattr(lstm, f"weight_hh_l{i}").grad))
             gradients.append((layer.bias.grad, getattr(lstm, f"bias_ih_l{i}").grad))
-    if action == "continuous":
+    if action.startswith("continuous"):
         gradients.append((head.log_std.grad, theirs.policy.log_std.grad))
     for our_gradient, their_gradient in gradients:
         scale = their_gradient.abs().max().item()

@@ -131,7 +131,7 @@ def test_a_callback_that_stops_leaves_the_weights_of_the_last_complete_rollout()
         ({"policy_kwargs": {"enable_critic_lstm": True, "shared_lstm": True}}, r"leave out enable_critic_lstm or"),
         ({"policy_kwargs": {"lstm_kwargs": {"dropout": 0.1}}}, r"dropout must be 0\.0, got 0\.1: an agent must act as"),
         ({"policy_kwargs": {"share_features_extractor": False}}, r"share_features_extractor must be True"),
-        ({"use_sde": True}, r"use_sde must be False, got True: state-dependent exploration is not offered"),
+        ({"use_sde": True}, r"use_sde is for continuous actions, got Discrete\(2\): leave it off"),
     ],
 )
 def test_bad_hyperparameters_are_refused_with_their_value_and_what_would_be_right(

@@ -57,6 +57,11 @@ def test_ppo_with_an_lstm_learns_to_remember(gap: int, action: str) -> None:
     assert learn_bandit(RecurrentPPO, gap, action, "lstm", 80_000, **PPO_FAST) >= 0.95
 
 
+def test_ppo_with_state_dependent_noise_learns_to_remember() -> None:
+    noise = {"use_sde": True, "sde_sample_freq": 4}
+    assert learn_bandit(RecurrentPPO, 20, "continuous", "lstm", 80_000, **PPO_FAST, **noise) >= 0.95
+
+
 def test_ppo_without_memory_stays_at_chance() -> None:
     assert 0.3 < learn_bandit(RecurrentPPO, 20, "discrete", "memoryless", 40_000, **PPO_FAST) < 0.7
 

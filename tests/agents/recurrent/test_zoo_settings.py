@@ -76,18 +76,15 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_the_zoos_hyperparameters_build_an_agent_or_say_what_is_not_offered(name: str) -> None:
+def test_the_zoos_hyperparameters_build_an_agent(name: str) -> None:
     given = {"policy": "MlpLstmPolicy", **ENTRIES[name]}
     images = given["policy"] == "CnnLstmPolicy"
     seen = spaces.Box(0, 255, (4, 36, 36), np.uint8) if images else spaces.Box(-1.0, 1.0, (3,))
     env = SpacesOnly(seen, spaces.Box(-1.0, 1.0, (2,)), given.pop("n_envs", 1))
-    if given.get("use_sde"):
-        with pytest.raises(UserError, match="use_sde must be False, got True: state-dependent exploration"):
-            RecurrentPPO(env=env, **given)
-        return
     agent = RecurrentPPO(env=env, **given)
     assert agent.batch_size == given.get("batch_size", agent.batch_size)
     assert agent.n_steps == given.get("n_steps", agent.n_steps)
+    assert (agent.use_sde, agent.sde_sample_freq) == (given.get("use_sde", False), given.get("sde_sample_freq", -1))
     critic_remembers = given.get("policy_kwargs", {}).get("enable_critic_lstm", True)
     assert bool(agent.policy.network.critic.initial_state(1)) is critic_remembers
 
