@@ -13,7 +13,10 @@ _AT_LEAST_ONE = (
     *("hidden_size", "n_layers", "n_lstm_layers", "lstm_hidden_size", "frames"),
     *("n_steps", "batch_size", "n_epochs", "seq_len", "rows"),
 )
-_POSITIVE = ("learning_rate", "clip_range", "clip_range_vf", "max_grad_norm", "target_kl", "rms_prop_eps")
+_POSITIVE = (
+    *("learning_rate", "trunk_learning_rate", "max_grad_norm", "rms_prop_eps"),
+    *("clip_range", "clip_range_vf", "target_kl"),
+)
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
 

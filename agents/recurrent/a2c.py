@@ -6,6 +6,8 @@ interface is that of stable-baselines3's A2C.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -34,10 +36,10 @@ class RecurrentA2C(RecurrentOnPolicy):
     Settings = RecurrentA2CSettings
     settings: RecurrentA2CSettings
 
-    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         if self.settings.use_rms_prop and "optimizer_class" not in self.own_classes:
-            return torch.optim.RMSprop(parameters, lr=self.lr_schedule(1.0), alpha=0.99, eps=self.settings.rms_prop_eps)
-        return super()._make_optimizer(parameters)
+            return torch.optim.RMSprop(groups, lr=self.lr_schedule(1.0), alpha=0.99, eps=self.settings.rms_prop_eps)
+        return super()._make_optimizer(groups)
 
     def train(self) -> None:
         """Update the network once, from all of the last rollout."""

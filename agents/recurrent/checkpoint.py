@@ -25,7 +25,7 @@ from rlmem.agents.plain_data import pack_schedule, pack_tree, unpack_schedule, u
 from rlmem.errors import UserError
 from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
 
-_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+_SCHEDULES = ("learning_rate", "trunk_learning_rate", "clip_range", "clip_range_vf")
 EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 """Features extractors that follow from the kind of policy."""
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")

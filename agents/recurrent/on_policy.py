@@ -120,8 +120,9 @@ class RecurrentOnPolicy(SB3Algorithm):
     def _step(self, loss: Tensor) -> None:
         """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""
         optimizer = self.policy.optimizer
-        for parameter in optimizer.param_groups[0]["params"]:
-            parameter.grad = None  # the optimizer's own zero_grad takes ten times as long
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None  # the optimizer's own zero_grad takes ten times as long
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_grad_norm(optimizer, self.settings.max_grad_norm)
         if not math.isfinite(norm):

@@ -7,7 +7,7 @@ Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -27,17 +27,19 @@ class _Flat(NamedTuple):
     """Steps so far, the same for all."""
     parts: list[tuple[Tensor, int, dict[str, Any], dict[str, Any]]]
     """Each parameter, where its numbers lie, and its entry in the optimizer's state with what that holds."""
+    groups: list[slice]
+    """Which of the numbers each of the optimizer's groups has."""
 
 
 class FastAdam(torch.optim.Adam):
-    """PyTorch's fused Adam, for parameters of one device and type.
+    """PyTorch's fused Adam, for parameters of one device and type, in groups with a learning rate each.
 
     The first step moves the parameters into one tensor, of which they are views from then on. Whatever takes one of
     them out again (new weights, a loaded state, a gradient that is missing) is noticed at the next step. Its
     state is that of PyTorch's Adam.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, eps: float = 1e-5) -> None:
+    def __init__(self, params: Iterable[Any], lr: float, eps: float = 1e-5) -> None:
         super().__init__(params, lr=lr, eps=eps, fused=True)
         self.clipped: Tensor | None = None
         """What the next step takes instead of the parameters' gradients, one after the other [P]."""
@@ -50,8 +52,7 @@ class FastAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update the parameters that have a gradient; ``closure`` must be None."""
-        (group,) = self.param_groups
-        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+        parameters = trained(self)
         gradients = [parameter.grad for parameter in parameters]
         clipped, self.clipped = self.clipped, None
         if not self._is_flat(parameters):
@@ -59,8 +60,9 @@ class FastAdam(torch.optim.Adam):
         if self._flat is not None:
             gradient = _joined(gradients) if clipped is None else clipped
             self._flat.step.add_(1.0)
-            first, second = self._flat.moments
-            _adam(group, [self._flat.values], [gradient], [first], [second], [self._flat.step])
+            values, (first, second), step = self._flat.values, self._flat.moments, self._flat.step
+            for group, own in zip(self.param_groups, self._flat.groups, strict=True):
+                _adam(group, [values[own]], [gradient[own]], [first[own]], [second[own]], [step])
         elif parameters:
             if clipped is not None:
                 pieces = torch.split(clipped, [parameter.numel() for parameter in parameters])
@@ -68,7 +70,12 @@ class FastAdam(torch.optim.Adam):
             states = [self.state[parameter] for parameter in parameters]
             for state in states:
                 state["step"] = state["step"] + 1.0
-            _adam(group, parameters, gradients, *([s[name] for s in states] for name in (*_MOMENTS, "step")))
+            taken = iter(zip(parameters, gradients, states, strict=True))
+            for group in self.param_groups:
+                part = list(islice(taken, len(_trained_of(group))))
+                moments = ([state[name] for *_, state in part] for name in (*_MOMENTS, "step"))
+                if part:
+                    _adam(group, [parameter for parameter, *_ in part], [gradient for _, gradient, _ in part], *moments)
 
     def separate(self) -> None:
         """Give each parameter and moment its own memory until the next step: a pickled view holds all that it views."""
@@ -108,7 +115,18 @@ class FastAdam(torch.optim.Adam):
             state["step"], state["exp_avg"] = step, first[begin:end].view(parameter.shape)
             state["exp_avg_sq"] = second[begin:end].view(parameter.shape)
             parts.append((parameter, parameter.data_ptr(), state, dict(state)))
-        return _Flat(values, (first, second), step, parts)
+        sizes = [sum(parameter.numel() for parameter in _trained_of(group)) for group in self.param_groups]
+        groups = [slice(*edges) for edges in pairwise([0, *np.cumsum(sizes).tolist()])]
+        return _Flat(values, (first, second), step, parts, groups)
+
+
+def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return the parameters of an optimizer that have a gradient, one group after the other."""
+    return [parameter for group in optimizer.param_groups for parameter in _trained_of(group)]
+
+
+def _trained_of(group: dict[str, Any]) -> list[Tensor]:
+    return [parameter for parameter in group["params"] if parameter.grad is not None]
 
 
 def _joined(tensors: Iterable[Any]) -> Tensor:
@@ -138,7 +156,7 @@ def clip_grad_norm(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
     Returns:
         The norm that they had.
     """
-    gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+    gradients: list[Any] = [parameter.grad for parameter in trained(optimizer)]
     flat = _joined(gradients)
     norm: float = torch.linalg.vector_norm(flat).item()
     scale = max_norm / norm if max_norm < norm < float("inf") else 1.0

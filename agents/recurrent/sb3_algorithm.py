@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from inspect import signature
+from itertools import groupby
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
@@ -102,8 +103,20 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
-        if self.settings.lr_schedule == "linear":
+        linear, of_trunk = self.settings.lr_schedule == "linear", self.settings.trunk_learning_rate
+        if linear:
             self.lr_schedule = LinearSchedule(self.settings.learning_rate, 0.0, 1.0)
+        if of_trunk is not None:
+            self.trunk_lr_schedule = FloatSchedule(LinearSchedule(of_trunk, 0.0, 1.0) if linear else of_trunk)
+
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        super()._update_learning_rate(optimizers)
+        if self.settings.trunk_learning_rate is None:
+            return
+        rate = self.trunk_lr_schedule(self._current_progress_remaining)
+        self.logger.record("train/trunk_learning_rate", rate)
+        for group in self.policy.optimizer.param_groups:
+            group["lr"] = rate if group["trunk"] else group["lr"]
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -128,16 +141,24 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
             self.policy.rng = np.random.default_rng([self.seed, 1])
         if self.settings.frozen_cells:
             self.policy.network.freeze_cells()
-        trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
-        self.policy.optimizer = self._make_optimizer(trained)
+        self.policy.optimizer = self._make_optimizer(self._parameter_groups())
         self._make_rollout()
 
-    def _make_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what is trained, in groups of one learning rate, in the order of the policy's parameters."""
+        parameters = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
+        if self.settings.trunk_learning_rate is None:
+            return [{"params": parameters}]
+        network = self.policy.network
+        of_trunk = set(network.actor.parameters()) | set(network.critic.parameters())
+        return [{"params": list(own), "trunk": trunk} for trunk, own in groupby(parameters, of_trunk.__contains__)]
+
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         kind, arguments = self.own_classes.get("optimizer_class"), self.own_classes.get("optimizer_kwargs") or {}
         if kind is not None or arguments:
-            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(parameters, lr=self.lr_schedule(1.0), **arguments)
+            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(groups, lr=self.lr_schedule(1.0), **arguments)
             return made
-        return FastAdam(parameters, lr=self.lr_schedule(1.0))
+        return FastAdam(groups, lr=self.lr_schedule(1.0))
 
     def _make_rollout(self) -> None:
         settings, head = self.settings, self.policy.head

@@ -35,6 +35,8 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         normalize_advantage: Normalize the advantages of each minibatch to mean 0 and standard deviation 1.
         norm_reward: In training, divide rewards by the running standard deviation of the discounted return, so that
             one learning rate suits tasks of any scale. None: where the memory length is unknown.
+        trunk_learning_rate: Learning rate of the memory cells of actor and critic, which falls as the other does; in
+            Python also a function of the progress remaining. None: the same for all.
         frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
             remember.
     """
@@ -44,11 +46,14 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     burn_in: int = 0
     normalize_advantage: bool = True
     norm_reward: bool | None = None
+    trunk_learning_rate: float | None = None
     frozen_cells: bool = False
 
     def __post_init__(self) -> None:
         OnPolicySettings.__post_init__(self)
         NetworkSettings.__post_init__(self)
+        if self.frozen_cells and self.trunk_learning_rate is not None:
+            raise UserError("frozen_cells are not trained: leave out trunk_learning_rate")
         if self.n_steps and self.seq_len and self.n_steps % self.seq_len:
             divisors = [n for n in range(1, self.n_steps + 1) if self.n_steps % n == 0]
             near = [*[n for n in divisors if n < self.seq_len][-1:], *[n for n in divisors if n > self.seq_len][:1]]

@@ -15,10 +15,16 @@ def network():
     return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
 
 
-def pair():
+def grouped(net):
+    """Return the parameters in groups with learning rates of their own."""
+    first, *inner, last = net.parameters()
+    return [{"params": [first]}, {"params": inner, "lr": 0.002}, {"params": [last]}]
+
+
+def pair(groups=nn.Module.parameters):
     """Return a network with our optimizer, and the same with PyTorch's."""
     one, other = network(), network()
-    return (one, FastAdam(one.parameters(), lr=0.01)), (other, torch.optim.Adam(other.parameters(), lr=0.01, eps=1e-5))
+    return (one, FastAdam(groups(one), lr=0.01)), (other, torch.optim.Adam(groups(other), lr=0.01, eps=1e-5))
 
 
 def train(one, other, steps=3, frozen=()):
@@ -82,9 +88,13 @@ def share_memory(net, optimizer):
 CHANGES = (set_weights, change_in_place, load_weights, reset_moments, reset_state, reload_state, separate, share_memory)
 
 
+ALIKE_OR_GROUPED = pytest.mark.parametrize("groups", [nn.Module.parameters, grouped], ids=["alike", "grouped"])
+
+
+@ALIKE_OR_GROUPED
 @pytest.mark.parametrize("change", CHANGES, ids=[change.__name__ for change in CHANGES])
-def test_steps_are_those_of_pytorch_after_a_change(change):
-    one, other = pair()
+def test_steps_are_those_of_pytorch_after_a_change(change, groups):
+    one, other = pair(groups)
     train(one, other)
     change(*one)
     change(*other)
@@ -92,9 +102,10 @@ def test_steps_are_those_of_pytorch_after_a_change(change):
     assert_same(one, other)
 
 
-def test_steps_are_those_of_pytorch_while_parts_are_frozen():
-    one, other = pair()
-    for frozen in ((), ("0.weight",), (), ("2.bias", "0.bias")):
+@ALIKE_OR_GROUPED
+def test_steps_are_those_of_pytorch_while_parts_are_frozen(groups):
+    one, other = pair(groups)
+    for frozen in ((), ("0.weight",), (), ("2.bias", "0.bias"), ("0.bias", "2.weight")):
         train(one, other, 2, frozen)
         assert_same(one, other)
 
