@@ -80,14 +80,17 @@ class DockTask(RecallTask[D]):
         every = self.settings.dock_every
         return -(-self.length // every) if self.docks and every else np.ones_like(self.length)
 
+    def leg_steps(self) -> Ints:
+        """Return [N] the control steps of this leg of the delay, as it is asked for."""
+        if not self.docks:
+            return self.length
+        left = self.length - self.leg * self.settings.dock_every
+        return np.minimum(left, self.settings.dock_every or left)
+
     def phase_over(self) -> Bools:
         """Return [N] whether the cue or the leg ends with this control step. See :meth:`RecallTask.phase_over`."""
         over = super().phase_over()
-        if not self.docks:
-            return over
-        left = self.length - self.leg * self.settings.dock_every
-        steps = np.minimum(left, self.settings.dock_every or left)
-        return np.where(self.phase == DELAY, self.clock >= steps, over)
+        return np.where(self.phase == DELAY, self.clock >= self.leg_steps(), over) if self.docks else over
 
     @abstractmethod
     def start_leg(self, indices: Indices) -> None:

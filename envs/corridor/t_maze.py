@@ -71,11 +71,12 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as fractions of their maxima.
 
     **Reward.** +1 for the cued arm, -1 / (k - 1) for a wrong one, so that guessing earns 0; -0.01 for each control step
-    of the query; and up to 0.1 for driving out of the junction, in any direction (and up to 0.1 for driving along the
-    corridor, if the robot does so itself). Before the answer no reward depends on the cue.
+    of the query; and up to 0.1 for driving out of the junction, in any direction. A robot that drives itself earns up
+    to 0.1 for driving along the corridor, and -0.01 for each control step that it is late at the junction or a dock.
+    Before the answer no reward depends on the cue.
 
     **Work.** With ``gates`` the robot passes gates left and right of the middle, for 0.3 each, and the less the
-    further it passes beside one (0 from 0.2 m on). The share of gates that it passed is its work, and an episode counts
+    further it passes beside one (0 from 0.12 m on). The share of gates that it passed is its work, and an episode counts
     as success only if that is at least 80 % of the expert's share, which is 1. With ``obstacles`` panels stand across a
     side of the corridor; with ``distractors`` lamps flash in the delay, and a bell rings with the cue. Sides and
     flashes are drawn independently of the cue, so that the ceilings, which are about the answer, are the same.
@@ -177,7 +178,9 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
         delayed = before == DELAY
         driven = (self.pose[:, 0] - self._before_x) / np.maximum(np.abs(self.start_x), 0.05)
         step.reward[delayed] += _PROGRESS * driven[delayed]
-        step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * self.length + self.settings.query_steps)
+        on_time = self.leg_steps()
+        step.reward[delayed & (self.clock > on_time)] -= self.STEP_COST
+        step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * on_time + self.settings.query_steps)
 
     def phase_over(self) -> Bools:
         """Return [N] whether the phase is over: the delay also when a robot reaches the junction or a dock."""

@@ -39,7 +39,7 @@ _MOST = 10
 """Gates and obstacles in 100 control steps: the robot needs half a meter from one to the next."""
 _THROUGH = 0.05
 """m, from the corridor's middle to the side of a gate, at which a robot passes it."""
-_BESIDE = 0.2
+_BESIDE = 0.12
 """m, how far beside a gate the reward is down to 0. With none for a near miss, agents learnt to keep to one side."""
 _LANE = 0.13
 """m, from the corridor's middle to where the expert passes gates and obstacles."""

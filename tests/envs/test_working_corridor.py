@@ -100,6 +100,21 @@ def test_a_gate_pays_the_less_the_further_the_robot_passes_beside_it(make: Make)
     assert left[4] < 0.03
 
 
+def test_waiting_before_a_dock_costs_as_much_as_waiting_at_the_junction(make: Make) -> None:
+    env = make("rlmem/TMaze-v0", guard="dock", robot="planar", memory_length=30, dock_every=10, query_steps=15)
+    task = task_of(env)
+    env.reset(seed=0)
+    while task.phase[0] != Phase.DELAY:
+        env.step(np.zeros(2))
+    paid, ended = [], False
+    while not ended:
+        _, reward, terminated, truncated, _ = env.step(np.zeros(2))
+        paid.append(float(reward))
+        ended = terminated or truncated
+    assert len(paid) == 3 * 10 + 15
+    assert paid == pytest.approx([0.0] * 10 + [-0.01] * 35, abs=1e-3)
+
+
 def test_an_agent_without_memory_that_works_is_at_the_ceiling() -> None:
     def work_and_guess(env: Any) -> Any:
         task = env.task
