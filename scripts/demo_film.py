@@ -30,9 +30,9 @@ class Options:
 
 def main(options: Options) -> None:
     """Film both agents, 480 pixels wide together."""
-    folders = {path.parent.parent.name: path.parent for path in sorted(options.runs.glob("TMaze-v0/*/*/settings.toml"))}
-    knobs = read_settings(folders["recurrent_ppo"]).knobs
-    film({name: folders[name] for name in ("recurrent_ppo", "ppo")}, knobs, options.out, (240, 200))
+    folders = {path.name.replace("-", " "): path / "long" for path in sorted(options.runs.iterdir()) if path.is_dir()}
+    asked = read_settings(folders["LSTM"])
+    film(folders, asked.knobs | asked.eval_knobs, options.out, (240, 200))
     print(f"written to {options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 

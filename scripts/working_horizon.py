@@ -50,21 +50,18 @@ LESIONED = 1_000
 class Part:
     """One part of training."""
 
-    longest: int
+    lengths: tuple[int, int]
     steps: int
     eval_every: int
     settings: Mapping[str, Any]
 
 
+_SHORT = {"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
 PARTS = (
+    Part(lengths=(3, 20), steps=1_000_000, eval_every=16_384, settings=_SHORT),
+    Part(lengths=(5, 200), steps=3_000_000, eval_every=65_536, settings=_SHORT),
     Part(
-        longest=200,
-        steps=3_000_000,
-        eval_every=131_072,
-        settings={"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0},
-    ),
-    Part(
-        longest=1_000,
+        lengths=(5, 1_000),
         steps=6_000_000,
         eval_every=262_144,
         settings={"learning_rate": 5e-4, "n_steps": 1_024, "seq_len": 1_024, "rows": 2, "ent_coef": 0.0},
@@ -107,7 +104,7 @@ def main(options: Options) -> None:
 
 
 def measure(options: Options, seed: int) -> list[dict[str, Any]]:
-    """Train in two parts, and return a row for each length of the tests."""
+    """Train in parts, and return a row for each length of the tests."""
     knobs, before, env_steps, cpu = {**WORK, "robot": options.robot}, "", 0, 0.0
     for part in PARTS:
         settings = RunSettings(
@@ -119,11 +116,11 @@ def measure(options: Options, seed: int) -> list[dict[str, Any]]:
             eval_every=part.eval_every,
             stop_at=ENOUGH,
             init_from=before,
-            knobs={**knobs, "memory_length": (5, part.longest)},
-            eval_knobs={"memory_length": part.longest},
+            knobs={**knobs, "memory_length": part.lengths},
+            eval_knobs={"memory_length": part.lengths[1]},
             agent_settings={**part.settings, "cell": options.cell},
         )
-        folder = options.out / f"{options.robot}-{options.cell}-{seed}" / str(part.longest)
+        folder = options.out / f"{options.robot}-{options.cell}-{seed}" / str(part.lengths[1])
         train(settings, folder=folder, resume=(folder / LAST).is_file())
         ended = load_checkpoint(folder / LAST).meta
         before, env_steps, cpu = str(folder), env_steps + ended["env_steps"], cpu + ended["cpu_seconds"]

@@ -1,14 +1,16 @@
-"""``rlmem demo``: train and film a recurrent and a memoryless agent on the T-maze, in a few minutes."""
+"""``rlmem demo``: train and film an agent with a memory and one without, which work while they remember: minutes."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
@@ -18,6 +20,7 @@ from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import BEST
 from rlmem.runs.progress import Progress, read_progress
 from rlmem.runs.settings import RunSettings
+from rlmem.runs.training import train
 
 if TYPE_CHECKING:
     from rlmem.evaluation.episodes import Evaluation
@@ -25,8 +28,16 @@ if TYPE_CHECKING:
 _EPISODES = 200
 _SAY_EVERY = 30.0
 """Seconds between lines of progress where there is no terminal."""
-_LABELS = {"recurrent_ppo": "recurrent PPO (LSTM)", "ppo": "memoryless PPO", "expert": "expert", "random": "random"}
-_SHORT = {"recurrent_ppo": "LSTM", "ppo": "no memory"}
+_CELLS = {"LSTM": "lstm", "no memory": "memoryless"}
+"""The agents, recurrent PPO both, by what they remember with."""
+_WORK = {"robot": "planar", "guard": "dock", "dock_every": 40, "gates": 5, "distractors": 0.3}
+"""Knobs: the robot drives through gates, lamps flash as the cue did, and docks wipe where it is."""
+_AGENT = {"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
+"""Hyperparameters: many small updates, as in scripts/working_horizon.py."""
+_SHORT = (3, 20)
+"""Memory lengths of the first part of training, in which the agent learns what the lamp is for."""
+_ENOUGH = 0.95
+"""Share of the validation episodes that ends a part."""
 
 
 class Row(NamedTuple):
@@ -38,25 +49,32 @@ class Row(NamedTuple):
     cpu_seconds: float
 
 
+class Part(NamedTuple):
+    """A part of an agent's training, and its folder."""
+
+    settings: RunSettings
+    folder: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Train a recurrent and a memoryless agent on TMaze-v0, evaluate both on held-out seeds, and film the result.
+    """Train an agent with a memory and one without on a T-maze with work in the delay, evaluate both, and film them.
+
+    Training has two parts: short corridors with few gates first, then corridors of --memory-length.
 
     Args:
         out: Folder for runs, video and learning curve.
-        steps: Control steps of training of each agent.
+        steps: Control steps of training of each agent, at most.
         memory_length: Control steps between the light and the junction.
-        robot: "diff_drive": a base with two driven wheels; "planar": a base moved by motors, faster to simulate.
         seed: Seed of both runs.
 
     Examples:
-        rlmem demo --memory-length 10 --steps 40000
+        rlmem demo --memory-length 40 --steps 200000
     """
 
     out: Path = Path("demo")
-    steps: int = 50_000
-    memory_length: int = 20
-    robot: Literal["diff_drive", "planar"] = "diff_drive"
+    steps: int = 450_000
+    memory_length: int = 80
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,50 +85,51 @@ def run(argv: Sequence[str]) -> int:
     """Train, evaluate, print a table, leave a video and a picture."""
     options: Demo = cli(Demo, argv, "rlmem demo")
     started = time.monotonic()
-    knobs = {"memory_length": options.memory_length, "robot": options.robot}
     out = writable_folder(options.out, "--out") / f"seed-{options.seed}"
-    runs = {
-        agent: RunSettings(env="TMaze-v0", agent=agent, seed=options.seed, steps=options.steps, knobs=knobs)
-        for agent in ("recurrent_ppo", "ppo")
-    }
+    if out.is_dir():
+        rmtree(out)  # of an earlier demo
+    plans = {name: _parts(name, out / name.replace(" ", "-"), options) for name in _CELLS}
     print(
-        f"TMaze-v0: a light shows left or right; {options.memory_length} control steps later, with the light off, the "
-        "robot must turn that way.\n"
-        f"Training an agent with a memory and one without, {options.steps:,} control steps each ..."
+        "TMaze-v0: a lamp shows left or right. Then the robot drives down a corridor, passes gates, sees lamps that do "
+        f"not count, and goes through docks; {options.memory_length} control steps later it must turn the way of the "
+        "first lamp.\n"
+        f"Training an agent with a memory and one without, at most {options.steps:,} control steps each ..."
     )
-    _train_side_by_side(runs, out, options)
-    folders = {agent: settings.folder(out) for agent, settings in runs.items()}
+    _train_side_by_side(plans)
+    folders = {name: parts[-1].folder for name, parts in plans.items()}
 
     from rlmem.evaluation.episodes import evaluate
     from rlmem.figures.learning_curves import plot_learning_curves
     from rlmem.runs.training import agent_for, load_agent, make_env
 
+    knobs = plans["LSTM"][-1].settings.knobs | {"memory_length": options.memory_length}
+    asked = RunSettings(env="TMaze-v0", agent="random", knobs=knobs)
     rows: dict[str, Row] = {}
-    for agent in ("expert", *runs, "random"):
-        trained, cls = folders.get(agent), agent_class(agent)
-        env = make_env(runs["ppo"], 50, "disabled")
+    for agent in ("expert", *plans, "random"):
+        env = make_env(asked, 50, "disabled")
         try:
-            acting = load_agent(trained, env, BEST) if trained else agent_for(cls, cls.Settings(), env)
+            if agent in plans:
+                acting = load_agent(folders[agent], env, BEST)
+            else:
+                acting = agent_for(agent_class(agent), agent_class(agent).Settings(), env)
             result = evaluate(acting, env, test_seeds(_EPISODES))
         finally:
             env.close()
-        progress = Progress(trained / "progress.csv") if trained else None
-        steps = progress.last("env_steps", 0.0) if progress else 0.0
-        cost = progress.last("cpu_seconds", 0.0) if progress else 0.0
-        rows[agent] = Row(result, acting.context, steps, cost)
+        done = [Progress(part.folder / "progress.csv") for part in plans.get(agent, ())]
+        cost = [sum(progress.last(name, 0.0) for progress in done) for name in ("env_steps", "cpu_seconds")]
+        rows[agent] = Row(result, acting.context, *cost)
     _print(rows)
 
     spec = rows["expert"].result.spec
     assert spec is not None
     picture, video = out / "learning_curve.png", out / "t_maze.mp4"
-    curves = {_LABELS[agent]: [_curve(runs[agent], folder)] for agent, folder in folders.items()}
     plot_learning_curves(
-        curves,
+        {name: [_curve(folder)] for name, folder in folders.items()},
         picture,
         x=("env_steps", "cpu_seconds"),
         memoryless=spec.memoryless.value,
         oracle=spec.oracle.value,
-        title=f"TMaze-v0, memory length {options.memory_length}",
+        title=f"T-maze with work, memory length {options.memory_length}, after corridors of {_SHORT[1]}",
     )
     film(folders, knobs, video)
     print(
@@ -122,27 +141,43 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) -> None:
+def _parts(name: str, folder: Path, options: Demo) -> list[Part]:
+    """Return the two parts of an agent's training: short corridors, then those asked for."""
+    length, shorter = options.memory_length, min(_SHORT[1], options.memory_length)
+    same: dict[str, Any] = {
+        "env": "TMaze-v0",
+        "agent": "recurrent_ppo",
+        "seed": options.seed,
+        "envs": 32,
+        "eval_every": 16_384,
+        "stop_at": _ENOUGH,
+        "agent_settings": {**_AGENT, "cell": _CELLS[name]},
+    }
+    parts, before = [], ""
+    for part, low, high, share in (
+        ("short", min(_SHORT[0], shorter), shorter, 1 / 3),
+        ("long", shorter, length, 2 / 3),
+    ):
+        settings = RunSettings(
+            steps=max(int(options.steps * share), 1),
+            init_from=before,
+            knobs={**_WORK, "memory_length": (low, high)},
+            eval_knobs={"memory_length": high},
+            **same,
+        )
+        parts.append(Part(settings, folder / part))
+        before = str(folder / part)
+    return parts
+
+
+def _train_side_by_side(plans: Mapping[str, Sequence[Part]]) -> None:
     """Train each agent in a process of its own and show how far they are."""
-    out.mkdir(parents=True, exist_ok=True)
-    processes = {}
-    for agent, settings in runs.items():
-        folder = settings.folder(out)
-        if folder.is_dir():
-            _clear(folder)
-        command = [
-            *(sys.executable, "-m", "rlmem", "train", "--agent", agent, "--env", "TMaze-v0"),
-            *("--env.memory-length", str(options.memory_length), "--env.robot", options.robot),
-            *("--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out)),
-            *("--eval-every", str(max(options.steps // 40, 1))),
-        ]
-        with (out / f"{agent}.log").open("w") as log:
-            processes[agent] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own
     terminal, said_at = sys.stdout.isatty(), time.monotonic()
-    try:
-        while any(process.poll() is None for process in processes.values()):
-            time.sleep(1.0)
-            status = "  " + "   ".join(_status(agent, settings.folder(out)) for agent, settings in runs.items())
+    with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as pool:
+        training = [pool.submit(_train, parts) for parts in plans.values()]
+        while not all(one.done() for one in training):
+            time.sleep(0.5)
+            status = "  " + "   ".join(_status(name, parts) for name, parts in plans.items())
             if terminal:  # one line, written over
                 print(f"\r\033[K{status}", end="", flush=True)
             elif time.monotonic() - said_at >= _SAY_EVERY:
@@ -150,41 +185,29 @@ def _train_side_by_side(runs: dict[str, RunSettings], out: Path, options: Demo) 
                 print(status, flush=True)
         if terminal:
             print()
-    finally:
-        for process in processes.values():
-            process.terminate()
-    for agent, process in processes.items():
-        if process.wait() != 0:
-            raise RuntimeError(f"training {agent} failed:\n{(out / f'{agent}.log').read_text()[-2000:]}")
+        for one in training:
+            one.result()
 
 
-def _clear(folder: Path) -> None:
-    """Remove the files of an earlier demo's run."""
-    for path in folder.iterdir():
-        path.unlink()
+def _train(parts: Sequence[Part]) -> None:
+    for part in parts:
+        train(part.settings, folder=part.folder)
 
 
-def _status(agent: str, folder: Path) -> str:
-    progress = Progress(folder / "progress.csv")
-    success = f"success {progress.last('eval/success_rate', 0.0):.2f}" if progress.rows else "starting"
-    return f"{_LABELS[agent]}: {progress.last('env_steps', 0.0):>7,.0f} steps, {success}"
+def _status(name: str, parts: Sequence[Part]) -> str:
+    progress = [Progress(part.folder / "progress.csv") for part in parts]
+    begun = [one for one in progress if one.rows]
+    steps = sum(one.last("env_steps", 0.0) for one in begun)
+    length = parts[max(len(begun) - 1, 0)].settings.eval_knobs["memory_length"]
+    success = f"success {begun[-1].last('eval/success_rate', 0.0):.2f} at length {length}" if begun else "starting"
+    return f"{name}: {steps:>7,.0f} steps, {success}"
 
 
-def _curve(settings: RunSettings, folder: Path) -> dict[str, Any]:
-    """Return the columns of the learning curve, from the untrained agent on."""
-    from rlmem.evaluation.episodes import evaluate
-    from rlmem.evaluation.seeds import validation_seeds
-    from rlmem.runs.training import make_agent, make_env
-
-    env = make_env(settings, settings.eval_episodes, "disabled")
-    try:
-        start = evaluate(make_agent(settings, env), env, validation_seeds(settings.eval_episodes)).value
-    finally:
-        env.close()
+def _curve(folder: Path) -> dict[str, Any]:
+    """Return the columns of the learning curve."""
     columns = read_progress(folder)
-    names = {"env_steps": 0.0, "cpu_seconds": 0.0, "eval/success_rate": start}
-    curve = {name: [first, *columns[name]] for name, first in names.items()}
-    return {**curve, "success": curve["eval/success_rate"]}
+    names = ("env_steps", "cpu_seconds", "eval/success_rate")
+    return {name: columns[name] for name in names} | {"success": columns["eval/success_rate"]}
 
 
 def _print(rows: dict[str, Row]) -> None:
@@ -193,7 +216,7 @@ def _print(rows: dict[str, Row]) -> None:
 
     table = Table(
         "agent",
-        *("success", "95 % interval", "memory score", "context", "env steps", "CPU s"),
+        *("success", "95 % interval", "memory score", "work", "context", "env steps", "CPU s"),
         title=f"TMaze-v0, {_EPISODES} held-out episodes",
         title_justify="left",
     )
@@ -201,7 +224,8 @@ def _print(rows: dict[str, Row]) -> None:
         low, high = result.interval
         trained = (f"{steps:,.0f}", f"{cpu:.1f}") if steps else ("-", "-")
         interval, score = f"{low:.3f} to {high:.3f}", f"{result.memory_score:+.2f}"
-        table.add_row(_LABELS[agent], f"{result.value:.3f}", interval, score, context, *trained)
+        work = f"{result.mean_work:.2f}"
+        table.add_row(agent, f"{result.value:.3f}", interval, score, work, context, *trained)
     Console(width=100).print(table)
 
 
@@ -209,7 +233,7 @@ def film(folders: Mapping[str, Path], knobs: Mapping[str, Any], path: Path, size
     """Film agents on the same episodes, side by side: the cue of the second is not that of the first.
 
     Args:
-        folders: Agent -> run.
+        folders: Name -> run.
         knobs: Of TMaze-v0.
         path: Of the video.
         size: Pixels of one agent's picture, width and height.
@@ -224,7 +248,7 @@ def film(folders: Mapping[str, Path], knobs: Mapping[str, Any], path: Path, size
     made: dict[str, Any] = {"render_mode": "rgb_array", "camera": "behind", "width": width, "height": height}
     env = gymnasium.make("rlmem/TMaze-v0", **made, **knobs)
     try:
-        agents = {_SHORT[name]: load_agent(folder, env, BEST) for name, folder in folders.items()}
+        agents = {name: load_agent(folder, env, BEST) for name, folder in folders.items()}
         cues: dict[int, int] = {}
         for seed in test_seeds(_EPISODES):
             env.reset(seed=int(seed))

@@ -111,7 +111,7 @@ def test_list_names_every_task_agent_and_knob(capsys):
         (["render", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["report", "--agent", "ppo"], "a report of what?"),
         (["list", "Nothing-v0"], "one of your own is named with its module: my_module:Nothing-v0"),
-        (["demo", "--robot", "hexapod"], "--robot must be diff_drive or planar"),
+        (["demo", "--memory-length", "0"], "--memory-length must be at least 1"),
     ],
 )
 def test_a_wrong_argument_gets_one_line_that_names_it(argv, message, capsys, tmp_path, monkeypatch):
