@@ -75,9 +75,9 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     to 0.1 for driving along the corridor, and -0.01 for each control step that it is late at the junction or a dock.
     Before the answer no reward depends on the cue.
 
-    **Work.** With ``gates`` the robot passes gates left and right of the middle, for 0.3 each, and the less the
-    further it passes beside one (0 from 0.12 m on). The share of gates that it passed is its work, and an episode counts
-    as success only if that is at least 80 % of the expert's share, which is 1. With ``obstacles`` panels stand across a
+    **Work.** With ``gates`` the robot passes gates left and right of the middle, for 0.3 each, and the less the further
+    it passes beside one (0 from 0.12 m on). The share of gates that it passed is its work, and an episode counts as
+    success only if that is at least 80 % of the expert's share, which is 1. With ``obstacles`` panels stand across a
     side of the corridor; with ``distractors`` lamps flash in the delay, and a bell rings with the cue. Sides and
     flashes are drawn independently of the cue, so that the ceilings, which are about the answer, are the same.
 
