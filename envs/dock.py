@@ -85,7 +85,8 @@ class DockTask(RecallTask[D]):
         if not self.docks:
             return self.length
         left = self.length - self.leg * self.settings.dock_every
-        return np.minimum(left, self.settings.dock_every or left)
+        steps: Ints = np.minimum(left, self.settings.dock_every or left)
+        return steps
 
     def phase_over(self) -> Bools:
         """Return [N] whether the cue or the leg ends with this control step. See :meth:`RecallTask.phase_over`."""
