@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from rlmem.errors import UserError
+from rlmem.field_checks import check_types
 
 RateSchedule = Literal["constant", "linear"]
 
@@ -51,6 +52,7 @@ class OnPolicySettings:
     norm_reward: bool | None = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.lr_schedule not in get_args(RateSchedule):
             raise UserError(f"lr_schedule must be 'constant' or 'linear', got {self.lr_schedule!r}")
         for name, value in asdict(self).items():

@@ -74,11 +74,28 @@ def pack_schedule(name: str, value: Any) -> Any:
     return {"function": name}
 
 
+class LostSchedule:
+    """Stands for a function of the user's own, which a file does not hold: an agent that has it can act, not learn.
+
+    Args:
+        name: Of the hyperparameter.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, progress_remaining: float) -> float:
+        """Raise a UserError that says what to do."""
+        raise UserError(
+            f"{self.name} was a function, and a file holds no code: to train on, pass {self.name}=... when loading"
+        )
+
+
 def unpack_schedule(name: str, value: Any) -> Any:
-    """Undo :func:`pack_schedule`.
+    """Undo :func:`pack_schedule`; a function of the user's own becomes a :class:`LostSchedule`.
 
     Raises:
-        UserError: If the schedule was a function of the user's own, or ``value`` is damaged.
+        UserError: If ``value`` is damaged.
     """
     if isinstance(value, (int, float)):
         return float(value)
@@ -86,7 +103,9 @@ def unpack_schedule(name: str, value: Any) -> Any:
         return None
     if isinstance(value, dict) and isinstance(value.get("linear"), list) and len(value["linear"]) == 3:
         return LinearSchedule(*(float(number) for number in value["linear"]))
-    raise UserError(f"{name} was a function, and a file holds no code: pass {name}=... when loading")
+    if isinstance(value, dict) and "function" in value:
+        return LostSchedule(name)
+    raise UserError(f"{name} is neither a number nor a schedule: {str(value)[:80]}")
 
 
 def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:

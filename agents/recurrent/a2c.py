@@ -38,7 +38,7 @@ class RecurrentA2C(RecurrentOnPolicy):
 
     def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         if self.settings.use_rms_prop and "optimizer_class" not in self.own_classes:
-            return torch.optim.RMSprop(groups, lr=self.lr_schedule(1.0), alpha=0.99, eps=self.settings.rms_prop_eps)
+            return torch.optim.RMSprop(groups, lr=self.first_rate, alpha=0.99, eps=self.settings.rms_prop_eps)
         return super()._make_optimizer(groups)
 
     def train(self) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
+
+import numpy as np
 
 from rlmem.agents.recurrent.settings import RecurrentSettings
 from rlmem.errors import UserError
@@ -13,8 +17,10 @@ from rlmem.networks.settings import ACTIVATIONS
 from rlmem.suggest import unknown
 
 _NAMES = {"lstm_hidden_size": "hidden_size", "n_lstm_layers": "n_layers"}
-_POLICY = ("features_extractor_class", "features_extractor_kwargs", "normalize_images")
+_POLICY = ("features_extractor_class", "features_extractor_kwargs", "normalize_images", "share_features_extractor")
 _OPTIMIZER = ("optimizer_class", "optimizer_kwargs")
+_SHORTEST_SEQUENCE = 16
+"""Steps of the shortest sequence that is made of a batch size: gradients flow no further back."""
 
 
 def from_arguments(
@@ -61,7 +67,7 @@ def from_arguments(
         given["net_arch"] = given["net_arch"][0]
     if isinstance(given.get("net_arch"), dict):
         both = given.pop("net_arch")
-        given["net_arch"], given["critic_arch"] = tuple(both.get("pi", ())), tuple(both.get("vf", ()))
+        given["net_arch"], given["critic_arch"] = both.get("pi", ()), both.get("vf", ())
     batch_size = given.pop("batch_size", None)
     for name in given:
         if name not in settings.__dataclass_fields__:
@@ -74,7 +80,6 @@ _ONLY: dict[str, tuple[Any, str]] = {
     "squash_output": (False, "actions are clipped to their bounds, not squashed"),
     "full_std": (True, "with use_sde every entry of the noise matrix has a standard deviation of its own"),
     "use_expln": (False, "with use_sde the standard deviation is the exponential of log_std"),
-    "share_features_extractor": (True, "actor and critic have one features extractor and a memory each"),
 }
 """Arguments of stable-baselines3 that are taken with one value only, and why."""
 _LSTM_KWARGS: dict[str, tuple[Any, str]] = {
@@ -95,18 +100,29 @@ def _take_only(given: dict[str, Any], only: Mapping[str, tuple[Any, str]]) -> No
 
 def _with_batch_size(settings: RecurrentSettings, batch_size: int) -> RecurrentSettings:
     """Return settings with minibatches of ``batch_size`` steps, in sequences as long as they and the rollout allow."""
-    if batch_size < 1:
-        raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size}")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     n_steps = settings.complete().n_steps
     assert n_steps is not None
-    length = settings.seq_len or min(n_steps, batch_size)
-    if batch_size % length:
-        near = sorted({max(1, batch_size // length) * length, -(-batch_size // length) * length})
-        raise UserError(
-            f"batch_size must be a multiple of the length of a sequence, {length}, got {batch_size}; "
-            f"nearest: {' or '.join(map(str, near))}"
+    length = _sequence(settings.seq_len, n_steps, int(batch_size))
+    if not length:
+        below = next(
+            size for size in range(batch_size, 0, -1) if _sequence(settings.seq_len, n_steps, size) or size == 1
         )
-    return replace(settings, seq_len=length, rows=batch_size // length)  # type: ignore[call-arg]
+        above = next(size for size in count(int(batch_size)) if _sequence(settings.seq_len, n_steps, size))
+        wanted = settings.seq_len or f"a divisor of n_steps={n_steps}"
+        raise UserError(
+            f"batch_size must be a multiple of the length of a sequence, {wanted}, got {batch_size}; "
+            f"nearest: {below} or {above}"
+        )
+    return replace(settings, seq_len=length, rows=int(batch_size) // length)  # type: ignore[call-arg]
+
+
+def _sequence(seq_len: int | None, n_steps: int, batch_size: int) -> int:
+    """Return the length of the sequences of a minibatch, 0 if it cannot be made of any, or of very short ones only."""
+    length = seq_len or math.gcd(n_steps, batch_size)
+    shortest = 1 if seq_len else min(_SHORTEST_SEQUENCE, n_steps, batch_size)
+    return 0 if batch_size % length or length < shortest else length
 
 
 def _activation_name(function: Any) -> str:

@@ -23,14 +23,13 @@ from torch import nn
 
 from rlmem.agents.plain_data import pack_schedule, pack_tree, unpack_schedule, unpack_tree
 from rlmem.errors import UserError
-from rlmem.runs.tensors_file import Checkpoint, load_checkpoint, save_checkpoint
+from rlmem.field_checks import SCHEDULES
+from rlmem.runs.tensors_file import Checkpoint, find_file, load_checkpoint, save_checkpoint, with_suffix
 
-_SCHEDULES = ("learning_rate", "trunk_learning_rate", "clip_range", "clip_range_vf")
 EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 """Features extractors that follow from the kind of policy."""
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
 """Attributes of stable-baselines3 that count."""
-_SUFFIXES = (".safetensors", ".zip")
 DAMAGE = (KeyError, TypeError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError, MemoryError)
 """What reading a damaged file may raise beside a ValueError."""
 
@@ -42,8 +41,8 @@ def write(path: File, header: Mapping[str, Any], settings: Any, state: Mapping[s
     """Write a file.
 
     Args:
-        path: Where to; ".safetensors" is added to a name without suffix, and ".zip" makes it a zip archive. Or an open
-            binary file.
+        path: Where to; ".zip" is added to a name without suffix, as stable-baselines3 does, and makes it a zip archive.
+            Or an open binary file.
         header: JSON values.
         settings: A dataclass.
         state: Nested plain values, arrays and tensors; those under "policy" are named by it and their own name.
@@ -53,10 +52,10 @@ def write(path: File, header: Mapping[str, Any], settings: Any, state: Mapping[s
     """
     tensors: dict[str, Any] = {}
     packed = {part: pack_tree(value, part, tensors) for part, value in state.items()}
-    values = {key: pack_schedule(key, value) if key in _SCHEDULES else value for key, value in asdict(settings).items()}
+    values = {key: pack_schedule(key, value) if key in SCHEDULES else value for key, value in asdict(settings).items()}
     meta = {**header, "settings": values, "state": packed}
     if not isinstance(path, BufferedIOBase):
-        save_checkpoint(_with_suffix(path), tensors, meta)
+        save_checkpoint(with_suffix(path), tensors, meta)
         return
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder) / "agent", tensors, meta)
@@ -71,7 +70,7 @@ def read(path: File) -> Checkpoint:
         CheckpointError: If it is no checkpoint, or damaged.
     """
     if not isinstance(path, BufferedIOBase):
-        return load_checkpoint(_find(Path(path)))
+        return load_checkpoint(find_file(path))
     path.seek(0)
     with TemporaryDirectory() as folder:
         (Path(folder) / "agent").write_bytes(path.read())
@@ -86,10 +85,10 @@ def read_settings(kind: type[Any], header: Mapping[str, Any], replaced: Mapping[
     """
     check_imported(header["settings"])
     values = {
-        key: unpack_schedule(key, value) if key in _SCHEDULES and key not in replaced else value
+        key: unpack_schedule(key, value) if key in SCHEDULES and key not in replaced else value
         for key, value in header["settings"].items()
     }
-    return kind(**values | {key: value for key, value in replaced.items() if key in _SCHEDULES})
+    return kind(**values | {key: value for key, value in replaced.items() if key in SCHEDULES})
 
 
 def check_imported(settings: Mapping[str, Any]) -> None:
@@ -113,19 +112,6 @@ def check_sizes(settings: Any, checkpoint: Checkpoint) -> None:
             raise UserError(f"the file describes a layer of {size}, but holds no tensor longer than {largest}")
     if not 1 <= settings.n_layers <= len(checkpoint.tensors):
         raise UserError(f"the file describes {settings.n_layers} layers, but holds fewer tensors")
-
-
-def _find(path: Path) -> Path:
-    """Return the file that is meant by a name with the suffix of another kind, or without."""
-    base = path.with_suffix("") if path.suffix in _SUFFIXES else path
-    names = [path, *(base.with_name(base.name + suffix) for suffix in _SUFFIXES)]
-    return next((name for name in names if name.is_file()), _with_suffix(path))
-
-
-def _with_suffix(path: str | Path) -> Path:
-    """Add ".safetensors" to a name without suffix."""
-    path = Path(path)
-    return path if path.suffix else path.with_suffix(".safetensors")
 
 
 def set_weights(module: nn.Module, weights: Mapping[str, Any]) -> None:

@@ -15,8 +15,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from rlmem.agents.plain_data import LostSchedule
 from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.errors import UserError
+from rlmem.field_checks import SCHEDULES
 
 
 class Contract(BaseAlgorithm):
@@ -43,6 +46,14 @@ class Contract(BaseAlgorithm):
         if self._is_hyperparameter(name):
             name, value = "settings", replace(self.settings, **{name: value})
         super().__setattr__(name, value)
+
+    def check_can_learn(self) -> None:
+        """Raise a UserError if there is no environment, or a function is missing that a file cannot hold."""
+        if self.env is None:
+            raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
+        for name in SCHEDULES:
+            if isinstance(value := getattr(self.settings, name, None), LostSchedule):
+                value(1.0)
 
     def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
         """Raise a UserError for spaces that the agent cannot see or act in."""

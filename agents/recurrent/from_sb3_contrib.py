@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentPPOSettings
@@ -24,8 +23,8 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
         arguments: Constructor arguments that replace those of ``model``, such as ``env``.
 
     Raises:
-        UserError: If ``model`` has a critic without memory, squashed actions, gSDE of another form than ours, LSTM
-            arguments of its own, or separate features extractors with weights.
+        UserError: If ``model`` has a critic without memory, squashed actions, gSDE of another form than ours, or LSTM
+            arguments of its own.
     """
     policy = model.policy
     _check(policy)
@@ -43,6 +42,7 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
         "features_extractor_class": policy.features_extractor_class,
         "features_extractor_kwargs": policy.features_extractor_kwargs,
         "normalize_images": policy.normalize_images,
+        "share_features_extractor": policy.share_features_extractor,
     }
     given: dict[str, Any] = {name: getattr(model, name) for name in _ARGUMENTS if hasattr(model, name)}
     given |= {"norm_reward": False, "env": model.get_env(), "seed": model.seed} | arguments
@@ -54,6 +54,9 @@ def from_sb3_contrib(model: Any, **arguments: Any) -> RecurrentPPO:
 _ARGUMENTS = ({field.name for field in fields(RecurrentPPOSettings)} | {"batch_size"}) - {"rows", "lr_schedule"}
 
 
+_CRITIC_EXTRACTOR = "vf_features_extractor."
+
+
 def _check(policy: Any) -> None:
     if policy.lstm_critic is None and not policy.shared_lstm:
         raise UserError("a critic without memory (enable_critic_lstm=False, shared_lstm=False) cannot be taken over")
@@ -63,14 +66,15 @@ def _check(policy: Any) -> None:
         raise UserError("gSDE can be taken over with full_std=True and use_expln=False only")
     if policy.lstm_kwargs:
         raise UserError(f"an LSTM with arguments of its own cannot be taken over, got {policy.lstm_kwargs}")
-    if not policy.share_features_extractor and policy.features_extractor_class is not FlattenExtractor:
-        raise UserError("two features extractors cannot be taken over: train with share_features_extractor=True")
 
 
 def _translate(policy: Any) -> dict[str, torch.Tensor]:
     """Return the weights under our names."""
     theirs: dict[str, torch.Tensor] = policy.state_dict()
     ours = {name: value for name, value in theirs.items() if name.startswith("features_extractor.")}
+    if not policy.share_features_extractor:
+        critic = {name: value for name, value in theirs.items() if name.startswith(_CRITIC_EXTRACTOR)}
+        ours |= {name.replace(_CRITIC_EXTRACTOR, "critic_extractor."): value for name, value in critic.items()}
     for trunk, lstm in (("actor", "lstm_actor"), ("critic", "lstm_actor" if policy.shared_lstm else "lstm_critic")):
         for layer in range(policy.lstm_actor.num_layers):
             target = f"network.{trunk}.layers.{layer}"

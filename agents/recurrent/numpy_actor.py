@@ -28,7 +28,7 @@ from rlmem.networks.numpy_steps import (
     stack_step,
     with_features,
 )
-from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
+from rlmem.runs.tensors_file import Checkpoint, CheckpointError, find_file, load_checkpoint
 
 
 class NumpyActor:
@@ -58,7 +58,7 @@ class NumpyActor:
             UserError: If there is no such file, or if the file is not one of a recurrent agent, is damaged, or the
                 agent sees images or a Dict.
         """
-        return cls(load_checkpoint(path), seed=seed)
+        return cls(load_checkpoint(find_file(path)), seed=seed)
 
     def _build(self, meta: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         network, seen, self._space = meta["settings"], meta["observation_space"], meta["action_space"]

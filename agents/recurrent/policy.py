@@ -39,8 +39,9 @@ _ENCODED_AT_ONCE = 512
 class RecurrentPolicy(SB3Policy):
     """Features extractor, trunks of memory cells, action and value.
 
-    The features extractor is shared by actor and critic, unless the critic is privileged: it needs none. A part
-    ``"privileged"`` of the observation is never seen by the actor; ``observation_space`` is without it.
+    The features extractor is shared by actor and critic, unless it is asked otherwise, or the critic is privileged: it
+    needs none. A part ``"privileged"`` of the observation is never seen by the actor; ``observation_space`` is without
+    it.
 
     Args:
         observation_space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
@@ -49,6 +50,7 @@ class RecurrentPolicy(SB3Policy):
         features_extractor_class: stable-baselines3 features extractor; by default by the kind of policy.
         features_extractor_kwargs: Its arguments.
         normalize_images: Divide images by 255.
+        share_features_extractor: False: the critic has one of its own, if features extractors have weights.
     """
 
     default_extractor: ClassVar[type[BaseFeaturesExtractor]] = FlattenExtractor
@@ -62,6 +64,7 @@ class RecurrentPolicy(SB3Policy):
         features_extractor_class: type[BaseFeaturesExtractor] | None = None,
         features_extractor_kwargs: dict[str, Any] | None = None,
         normalize_images: bool = True,
+        share_features_extractor: bool = True,
     ) -> None:
         check_spaces(observation_space, action_space)
         self.full_space, seen = observation_space, actor_space(observation_space)
@@ -73,9 +76,15 @@ class RecurrentPolicy(SB3Policy):
             normalize_images=normalize_images,
         )
         self.features_extractor = self.make_features_extractor()
-        # as stable-baselines3's actor-critics have it: with PyTorch's weights the features of images start far smaller
-        self.features_extractor.apply(partial(self.init_weights, gain=2**0.5))
         self.privileged = settings.critic_observation == "privileged"
+        self.critic_extractor: BaseFeaturesExtractor | None = None
+        if not share_features_extractor and settings.shared:
+            raise UserError("a critic with the trunk of the actor has its features extractor: leave out one of the two")
+        if not share_features_extractor and not self.privileged and has_weights(self.features_extractor):
+            self.critic_extractor = self.make_features_extractor()
+        for extractor in filter(None, (self.features_extractor, self.critic_extractor)):
+            # as stable-baselines3's actor-critics have it: with PyTorch's weights features of images start far smaller
+            extractor.apply(partial(self.init_weights, gain=2**0.5))
         size = self.features_extractor.features_dim
         critic_size = int(np.prod(privileged_space(observation_space).shape)) if self.privileged else size
         self.network = self.make_network(size, settings, critic_size)
@@ -87,7 +96,7 @@ class RecurrentPolicy(SB3Policy):
         self.scale: FeatureScale | None = None
         self.critic_scale: FeatureScale | None = None
         if settings.norm_obs:
-            if any(True for _ in self.features_extractor.parameters()) or has_images(seen):
+            if has_weights(self.features_extractor) or has_images(seen):
                 raise UserError(
                     "norm_obs is for observations of numbers that no trained features extractor changes, got "
                     f"{seen} with {type(self.features_extractor).__name__}: leave norm_obs off"
@@ -125,8 +134,13 @@ class RecurrentPolicy(SB3Policy):
         critic = settings.net_arch if settings.critic_arch is None else settings.critic_arch
         return {"pi": list(settings.net_arch), "vf": list(critic)}
 
-    def encode(self, observations: Observations) -> FloatArray:
-        """Return features [M, F] of observations [M, ...] as arrays, without gradient."""
+    @property
+    def sees_apart(self) -> bool:
+        """Whether the critic sees other features than the actor."""
+        return self.privileged or self.critic_extractor is not None
+
+    def encode(self, observations: Observations, extractor: BaseFeaturesExtractor | None = None) -> FloatArray:
+        """Return features [M, F] of observations [M, ...] as arrays, without gradient; the actor's if not told."""
         observations = actor_part(observations)
         if self.plain_observations:
             assert not isinstance(observations, dict)
@@ -135,31 +149,34 @@ class RecurrentPolicy(SB3Policy):
         with torch.no_grad():
             # some at a time: what a network for images holds on the way is far larger than its features
             parts = [
-                self.features(map_observations(itemgetter(slice(at, at + _ENCODED_AT_ONCE)), observations))
+                self.features(map_observations(itemgetter(slice(at, at + _ENCODED_AT_ONCE)), observations), extractor)
                 for at in range(0, count, _ENCODED_AT_ONCE)
             ]
             return torch.cat(parts).cpu().numpy()
 
     def critic_encode(self, observations: Any) -> FloatArray:
         """Return what the critic sees of observations [M, ...] as arrays [M, C], without gradient."""
-        return _scaled(observations[PRIVILEGED], self.critic_scale) if self.privileged else self.encode(observations)
+        if self.privileged:
+            return _scaled(observations[PRIVILEGED], self.critic_scale)
+        return self.encode(observations, self.critic_extractor)
 
     def critic_features(self, observations: Observations) -> Tensor:
         """Return what the critic sees of observations [M, ...] with gradient, [M, C]."""
         if self.privileged:
             return torch.from_numpy(self.critic_encode(observations)).to(self.device)
-        return self.features(observations)
+        return self.features(observations, self.critic_extractor)
 
-    def features(self, observations: Observations) -> Tensor:
+    def features(self, observations: Observations, extractor: BaseFeaturesExtractor | None = None) -> Tensor:
         """Return features [M, F] of observations [M, ...] with gradient; identical images are encoded once."""
+        extractor = extractor or self.features_extractor
         observations = actor_part(observations)
         if self.plain_observations:
             return torch.from_numpy(self.encode(observations)).to(self.device)
         if self._deduplicates and not isinstance(observations, dict):
             first, which = unique_images(observations)
-            features = self.extract_features(self._tensor(observations[first]), self.features_extractor)
+            features = self.extract_features(self._tensor(observations[first]), extractor)
             return features if len(first) == len(which) else features[torch.from_numpy(which).to(self.device)]
-        return self.extract_features(map_observations(self._tensor, observations), self.features_extractor)
+        return self.extract_features(map_observations(self._tensor, observations), extractor)
 
     def extract_features(self, obs: Any, features_extractor: BaseFeaturesExtractor | None = None) -> Tensor:
         """Return features [M, F] of observations as tensors, scaled where ``norm_obs`` is set."""
@@ -269,6 +286,11 @@ def _scaled(numbers: NDArray[Any], scale: FeatureScale | None) -> FloatArray:
     """Return arrays of numbers [M, ...] as features [M, F], scaled if there is a scale."""
     features = np.ascontiguousarray(numbers.reshape(len(numbers), -1), np.float32)
     return features if scale is None else scale.on_arrays(features)
+
+
+def has_weights(extractor: BaseFeaturesExtractor) -> bool:
+    """Return whether a features extractor is trained."""
+    return any(True for _ in extractor.parameters())
 
 
 def has_images(space: spaces.Space[Any]) -> bool:

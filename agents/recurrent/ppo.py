@@ -7,8 +7,6 @@ Reinforcement Learning", ICLR 2019. The interface is that of stable-baselines3's
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from stable_baselines3.common.utils import FloatSchedule
@@ -48,13 +46,29 @@ class RecurrentPPO(RecurrentOnPolicy):
         """Steps in a minibatch."""
         return self.settings.rows * (self.settings.seq_len or 1)
 
+    @property
+    def minibatch_steps(self) -> int:
+        """Steps in a minibatch, at most those of a rollout."""
+        return min(self.batch_size, super().minibatch_steps)
+
+    @property
+    def clip_range(self) -> FloatSchedule:
+        """Clipping of the probability ratio as stable-baselines3 has it, a function of the progress remaining."""
+        return FloatSchedule(self.settings.clip_range)
+
+    @property
+    def clip_range_vf(self) -> FloatSchedule | None:
+        """The same of values; None for no clipping."""
+        return None if self.settings.clip_range_vf is None else FloatSchedule(self.settings.clip_range_vf)
+
     def train(self) -> None:
         """Update the network from the last rollout."""
         settings = self.settings
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        clip = self._now(settings.clip_range)
-        clip_values = None if settings.clip_range_vf is None else self._now(settings.clip_range_vf)
+        now = self._current_progress_remaining
+        clip = self.clip_range(now)
+        clip_values = None if self.clip_range_vf is None else self.clip_range_vf(now)
         records: list[dict[str, float]] = []
         for epoch in range(settings.n_epochs):
             for rows in self.minibatches(settings.rows):
@@ -99,10 +113,6 @@ class RecurrentPPO(RecurrentOnPolicy):
             clip_fraction = (clipped != ratio).float().mean()
             numbers = torch.stack((loss, policy_loss, value_loss, entropy_loss, kl, clip_fraction)).tolist()
         return loss, dict(zip(_RECORDED, numbers, strict=True))
-
-    def _now(self, value: Any) -> float:
-        """Return a number, or a function of the progress remaining at the present progress."""
-        return float(FloatSchedule(value)(self._current_progress_remaining))
 
 
 _RECORDED = ("loss", "policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")

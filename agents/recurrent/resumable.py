@@ -122,8 +122,8 @@ class Resumable(BaseAlgorithm):
         """Write everything a resumed run needs to one file.
 
         Args:
-            path: Where to; ".safetensors" is added to a name without suffix, and ".zip" makes it a zip archive. Or an
-                open binary file.
+            path: Where to; ".zip" is added to a name without suffix, as stable-baselines3 does, and makes it a zip
+                archive. Or an open binary file.
             exclude: Must be None.
             include: Must be None.
             header: More JSON values.
@@ -137,6 +137,7 @@ class Resumable(BaseAlgorithm):
             "class": type(self.policy.features_extractor).__name__,
             "kwargs": self.policy.features_extractor_kwargs,
             "normalize_images": self.policy.normalize_images,
+            "shared": self.policy.critic_extractor is None,
         }
         optimizer = self.own_classes.get("optimizer_class")
         own = {
@@ -276,6 +277,8 @@ def _policy_arguments(meta: Mapping[str, Any]) -> dict[str, Any]:
         "features_extractor_kwargs": dict(saved["kwargs"]),
         "normalize_images": bool(saved["normalize_images"]),
     }
+    if not saved.get("shared", True):
+        arguments["share_features_extractor"] = False
     return arguments | ({"optimizer_kwargs": meta["optimizer_kwargs"]} if meta["optimizer_kwargs"] else {})
 
 

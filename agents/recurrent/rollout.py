@@ -194,7 +194,7 @@ def lay_out_minibatch(
     in_slots = np.maximum(every, 0)
     seen = map_observations(itemgetter(in_slots), joined_steps(rollout.observations))
     features = policy.features(seen)
-    critic_features = policy.critic_features(seen) if policy.privileged else features
+    critic_features = policy.critic_features(seen) if policy.sees_apart else features
     return Minibatch(
         features=features.view(*grid.step.shape, -1),
         critic_features=critic_features.view(*grid.step.shape, -1),

@@ -20,6 +20,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
+from rlmem.agents.plain_data import LostSchedule
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
 from rlmem.agents.recurrent.check_spaces import check_exploration
@@ -86,6 +87,7 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
             _init_setup_model=False,
         )
         self.rng = np.random.default_rng(seed)
+        self._check_minibatch()
         size, steps = hyperparameters.get("batch_size"), (self.settings.n_steps or 0) * getattr(self, "n_envs", 0)
         if size is not None and steps > size and steps % size:
             warnings.warn(
@@ -100,6 +102,19 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
         """Raise a UserError for spaces that the agent cannot see or act in."""
         super().check_spaces(observation_space, action_space)
         check_exploration(self.settings.use_sde, action_space)
+
+    @property
+    def minibatch_steps(self) -> int:
+        """Steps in a minibatch: all of a rollout, unless an agent divides it."""
+        return (self.settings.n_steps or 0) * self.n_envs
+
+    def _check_minibatch(self) -> None:
+        """Refuse minibatches of one step, all of whose advantages would be normalized to 0."""
+        if self.settings.normalize_advantage and self.env is not None and self.minibatch_steps == 1:
+            raise UserError(
+                "a minibatch of one step has no spread to normalize advantages by: raise n_steps or batch_size, or set "
+                "normalize_advantage=False"
+            )
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
@@ -156,9 +171,14 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
     def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         kind, arguments = self.own_classes.get("optimizer_class"), self.own_classes.get("optimizer_kwargs") or {}
         if kind is not None or arguments:
-            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(groups, lr=self.lr_schedule(1.0), **arguments)
+            made: torch.optim.Optimizer = (kind or torch.optim.Adam)(groups, lr=self.first_rate, **arguments)
             return made
-        return FastAdam(groups, lr=self.lr_schedule(1.0))
+        return FastAdam(groups, lr=self.first_rate)
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate at the start; 0 if it is a function that is not known, so that nothing is learned."""
+        return 0.0 if isinstance(self.settings.learning_rate, LostSchedule) else self.lr_schedule(1.0)
 
     def _make_rollout(self) -> None:
         settings, head = self.settings, self.policy.head
@@ -203,8 +223,7 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
 
         Runs on one PyTorch thread: with networks of this size more of them cost time.
         """
-        if self.env is None:
-            raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
+        self.check_can_learn()
         self.use_masking = use_masking
         _keep_freed_memory()
         with one_thread():

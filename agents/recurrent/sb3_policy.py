@@ -19,6 +19,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution, make_proba_distribution
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
 from rlmem.agents.plain_data import pack_space, unpack_space
@@ -44,6 +45,8 @@ class SB3Policy(BasePolicy):
     """The observations with their privileged part."""
     privileged: bool
     """Whether the critic sees the privileged part."""
+    critic_extractor: BaseFeaturesExtractor | None
+    """The critic's features extractor; None where it is the actor's, or none is needed."""
     rng: np.random.Generator
     held_noise: HeldNoise
 
@@ -161,9 +164,12 @@ class SB3Policy(BasePolicy):
         return self.network.critic_net(critic).squeeze(-1), log_probs, entropy
 
     def get_distribution(
-        self, obs: Any, state: State, episode_starts: Tensor, action_masks: Any = None
+        self, obs: Any, state: State | None = None, episode_starts: Tensor | None = None, action_masks: Any = None
     ) -> tuple[Distribution, State]:
-        """Return the distribution of actions [N T] and the actor's state after the last step."""
+        """Return the distribution of actions [N T] and the actor's state after the last step.
+
+        Without ``state``, each observation is the first of an episode.
+        """
         hidden, state = self._unfold(self.network.actor, obs, state, episode_starts)
         outputs, head = self._allowed(self.network.actor_outputs(hidden), action_masks), self.network.head
         distribution: Any
@@ -179,8 +185,8 @@ class SB3Policy(BasePolicy):
         distribution = make_proba_distribution(spaces.MultiDiscrete(head.choices) if binary else self.action_space)
         return distribution.proba_distribution(outputs), state
 
-    def predict_values(self, obs: Any, state: State, episode_starts: Tensor) -> Tensor:
-        """Return values [N T, 1] from the critic's state."""
+    def predict_values(self, obs: Any, state: State | None = None, episode_starts: Tensor | None = None) -> Tensor:
+        """Return values [N T, 1] from the critic's state; without it, each observation is the first of an episode."""
         values: Tensor = self.network.critic_net(self._unfold(self.network.critic, obs, state, episode_starts)[0])
         return values
 
@@ -196,13 +202,18 @@ class SB3Policy(BasePolicy):
         masks = self.check_masks(torch.as_tensor(action_masks).cpu().numpy(), len(outputs))
         return outputs.masked_fill(torch.from_numpy(~masks).to(outputs.device), FORBIDDEN)
 
-    def _unfold(self, trunk: Trunk, obs: Any, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+    def _unfold(
+        self, trunk: Trunk, obs: Any, state: State | None, episode_starts: Tensor | None
+    ) -> tuple[Tensor, State]:
         """Return the outputs of a trunk [N T, H] and its state after the last step."""
         if self.privileged and trunk is self.network.critic:
             given = {PRIVILEGED: obs[PRIVILEGED].cpu().numpy()}
             features = torch.from_numpy(self.critic_encode(given)).to(self.device)
         else:
-            features = self.extract_features(actor_part(obs), self.features_extractor)
+            own = self.critic_extractor if trunk is self.network.critic else None
+            features = self.extract_features(actor_part(obs), own or self.features_extractor)
+        if state is None or episode_starts is None:
+            state, episode_starts = trunk.initial_state(len(features)), torch.ones(len(features), device=self.device)
         rows = len(state[0]) if state else len(features)
         starts = episode_starts.view(rows, -1).t().bool()
         output, after = trunk.unfold(features.view(rows, len(starts), -1).transpose(0, 1), starts, state)
@@ -222,6 +233,7 @@ class SB3Policy(BasePolicy):
             "action_space": pack_space(self.action_space),
             "features_extractor_kwargs": self.features_extractor_kwargs,
             "normalize_images": self.normalize_images,
+            "share_features_extractor": self.critic_extractor is None,
         }
         shape = NetworkSettings(**{name: getattr(self.network.settings, name) for name in asdict(NetworkSettings())})
         checkpoint.write(path, header, shape, {"policy": dict(self.state_dict())})
@@ -243,6 +255,7 @@ class SB3Policy(BasePolicy):
             checkpoint.check_sizes(settings, file)
             seen_and_done = (unpack_space(file.meta[name]) for name in ("observation_space", "action_space"))
             arguments = {name: file.meta[name] for name in ("features_extractor_kwargs", "normalize_images")}
+            arguments["share_features_extractor"] = file.meta.get("share_features_extractor", True)
             with torch.random.fork_rng(devices=[]):
                 policy = cls(*seen_and_done, settings, **arguments)
             checkpoint.set_weights(policy, checkpoint.read_state(file)["policy"])

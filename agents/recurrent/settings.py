@@ -30,7 +30,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         n_steps: Control steps of each environment in a rollout. None: 1.4 memory lengths, at least 256; 128 if the
             memory length is unknown.
         seq_len: Control steps of a training sequence, over which gradients flow (truncated BPTT). None: a whole
-            rollout; at most 64 if the memory length is unknown.
+            rollout; if the memory length is unknown, the divisor of n_steps that is nearest to 64.
         burn_in: Control steps before each sequence from which its initial state is recomputed with the current weights.
         normalize_advantage: Normalize the advantages of each minibatch to mean 0 and standard deviation 1.
         norm_reward: In training, divide rewards by the running standard deviation of the discounted return, so that
@@ -55,7 +55,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         if self.frozen_cells and self.trunk_learning_rate is not None:
             raise UserError("frozen_cells are not trained: leave out trunk_learning_rate")
         if self.n_steps and self.seq_len and self.n_steps % self.seq_len:
-            divisors = [n for n in range(1, self.n_steps + 1) if self.n_steps % n == 0]
+            divisors = _divisors(self.n_steps)
             near = [*[n for n in divisors if n < self.seq_len][-1:], *[n for n in divisors if n > self.seq_len][:1]]
             raise UserError(
                 f"seq_len must divide n_steps={self.n_steps}, got {self.seq_len}; "
@@ -75,7 +75,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         memory = known or UNKNOWN_MEMORY_LENGTH
         shortest = max(_SHORTEST_ROLLOUT, math.ceil(_ROLLOUT_GROWTH * memory)) if known else _UNKNOWN_ROLLOUT
         wanted = self.n_steps or shortest
-        length = self.seq_len or (wanted if known else math.gcd(wanted, _UNKNOWN_SEQUENCE))
+        length = self.seq_len or (wanted if known else _nearest_divisor(wanted, _UNKNOWN_SEQUENCE))
         norm_obs = False if self.norm_obs is None and known else self.norm_obs
         norm_reward = not known if self.norm_reward is None else self.norm_reward
         n_steps = math.ceil(wanted / length) * length
@@ -83,6 +83,15 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         log_std_init = log_std if self.log_std_init is None else self.log_std_init
         lengths = replace(self, memory_length=memory, n_steps=n_steps, seq_len=length)
         return replace(lengths, norm_obs=norm_obs, norm_reward=norm_reward, log_std_init=log_std_init)
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    """Return the divisor whose ratio to ``wanted`` is nearest to 1."""
+    return min(_divisors(number), key=lambda n: max(n / wanted, wanted / n))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,8 +160,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> Self:
         """Train on at least ``total_timesteps`` environment steps, on one PyTorch thread; see stable-baselines3."""
-        if self.env is None:
-            raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
+        self.check_can_learn()
         self._refuse_normalization()
         with one_thread():
             return super().learn(

@@ -36,8 +36,8 @@ from rlmem.benchmark.job import Job
 from rlmem.environments import with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
+from rlmem.field_checks import check_fields
 from rlmem.registry import agent_class, canonical_id, short_id, task_class
-from rlmem.runs.field_checks import check_fields
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings

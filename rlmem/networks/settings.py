@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rlmem.errors import UserError
+from rlmem.field_checks import check_types
 from rlmem.networks.cells import CELLS, check_cell
 from rlmem.suggest import unknown
 
@@ -81,6 +82,7 @@ class NetworkSettings:
     memory_length: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "net_arch", tuple(self.net_arch))
         if self.critic_arch is not None:
             object.__setattr__(self, "critic_arch", tuple(self.critic_arch))

@@ -16,9 +16,9 @@ from rlmem import __version__
 from rlmem.environments import complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
+from rlmem.field_checks import check_fields
 from rlmem.files import json_values
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, short_id
-from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml, write_toml
 
 SETTINGS = "settings.toml"

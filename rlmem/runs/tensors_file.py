@@ -30,6 +30,7 @@ _KEY, _CHECKSUM = "rlmem", "sha256"
 _ZEROS = "0" * 64
 _MEMBER = "rlmem.safetensors"
 """The file's name in a zip archive."""
+_SUFFIXES = (".zip", ".safetensors")
 _LARGEST = 4 * 2**30
 """Bytes of the largest file that is read."""
 _DEEPEST = 64
@@ -46,6 +47,20 @@ class Checkpoint(NamedTuple):
 
 class CheckpointError(UserError):
     """A file is not a checkpoint, is damaged, or does not fit."""
+
+
+def find_file(path: str | Path) -> Path:
+    """Return the file that is meant by a name with the suffix of another kind, or without."""
+    path = Path(path)
+    base = path.with_suffix("") if path.suffix in _SUFFIXES else path
+    names = [path, *(base.with_name(base.name + suffix) for suffix in _SUFFIXES)]
+    return next((name for name in names if name.is_file()), with_suffix(path))
+
+
+def with_suffix(path: str | Path) -> Path:
+    """Add ".zip" to a name without suffix, as stable-baselines3 does."""
+    path = Path(path)
+    return path if path.suffix else path.with_suffix(".zip")
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.errors import UserError
+from rlmem.field_checks import check_fields
 from rlmem.registry import NAMESPACE, TASKS, agent_name, agent_settings_class, canonical_id, short_id, task_class
-from rlmem.runs.field_checks import check_fields
 from rlmem.runs.toml import read_toml
 from rlmem.suggest import unknown
 

@@ -11,9 +11,9 @@ from statistics import mean
 from typing import Any, Literal, NamedTuple, get_type_hints
 
 from rlmem.errors import UserError
+from rlmem.field_checks import fits
 from rlmem.files import json_values
 from rlmem.registry import agent_class, canonical_id, short_id, task_class
-from rlmem.runs.field_checks import fits
 from rlmem.runs.progress import read_progress
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.training import train

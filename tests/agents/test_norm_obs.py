@@ -67,7 +67,7 @@ def test_a_resumed_run_is_the_run_and_others_act_as_the_agent_does(tmp_path: Pat
     whole.save(tmp_path / "whole")
     seen = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], np.float32)
     ours, _ = whole.predict(seen, deterministic=True)
-    theirs, _ = NumpyActor.load(tmp_path / "whole.safetensors").predict(seen, deterministic=True)
+    theirs, _ = NumpyActor.load(tmp_path / "whole.zip").predict(seen, deterministic=True)
     np.testing.assert_array_equal(ours, theirs)
     export_onnx(whole, tmp_path / "whole.onnx")  # both compare themselves with the policy
     export_numpy(whole, tmp_path / "whole.npz")

@@ -6,8 +6,8 @@ import pytest
 from conftest import run_python
 
 from rlmem.cli.main import main
+from rlmem.field_checks import check_fields
 from rlmem.registry import AGENTS, agent_class, task_class
-from rlmem.runs.field_checks import check_fields
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file, tuned_settings

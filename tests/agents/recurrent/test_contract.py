@@ -169,6 +169,15 @@ def test_sequences_are_evaluated_as_they_were_acted(action: str) -> None:
         np.testing.assert_allclose(ours.detach().numpy(), theirs, atol=1e-5)
 
 
+def test_without_a_state_each_observation_is_the_first_of_an_episode() -> None:
+    policy = small_ppo(MemoryBandit(2, 4)).policy
+    seen, starts = torch.randn(3, 3), torch.ones(3)
+    states = Trunks(policy.network.actor.initial_state(3), policy.network.critic.initial_state(3))
+    torch.testing.assert_close(policy.predict_values(seen), policy.predict_values(seen, states.critic, starts))
+    found, expected = (policy.get_distribution(seen, *given)[0] for given in ((), (states.actor, starts)))
+    torch.testing.assert_close(found.distribution.logits, expected.distribution.logits)
+
+
 def test_discrete_actions_that_do_not_begin_at_0_lie_in_their_space() -> None:
     class Shifted(MemoryBandit):
         def step_async(self, actions: np.ndarray) -> None:

@@ -91,6 +91,23 @@ def test_values_log_probs_and_gradients_are_those_of_sb3_contrib(action: str) ->
         torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-5, atol=1e-5 * max(scale, 1.0))
 
 
+def test_two_features_extractors_are_taken_over() -> None:
+    kwargs = {
+        "share_features_extractor": False,
+        "features_extractor_kwargs": {"features_dim": 8},
+        "lstm_hidden_size": 4,
+    }
+    env = MemoryBandit(2, 3, observation="image")
+    small = kwargs | {"lstm_hidden_size": 4}
+    theirs = ContribPPO("CnnLstmPolicy", env, n_steps=8, batch_size=16, policy_kwargs=small)
+    ours = from_sb3_contrib(theirs)
+    seen, starts = torch.from_numpy(env.reset()), torch.ones(2)
+    nothing = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
+    torch.testing.assert_close(ours.policy.predict_values(seen), theirs.policy.predict_values(seen, nothing, starts))
+    (ours_acts, _), (theirs_acts, _) = (m.predict(seen.numpy(), deterministic=True) for m in (ours, theirs))
+    np.testing.assert_array_equal(ours_acts, theirs_acts)
+
+
 def test_training_goes_on_with_the_hyperparameters_of_sb3_contrib() -> None:
     theirs = contrib("discrete")
     ours = from_sb3_contrib(theirs, n_epochs=2)

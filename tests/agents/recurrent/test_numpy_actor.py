@@ -85,7 +85,7 @@ def test_images_dicts_and_foreign_files_are_refused(tmp_path: Path) -> None:
     for observation in ("image", "dict"):
         trained("discrete", observation, net_arch=[8]).save(tmp_path / observation)
         with pytest.raises(ValueError, match="only agents that see vectors of numbers"):
-            NumpyActor.load(tmp_path / f"{observation}.safetensors")
+            NumpyActor.load(tmp_path / f"{observation}.zip")
     save_checkpoint(tmp_path / "foreign.safetensors", {"x": np.zeros(2)}, {"agent": "something"})
     with pytest.raises(CheckpointError, match="does not hold a complete recurrent agent"):
         NumpyActor.load(tmp_path / "foreign.safetensors")

@@ -122,22 +122,31 @@ def test_a_file_written_in_the_middle_of_a_rollout_holds_the_states_of_that_step
             np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_schedules_of_ones_own_must_be_given_when_loading(tmp_path: Path) -> None:
-    agent = small_ppo(MemoryBandit(2, 5), learning_rate=lambda left: 1e-3 * left)
-    agent.save(tmp_path / "agent.safetensors")
-    with pytest.raises(ValueError, match="pass learning_rate="):
-        RecurrentPPO.load(tmp_path / "agent.safetensors")
-    assert RecurrentPPO.load(tmp_path / "agent.safetensors", learning_rate=2e-3).learning_rate == 2e-3
+@pytest.mark.parametrize("name", ["learning_rate", "clip_range"])
+def test_an_agent_with_a_schedule_of_ones_own_is_loaded_to_act_and_must_be_given_it_to_learn(
+    name: str, tmp_path: Path
+) -> None:
+    agent = small_ppo(MemoryBandit(2, 5), **{name: lambda left: 1e-3 * left})
+    agent.learn(64)
+    agent.save(tmp_path / "agent")
+    loaded, observation = RecurrentPPO.load(tmp_path / "agent", MemoryBandit(2, 5)), MemoryBandit(2, 5).reset()
+    ours, theirs = (model.predict(observation, deterministic=True)[0] for model in (agent, loaded))
+    np.testing.assert_array_equal(ours, theirs)
+    loaded.save(tmp_path / "again")
+    for file in ("agent", "again"):
+        with pytest.raises(UserError, match=f"pass {name}=... when loading"):
+            RecurrentPPO.load(tmp_path / file, MemoryBandit(2, 5)).learn(64)
+    RecurrentPPO.load(tmp_path / "again", MemoryBandit(2, 5), **{name: 2e-3}).learn(64)
 
 
 def test_a_file_is_what_its_name_says_and_is_found_by_every_name_that_stable_baselines3_has_for_it(
     tmp_path: Path,
 ) -> None:
     agent = small_ppo(MemoryBandit(2, 5))
-    for name, written in (("plain", "plain.safetensors"), ("archive.zip", "archive.zip"), ("a.b.zip", "a.b.zip")):
+    for name, written in (("plain", "plain.zip"), ("own.safetensors", "own.safetensors"), ("a.b.zip", "a.b.zip")):
         agent.save(tmp_path / name)
         assert zipfile.is_zipfile(tmp_path / written) is written.endswith(".zip")
-        base = name.removesuffix(".zip")
+        base = name.removesuffix(".zip").removesuffix(".safetensors")
         for typed in (base, f"{base}.zip", f"{base}.safetensors"):
             assert np.array_equal(
                 RecurrentPPO.load(tmp_path / typed).policy.parameters_to_vector(), agent.policy.parameters_to_vector()

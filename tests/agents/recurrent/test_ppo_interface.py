@@ -119,7 +119,19 @@ def test_a_callback_that_stops_leaves_the_weights_of_the_last_complete_rollout()
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 24}, r"batch_size must be a multiple of .* 16, got 24; nearest: 16 or 32"),
+        ({"batch_size": 24}, r"batch_size must be a multiple of .* n_steps=16, got 24; nearest: 16 or 32"),
+        ({"batch_size": 63, "n_steps": 64}, r"batch_size must be a multiple of .*, got 63; nearest: 48 or 64"),
+        ({"batch_size": 24, "seq_len": 16}, r"batch_size must be a multiple of .* 16, got 24; nearest: 16 or 32"),
+        ({"batch_size": 32.0}, r"batch_size must be a whole number of at least 1, got 32\.0"),
+        ({"batch_size": 1}, r"a minibatch of one step has no spread to normalize advantages by"),
+        ({"learning_rate": "1e-3"}, r"learning_rate must be a number, got '1e-3'"),
+        ({"gamma": "0.9"}, r"gamma must be a number, got '0\.9'"),
+        ({"n_steps": 16.0}, r"n_steps must be a whole number, got 16\.0"),
+        ({"target_kl": [0.1]}, r"target_kl must be a number, got \[0\.1\]"),
+        ({"cell": 3}, r"cell must be a text, got 3"),
+        ({"policy_kwargs": {"net_arch": 64}}, r"net_arch must be a list, each a whole number, got 64"),
+        ({"policy_kwargs": {"net_arch": [64.5]}}, r"net_arch must be a list, each a whole number, got \[64\.5\]"),
+        ({"policy_kwargs": {"net_arch": {"pi": 8, "vf": [8]}}}, r"net_arch must be a list, each a whole number, got 8"),
         ({"seq_len": 7}, r"seq_len must divide n_steps=16, got 7; nearest that do: 4 or 8"),
         ({"burn_in": 17}, r"burn_in must be 0 to the length of a sequence, 16, got 17"),
         ({"gamma": 1.5}, r"gamma must be from 0 to 1, got 1\.5"),
@@ -130,7 +142,7 @@ def test_a_callback_that_stops_leaves_the_weights_of_the_last_complete_rollout()
         ({"policy_kwargs": {"hiden_size": 8}}, r"Did you mean 'hidden_size'"),
         ({"policy_kwargs": {"enable_critic_lstm": True, "shared_lstm": True}}, r"leave out enable_critic_lstm or"),
         ({"policy_kwargs": {"lstm_kwargs": {"dropout": 0.1}}}, r"dropout must be 0\.0, got 0\.1: an agent must act as"),
-        ({"policy_kwargs": {"share_features_extractor": False}}, r"share_features_extractor must be True"),
+        ({"policy_kwargs": {"share_features_extractor": False, "shared_lstm": True}}, r"leave out one of the two"),
         ({"use_sde": True}, r"use_sde is for continuous actions, got Discrete\(2\): leave it off"),
     ],
 )
@@ -144,6 +156,65 @@ def test_bad_hyperparameters_are_refused_with_their_value_and_what_would_be_righ
 def test_a_policy_class_without_memory_is_refused() -> None:
     with pytest.raises(ValueError, match=r"policy must be one of MlpPolicy.*RecurrentPolicy, got ActorCriticPolicy"):
         RecurrentPPO(ActorCriticPolicy, MemoryBandit(2, 5))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    agent = small_ppo(MemoryBandit(2, 5), n_steps=np.int64(16), batch_size=np.int32(16), gamma=np.float32(0.5))
+    assert agent.settings == small_ppo(MemoryBandit(2, 5), batch_size=16, gamma=0.5).settings
+
+
+@pytest.mark.parametrize(("n_steps", "length"), [(5, 5), (100, 50), (127, 127), (128, 64), (1000, 50), (2048, 64)])
+def test_gradients_flow_over_about_64_steps_whatever_the_rollout_divides_into(n_steps: int, length: int) -> None:
+    assert RecurrentPPO("MlpPolicy", MemoryBandit(2, 5), n_steps=n_steps).settings.seq_len == length
+
+
+def test_the_clip_range_is_a_function_of_the_progress_as_stable_baselines3_has_it() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    assert (agent.clip_range(0.5), agent.clip_range_vf) == (0.2, None)
+    agent.clip_range = lambda left: 0.3 * left
+    assert agent.clip_range(0.5) == 0.15
+
+
+def sees_apart(**arguments: Any) -> RecurrentPPO:
+    """An agent whose critic has a network for images of its own."""
+    own = {"share_features_extractor": False, "features_extractor_kwargs": {"features_dim": 8}}
+    env = MemoryBandit(2, 3, observation="image")
+    sizes: dict[str, Any] = {"n_steps": 8, "batch_size": 8, "n_epochs": 1, "ent_coef": 0.0}
+    return RecurrentPPO("CnnPolicy", env, policy_kwargs=SMALL | own, seed=0, **sizes | arguments)
+
+
+def test_a_critic_with_a_features_extractor_of_its_own_trains_that_and_the_actor_the_other() -> None:
+    agent = sees_apart(vf_coef=0.0)
+    parts = (agent.policy.features_extractor, agent.policy.critic_extractor)
+    before = [nn.utils.parameters_to_vector(part.parameters()).detach().clone() for part in parts if part is not None]
+    agent.learn(16)
+    after = [nn.utils.parameters_to_vector(part.parameters()) for part in parts if part is not None]
+    assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [False, True]
+    observations = torch.from_numpy(agent.env.reset())  # type: ignore[union-attr]
+    acted, value = agent.predict(observations.numpy(), deterministic=True)[0], agent.policy.predict_values(observations)
+    with torch.no_grad():
+        for parameter in agent.policy.critic_extractor.parameters():  # type: ignore[union-attr]
+            parameter.zero_()
+    np.testing.assert_array_equal(acted, agent.predict(observations.numpy(), deterministic=True)[0])
+    assert not torch.allclose(value, agent.policy.predict_values(observations))
+
+
+def test_an_agent_whose_critic_sees_apart_resumes_from_a_file_as_if_it_had_gone_on(tmp_path: Path) -> None:
+    agent = sees_apart()
+    agent.learn(16).save(tmp_path / "half")
+    resumed = RecurrentPPO.load(tmp_path / "half", MemoryBandit(2, 3, observation="image"))
+    for model in (agent, resumed):
+        model.learn(16, reset_num_timesteps=False)
+    np.testing.assert_array_equal(agent.policy.parameters_to_vector(), resumed.policy.parameters_to_vector())
+    agent.policy.save(tmp_path / "policy")
+    policy = type(agent.policy).load(tmp_path / "policy")
+    np.testing.assert_array_equal(agent.policy.parameters_to_vector(), policy.parameters_to_vector())
+
+
+def test_a_critic_sees_as_the_actor_does_where_features_are_not_learned() -> None:
+    assert not small_ppo(
+        MemoryBandit(2, 3), policy_kwargs=SMALL | {"share_features_extractor": False}
+    ).policy.sees_apart
 
 
 def test_sb3_contribs_names_mean_the_same() -> None:

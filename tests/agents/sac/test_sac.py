@@ -134,7 +134,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(shared: bool, tm
     resumed.learn(240, reset_num_timesteps=False)
     resumed.save(tmp_path / "resumed")
     whole.save(tmp_path / "whole")
-    ours, theirs = (load_checkpoint(tmp_path / f"{name}.safetensors") for name in ("resumed", "whole"))
+    ours, theirs = (load_checkpoint(tmp_path / f"{name}.zip") for name in ("resumed", "whole"))
     assert whole._n_updates > 20
     assert ours.meta["state"] == theirs.meta["state"]
     assert ours.tensors.keys() == theirs.tensors.keys()
@@ -146,7 +146,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(shared: bool, tm
 def test_a_file_may_leave_the_replay_buffer_out_and_learning_goes_on(tmp_path: Path) -> None:
     agent = small_sac(bandit(1), save_replay=False).learn(120)
     agent.save(tmp_path / "small")
-    assert not any("replay" in name for name in load_checkpoint(tmp_path / "small.safetensors").tensors)
+    assert not any("replay" in name for name in load_checkpoint(tmp_path / "small.zip").tensors)
     loaded = RecurrentSAC.load(tmp_path / "small", bandit(2), force_reset=True)
     before = loaded._n_updates
     loaded.learn(120, reset_num_timesteps=False)

@@ -1,4 +1,4 @@
-"""Values read from a file, checked against the types of a dataclass's fields."""
+"""Values from a file or a caller, checked against the types of a dataclass's fields."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from rlmem.errors import UserError
 from rlmem.suggest import unknown
+
+SCHEDULES = ("learning_rate", "trunk_learning_rate", "clip_range", "clip_range_vf")
+"""Numbers that in Python may be functions of the progress remaining."""
 
 
 def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
@@ -28,6 +33,22 @@ def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
             raise UserError(unknown(what, name, names))
         if not fits(value, hints[name]):
             raise UserError(f"{what} {name!r} must be {_spelt(hints[name])}, got {value!r}")
+
+
+def check_types(settings: Any) -> None:
+    """Raise unless each field of a dataclass has its type; numbers of numpy become Python's.
+
+    Raises:
+        UserError: If a value is of another type; the message says what would be right.
+    """
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, np.generic):
+            value = value.item()
+            object.__setattr__(settings, field.name, value)
+        if not fits(value, hints[field.name]) and not (field.name in SCHEDULES and callable(value)):
+            raise UserError(f"{field.name} must be {_spelt(hints[field.name])}, got {value!r}")
 
 
 def fits(value: object, hint: Any) -> bool:
