@@ -178,10 +178,14 @@ def winner(
 
 
 def write(path: Path, tuned: Tuned) -> None:
-    """Put the table of a task into an agent's file."""
-    tables = read_toml(path) if path.is_file() else {}
-    table = {name: part for name, part in asdict(tuned).items() if part and name != "env"}
-    tables[short_id(tuned.env)] = json_values(table)
+    """Put the table of a task into an agent's file: that for docks, or the other."""
+    tables, task = read_toml(path) if path.is_file() else {}, short_id(tuned.env)
+    table = json_values({name: part for name, part in asdict(tuned).items() if part and name not in ("env", "dock")})
+    before = tables.get(task, {})
+    if tuned.knobs.get("guard") == "dock":
+        tables[task] = {**before, "dock": table}
+    else:
+        tables[task] = table | {name: part for name, part in before.items() if name == "dock"}
     text = HEADER + tomli_w.dumps(tables)
     write_text(path, text)
 
@@ -234,7 +238,8 @@ def main(argv: list[str]) -> None:
     problem = Problem(parsed.env, parsed.agent or "", tune, parsed.knobs, parsed.agent_settings, tune.only)
     path = tuned_file(problem.agent)
     path = path if tune.out is None else tune.out / path.name
-    before = read_tuned(path, problem.agent).get(problem.env) if path.is_file() else None
+    known = read_tuned(path, problem.agent).get(problem.env) if path.is_file() else None
+    before = known.fitting(problem.knobs) if known is not None else None
     study = start(tune.storage, problem, before)
     search(study, problem, tune.trials, tune.minutes)
     compared = candidates(study, problem, tune.finalists, before)

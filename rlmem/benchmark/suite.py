@@ -226,7 +226,7 @@ class Suite:
 
     def _job(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Job:
         found = tuned_settings(agent.agent, task.env) if agent.tuned else None
-        found = found if found is not None and found.fits(knobs) else None
+        found = found.fitting(knobs) if found is not None else None
         run: dict[str, Any] = found.run(knobs) if found else {"agent_settings": {}, "knobs": knobs, "eval_knobs": {}}
         settings = RunSettings(
             env=task.env,

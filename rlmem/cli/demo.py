@@ -73,7 +73,7 @@ class Demo:
     """
 
     out: Path = Path("demo")
-    steps: int = 450_000
+    steps: int = 600_000
     memory_length: int = 80
     seed: int = 0
 

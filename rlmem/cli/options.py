@@ -129,8 +129,8 @@ def parse(
         print(help_text(verb, groups, command, argument))
         raise SystemExit(0) from None
     chosen_knobs = asdict(made[groups.index(knobs)])
-    if found is not None and not found.fits(chosen_knobs):
-        found, groups[-1] = None, _agent_group(acting or "", None)
+    if found is not None and (fitting := found.fitting(chosen_knobs)) is not found:
+        found, groups[-1] = fitting, _agent_group(acting or "", fitting)
         made, _ = parse_groups(rest, groups, command)
     return Parsed(
         verb=made[groups.index(options)],

@@ -1,8 +1,9 @@
 """Settings found by tuning, shipped with the agents: ``settings/AGENT.toml``, a table for each task.
 
-A task's table has up to five parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
+A task's table has up to six parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
 range of lengths from this to the one asked for), ``training`` (other knobs while training; evaluations keep the task's
-own), ``knobs`` (what they were found at, where not the task's defaults) and ``found`` (what the search measured).
+own), ``knobs`` (what they were found at, where not the task's defaults), ``found`` (what the search measured) and
+``dock`` (a table like this one, for ``guard="dock"``, with which the robot works through the delay).
 ``scripts/tune.py`` writes it, ``rlmem train`` reads it; training from Python uses it only if asked::
 
     settings = RunSettings(env="TMaze-v0", agent="recurrent_ppo", **tuned_settings("recurrent_ppo", "TMaze-v0").run())
@@ -11,7 +12,7 @@ own), ``knobs`` (what they were found at, where not the task's defaults) and ``f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Tuned:
         training: Knobs while training.
         knobs: Knobs that they were found at, where not the task's defaults.
         found: What the search measured.
+        dock: The same for ``guard="dock"``, if others are known for it.
 
     Raises:
         UserError: If a knob is unknown, or of another type.
@@ -45,6 +47,7 @@ class Tuned:
     training: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
+    dock: Tuned | None = None
 
     def __post_init__(self) -> None:
         task = task_class(self.env)
@@ -53,12 +56,19 @@ class Tuned:
         if self.shortest is not None and self.shortest < 1:
             raise UserError(f"shortest must be at least 1 control step, got {self.shortest}")
 
-    def fits(self, knobs: Mapping[str, Any]) -> bool:
-        """Return whether a task with these knobs asks for no longer memory or credit than that they were found at.
+    def fitting(self, knobs: Mapping[str, Any]) -> Tuned | None:
+        """Return these settings or those for docks, whichever fit a task with these knobs; None if neither does."""
+        return next((one for one in (self, self.dock) if one is not None and one.fits(knobs)), None)
 
-        The defaults grow with the length, and what was found at one may be too short for a longer.
+    def fits(self, knobs: Mapping[str, Any]) -> bool:
+        """Return whether a task with these knobs has docks as theirs has, and asks for no longer memory or credit.
+
+        The defaults grow with the length, and what was found at one may be too short for a longer. With docks the robot
+        works through the delay, which other settings learn.
         """
-        return all(asked <= known for asked, known in zip(self._longest(knobs), self._longest(self.knobs), strict=True))
+        asked, known = (self._complete(some).get("guard") == "dock" for some in (knobs, self.knobs))
+        longest = zip(self._longest(knobs), self._longest(self.knobs), strict=True)
+        return asked == known and all(one <= other for one, other in longest)
 
     def run(self, knobs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return arguments for :class:`rlmem.runs.settings.RunSettings`: hyperparameters and knobs.
@@ -141,15 +151,23 @@ def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
     try:
         if task not in TASKS:
             raise UserError(unknown("environment", task, TASKS))
-        if not isinstance(table, dict):
-            raise UserError(f"{task} must be a table, got {table!r}")
-        if "env" in table:
-            raise UserError(f"{task} names its task already: leave 'env' out")
-        check_fields(Tuned, table, f"part of {task}")
-        tuned = Tuned(env=canonical_id(task), **table)
-        settings = agent_settings_class(agent)
-        check_fields(settings, tuned.agent, f"setting of agent {agent}")
-        settings(**tuned.agent)
+        if not isinstance(table, dict) or "dock" not in table:
+            return _table(agent, task, table, task)
+        docked = _table(agent, task, table["dock"], f"{task}.dock")
+        docked = replace(docked, knobs={"guard": "dock", **docked.knobs})
+        return replace(_table(agent, task, {**table, "dock": None}, task), dock=docked)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _table(agent: str, task: str, table: Any, name: str) -> Tuned:
+    if not isinstance(table, dict):
+        raise UserError(f"{name} must be a table, got {table!r}")
+    if "env" in table:
+        raise UserError(f"{name} names its task already: leave 'env' out")
+    check_fields(Tuned, table, f"part of {name}")
+    tuned = Tuned(env=canonical_id(task), **table)
+    settings = agent_settings_class(agent)
+    check_fields(settings, tuned.agent, f"setting of agent {agent}")
+    settings(**tuned.agent)
     return tuned

@@ -102,6 +102,24 @@ def test_settings_fit_no_longer_memory_than_they_were_found_at():
     assert tuned.lengths == "memory lengths up to 50"
 
 
+def test_work_in_the_delay_has_settings_of_its_own(tmp_path):
+    path = tmp_path / "recurrent_ppo.toml"
+    path.write_text(
+        "[TMaze-v0.agent]\nlearning_rate = 0.003\n"
+        "[TMaze-v0.dock]\nshortest = 3\nknobs = { memory_length = [5, 200] }\nagent = { learning_rate = 0.001 }\n"
+    )
+    tuned = read_tuned(path, "recurrent_ppo")["rlmem/TMaze-v0"]
+    rates = [
+        None if found is None else found.agent["learning_rate"]
+        for knobs in ({}, {"guard": "dock", "memory_length": 100}, {"guard": "dock", "memory_length": 300})
+        for found in [tuned.fitting(knobs)]
+    ]
+    assert rates == [0.003, 0.001, None]
+    assert read_tuned(path, "recurrent_ppo")["rlmem/TMaze-v0"].dock.run({"guard": "dock", "memory_length": 100})[
+        "knobs"
+    ]["memory_length"] == (3, 100)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -119,6 +137,8 @@ def test_settings_fit_no_longer_memory_than_they_were_found_at():
         ("[TMaze-v0]\nshortest = 0", "shortest must be at least 1 control step, got 0"),
         ("[TMaze-v0]\nshortest = 0.5", "'shortest' must be a whole number, got 0.5"),
         ("[TMaze-v0.agents]\ngamma = 0.9", "Did you mean 'agent'"),
+        ("[TMaze-v0]\ndock = 3", "TMaze-v0.dock must be a table, got 3"),
+        ("[TMaze-v0.dock]\nshortest = 0", "shortest must be at least 1 control step, got 0"),
         ('[TMaze-v0]\nenv = "KeyToDoor-v0"', "leave 'env' out"),
         ("[TMaze-v0]\nagent = 3", "'agent' must be a table, got 3"),
         ("TMaze-v0 = 3", "TMaze-v0 must be a table, got 3"),
