@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 
 from rlmem.errors import UserError
+from rlmem.privileged import NamedBox
 
 
 def pack_tree(value: Any, name: str, tensors: dict[str, Any]) -> Any:
@@ -118,7 +119,8 @@ def pack_space(space: spaces.Space[Any]) -> dict[str, Any]:
         return {"type": "Dict", "spaces": {key: pack_space(part) for key, part in space.spaces.items()}}
     if isinstance(space, spaces.Box):
         bounds = {name: _bound(getattr(space, name)) for name in ("low", "high")}
-        return {"type": "Box", "shape": list(space.shape), "dtype": np.dtype(space.dtype).name, **bounds}
+        names = {"names": list(space.names)} if isinstance(space, NamedBox) else {}
+        return {"type": "Box", "shape": list(space.shape), "dtype": np.dtype(space.dtype).name, **bounds, **names}
     if isinstance(space, spaces.Discrete):
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
@@ -151,6 +153,8 @@ def unpack_space(value: dict[str, Any]) -> spaces.Space[Any]:
             np.broadcast_to(np.array(value[name], dtype).reshape(shape if np.ndim(value[name]) else ()), shape)
             for name in ("low", "high")
         )
+        if "names" in value:
+            return NamedBox(list(map(str, value["names"])), low, high)
         return spaces.Box(low, high, shape, dtype.type)
     if kind == "Discrete":
         return spaces.Discrete(int(value["n"]), start=int(value["start"]))

@@ -15,10 +15,10 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rlmem.envs.memory_task import MemoryTask
+from rlmem.privileged import NamedBox
 
 _OF_RECORD = ("everyone", "success", "score")
 """What tells nothing of what is to come: numbers of environments, and how the episode has gone."""
@@ -41,12 +41,15 @@ class FullState:
     def __init__(self, task: MemoryTask[Any]) -> None:
         self._whole: list[Any] = []
         self._others: list[Any] = []
+        whole: list[str] = []
+        others: list[str] = []
         for name in kept_arrays(type(task), task.settings):
-            kind = attrgetter(name)(task).dtype.kind
-            (self._whole if kind == "i" else self._others).append(attrgetter(name))
+            array = attrgetter(name)(task)
+            (self._whole if array.dtype.kind == "i" else self._others).append(attrgetter(name))
+            (whole if array.dtype.kind == "i" else others).extend([name] * (array.size // task.num_envs))
         self._task = task
-        self.space = spaces.Box(-np.inf, np.inf, self().shape[1:], np.float32)
-        """Of one environment."""
+        self.space = NamedBox([*np.repeat(whole, len(_NAMED)).tolist(), *whole, *others])
+        """Of one environment; each component has the name of its array."""
 
     def __call__(self) -> NDArray[np.float32]:
         """Return the present state [N, P]."""

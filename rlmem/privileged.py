@@ -6,13 +6,43 @@ An environment offers one as the part ``"privileged"`` of a Dict observation. If
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from gymnasium import spaces
 
 from rlmem.errors import UserError
+from rlmem.suggest import unknown
 
 PRIVILEGED, OBSERVATION = "privileged", "observation"
+
+
+class NamedBox(spaces.Box):
+    """A vector whose components have names, by which they can be asked for; several may share one.
+
+    Args:
+        names: The name of each component.
+        low: Least value.
+        high: Largest value.
+    """
+
+    def __init__(self, names: Sequence[str], low: Any = -np.inf, high: Any = np.inf) -> None:
+        super().__init__(low, high, (len(names),), np.float32)
+        self.names = tuple(names)
+
+
+def named_components(space: spaces.Box, wanted: Sequence[str]) -> list[int]:
+    """Return the numbers of the components that have one of some names; without names of their own, "0", "1", ...
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    names = space.names if isinstance(space, NamedBox) else [str(i) for i in range(int(np.prod(space.shape)))]
+    for name in wanted:
+        if name not in names:
+            raise UserError(unknown("label of auxiliary", name, dict.fromkeys(names)))
+    return [i for i, name in enumerate(names) if name in wanted]
 
 
 def with_privileged(space: spaces.Space[Any], privileged: spaces.Box) -> spaces.Dict:
@@ -42,8 +72,12 @@ def actor_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
     return spaces.Dict(found) if isinstance(found, dict) else found
 
 
-def privileged_space(space: spaces.Space[Any]) -> spaces.Box:
+def privileged_space(space: spaces.Space[Any], needed_by: str = "critic_observation='privileged'") -> spaces.Box:
     """Return the space of the privileged part.
+
+    Args:
+        space: That of the observations.
+        needed_by: The setting that asks for it.
 
     Raises:
         UserError: If there is none, or if it is no Box.
@@ -51,7 +85,7 @@ def privileged_space(space: spaces.Space[Any]) -> spaces.Box:
     part = space.spaces.get(PRIVILEGED) if isinstance(space, spaces.Dict) else None
     if part is None:
         raise UserError(
-            f"critic_observation='privileged' needs a Dict observation with a part {PRIVILEGED!r}; this environment "
+            f"{needed_by} needs a Dict observation with a part {PRIVILEGED!r}; this environment "
             f"has a {type(space).__name__} without; tasks of rlmem offer it if they are made with privileged=True"
         )
     if not isinstance(part, spaces.Box):

@@ -18,7 +18,7 @@ from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.agents.recurrent.settings import RecurrentA2CSettings, RecurrentPPOSettings
 from rlmem.agents.sb3.agent import NUM_ENVS, learn_and_report, policy_name
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, find_method
-from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_space
+from rlmem.privileged import PRIVILEGED, actor_part, actor_space, named_components, privileged_space
 from rlmem.runs.settings import difference
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 
@@ -38,8 +38,8 @@ class RecurrentAgent(Agent):
         torch.set_num_threads(1)
         settings, offered = self.settings, self.observation_space
         self.observation_space = actor_space(offered)
-        if settings.critic_observation == PRIVILEGED and offered is self.observation_space:
-            settings = replace(settings, critic_observation="actor")  # enough to act
+        if offered is self.observation_space:  # enough to act
+            settings = replace(settings, critic_observation="actor", **({"auxiliary": ()} if self._labels else {}))
         if self.spec is not None:
             settings = settings.complete(memory_to_learn(self.spec, settings.memory_length))
         env, policy = (
@@ -52,8 +52,15 @@ class RecurrentAgent(Agent):
 
     @property
     def information(self) -> str:  # type: ignore[override]  # of the instance: it is a setting
-        """What it may learn from: a privileged critic sees the full state too."""
-        return "reward, critic: full state" if self.settings.critic_observation == PRIVILEGED else "reward"
+        """What it may learn from: a privileged critic sees the full state too, an auxiliary loss parts of it."""
+        critic = ", critic: full state" if self.settings.critic_observation == PRIVILEGED else ""
+        return f"reward{critic}{', labels: ' if self._labels else ''}{' '.join(self._labels)}"
+
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        """What an auxiliary loss predicts, where the algorithm offers one."""
+        labels: tuple[str, ...] = getattr(self.settings, "auxiliary", ())
+        return labels
 
     @property
     def context(self) -> str:
@@ -79,6 +86,8 @@ class RecurrentAgent(Agent):
         """Learn; after :meth:`load` exactly where the saved agent was. See :meth:`Agent.learn`."""
         if self.settings.critic_observation == PRIVILEGED:
             privileged_space(env.single_observation_space)
+        if self._labels:
+            named_components(privileged_space(env.single_observation_space, "auxiliary"), self._labels)
         wrapped = GymnasiumVecEnv(env)
         if self._loaded is not None:
             self.model = self.algorithm.load(self._loaded, wrapped, self.device)

@@ -28,6 +28,7 @@ from rlmem.networks.numpy_steps import (
     stack_step,
     with_features,
 )
+from rlmem.privileged import OBSERVATION, PRIVILEGED
 from rlmem.runs.tensors_file import Checkpoint, CheckpointError, find_file, load_checkpoint
 
 
@@ -62,6 +63,9 @@ class NumpyActor:
 
     def _build(self, meta: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         network, seen, self._space = meta["settings"], meta["observation_space"], meta["action_space"]
+        parts = seen.get("spaces", {})
+        if parts.keys() == {OBSERVATION, PRIVILEGED}:
+            seen = parts[OBSERVATION]
         if any(name.startswith("normalization/statistics/obs/") for name in tensors):
             warnings.warn(
                 "the agent was trained under VecNormalize: give predict observations that are normalized as then",

@@ -87,6 +87,8 @@ class RecurrentOnPolicy(SB3Algorithm):
             ends = rollout.terminated | rollout.truncated
             rollout.rewards[:] = self.reward_scale(rollout.rewards, ends, self.settings.gamma)
         self._critic_state = evaluate_rollout(policy, rollout, self._critic_state, last, self.settings)
+        if policy.auxiliary is not None:
+            policy.auxiliary.count(joined_steps(rollout.observations))
         self._rollout_position = 0
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -110,12 +112,20 @@ class RecurrentOnPolicy(SB3Algorithm):
             self._laid_out[int(rows[0])] = batch
         return batch
 
-    def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities and entropies of the actions of a minibatch, and values, each [M]."""
-        found: tuple[Tensor, Tensor, Tensor] = self.policy(
+    def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log-probabilities and entropies of a minibatch's actions, values, and the actor's memory [M, H]."""
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.policy(
             batch.features, batch.critic_features, batch.blank, batch.states, batch.slots, batch.actions, batch.masks
         )
         return found
+
+    def auxiliary_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted loss of labels [M, K] that are predicted from the actor's memory [M, H]."""
+        assert self.policy.auxiliary is not None
+        loss = self.policy.auxiliary.loss(hidden, labels)
+        self.logger.record_mean("train/auxiliary_loss", loss.item())
+        weighted: Tensor = self.settings.auxiliary_coef * loss
+        return weighted
 
     def _step(self, loss: Tensor) -> None:
         """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""

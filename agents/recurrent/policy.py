@@ -19,6 +19,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import Tensor
 
 from rlmem.agents.recurrent.action_masks import FORBIDDEN
+from rlmem.agents.recurrent.auxiliary import Auxiliary
 from rlmem.agents.recurrent.check_spaces import check_exploration, check_spaces
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
@@ -103,6 +104,8 @@ class RecurrentPolicy(SB3Policy):
                 )
             self.scale = FeatureScale(size)
             self.critic_scale = FeatureScale(critic_size) if self.privileged else None
+        self.auxiliary: Auxiliary | None = None
+        """What is predicted of the privileged observation in training."""
         # a features extractor of one's own may depend on the batch as a whole
         self._deduplicates = type(self.features_extractor) is NatureCNN
         self._acting: tuple[list[Tensor], ActorStep] | None = None
@@ -210,8 +213,8 @@ class RecurrentPolicy(SB3Policy):
         slots: Tensor | None,
         actions: Tensor,
         masks: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities and entropies of actions, and values, each [M].
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log-probabilities and entropies of actions, and values, each [M]; and the actor's memory [M, H].
 
         Args:
             features: [S, B, F] a grid of features.
@@ -222,10 +225,10 @@ class RecurrentPolicy(SB3Policy):
             actions: [M, A]
             masks: [M, P] bool, which choices were allowed, or None where all were.
         """
-        outputs, values = self.network(features, critic_features, blank, states, slots)
+        outputs, values, hidden = self.network(features, critic_features, blank, states, slots)
         if masks is not None:
             outputs = outputs.masked_fill(~masks, FORBIDDEN)
-        return *self.head.log_prob_and_entropy(outputs, actions), values
+        return *self.head.log_prob_and_entropy(outputs, actions), values, hidden
 
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights, however they were changed."""

@@ -234,8 +234,10 @@ class Resumable(BaseAlgorithm):
         if not {"extractor", "state"} <= file.meta.keys():
             raise UserError(f"{path} holds no recurrent agent, but {file.meta.get('agent', 'none')!r}")
         try:
-            weights = checkpoint.read_state(file)["policy"]
             own = self.policy.state_dict()
+            new = {name: value for name, value in own.items() if name.startswith("auxiliary.")}
+            saved = checkpoint.read_state(file)["policy"]
+            weights = {name: value for name, value in saved.items() if not name.startswith("auxiliary.")} | new
             for name in sorted(own.keys() | weights.keys()):
                 here, there = (tuple(np.shape(part[name])) if name in part else "absent" for part in (own, weights))
                 if here != there:

@@ -23,6 +23,7 @@ from rlmem.errors import UserError
 from rlmem.networks.actor_critic import Trunks
 from rlmem.networks.cells import Stack
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
+from rlmem.privileged import PRIVILEGED
 
 
 class TerminalObservation(NamedTuple):
@@ -173,13 +174,15 @@ class Minibatch(NamedTuple):
     """[M]"""
     masks: Tensor | None
     """[M, P] bool, which choices were allowed, or None where all were."""
+    labels: Tensor | None
+    """[M, K] what the auxiliary loss predicts, or None where there is none."""
 
 
 def lay_out_minibatch(
     policy: RecurrentPolicy, rollout: Rollout, rows: IntArray, *, normalize_advantage: bool
 ) -> Minibatch:
     """Lay out some rows [R] of the last rollout for one call of the network."""
-    device = policy.device
+    device, auxiliary = policy.device, policy.auxiliary
     grid = rollout.grid(rows)
     every = grid.step.ravel()
     slots = np.flatnonzero(every >= 0)
@@ -207,6 +210,7 @@ def lay_out_minibatch(
         advantages=advantages,
         returns=of_steps(rollout.returns),
         masks=None if rollout.masks is None else of_steps(rollout.masks),
+        labels=None if auxiliary is None else auxiliary.labels(of_steps(rollout.observations[PRIVILEGED])),
     )
 
 

@@ -23,6 +23,7 @@ from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from rlmem.agents.plain_data import LostSchedule
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
+from rlmem.agents.recurrent.auxiliary import Auxiliary
 from rlmem.agents.recurrent.check_spaces import check_exploration
 from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.optimizer import FastAdam
@@ -151,6 +152,9 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
             if self.seed is not None:
                 torch.manual_seed(self.seed)
             policy = self.policy_class(self.observation_space, self.action_space, self.settings, **own)
+            if self.settings.auxiliary:
+                hidden_size = policy.network.actor.hidden_size
+                policy.auxiliary = Auxiliary(self.observation_space, self.settings.auxiliary, hidden_size)
         self.policy = policy.to(self.device)
         if self.seed is not None:
             self.policy.rng = np.random.default_rng([self.seed, 1])

@@ -236,7 +236,8 @@ class SB3Policy(BasePolicy):
             "share_features_extractor": self.critic_extractor is None,
         }
         shape = NetworkSettings(**{name: getattr(self.network.settings, name) for name in asdict(NetworkSettings())})
-        checkpoint.write(path, header, shape, {"policy": dict(self.state_dict())})
+        weights = {name: value for name, value in self.state_dict().items() if not name.startswith("auxiliary.")}
+        checkpoint.write(path, header, shape, {"policy": weights})
 
     @classmethod
     def load(cls, path: str | Path | BufferedIOBase, device: torch.device | str = "cpu") -> Self:

@@ -37,6 +37,9 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
             one learning rate suits tasks of any scale. None: where the memory length is unknown.
         trunk_learning_rate: Learning rate of the memory cells of actor and critic, which falls as the other does; in
             Python also a function of the progress remaining. None: the same for all.
+        auxiliary: Names of the components of the privileged observation that the actor's memory learns to predict, in
+            training only: what it should remember.
+        auxiliary_coef: Weight of this loss, the mean squared error of labels scaled to mean 0 and standard deviation 1.
         frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
             remember.
     """
@@ -47,9 +50,13 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     normalize_advantage: bool = True
     norm_reward: bool | None = None
     trunk_learning_rate: float | None = None
+    auxiliary: tuple[str, ...] = ()
+    auxiliary_coef: float = 1.0
     frozen_cells: bool = False
 
     def __post_init__(self) -> None:
+        names = (self.auxiliary,) if isinstance(self.auxiliary, str) else tuple(self.auxiliary)
+        object.__setattr__(self, "auxiliary", names)
         OnPolicySettings.__post_init__(self)
         NetworkSettings.__post_init__(self)
         if self.frozen_cells and self.trunk_learning_rate is not None:

@@ -77,6 +77,8 @@ class Evaluated(NamedTuple):
     """[M, P] parameters of the action distributions."""
     values: Tensor
     """[M] values."""
+    hidden: Tensor
+    """[M, H] what the actor's trunk puts out."""
 
 
 class ActorStep(NamedTuple):
@@ -138,8 +140,8 @@ class ActorCritic(nn.Module):
         """
         actor = self.actor.scan(features, blank, states.actor).output
         critic = actor if self.settings.shared else self.critic.scan(critic_features, blank, states.critic).output
-        outputs = self.actor_outputs(_chosen(actor, slots))
-        return Evaluated(outputs, self.critic_net(_chosen(critic, slots)).squeeze(-1))
+        hidden = _chosen(actor, slots)
+        return Evaluated(self.actor_outputs(hidden), self.critic_net(_chosen(critic, slots)).squeeze(-1), hidden)
 
     def actor_outputs(self, hidden: Tensor) -> Tensor:
         """Map the output of the actor's trunk [M, H] to what the head takes [M, P]."""

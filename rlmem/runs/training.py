@@ -44,11 +44,12 @@ class Stopped(Exception):  # noqa: N818 - not an error
 def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) -> Any:
     """Make the run's vector environment, with the knobs of evaluations where those give the seeds.
 
-    In training, a critic that is to see the privileged part of observations gets it.
+    In training, an agent that is to learn from the privileged part of observations gets it.
     """
     evaluation = mode == "disabled"
     knobs = settings.knobs | (settings.eval_knobs if evaluation else {})
-    privileged = not evaluation and settings.agent_settings.get("critic_observation") == PRIVILEGED
+    given = settings.agent_settings
+    privileged = not evaluation and (given.get("critic_observation") == PRIVILEGED or bool(given.get("auxiliary")))
     return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, privileged=privileged, **arguments)
 
 

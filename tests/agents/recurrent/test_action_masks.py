@@ -73,7 +73,7 @@ def test_a_forbidden_action_is_never_taken_nor_likely(kind: str, algorithm: type
     assert rollout.masks is not None
     assert not rollout.masks.all()
     batch = agent.minibatch(np.arange(rollout.n_rows))
-    log_probs, entropy, _ = agent.evaluate(batch)
+    log_probs, entropy, *_ = agent.evaluate(batch)
     assert torch.isfinite(log_probs).all()
     assert (entropy >= -1e-5).all()
     unmasked = agent.evaluate(batch._replace(masks=None))

@@ -95,7 +95,7 @@ def test_training_sees_the_probabilities_of_the_rollout(net_arch: tuple[int, ...
     collect(agent)
     batch = agent.minibatch(np.arange(agent.rollout_buffer.n_rows))
     with torch.no_grad():
-        log_probs, entropy, _ = agent.evaluate(batch)
+        log_probs, entropy, *_ = agent.evaluate(batch)
     torch.testing.assert_close(log_probs, batch.log_probs, atol=1e-5, rtol=1e-4)
     assert entropy.std() > 0  # it depends on the state
 
@@ -104,7 +104,7 @@ def test_the_noise_does_not_train_the_features() -> None:
     agent = sde_ppo()
     collect(agent)
     batch = agent.minibatch(np.arange(agent.rollout_buffer.n_rows))
-    log_probs, entropy, _ = agent.evaluate(batch)
+    log_probs, entropy, *_ = agent.evaluate(batch)
     network = agent.policy.network
     trunk = [*network.actor.parameters(), *network.actor_net.parameters()]
     weights = [network.head.log_std, *trunk]
