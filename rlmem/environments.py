@@ -164,7 +164,7 @@ def make_vector(
         raise UserError(f"{env_id} cannot be made: {error}") from error
     if privileged:
         try:
-            privileged_space(env.single_observation_space)
+            privileged_space(env.single_observation_space, "critic_observation='privileged', like auxiliary,")
         except UserError:
             env.close()
             raise
