@@ -1,13 +1,13 @@
-"""Make the pages of suites from tables in ``benchmarks/results``: ``docs/suite.md`` and ``docs/working.md``.
+"""Make the pages of suites from tables in ``benchmarks/results``: ``docs/suite.md``, ``working.md``, ``walkers.md``.
 
 The first has the results of every task. Its three tables hold the runs of agents (``rlmem benchmark tasks``), the
 adversaries of ``rlmem audit`` and the speed of the environments. With ``--run`` what is missing in them is measured
-first. The second, of ``rlmem benchmark working``, has one table.
+first. The others, of ``rlmem benchmark working`` and ``walkers``, have one table each.
 
     python scripts/suite_page.py --run                           # measure what is missing: a day on two cores
     python scripts/suite_page.py --merge benchmark/tasks         # take over what a benchmark has found
     python scripts/suite_page.py --audit RememberColor-v0        # only these audits
-    python scripts/suite_page.py --suite working                 # docs/working.md, from working.csv
+    python scripts/suite_page.py --suite working                 # docs/working.md, from working.csv; or walkers
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import gymnasium
 import numpy as np
 import tyro
 from suite_rows import Reached, link, number, table
+from walkers_page import walkers_page
 from working_page import working_page
 
 from rlmem.benchmark.job import machine
@@ -110,17 +111,18 @@ class Options:
     """Page of a suite.
 
     Args:
-        suite: "tasks": every task at its default knobs; "working": tasks in which the robot works while it remembers.
+        suite: "tasks": every task at its default knobs; "working": tasks in which the robot works while it remembers;
+            "walkers": walking robots with half of their state hidden.
         run: Measure what is missing in the tables first.
         merge: Folders or tables of benchmarks whose rows are taken over first.
         audit: Tasks to audit first, where that was not done.
         speed: Measure the speed of tasks where that was not done.
         processes: Runs side by side.
-        tables: Folder of the tables: tasks.csv, audits.csv and task_speed.csv, or working.csv.
-        out: The page, if not docs/suite.md or docs/working.md.
+        tables: Folder of the tables: tasks.csv, audits.csv and task_speed.csv, or SUITE.csv.
+        out: The page, if not docs/suite.md or docs/SUITE.md.
     """
 
-    suite: Literal["tasks", "working"] = "tasks"
+    suite: Literal["tasks", "working", "walkers"] = "tasks"
     run: bool = False
     merge: tuple[Path, ...] = ()
     audit: tuple[str, ...] = ()
@@ -143,12 +145,13 @@ def main(options: Options) -> None:
         tables = [path / RESULTS if path.is_dir() else path for path in merge]
         write_rows(agents, merge_tables([agents, *tables]))
     rows = read_rows(agents)
-    if options.suite == "working":
-        out, text = options.out or Path("docs/working.md"), working_page(rows, suite)
+    if options.suite == "tasks":
+        out, text = Path("docs/suite.md"), page(rows, *_audits_and_speeds(options))
     else:
-        out, text = options.out or Path("docs/suite.md"), page(rows, *_audits_and_speeds(options))
-    write_text(out, text)
-    print(out)
+        make = working_page if options.suite == "working" else walkers_page
+        out, text = Path(f"docs/{options.suite}.md"), make(rows, suite)
+    write_text(options.out or out, text)
+    print(options.out or out)
 
 
 def _audits_and_speeds(options: Options) -> tuple[dict[str, Row], dict[str, Row]]:

@@ -31,6 +31,10 @@ class Reached:
         found = run_interval(rows, "value")
         return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
+    def mean(self, agent: str) -> float:
+        """Return the interquartile mean of what an agent reaches over its runs, of which there must be one."""
+        return run_interval(self.runs(agent), "value").value
+
     def score(self, agent: str) -> str:
         """Return the memory score of an agent, with its interval; empty where the task has none."""
         rows = self.runs(agent)

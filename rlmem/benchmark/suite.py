@@ -44,7 +44,7 @@ from rlmem.runs.tuned import tuned_settings
 from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
 
-_PRESETS = ("quick", "working", "tasks", "standard", "full")
+_PRESETS = ("quick", "walkers", "working", "tasks", "standard", "full")
 _LENGTHS = ("memory_length", "credit_length")
 
 

@@ -1,0 +1,91 @@
+"""The page of walkers with half of their state hidden, in Markdown: for ``suite_page.py --suite walkers``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from suite_rows import Reached, link, number, table
+
+from rlmem.benchmark.suite import Suite
+from rlmem.benchmark.summary import Row
+from rlmem.registry import short_id
+
+_OURS, _CONTROLS = "recurrent_ppo", ("no memory", "four frames")
+_MISSING = "not measured"
+_PUBLISHED = {
+    "HopperPosition-v0": (2769, 2234, 1592, 467, 310, 2662),
+    "HopperVelocity-v0": (2480, 1003, 438, 301, 243, 2662),
+    "Walker2DPosition-v0": (2505, 940, 651, 200, 483, 2509),
+    "Walker2DVelocity-v0": (1901, 160, 423, 26, 214, 2509),
+    "HalfCheetahPosition-v0": (2900, 2802, 1460, 353, 970, 3675),
+    "HalfCheetahVelocity-v0": (2678, 2073, 1072, -412, 513, 3675),
+    "AntPosition-v0": (2829, 352, 2103, 916, 1147, 3457),
+    "AntVelocity-v0": (1971, 1137, 690, 264, 651, 3457),
+}
+"""Returns that others report, in the order of _COLUMNS."""
+_COLUMNS = ("RESeL", "RMF", "PPO-GRU", "A2C-GRU", "SAC, masked state", "TQC, full state")
+_PPO_GRU = _COLUMNS.index("PPO-GRU")
+_MADE = """\
+Made by `python scripts/suite_page.py --suite walkers` from [`walkers.csv`](../benchmarks/results/walkers.csv), a row a
+run of `rlmem benchmark walkers`: {steps:,} env steps, return on {episodes} held-out seeds with the mean action,
+{envs} environments, one thread a run. Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run
+the interval over its episodes."""
+_REACHED = """\
+## Returns
+
+All three see the masked observation: *Position* hides the velocities, *Velocity* all else. *No memory* is the same
+agent with the memoryless cell, *four frames* PPO on the last four observations. CPU seconds are of `recurrent_ppo`."""
+_OTHERS = """\
+## Beside published returns
+
+Masked states: RESeL as its repository reports it (Luo et al., 2024; 1,500 iterations), RMF (Ni et al., 2022:
+recurrent TD3 or SAC, 1.5 million env steps, two days on a GPU), and beside them PPO and A2C with a GRU and SAC
+without memory. Full state: TQC in rl-baselines3-zoo, one run of 1 million env steps. All have Bullet's rewards and
+ends and hide the same parts of the state. They use fewer env steps than `recurrent_ppo` here, and more time."""
+
+
+def walkers_page(rows: Sequence[Row], suite: Suite) -> str:
+    """Return the page in Markdown.
+
+    Args:
+        rows: Of the table; those that are not of the suite are left out.
+        suite: ``walkers``.
+    """
+    cells = {job.key for job in suite.jobs()}
+    mine = [row for row in rows if row["cell"] in cells]
+    of = {task.env: Reached([row for row in mine if row["env"] == task.env], _MISSING) for task in suite.task}
+    parts = ["# Walkers with half of their state hidden", _summary(mine, suite, of)]
+    parts += [_MADE.format(steps=suite.steps, episodes=suite.episodes, envs=suite.envs)]
+    parts += [_REACHED, table(_lines(of)), _OTHERS, table(_published(of))]
+    about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
+    parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
+    said = [f"**{len({row['cell'] for row in rows})} of the {len(suite.jobs())} runs of the suite are measured.**"]
+    tried = [env for env in of if of[env].runs(_OURS)]
+    above = [env for env in tried if of[env].mean(_OURS) > _PUBLISHED[short_id(env)][_PPO_GRU]]
+    if tried:
+        said.append(f"`{_OURS}` is above the published PPO-GRU on {len(above)} of the {len(tried)} walkers measured.")
+    return " ".join(said)
+
+
+def _lines(of: dict[str, Reached]) -> list[list[str]]:
+    head = ["task", f"`{_OURS}`", *_CONTROLS, "CPU s"]
+    return [head] + [
+        [
+            link(short_id(env)),
+            *(reached.value(agent) for agent in (_OURS, *_CONTROLS)),
+            reached.cost(_OURS, "cpu_seconds"),
+        ]
+        for env, reached in of.items()
+    ]
+
+
+def _published(of: dict[str, Reached]) -> list[list[str]]:
+    lines = [["task", f"`{_OURS}`", *_COLUMNS]]
+    for env, reached in of.items():
+        ours = number(reached.mean(_OURS)) if reached.runs(_OURS) else _MISSING
+        lines.append([link(short_id(env)), ours, *(f"{value:,}" for value in _PUBLISHED[short_id(env)])])
+    return lines
