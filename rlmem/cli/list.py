@@ -75,29 +75,38 @@ def _ceilings(spec: TaskSpec) -> dict[str, Ceiling]:
 
 def _overview() -> list[str]:
     """Return the tables of all tasks and agents."""
-    head = ("id", "memory", "length", "bits", "memoryless", "untrained", "oracle")
+    head = ("id", "memory", "length", "bits", "without", "untrained", "oracle")
     rows = [head]
     for name in TASKS:
         spec = _spec(name)
         unit = "*" * (spec.metric != "success")
         memoryless = f"{spec.memoryless.value:.3g}{unit}" if spec.memoryless.known else "-"
-        oracle = f"{spec.oracle.value:.4g}{unit}"
+        best = spec.oracle.value
+        oracle = f"{best:.0f}{unit}" if best >= 100 else f"{best:.3g}{unit}"
         bits, untrained = f"{spec.n_bits:.3g}", "-"
         if spec.untrained is not None:
             untrained = f"{spec.untrained.value:.3g}{unit}" + "!" * spec.retention_only
         rows.append((name, spec.memory, _steps(spec), bits, memoryless, untrained, oracle))
     agents = [("agent", "what it is"), *((name, entry.summary) for name, entry in AGENTS.items())]
     return [
-        f"Tasks (ids begin with {NAMESPACE}/; ceilings are success rates; * = scores instead, - = not measured)",
+        f"Tasks (ids begin with {NAMESPACE}/)",
         *table(rows, flexible=1, right=(2, 3, 4, 5, 6)),
-        "untrained: cells as initialized, what reads them trained; !: retention only, nothing is learnt but to read.",
+        *_filled(
+            "length: control steps, in brackets those of credit without memory. without, untrained, oracle: the best "
+            "success rate without memory, with cells as initialized and what reads them trained, and of an agent that "
+            "knows everything; * a score instead, - not measured, ! retention only: nothing is learnt but to read."
+        ),
         "",
         "Agents",
         *table(agents, flexible=1),
         "",
-        "`rlmem list ENV` explains a task's knobs: keywords of gymnasium.make, and options --env.KNOB.",
-        "`rlmem train` also takes the id of any other Gymnasium environment.",
+        *_filled("`rlmem list ENV` explains a task's knobs: keywords of gymnasium.make, and options --env.KNOB."),
+        *_filled("`rlmem train` also takes the id of any other Gymnasium environment."),
     ]
+
+
+def _filled(text: str) -> list[str]:
+    return textwrap.wrap(text, text_width())
 
 
 def _spec(name: str) -> TaskSpec:
@@ -105,7 +114,7 @@ def _spec(name: str) -> TaskSpec:
 
 
 def _steps(spec: TaskSpec) -> str:
-    return f"{spec.memory_length[1]}" if spec.memory_length[1] else f"credit {spec.credit_length[1]}"
+    return f"{spec.memory_length[1]}" if spec.memory_length[1] else f"({spec.credit_length[1]})"
 
 
 def _describe(env_id: str) -> list[str]:
@@ -141,6 +150,6 @@ def untrained_words(spec: TaskSpec) -> tuple[str, str]:
 
 def _paragraph(text: str) -> list[str]:
     """Return a paragraph of a docstring, filled; a list or table as it is."""
-    if any(line.startswith((" ", "-", "=")) for line in text.splitlines()):
+    if text.startswith("- ") or any(line.startswith((" ", "---", "=")) for line in text.splitlines()):
         return text.replace("``", "").replace("**", "").splitlines()
     return textwrap.wrap(plain(text).replace("**", ""), text_width())

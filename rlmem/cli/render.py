@@ -34,7 +34,7 @@ class Render:
         camera: View from behind, from above, or both side by side.
         width: Width of the video in pixels.
         height: Height of the video in pixels.
-        fps: Frames per second; 20 is real time.
+        fps: Frames per second; if not given those of the environment: 20 for tasks of rlmem, which is real time.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
         human: Show a window in real time instead of writing a file.
 
@@ -49,7 +49,7 @@ class Render:
     camera: Literal["both", "behind", "above"] = "both"
     width: int = 640
     height: int = 360
-    fps: float = 20.0
+    fps: float | None = None
     which: str = "best"
     human: bool = False
 

@@ -21,8 +21,9 @@ _OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "s
 class Train:
     """Train an agent on an environment, or continue the run in the folder RUN.
 
-    If the agent has been tuned for the task, the tuned settings are the defaults; --agent.X changes single ones. Ctrl-C
-    and SIGTERM stop after the current rollout, with everything saved. A continued run keeps its settings; only --steps,
+    If the agent has been tuned for the task, the tuned settings are the defaults; --agent.X changes single ones. In
+    Python these are rlmem.runs.tuned.tuned_settings(AGENT, ENV); constructors there have the plain defaults. Ctrl-C and
+    SIGTERM stop after the current rollout, with everything saved. A continued run keeps its settings; only --steps,
     --stop-at, --workers and --keep can be changed.
 
     Args:

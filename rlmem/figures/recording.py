@@ -29,6 +29,8 @@ _SEAM = (16, 19, 26)
 """Color between pictures side by side."""
 _LAPSES = (1, 2, 5, 10, 20, 50, 100, 200)
 """Every n-th frame of a delay, growing while the delay goes on."""
+_FPS, _MOST_FPS = 20.0, 50.0
+"""Frames a second where the environment does not say, and the most that a film can have."""
 _LAPSE_FRAMES = 40
 """Frames shown at each of them."""
 
@@ -54,7 +56,7 @@ def record(
     seeds: Sequence[int] | int | None = 0,
     title: str | None = None,
     agent: str = "",
-    fps: float = 20.0,
+    fps: float | None = None,
     deterministic: bool = True,
     stride: int | None = None,
     cue_seconds: float = 1.0,
@@ -76,7 +78,7 @@ def record(
         seeds: One an episode, or the first of consecutive ones, or None for no seeds.
         title: Instead of the environment's id.
         agent: Written beside the title.
-        fps: Frames a second.
+        fps: Frames a second. None: the environment's ``render_fps``, at most 50, or 20 where it has none.
         deterministic: Whether the policy does not sample.
         stride: Show every n-th frame of delays (of everything, where ``info`` has no ``phase``). None: all of them at
             first, and ever fewer while a delay goes on, so that 10,000 steps last 15 s. The picture says so.
@@ -100,6 +102,7 @@ def record(
     listed = _seeds(seeds, episodes)
     if title is None:
         title = "" if env.spec is None else short_id(env.spec.id)
+    fps = _real_time(env) if fps is None else fps
     with VideoWriter(path, fps) as video:
         film = _Film(video, env, title, agent, stride, cue_seconds, result_seconds)
         found = []
@@ -115,7 +118,7 @@ def record_side_by_side(
     path: str | Path,
     *,
     seeds: Sequence[int],
-    fps: float = 20.0,
+    fps: float | None = None,
     max_steps: int = 20_000,
     progress: Progress | None = None,
 ) -> dict[str, list[RecordedEpisode]]:
@@ -129,7 +132,7 @@ def record_side_by_side(
         policies: Name -> policy; see :class:`rlmem.evaluation.episodes.PolicyPredictor`.
         path: ``*.mp4``, ``*.gif`` or ``*.webp`` in a folder that exists.
         seeds: Of the episodes.
-        fps: Frames a second.
+        fps: Frames a second. None: the environment's ``render_fps``, at most 50, or 20 where it has none.
         max_steps: After which an episode is cut.
         progress: Called at each control step; an episode of each policy counts.
 
@@ -142,6 +145,7 @@ def record_side_by_side(
     """
     _check_pictures(env)
     found: dict[str, list[RecordedEpisode]] = {name: [] for name in policies}
+    fps = _real_time(env) if fps is None else fps
     with VideoWriter(path, fps) as video:
         for seed in seeds:
             panes = []
@@ -316,6 +320,11 @@ def _score_words(env: Env, score: float | None) -> str:
     spec = getattr(env.unwrapped, "task_spec", None)
     counts = score is not None and spec is not None and spec.metric == "score"
     return f"score {score:.3g}" if counts else ""
+
+
+def _real_time(env: Env) -> float:
+    """Return the frames a second that an environment states, as many of them as a video can have."""
+    return min(float(env.metadata.get("render_fps") or _FPS), _MOST_FPS)
 
 
 def _check_pictures(env: Env) -> None:

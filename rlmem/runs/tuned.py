@@ -150,7 +150,7 @@ def read_tuned(path: Path, agent: str) -> dict[str, Tuned]:
 def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
     try:
         if task not in TASKS:
-            raise UserError(unknown("environment", task, TASKS))
+            raise UserError(unknown("environment", task, TASKS, where="`rlmem list` shows all tasks"))
         if not isinstance(table, dict) or "dock" not in table:
             return _table(agent, task, table, task)
         docked = _table(agent, task, table["dock"], f"{task}.dock")

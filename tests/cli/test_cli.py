@@ -65,13 +65,17 @@ print([name for name in ("torch", "pybullet", "stable_baselines3", "matplotlib",
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def test_list_names_every_task_agent_and_knob(capsys):
+def test_list_names_every_task_agent_and_knob_on_lines_that_fit_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*TASKS, *AGENTS))
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
     for task in TASKS:
         assert main(["list", task]) == 0
-        assert "guard" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "guard" in shown
+        assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,14 @@ def test_cue_and_result_stand_still_and_every_step_is_shown(tmp_path):
     assert len(read_video(path)[1]) == 10 + 1 + 6 + 2 + 20
 
 
+@pytest.mark.parametrize(("stated", "shown"), [(None, 20), (25, 25), (125, 50)])
+def test_a_film_runs_in_the_real_time_of_its_environment(stated, shown, tmp_path):
+    env = Corridor(delay=1)
+    env.metadata = env.metadata | {"render_fps": stated}
+    record(env, Constant(), tmp_path / "clip.mp4")
+    assert f"{shown} fps" in read_video(tmp_path / "clip.mp4")[0]
+
+
 def test_long_delays_are_shown_in_time_lapse(tmp_path):
     path = tmp_path / "clip.mp4"
     record(Corridor(delay=10_000), Constant(), path, cue_seconds=0, result_seconds=0)
