@@ -41,15 +41,20 @@ NUM_ENVS = (1, 8, 32)
 LENGTHS = (20, 100, 400, 1_000)
 """Memory lengths, control steps, at which the guarded T-maze is measured."""
 WORKERS = 2
+TURNING = 8
+"""Control steps at full steering that turn a robot by a quarter."""
 DRAWN = 256
 """Control steps for which actions are drawn beforehand; they go round."""
 BARS = {"planar": (20_000, 4.0, 8.0), "diff_drive": (6_000, 2.0, 4.0)}
 """Least steps per CPU-second, times Dummy, times Subproc, at 32 environments without a guard."""
 FLOOR_BAR, RESET_BAR = 0.70, 60.0
 """Least part of Bullet's floor; most microseconds for a reset."""
+SINGLE_BAR = 2.0
+"""Least times a naive environment, for a single one as ``gymnasium.make`` returns it, at its default guard."""
 
 OURS, OURS_GUARDED, OURS_WORKERS = "ours", "ours, guarded", "ours, workers"
 DUMMY, DUMMY_KEPT, SUBPROC, FLOOR = "naive, Dummy", "naive, Dummy, kept", "naive, Subproc", "Bullet's floor"
+NAIVE, NAIVE_KEPT = "naive", "naive, kept"
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,29 @@ def naive(
     env = kind([partial(gymnasium.make, NAIVE_ID, robot=robot, reload=reload)] * num_envs, **arguments)
     env.reset()
     return Contender(lambda number: env.step(actions[number % DRAWN]), env.close)
+
+
+def single(env_id: str, actions: Any, *, expert: bool = False, **knobs: Any) -> Contender:
+    """One environment as ``gymnasium.make`` returns it, reset where an episode ends.
+
+    Args:
+        env_id: Of the environment.
+        actions: [DRAWN, 1, 2].
+        expert: Drive along the corridor and into the left arm, about as a trained agent does, instead of at random.
+        knobs: Of the environment.
+    """
+    env = gymnasium.make(env_id, **knobs)
+    ahead, turn = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
+    phase, asked = env.reset(seed=0)[1]["phase"], 0
+
+    def step(number: int) -> None:
+        nonlocal phase, asked
+        asked = asked + 1 if phase == "query" else 0
+        action = (turn if 0 < asked <= TURNING else ahead) if expert else actions[number % DRAWN, 0]
+        _, _, terminated, truncated, info = env.step(action)
+        phase = env.reset()[1]["phase"] if terminated or truncated else info["phase"]
+
+    return Contender(step, env.close)
 
 
 def floor(robot: str, num_envs: int, actions: Any) -> Contender:
@@ -168,9 +196,21 @@ def contenders(robot: str, num_envs: int) -> dict[str, Contender]:
     }
 
 
-def rates(robot: str, num_envs: int, *, repeats: int, seconds: float) -> dict[str, float]:
-    """Return the medians of environment steps per CPU-second."""
-    running = contenders(robot, num_envs)
+def single_contenders(robot: str, *, expert: bool) -> dict[str, Contender]:
+    """Make the single environments that are compared for a robot, driven at random or as by a trained agent."""
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (DRAWN, 1, 2)).astype(np.float32)
+    ids = {"robot": robot, "expert": expert}
+    return {
+        OURS: single("rlmem/TMaze-v0", actions, guard="none", **ids),
+        OURS_GUARDED: single("rlmem/TMaze-v0", actions, **ids),
+        NAIVE: single(NAIVE_ID, actions, reload=True, **ids),
+        NAIVE_KEPT: single(NAIVE_ID, actions, reload=False, **ids),
+        FLOOR: floor(robot, 1, actions),
+    }
+
+
+def rates(running: dict[str, Contender], num_envs: int, *, repeats: int, seconds: float) -> dict[str, float]:
+    """Return the medians of environment steps per CPU-second, and close the contenders."""
     steps = {}
     for name, contender in running.items():
         started, count = cpu_seconds(), 0
@@ -235,20 +275,30 @@ def machine() -> str:
     return f"{processor()}, {len(os.sched_getaffinity(0))} cores; {named}"
 
 
-def report(
-    results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float], guarded: dict[str, list[float]]
-) -> str:
-    """Return the results as Markdown."""
-    names = (OURS, OURS_WORKERS, OURS_GUARDED, DUMMY, DUMMY_KEPT, SUBPROC, FLOOR)
-    lines = [
-        "# Speed of the environments",
-        "",
+def measured_on() -> list[str]:
+    """Return the lines that say what was measured, and where."""
+    return [
         f"Machine: {machine()}. Control steps per CPU-second with random actions; medians.",
         "",
         'All columns but "ours, guarded" simulate every control step (`guard="none"`) and are compared with each',
         'other. "Ours, guarded" is the default `guard="delay"`, which skips the physics while the robot is on rails:',
         'what training gets, and no measure of the simulation. "Naive" loads its world anew at each reset, as',
         'Bullet\'s own environments do; "kept" puts the robot back by hand.',
+    ]
+
+
+def report(
+    results: dict[str, dict[int, dict[str, float]]],
+    singles: dict[tuple[str, str], dict[str, float]],
+    resets: dict[str, float],
+    guarded: dict[str, list[float]],
+) -> str:
+    """Return the results as Markdown."""
+    names = (OURS, OURS_WORKERS, OURS_GUARDED, DUMMY, DUMMY_KEPT, SUBPROC, FLOOR)
+    lines = [
+        "# Speed of the environments",
+        "",
+        *measured_on(),
         "",
         f"| robot | N | {' | '.join(names)} | ours / floor | ours / Dummy | ours / Subproc |",
         f"|---|---|{'---|' * (len(names) + 3)}",
@@ -258,7 +308,13 @@ def report(
             ratios = (f"{rate[OURS] / rate[name]:.2f}" for name in (FLOOR, DUMMY, SUBPROC))
             cells = (robot, str(number), *(f"{rate[name]:,.0f}" for name in names), *ratios)
             lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| bar, at the largest N | " + " | ".join(results) + " |", f"|---|{'---|' * len(results)}"]
+    lines += [
+        "",
+        *single_report(singles),
+        "",
+        "| bar, at the largest N | " + " | ".join(results) + " |",
+        f"|---|{'---|' * len(results)}",
+    ]
     for label, reached in bars(results, resets).items():
         lines.append(f"| {label} | {' | '.join(reached)} |")
     lines += ["", "| guarded, N = 32, memory length | " + " | ".join(f"{length:,}" for length in LENGTHS) + " |"]
@@ -266,6 +322,23 @@ def report(
     for robot, found in guarded.items():
         lines.append(f"| {robot} | " + " | ".join(f"{rate:,.0f}" for rate in found) + " |")
     return "\n".join(lines) + "\n"
+
+
+def single_report(singles: dict[tuple[str, str], dict[str, float]]) -> list[str]:
+    """Return the lines of the table of single environments."""
+    names = (OURS, OURS_GUARDED, NAIVE, NAIVE_KEPT, FLOOR)
+    lines = [
+        f"A single environment, as `gymnasium.make` returns it. Bar: {SINGLE_BAR:g} times naive, guarded.",
+        "",
+        f"| robot | driven | {' | '.join(names)} | ours / naive | ours, guarded / naive | floor / naive |",
+        f"|---|---|{'---|' * (len(names) + 3)}",
+    ]
+    for (robot, driven), rate in singles.items():
+        ratios = [rate[name] / rate[NAIVE] for name in (OURS, OURS_GUARDED, FLOOR)]
+        reached = "reached" if ratios[1] >= SINGLE_BAR else "missed"
+        cells = (robot, driven, *(f"{rate[name]:,.0f}" for name in names), f"{ratios[0]:.2f}")
+        lines.append(f"| {' | '.join(cells)} | {ratios[1]:.2f} ({reached}) | {ratios[2]:.2f} |")
+    return lines
 
 
 def bars(results: dict[str, dict[int, dict[str, float]]], resets: dict[str, float]) -> dict[str, list[str]]:
@@ -299,16 +372,31 @@ def main() -> None:
     """Measure, print, and write where asked."""
     parser = argparse.ArgumentParser(description="Measure the speed of the environments.")
     parser.add_argument("--quick", action="store_true", help="one short repeat: to see that it works")
+    parser.add_argument("--single", action="store_true", help="measure single environments only")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
     arguments = parser.parse_args()
     repeats, seconds = (1, 0.2) if arguments.quick else (5, 0.6)
     gymnasium.register(NAIVE_ID, entry_point="naive_t_maze:NaiveTMaze")
-    results = {
-        robot: {number: rates(robot, number, repeats=repeats, seconds=seconds) for number in NUM_ENVS} for robot in BARS
+    singles = {
+        (robot, driven): rates(
+            single_contenders(robot, expert=driven == "to the end"), 1, repeats=repeats, seconds=seconds
+        )
+        for robot in BARS
+        for driven in ("at random", "to the end")
     }
-    resets = {robot: reset_microseconds(robot, resets=20 if arguments.quick else 200) for robot in BARS}
-    guarded = {robot: guarded_rates(robot, repeats=1 if arguments.quick else 5) for robot in BARS}
-    text = report(results, resets, guarded)
+    if arguments.single:
+        text = "\n".join(("# Speed of single environments", "", *measured_on(), "", *single_report(singles))) + "\n"
+    else:
+        results = {
+            robot: {
+                number: rates(contenders(robot, number), number, repeats=repeats, seconds=seconds)
+                for number in NUM_ENVS
+            }
+            for robot in BARS
+        }
+        resets = {robot: reset_microseconds(robot, resets=20 if arguments.quick else 200) for robot in BARS}
+        guarded = {robot: guarded_rates(robot, repeats=1 if arguments.quick else 5) for robot in BARS}
+        text = report(results, singles, resets, guarded)
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from rlmem.errors import UserError
@@ -54,4 +55,9 @@ def reset_knobs(options: Mapping[str, Any], others: Sequence[str], settings: Any
 
 def _knob_names(env: KnobAccess) -> frozenset[str]:
     settings = env.__dict__.get("settings")
-    return frozenset() if settings is None else frozenset(field.name for field in fields(settings))
+    return frozenset() if settings is None else _names(type(settings))
+
+
+@cache  # every attribute that an environment sets asks for them
+def _names(settings: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,8 @@ from rlmem.errors import UserError
 from rlmem.privileged import OBSERVATION, PRIVILEGED, with_privileged
 from rlmem.registry import load_object
 from rlmem.spec import TaskSpec
+
+_PHASES: list[str] = PHASE_NAMES.tolist()
 
 
 class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
@@ -75,6 +78,11 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         if self._full is not None:
             self.observation_space = with_privileged(self.observation_space, self._full.space)
         self.action_space: spaces.Box = self.task.action_space
+        low, high = self.action_space.low, self.action_space.high
+        self._bounds: list[tuple[float, float]] = list(zip(low.tolist(), high.tolist(), strict=True))
+        """[A] least and greatest value of each component of an action."""
+        self._quiet, self._seen = 0, np.zeros(0, dtype=np.float32)
+        """Steps to come in which nothing happens, and the observation [1, D] during them."""
         self._drawn_at = 0.0
         self._running: bool | None = None
         """Whether an episode is running; None before the first."""
@@ -116,7 +124,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         if knobs:
             self.change_knobs(knobs)
         self.task.reset(None, [seed], None if cue is None else np.array([cue], dtype=np.int64))
-        self._running, self._actions = True, []
+        self._running, self._actions, self._quiet = True, [], 0
         self._show()
         return self._observe(), self._info()
 
@@ -140,10 +148,13 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
             raise ResetNeeded(
                 "call reset before step" if self._running is None else "the episode has ended: call reset before step"
             )
-        if np.shape(action) != self.action_space.shape:
-            raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
-        checked = check_actions(np.asarray(action)[None], 1, self.action_space)
+        checked = self._checked(action)
         self._actions.append(checked)
+        if self._quiet:  # see MemoryTask.quiet_steps
+            self._quiet -= 1
+            self.task.clock += 1
+            self._show()
+            return self._seen[0].copy(), 0.0, False, False, self._info()
         reward, terminated, truncated = (value[0].item() for value in self.task.step_checked(checked))
         info = self._info()
         if terminated or truncated:
@@ -156,6 +167,8 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
             }
             if not np.isnan(outcome.work[0]):
                 info["work"] = float(outcome.work[0])
+        elif self._full is None:  # the full state may hold what changes meanwhile, such as the last action
+            self._quiet = self.task.quiet_steps()
         self._show()
         return self._observe(), reward, terminated, truncated, info
 
@@ -184,6 +197,7 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore a state that :meth:`get_state` returned, bit for bit, by repeating the episode."""
         begin_again(self.task, 0, EnvState(**state))
+        self._quiet = 0
         self._running, self._actions = True, list(np.asarray(state["actions"]).reshape(-1, 1, *self.action_space.shape))
         for action in self._actions:
             step = self.task.step_checked(action)
@@ -213,13 +227,26 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
             self.set_state(state["episode"])
         self.__dict__.update(state["now"])
 
+    def _checked(self, action: NDArray[Any]) -> Floats:
+        """Return an action [A] as [1, A], clipped to the action space."""
+        if np.shape(action) != self.action_space.shape:
+            raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
+        if isinstance(action, np.ndarray) and action.dtype.char in "fd":  # few plain numbers are faster than an array
+            values: list[float] = action.tolist()
+            if all(map(math.isfinite, values)):
+                clipped = [min(max(value, low), high) for value, (low, high) in zip(values, self._bounds, strict=True)]
+                return np.array([clipped])
+        return check_actions(np.asarray(action)[None], 1, self.action_space)
+
     def _observe(self) -> Any:
         observations = self.task.observe()
         check_observations(observations, self.task.observation_space)
+        if self._quiet:
+            self._seen = observations.copy()
         return observations[0] if self._full is None else {OBSERVATION: observations[0], PRIVILEGED: self._full()[0]}
 
     def _info(self) -> dict[str, Any]:
-        return {"phase": str(PHASE_NAMES[self.task.phase[0]])}
+        return {"phase": _PHASES[self.task.phase[0]]}
 
     def _show(self) -> None:
         """Update Bullet's window, in real time."""

@@ -31,6 +31,11 @@ class _Flat(NamedTuple):
     """Which of the numbers each of the optimizer's groups has."""
 
 
+def _plain(method: Any) -> Any:
+    """Return a method of PyTorch's optimizers without its wrapper, which imports the compiler: 2 s of CPU."""
+    return getattr(method, "__wrapped__", method)
+
+
 class FastAdam(torch.optim.Adam):
     """PyTorch's fused Adam, for parameters of one device and type, in groups with a learning rate each.
 
@@ -38,6 +43,11 @@ class FastAdam(torch.optim.Adam):
     them out again (new weights, a loaded state, a gradient that is missing) is noticed at the next step. Its
     state is that of PyTorch's Adam.
     """
+
+    add_param_group = _plain(torch.optim.Adam.add_param_group)
+    zero_grad = _plain(torch.optim.Adam.zero_grad)
+    state_dict = _plain(torch.optim.Adam.state_dict)
+    load_state_dict = _plain(torch.optim.Adam.load_state_dict)
 
     def __init__(self, params: Iterable[Any], lr: float, eps: float = 1e-5) -> None:
         super().__init__(params, lr=lr, eps=eps, fused=True)

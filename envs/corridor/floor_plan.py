@@ -1,7 +1,8 @@
 """The floor plan of a corridor that ends in a junction with arms, and the range sensor.
 
 The middle of the junction is the origin; the corridor leaves it along -x, and the arms at the given angles. Rays are
-intersected with wall segments for all environments at once in numpy, which is faster than Bullet's ray test.
+intersected with wall segments for all environments at once in numpy, which is faster than Bullet's ray test. A single
+environment computes the same, bit for bit, in plain numbers, which are faster than arrays of one.
 
 Axes: N environments, R rays, M walls, K arms.
 """
@@ -83,16 +84,20 @@ class RangeSensor:
         self._from_x, self._from_y = segments[:, :, 0, 0].copy(), segments[:, :, 0, 1].copy()
         self._along_x = (segments[:, :, 1, 0] - self._from_x)[:, None]
         self._along_y = (segments[:, :, 1, 1] - self._from_y)[:, None]
+        self._walls: list[tuple[float, float, float, float]] = []
+        """[M] x, y, along x, along y of the walls of the first environment, for :meth:`single`; empty: out of date."""
 
     def set_back_wall(self, index: int, x: float) -> None:
         """Put the wall behind the start of one environment at ``x``, m."""
         self._from_x[index, -1] = x
+        self._walls = []
 
     def set_panel(self, index: int, panel: int, x: float, side: int) -> None:
         """Put a panel of one environment across a side (1: left, -1: right) at ``x``, m; out of sight if infinite."""
         self._from_x[index, self._panels][panel] = x if math.isfinite(x) else _NOWHERE
         self._from_y[index, self._panels][panel] = side * HALF_WIDTH
         self._along_y[index, 0, self._panels][panel] = side * (PANEL_EDGE - HALF_WIDTH)
+        self._walls = []
 
     def __call__(self, x: Floats, y: Floats, yaw: Floats) -> Floats:
         """Read all rays.
@@ -115,6 +120,37 @@ class RangeSensor:
             hit = (distance >= 0.0) & (where >= 0.0) & (where <= 1.0)
         nearest: Floats = np.minimum(np.where(hit, distance, MAX_RANGE).min(axis=2), MAX_RANGE)
         return nearest
+
+    def single(self, x: float, y: float, rays: list[tuple[float, float]]) -> list[float]:
+        """Read the rays of the first environment.
+
+        Args:
+            x: m.
+            y: m.
+            rays: [R] unit vectors.
+
+        Returns:
+            [R] distances, m, the same as those of all environments at once.
+        """
+        if not self._walls:
+            parts = (self._from_x[0], self._from_y[0], self._along_x[0, 0], self._along_y[0, 0])
+            self._walls = list(zip(*(part.tolist() for part in parts), strict=True))
+        ahead = []
+        for from_x, from_y, along_x, along_y in self._walls:
+            to_x, to_y = from_x - x, from_y - y
+            ahead.append((to_x, to_y, along_x, along_y, to_x * along_y - to_y * along_x))
+        distances = []
+        for ray_x, ray_y in rays:
+            nearest = MAX_RANGE
+            for to_x, to_y, along_x, along_y, area in ahead:
+                across = ray_x * along_y - ray_y * along_x
+                if across:  # else the ray is parallel to the wall
+                    inverse = 1.0 / across
+                    distance = area * inverse
+                    if 0.0 <= distance < nearest and 0.0 <= (to_x * ray_y - to_y * ray_x) * inverse <= 1.0:
+                        nearest = distance
+            distances.append(nearest)
+        return distances
 
 
 def _arm_angles(arms: int) -> Floats:

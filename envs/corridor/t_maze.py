@@ -173,21 +173,24 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     def work(self, before: Ints, step: Step) -> None:
         """Reward driving along the corridor; truncate episodes that take too long. See :meth:`RecallTask.work`."""
         super().work(before, step)
-        if self.locked:
-            return
         delayed = before == DELAY
+        if self.locked or not np.count_nonzero(delayed):
+            return
         driven = (self.pose[:, 0] - self._before_x) / np.maximum(np.abs(self.start_x), 0.05)
-        step.reward[delayed] += _PROGRESS * driven[delayed]
+        step.reward[:] += np.where(delayed, _PROGRESS * driven, 0.0)
         on_time = self.leg_steps()
         step.reward[delayed & (self.clock > on_time)] -= self.STEP_COST
-        step.truncated[:] |= delayed & ~self.phase_over() & (self.clock >= 3 * on_time + self.settings.query_steps)
+        late = self.clock >= 3 * on_time + self.settings.query_steps
+        if np.count_nonzero(late):
+            step.truncated[:] |= delayed & ~self.phase_over() & late
 
     def phase_over(self) -> Bools:
         """Return [N] whether the phase is over: the delay also when a robot reaches the junction or a dock."""
         over = super().phase_over()
         if self.locked:
             return over
-        return np.where(self.phase == DELAY, self.pose[:, 0] >= self.leg_x(self.leg + 1), over)
+        end = self.leg_x(self.leg + 1) if self.docks else 0.0
+        return np.where(self.phase == DELAY, self.pose[:, 0] >= end, over)
 
     def start_leg(self, indices: Indices) -> None:
         """Put robots at rest behind the dock in the corridor. See :meth:`DockTask.start_leg`."""
@@ -204,12 +207,13 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
     def query_reward(self, asked: Bools, step: Step) -> None:
         """Take the arm that the robot has driven towards as its answer. See :meth:`RecallTask.query_reward`."""
         towards = self.pose[:, :2] @ self.directions.T
-        furthest, arm = towards.max(axis=1), towards.argmax(axis=1)
+        furthest = towards.max(axis=1)
         progress = np.minimum(np.maximum(furthest / self.settings.commit_distance, 0.0), 1.0)
-        step.reward[asked] += (_PROGRESS * (progress - self.progress))[asked]
-        self.progress[asked] = progress[asked]
+        step.reward[:] += np.where(asked, _PROGRESS * (progress - self.progress), 0.0)
+        np.copyto(self.progress, progress, where=asked)
         committed = asked & (furthest >= self.settings.commit_distance)
-        if committed.any():
+        if np.count_nonzero(committed):
+            arm = towards.argmax(axis=1)
             self.chosen[committed] = arm[committed]
             right = committed & (arm == self.cue)
             self.answered(right, committed & ~right, step)
@@ -230,8 +234,9 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
         """Return lamps and go light, and what there is of bell, gates and obstacles, [N, k + 1 + C]."""
         out = np.zeros((self.num_envs, self.settings.arms + 1))
         if self.settings.cue != "never":
-            lit = self.everyone if self.settings.cue == "always" else np.flatnonzero(self.phase == CUE)
-            out[lit, self.cue[lit]] = 1.0
+            lit = self.everyone if self.settings.cue == "always" else (self.phase == CUE).nonzero()[0]
+            if len(lit):
+                out[lit, self.cue[lit]] = 1.0
         out[:, -1] = self.phase == QUERY
         if self.bell:
             lamp = self.distracting()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betaincinv
 
 from rlmem.environments import make_vector
 from rlmem.errors import UserError
@@ -47,8 +47,9 @@ def clopper_pearson(successes: int, episodes: int, confidence: float = 0.95) -> 
     Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
     Biometrika 26, 1934.
     """
-    interval = stats.binomtest(successes, episodes).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
+    failures, tail = episodes - successes, (1.0 - confidence) / 2.0
+    low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    return low, float(betaincinv(successes + 1, failures, 1.0 - tail)) if failures else 1.0
 
 
 def bootstrap_mean(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:

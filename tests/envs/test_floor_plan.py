@@ -106,3 +106,18 @@ def test_arms_are_spread_from_left_to_right(arms: int) -> None:
     angles = np.degrees(np.arctan2(directions[:, 1], directions[:, 0]))
     assert (np.diff(angles) < 0).all()
     np.testing.assert_allclose(angles, -angles[::-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("arms", ARMS)
+def test_a_single_robot_reads_what_many_read(arms: int) -> None:
+    places = np.concatenate((places_inside(arms, 200, seed=arms), [[0.0, 0.0, 0.0], [-1.0, 0.0, math.pi]]))
+    many, single = (RangeSensor(wall_segments(arms, CORRIDOR), count, panels=1) for count in (len(places), 1))
+    for index in range(len(places)):
+        many.set_back_wall(index, BACK_WALL_X)
+        many.set_panel(index, 0, -0.6, 1)
+    single.set_back_wall(0, BACK_WALL_X)
+    single.set_panel(0, 0, -0.6, 1)
+    for place, ranges in zip(places, many(*places.T), strict=True):
+        angles = place[2] + RAY_ANGLES
+        rays = list(zip(np.cos(angles).tolist(), np.sin(angles).tolist(), strict=True))
+        assert single.single(float(place[0]), float(place[1]), rays) == ranges.tolist()

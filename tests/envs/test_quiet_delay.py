@@ -1,6 +1,6 @@
 """A delay in which nothing can happen is not computed, and nobody sees a difference."""
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -85,3 +85,26 @@ def test_episodes_are_cut_short_in_the_delay() -> None:
     ends = [bool(env.step(np.zeros(env.action_space.shape))[3].all()) for _ in range(24)]
     assert ends == [step % 12 == 11 for step in range(24)]
     env.close()
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_a_single_environment_leaves_it_out_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    length = {} if name == "TimedPress-v0" else {"memory_length": LENGTH}
+    short, full = (cast("Any", gymnasium.make(f"rlmem/{name}", **length)) for _ in range(2))
+    task: Any = short.unwrapped.task
+    monkeypatch.setattr(full.unwrapped.task, "quiet_steps", lambda: 0)
+    advanced, advance = [], task.advance
+    monkeypatch.setattr(task, "advance", lambda actions: advanced.append(1) or advance(actions))
+    rng = np.random.default_rng(2)
+    for _ in range(2):
+        first, again = short.reset(seed=5)[0], full.reset(seed=5)[0]
+        for _ in range(15):
+            np.testing.assert_array_equal(first, again)
+            action = rng.uniform(-1.0, 1.0, short.action_space.shape)
+            (first, *one), (again, *other) = short.step(action), full.step(action)
+            assert one == other
+            if one[1] or one[2]:
+                break
+    assert len(advanced) < 30 or name not in ("RememberColor-v0", "FlashedGoal-v0")
+    short.close()
+    full.close()

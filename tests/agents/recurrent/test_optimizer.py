@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -129,3 +131,17 @@ def test_clipping_returns_the_norm_before_and_takes_any_optimizer():
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     assert clip_grad_norm(optimizer, before / 2) == pytest.approx(before)
     assert clip_grad_norm(optimizer, before) == pytest.approx(before / 2)
+
+
+def test_training_does_not_import_pytorchs_compiler():
+    code = """import sys, torch
+from rlmem.agents.recurrent.optimizer import FastAdam
+parameter = torch.nn.Parameter(torch.ones(3))
+optimizer = FastAdam([parameter], lr=0.1)
+optimizer.zero_grad()
+parameter.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "False"
