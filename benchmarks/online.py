@@ -60,19 +60,19 @@ class Watched(RTRLActorCritic):
         self.stale: list[float] = []
         self.watching = False
 
-    def _see(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         if start[0]:
             self.seen = []
         if self.watching:
             self.seen.append((x, start))
-        return super()._see(x, start)
+        return super()._forward(x, start)
 
-    def _note(self, ended: Any, infos: dict[str, Any]) -> None:
+    def _count_episodes(self, ended: Any, infos: dict[str, Any]) -> None:
         if ended[0] and self.seen and self.seen[0][1][0]:
             assert self._actor is not None
             xs, starts = (torch.stack(part) for part in zip(*self.seen, strict=True))
             self.stale.append(float(stale_trace_error(self.derivative, self._actor.carry, xs, starts)[0]))
-        super()._note(ended, infos)
+        super()._count_episodes(ended, infos)
 
     def carried(self) -> int:
         """Return the bytes that go from one control step to the next."""

@@ -55,7 +55,7 @@ def reset_knobs(options: Mapping[str, Any], others: Sequence[str], settings: Any
 
 def _knob_names(env: KnobAccess) -> frozenset[str]:
     settings = env.__dict__.get("settings")
-    return frozenset() if settings is None else _names(type(settings))
+    return frozenset() if settings is None else _names(type(settings))  # type: ignore[arg-type]
 
 
 @cache  # every attribute that an environment sets asks for them

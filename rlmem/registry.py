@@ -100,6 +100,10 @@ AGENTS: dict[str, AgentEntry] = {
     "rtrl_actor_critic": AgentEntry(
         f"{_ONLINE}.rtrl_actor_critic:RTRLActorCritic", "Recurrent actor-critic trained online by RTRL"
     ),
+    "stream_actor_critic": AgentEntry(
+        f"{_ONLINE}.stream_actor_critic:StreamActorCritic",
+        "Stream AC(lambda) with a memory cell: learns online by RTRL, with bounded steps",
+    ),
     "sb3_recurrent_ppo": AgentEntry(f"{_SB3}.sb3_contrib:SB3RecurrentPPO", "sb3-contrib's RecurrentPPO, with an LSTM"),
 }
 """Agents by name. Add an agent: one file and one line here."""

@@ -25,21 +25,19 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, get_args
 
-import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlmem.agents.base import Array
-from rlmem.agents.online.actor_critic_controller import ActorCriticController
 from rlmem.agents.online.controller import ControllerSettings, as_float64
+from rlmem.agents.online.stepwise_actor_critic import StepwiseActorCritic
 from rlmem.errors import UserError
 from rlmem.learning.derivatives import Carry, make_derivative
-from rlmem.learning.divergence import check_change, check_finite
+from rlmem.learning.divergence import check_change
 from rlmem.learning.kalman.likelihoods import Innovation
 from rlmem.learning.natural_gradient import Fisher, FisherSettings, FisherState
 from rlmem.learning.network import Network
-from rlmem.learning.running_moments import RunningMoments
 from rlmem.learning.updates import Groups, group_indices
 from rlmem.suggest import unknown
 
@@ -111,7 +109,7 @@ class _Traces(NamedTuple):
     fisher: FisherState
 
 
-class RTRLActorCritic(ActorCriticController):
+class RTRLActorCritic(StepwiseActorCritic):
     """A recurrent actor-critic that learns at every control step from reward alone. See the module's docstring."""
 
     name = "rtrl_actor_critic"
@@ -125,15 +123,8 @@ class RTRLActorCritic(ActorCriticController):
         self._actor_fisher, self._critic_fisher = self._fisher(self.network), self._fisher(self.critic_network)
         self._actor: _Traces | None = None
         self._critic: _Traces | None = None
-        self._moments = RunningMoments.start(self.network.input_size)
         self._td_square = 1.0
         self._kl = math.nan
-
-    def predict(
-        self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
-    ) -> tuple[Array, Any]:
-        """Act on observations scaled by their running moments. See :meth:`Agent.predict`."""
-        return super().predict(self._moments.scaled(_as_float64(observation)), state, episode_start, deterministic)
 
     def begin(self, num_envs: int) -> None:
         """Start traces and derivatives of N streams; keep the Fisher information."""
@@ -165,20 +156,6 @@ class RTRLActorCritic(ActorCriticController):
         """Return the running root mean square of temporal-difference errors, and the divergence of the last step."""
         return {"critic/td_error": math.sqrt(self._td_square), "actor/kl": self._kl}
 
-    def tensors(self) -> dict[str, Any]:
-        """Return the parameters and the running moments of observations. See :meth:`Agent.tensors`."""
-        moments = {
-            "count": np.array([self._moments.number]),
-            "mean": self._moments.mean,
-            "squares": self._moments.squares,
-        }
-        return super().tensors() | moments
-
-    def restore(self, tensors: dict[str, Array]) -> None:
-        """Restore parameters and moments."""
-        super().restore(tensors)
-        self._moments = RunningMoments(float(tensors["count"][0]), tensors["mean"].copy(), tensors["squares"].copy())
-
     def stream_state(self) -> dict[str, Any]:
         """Return derivatives, traces, Fisher information and the generator. See :meth:`Controller.stream_state`."""
         assert self._actor is not None
@@ -195,12 +172,6 @@ class RTRLActorCritic(ActorCriticController):
     def _fisher(self, network: Network) -> Fisher:
         return Fisher(network.num_parameters, group_indices(network, self.settings.groups), self.settings.fisher)
 
-    def _scaled(self, observation: Array) -> Tensor:
-        seen = _as_float64(observation)
-        check_finite("observations", seen)
-        self._moments = self._moments.seen(seen)
-        return torch.as_tensor(self._moments.scaled(seen))
-
     def _forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs [N, Q] of the actor and values [N], for observations [N, D]."""
         assert self._actor is not None
@@ -210,6 +181,11 @@ class RTRLActorCritic(ActorCriticController):
         value, carry = self.critic_derivative.step(x, start, self._critic.carry)
         self._critic = self._critic._replace(carry=carry)
         return output, value[:, 0]
+
+    def look_ahead(self, x: Tensor) -> Tensor:
+        """Return the values [N] of the next observations. See :meth:`StepwiseActorCritic.look_ahead`."""
+        assert self._critic is not None
+        return self.critic_derivative.step(x, torch.zeros(len(x), dtype=torch.bool), self._critic.carry).output[:, 0]
 
     def _extend_traces(self, output: Tensor, action: Tensor, start: Tensor) -> None:
         """Add scores of actions and gradients of values to the traces, and update the Fisher information."""
@@ -229,18 +205,6 @@ class RTRLActorCritic(ActorCriticController):
             eligibility=decay * self._critic.eligibility + gradients,
             fisher=self._critic_fisher.see(self._critic.fisher, share * gradients),
         )
-
-    def _next_values(self, observation: Array, start: Array, truncated: Array, infos: dict[str, Any]) -> Tensor:
-        """Return the values [N] of the next observations: 0 after termination, of the final one after truncation."""
-        assert self._critic is not None
-        seen = np.array(observation, dtype=np.float64)
-        for index in np.flatnonzero(truncated):
-            seen[index] = infos["final_obs"][index]
-        check_finite("observations", seen)
-        x = torch.as_tensor(self._moments.scaled(seen))
-        not_first = torch.zeros(len(seen), dtype=torch.bool)
-        values = self.critic_derivative.step(x, not_first, self._critic.carry).output[:, 0]
-        return torch.where(torch.as_tensor(start & ~truncated), 0.0, values)
 
     def _learn_from(self, error: Tensor) -> None:
         """Update actor and critic by temporal-difference errors [N]."""
@@ -270,10 +234,6 @@ def _whitened(rows: Tensor, seen: Innovation) -> tuple[Tensor, Tensor]:
     root = torch.linalg.cholesky(seen.noise)
     both = torch.linalg.solve_triangular(root, torch.cat((rows, seen.error[..., None]), -1), upper=False)
     return both[..., :-1], both[..., -1]
-
-
-def _as_float64(observation: Array) -> Array:
-    return np.asarray(observation, dtype=np.float64)
 
 
 def _to_tree(traces: _Traces) -> dict[str, Any]:

@@ -16,6 +16,7 @@ AGENTS = {
     "adam_dagger": {},
     "kalman_actor_critic": {"n_steps": 16},
     "rtrl_actor_critic": {},
+    "stream_actor_critic": {},
     "model_controller": {"controlled": (1,), "reference": (0,), "active": None, "explore_steps": 0, "horizon": 2},
 }
 
@@ -42,7 +43,7 @@ def agent_on(env, name):
 
 
 CASES = [(name, "observations") for name in AGENTS]
-CASES += [("kalman_actor_critic", "rewards"), ("rtrl_actor_critic", "rewards")]
+CASES += [("kalman_actor_critic", "rewards"), ("rtrl_actor_critic", "rewards"), ("stream_actor_critic", "rewards")]
 
 
 @pytest.mark.parametrize(("name", "what"), CASES)
