@@ -1,14 +1,14 @@
 """Stream AC(lambda) with memory: an actor-critic that learns at every control step, each step bounded by its own size.
 
 Actor and critic are separate recurrent networks, whose derivatives are carried forward by RTRL. Eligibility traces and
-the step size "ObGD" are those of the source: a step is shortened so that it overshoots the error that it corrects no
-more than once in kappa. The weights start sparse, the cell's output is normalized over its units, and observations and
+the step size "ObGD" are those of the source: a step is shortened so that kappa such steps would not overshoot the error
+that they correct. The weights start sparse, the cell's output is normalized over its units, and observations and
 rewards are scaled by running statistics. No sequence is stored.
 
-Sources: Elsayed, Vasan and Mahmood, "Streaming Deep Reinforcement Learning Finally Works", arXiv:2410.14606, 2024,
-algorithms 3 (ObGD) and 4 to 8; Elelimy et al., "Real-Time Recurrent Learning using Trace Units in Reinforcement
-Learning", NeurIPS 2024 (the cell). Deviations: a recurrent cell in place of two hidden layers; observations are scaled
-by :class:`rlmem.learning.running_moments.RunningMoments`, which has a floor and a bound.
+Sources: Elsayed, Vasan and Mahmood, "Streaming Deep Reinforcement Learning Finally Works", arXiv:2410.14606, 2024;
+Elelimy et al., "Real-Time Recurrent Learning using Trace Units in Reinforcement Learning", NeurIPS 2024 (the cell).
+Deviations: a recurrent cell in place of two hidden layers; observations are scaled by
+:class:`rlmem.learning.running_moments.RunningMoments`, which has a floor and a bound.
 
 Axes: N environments, D observation, A action, H hidden, Q outputs, P parameters.
 """
