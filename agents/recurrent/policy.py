@@ -138,6 +138,16 @@ class RecurrentPolicy(SB3Policy):
         return {"pi": list(settings.net_arch), "vf": list(critic)}
 
     @property
+    def pi_features_extractor(self) -> BaseFeaturesExtractor:
+        """The actor's features extractor, by stable-baselines3's name."""
+        return self.features_extractor
+
+    @property
+    def vf_features_extractor(self) -> BaseFeaturesExtractor:
+        """The critic's features extractor, by stable-baselines3's name; it may be the actor's."""
+        return self.critic_extractor or self.features_extractor
+
+    @property
     def sees_apart(self) -> bool:
         """Whether the critic sees other features than the actor."""
         return self.privileged or self.critic_extractor is not None

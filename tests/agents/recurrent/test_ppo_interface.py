@@ -185,10 +185,10 @@ def sees_apart(**arguments: Any) -> RecurrentPPO:
 
 def test_a_critic_with_a_features_extractor_of_its_own_trains_that_and_the_actor_the_other() -> None:
     agent = sees_apart(vf_coef=0.0)
-    parts = (agent.policy.features_extractor, agent.policy.critic_extractor)
-    before = [nn.utils.parameters_to_vector(part.parameters()).detach().clone() for part in parts if part is not None]
+    parts = (agent.policy.pi_features_extractor, agent.policy.vf_features_extractor)
+    before = [nn.utils.parameters_to_vector(part.parameters()).detach().clone() for part in parts]
     agent.learn(16)
-    after = [nn.utils.parameters_to_vector(part.parameters()) for part in parts if part is not None]
+    after = [nn.utils.parameters_to_vector(part.parameters()) for part in parts]
     assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [False, True]
     observations = torch.from_numpy(agent.env.reset())  # type: ignore[union-attr]
     acted, value = agent.predict(observations.numpy(), deterministic=True)[0], agent.policy.predict_values(observations)
