@@ -20,6 +20,10 @@ from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import is_task
 
 
+_MOST_FPS = 50
+"""Frames a second: a GIF shows no more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Render:
     """Make a video of a training run or of a baseline, with cue, phase and actions written over the picture.
@@ -55,6 +59,8 @@ class Render:
 
     def __post_init__(self) -> None:
         check_least(self, episodes=1, seed=0, width=64, height=64, fps=1)
+        if self.fps is not None and self.fps > _MOST_FPS:
+            raise UserError(f"fps must be at most {_MOST_FPS}, got {self.fps:,}")
 
 
 def run(argv: Sequence[str]) -> int:

@@ -113,6 +113,7 @@ def test_list_names_every_task_agent_and_knob_on_lines_that_fit_the_terminal(cap
         (["evaluate", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
         (["render", "--agent", "expert", "--out", "video.avi"], ".mp4, .gif or .webp"),
         (["render", "--agent", "expert", "--episodes", "0"], "--episodes must be at least 1"),
+        (["render", "--agent", "expert", "--fps", "500"], "--fps must be at most 50, got 500"),
         (["report", "--agent", "ppo"], "a report of what?"),
         (["list", "Nothing-v0"], "one of your own is named with its module: my_module:Nothing-v0"),
         (["demo", "--memory-length", "0"], "--memory-length must be at least 1"),
