@@ -19,7 +19,6 @@ from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import is_task
 
-
 _MOST_FPS = 50
 """Frames a second: a GIF shows no more."""
 
