@@ -30,7 +30,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Film both agents, 480 pixels wide together."""
-    folders = {path.name.replace("-", " "): path / "long" for path in sorted(options.runs.iterdir()) if path.is_dir()}
+    folders = {path.name.replace("-", " "): path for path in sorted(options.runs.iterdir()) if path.is_dir()}
     asked = read_settings(folders["LSTM"])
     film(folders, asked.knobs | asked.eval_knobs, options.out, (240, 200))
     print(f"written to {options.out}: {options.out.stat().st_size / 1e6:.2f} MB")

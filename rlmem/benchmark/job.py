@@ -87,6 +87,7 @@ class Job:
         if self.learns:
             training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at", "eval_knobs")
             made_of = {name: getattr(settings, name) for name in training}
+            made_of |= {"curriculum": settings.curriculum} if settings.curriculum else {}
             usual = asdict(agent_class(settings.agent).Settings())
             made_of |= {"agent_settings": _other_than(usual, settings.agent_settings)}
         usual = asdict(task.make_settings({}))

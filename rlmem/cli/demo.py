@@ -35,9 +35,9 @@ _WORK = {"robot": "planar", "guard": "dock", "dock_every": 40, "gates": 5, "dist
 _AGENT = {"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
 """Hyperparameters: many small updates, as in scripts/working_horizon.py."""
 _SHORT = (3, 20)
-"""Memory lengths of the first part of training, in which the agent learns what the lamp is for."""
+"""Memory lengths on which training begins, where the agent learns what the lamp is for."""
 _ENOUGH = 0.95
-"""Share of the validation episodes that ends a part."""
+"""Memory score of an evaluation that ends training."""
 
 
 class Row(NamedTuple):
@@ -49,18 +49,12 @@ class Row(NamedTuple):
     cpu_seconds: float
 
 
-class Part(NamedTuple):
-    """A part of an agent's training, and its folder."""
-
-    settings: RunSettings
-    folder: Path
-
-
 @dataclass(frozen=True, kw_only=True)
 class Demo:
     """Train an agent with a memory and one without on a T-maze with work in the delay, evaluate both, and film them.
 
-    Training has two parts: short corridors with few gates first, then corridors of --memory-length.
+    Training begins with short corridors and few gates, and goes on to corridors of --memory-length when an agent has
+    learned those.
 
     Args:
         out: Folder for runs, video and learning curve.
@@ -88,35 +82,35 @@ def run(argv: Sequence[str]) -> int:
     out = writable_folder(options.out, "--out") / f"seed-{options.seed}"
     if out.is_dir():
         rmtree(out)  # of an earlier demo
-    plans = {name: _parts(name, out / name.replace(" ", "-"), options) for name in _CELLS}
+    runs = {name: _settings(name, options) for name in _CELLS}
+    folders = {name: out / name.replace(" ", "-") for name in _CELLS}
     print(
         "TMaze-v0: a lamp shows left or right. Then the robot drives down a corridor, passes gates, sees lamps that do "
         f"not count, and goes through docks; {options.memory_length} control steps later it must turn the way of the "
         "first lamp.\n"
         f"Training an agent with a memory and one without, at most {options.steps:,} control steps each ..."
     )
-    _train_side_by_side(plans)
-    folders = {name: parts[-1].folder for name, parts in plans.items()}
+    _train_side_by_side(runs, folders)
 
     from rlmem.evaluation.episodes import evaluate
     from rlmem.figures.learning_curves import plot_learning_curves
     from rlmem.runs.training import agent_for, load_agent, make_env
 
-    knobs = plans["LSTM"][-1].settings.knobs | {"memory_length": options.memory_length}
+    knobs = {**_WORK, "memory_length": options.memory_length}
     asked = RunSettings(env="TMaze-v0", agent="random", knobs=knobs)
     rows: dict[str, Row] = {}
-    for agent in ("expert", *plans, "random"):
+    for agent in ("expert", *runs, "random"):
         env = make_env(asked, 50, "disabled")
         try:
-            if agent in plans:
+            if agent in runs:
                 acting = load_agent(folders[agent], env, BEST)
             else:
                 acting = agent_for(agent_class(agent), agent_class(agent).Settings(), env)
             result = evaluate(acting, env, test_seeds(_EPISODES))
         finally:
             env.close()
-        done = [Progress(part.folder / "progress.csv") for part in plans.get(agent, ())]
-        cost = [sum(progress.last(name, 0.0) for progress in done) for name in ("env_steps", "cpu_seconds")]
+        progress = Progress(folders[agent] / "progress.csv") if agent in runs else None
+        cost = [progress.last(name, 0.0) if progress else 0.0 for name in ("env_steps", "cpu_seconds")]
         rows[agent] = Row(result, acting.context, *cost)
     _print(rows)
 
@@ -129,7 +123,7 @@ def run(argv: Sequence[str]) -> int:
         x=("env_steps", "cpu_seconds"),
         memoryless=spec.memoryless.value,
         oracle=spec.oracle.value,
-        title=f"T-maze with work, memory length {options.memory_length}, after corridors of {_SHORT[1]}",
+        title=f"T-maze with work: memory length {_SHORT[1]}, then {options.memory_length}",
     )
     film(folders, knobs, video)
     print(
@@ -141,43 +135,37 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parts(name: str, folder: Path, options: Demo) -> list[Part]:
-    """Return the two parts of an agent's training: short corridors, then those asked for."""
-    length, shorter = options.memory_length, min(_SHORT[1], options.memory_length)
-    same: dict[str, Any] = {
-        "env": "TMaze-v0",
-        "agent": "recurrent_ppo",
-        "seed": options.seed,
-        "envs": 32,
-        "eval_every": 16_384,
-        "stop_at": _ENOUGH,
-        "agent_settings": {**_AGENT, "cell": _CELLS[name]},
-    }
-    parts, before = [], ""
-    for part, low, high, share in (
-        ("short", min(_SHORT[0], shorter), shorter, 1 / 3),
-        ("long", shorter, length, 2 / 3),
-    ):
-        settings = RunSettings(
-            steps=max(int(options.steps * share), 1),
-            init_from=before,
-            knobs={**_WORK, "memory_length": (low, high)},
-            eval_knobs={"memory_length": high},
-            **same,
-        )
-        parts.append(Part(settings, folder / part))
-        before = str(folder / part)
-    return parts
+def _settings(name: str, options: Demo) -> RunSettings:
+    """Return an agent's run: corridors of ``_SHORT`` first, then those asked for.
+
+    Without memory it has all of them at once: it would not come to the end of the short ones.
+    """
+    low, short = _SHORT
+    length = options.memory_length
+    begin_short = _CELLS[name] != "memoryless" and short < length
+    return RunSettings(
+        env="TMaze-v0",
+        agent="recurrent_ppo",
+        seed=options.seed,
+        steps=options.steps,
+        envs=32,
+        eval_every=16_384,
+        stop_at=_ENOUGH,
+        curriculum=(short,) if begin_short else (),
+        knobs={**_WORK, "memory_length": (min(low, length), length)},
+        eval_knobs={"memory_length": length},
+        agent_settings={**_AGENT, "cell": _CELLS[name]},
+    )
 
 
-def _train_side_by_side(plans: Mapping[str, Sequence[Part]]) -> None:
+def _train_side_by_side(runs: Mapping[str, RunSettings], folders: Mapping[str, Path]) -> None:
     """Train each agent in a process of its own and show how far they are."""
     terminal, said_at = sys.stdout.isatty(), time.monotonic()
-    with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as pool:
-        training = [pool.submit(_train, parts) for parts in plans.values()]
+    with ProcessPoolExecutor(len(runs), mp_context=get_context("spawn")) as pool:
+        training = [pool.submit(train, settings, folder=folders[name]) for name, settings in runs.items()]
         while not all(one.done() for one in training):
             time.sleep(0.5)
-            status = "  " + "   ".join(_status(name, parts) for name, parts in plans.items())
+            status = "  " + "   ".join(_status(name, runs[name], folders[name]) for name in runs)
             if terminal:  # one line, written over
                 print(f"\r\033[K{status}", end="", flush=True)
             elif time.monotonic() - said_at >= _SAY_EVERY:
@@ -189,18 +177,14 @@ def _train_side_by_side(plans: Mapping[str, Sequence[Part]]) -> None:
             one.result()
 
 
-def _train(parts: Sequence[Part]) -> None:
-    for part in parts:
-        train(part.settings, folder=part.folder)
-
-
-def _status(name: str, parts: Sequence[Part]) -> str:
-    progress = [Progress(part.folder / "progress.csv") for part in parts]
-    begun = [one for one in progress if one.rows]
-    steps = sum(one.last("env_steps", 0.0) for one in begun)
-    length = parts[max(len(begun) - 1, 0)].settings.eval_knobs["memory_length"]
-    success = f"success {begun[-1].last('eval/success_rate', 0.0):.2f} at length {length}" if begun else "starting"
-    return f"{name}: {steps:>7,.0f} steps, {success}"
+def _status(name: str, settings: RunSettings, folder: Path) -> str:
+    progress = Progress(folder / "progress.csv")
+    if not progress.rows:
+        return f"{name}: starting"
+    lengths = (*settings.curriculum, settings.eval_knobs["memory_length"])
+    length = lengths[int(progress.last("eval/stage", 0.0))]
+    success = f"success {progress.last('eval/success_rate', 0.0):.2f} at length {length}"
+    return f"{name}: {progress.last('env_steps', 0.0):>7,.0f} steps, {success}"
 
 
 def _curve(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,18 @@ from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import tuned_settings
 
-_OF_RUN = ("seed", "steps", "envs", "workers", "eval_every", "eval_episodes", "stop_at", "init_from", "keep")
+_OF_RUN = (
+    "seed",
+    "steps",
+    "envs",
+    "workers",
+    "eval_every",
+    "eval_episodes",
+    "stop_at",
+    "init_from",
+    "curriculum",
+    "keep",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,8 @@ class Train:
             score).
         init_from: Start from the best weights of this run, with the same agent and shapes: its folder, zoo:NAME or
             hub:OWNER/NAME. The optimizer starts anew.
+        curriculum: Longest memory lengths, rising, to train on first: each until an evaluation at it reaches --stop-at
+            (0.95 if not given). Then training goes on at the lengths asked for.
         keep: Number of checkpoints kept in the folder ``checkpoints``, in addition to best and last; none if not given.
         defaults: Ignore tuned settings.
         resume: Continue the run in the output folder; the same as naming its folder.
@@ -52,6 +65,7 @@ class Train:
         rlmem train --env TMaze-v0 --env.memory-length 5 50 --steps 1e6
         rlmem train --env CartPole-v1 --agent ppo --steps 50000
         rlmem train runs/TMaze-v0/recurrent_ppo/0 --steps 2e6
+        rlmem train --env TMaze-v0 --env.guard dock --env.gates 4 --env.memory-length 3 200 --curriculum 20
         rlmem train --env TMazeEndless-v0 --name after --init-from runs/TMaze-v0/recurrent_ppo/0
     """
 
@@ -66,6 +80,7 @@ class Train:
     eval_length: int | None = None
     stop_at: float | None = None
     init_from: str | None = None
+    curriculum: tuple[int, ...] | None = None
     keep: int | None = None
     defaults: bool = False
     resume: bool = False

@@ -31,7 +31,7 @@ class TrainingProgress:
         by_success = spec is not None and spec.metric == "success"
         self._name, self._column = ("success", "success_rate") if by_success else ("return", "ep_rew_mean")
         self._evaluated = "success" if by_success else "return" if spec is None else "score"
-        self._lengths = lengths_in_words(settings.knobs | settings.eval_knobs)
+        self._knobs, self._curriculum = settings.knobs | settings.eval_knobs, settings.curriculum
         self._steps, self._started, self._first = settings.steps, time.monotonic(), -1
         self._table, self._table_changed = folder / "progress.csv", 0
         self._evaluation: Mapping[str, str] = {}
@@ -70,9 +70,15 @@ class TrainingProgress:
         if not row:
             return ""
         value, low, high = (float(row[f"eval/{column}"]) for column in ("value", "low", "high"))
-        at = f"evaluation at {float(row['env_steps']):,.0f} steps{self._lengths}"
+        shorter = {"memory_length": self._curriculum[stage]} if (stage := self._stage(row)) is not None else {}
+        at = f"evaluation at {float(row['env_steps']):,.0f} steps{lengths_in_words(self._knobs | shorter)}"
         work = f", work done {float(row['eval/work']):.2f}" if row.get("eval/work") else ""
         return f"{at}: {self._evaluated} {value:.2f} ({low:.2f} to {high:.2f}){work}"
+
+    def _stage(self, row: Mapping[str, str]) -> int | None:
+        """Return the stage of a curriculum in which an evaluation was made; None in the last, and without one."""
+        stage = int(float(row.get("eval/stage") or len(self._curriculum)))
+        return stage if stage < len(self._curriculum) else None
 
     def report(self, env_steps: int, metrics: Mapping[str, float]) -> None:
         """Show progress. See :data:`rlmem.runs.validation.Report`."""

@@ -26,7 +26,8 @@ def is_finished(folder: Path, settings: RunSettings) -> bool:
     evaluation = meta.get("evaluation")
     if evaluation is None:
         return False
-    enough = settings.stop_at is not None and goal(evaluation) >= settings.stop_at
+    last = evaluation.get("stage", 0) == len(settings.curriculum)
+    enough = last and settings.stop_at is not None and goal(evaluation) >= settings.stop_at
     return enough or int(meta["env_steps"]) >= settings.steps
 
 

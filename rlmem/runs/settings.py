@@ -19,10 +19,12 @@ from rlmem.evaluation.seeds import training_seed
 from rlmem.field_checks import check_fields
 from rlmem.files import json_values
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, short_id
+from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.toml import read_toml, write_toml
 
 SETTINGS = "settings.toml"
 _MOST = {"steps": 10**12, "envs": 10_000, "eval_every": 10**12, "eval_episodes": 100_000, "keep": 10_000}
+_KEPT = ("eval_every", "eval_episodes", "eval_knobs", "curriculum")
 _LIBRARIES = ("gymnasium", "numpy", "pybullet", "stable-baselines3", "sb3-contrib", "torch")
 
 
@@ -42,6 +44,8 @@ class RunSettings:
         stop_at: Stop when an evaluation reaches this memory score, where there is one, or metric (None: never).
         init_from: A run, whose best weights this one starts from: its folder, or a name as of
             :func:`rlmem.runs.named.run_folder`; "" for fresh weights.
+        curriculum: Longest memory lengths, rising, to train on before those of ``knobs``: each until an evaluation at
+            it reaches ``stop_at``, or 0.95 where that is None. See :mod:`rlmem.runs.curriculum`.
         keep: Last checkpoints to keep, beside the best: above 1, those before the last lie in ``checkpoints/``.
         eval_knobs: Knobs that evaluations have instead, such as one length out of a range.
         knobs: The task's knobs.
@@ -61,6 +65,7 @@ class RunSettings:
     eval_episodes: int = 50
     stop_at: float | None = None
     init_from: str = ""
+    curriculum: tuple[int, ...] = ()
     keep: int = 1
     eval_knobs: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -85,6 +90,8 @@ class RunSettings:
             check_fields(knobs_class(self.env), knobs, f"knob of {self.env}")
             object.__setattr__(self, name, knobs)
         object.__setattr__(self, "knobs", complete_knobs(self.env, self.knobs))
+        object.__setattr__(self, "curriculum", tuple(self.curriculum))
+        check_curriculum(self.curriculum, self.env, self.knobs)
         evaluated = complete_knobs(self.env, self.knobs | self.eval_knobs)
         object.__setattr__(self, "eval_knobs", {name: evaluated[name] for name in self.eval_knobs})
         object.__setattr__(self, "agent_settings", asdict(self.make_agent_settings()))
@@ -116,7 +123,7 @@ class RunSettings:
 
     def fixed(self) -> dict[str, Any]:
         """Return what stays as it is when the run is resumed."""
-        return self.origin() | {name: getattr(self, name) for name in ("eval_every", "eval_episodes", "eval_knobs")}
+        return self.origin() | {name: getattr(self, name) for name in _KEPT}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -17,10 +17,12 @@ from rlmem.evaluation.seeds import training_seed
 from rlmem.privileged import PRIVILEGED
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import BEST, LAST, checkpoint_path, read_checkpoint
+from rlmem.runs.curriculum import Curriculum
 from rlmem.runs.event_file import EventFile
 from rlmem.runs.named import run_folder
 from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
+from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.validation import Board, Report, ValidationCallback
 from rlmem.runs.wandb_run import WandbRun
 from rlmem.signals import stop_request
@@ -169,6 +171,8 @@ def train(
                 agent.load(folder / LAST)
             elif settings.init_from:
                 agent.init_from(checkpoint_path(run_folder(settings.init_from), BEST))
+            stage = int(load_checkpoint(folder / LAST).meta.get("stage", 0)) if begun else 0
+            curriculum = Curriculum(settings.curriculum, env, validation_env, stage, settings.stop_at)
             write_settings(folder, settings)
             if plan is not None and (cost := agent.cost(settings.envs)):
                 plan(cost)
@@ -177,7 +181,9 @@ def train(
             boards: list[Board] = [stack.enter_context(EventFile(folder, purged))]
             if wandb is not None:
                 boards.append(stack.enter_context(WandbRun(wandb, settings, folder)))
-            callback = ValidationCallback(settings, folder, agent, validation_env, boards, lambda: stop.asked, report)
+            callback = ValidationCallback(
+                settings, folder, agent, validation_env, curriculum, boards, lambda: stop.asked, report
+            )
             if not stop.asked:
                 agent.learn(env, settings.steps, callback)
             callback.finish()

@@ -12,6 +12,7 @@ import numpy as np
 from rlmem.evaluation.episodes import Evaluation, evaluate
 from rlmem.evaluation.seeds import validation_seeds
 from rlmem.runs.checkpoints import LAST, best_evaluation, require_folder, save
+from rlmem.runs.curriculum import Curriculum
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.tensors_file import load_checkpoint
@@ -34,6 +35,7 @@ class ValidationCallback:
         folder: Where it lies.
         agent: What learns, as it is at the start.
         env: For evaluations, with ``autoreset_mode="disabled"``.
+        curriculum: Of the training environment and of that for evaluations.
         boards: Where metrics are written: for TensorBoard, and others.
         stopped: Whether the user asked to stop.
         report: Called after each rollout with control steps so far and metrics.
@@ -45,17 +47,19 @@ class ValidationCallback:
         folder: Path,
         agent: Any,
         env: Any,
+        curriculum: Curriculum,
         boards: Sequence[Board],
         stopped: Callable[[], bool],
         report: Report | None,
     ) -> None:
         self._settings, self._folder, self._agent, self._env = settings, folder, agent, env
+        self._curriculum = curriculum
         self._boards, self._stopped, self._report = boards, stopped, report
         self._progress = Progress(folder / "progress.csv")
         self._evaluated = self._progress.last("env_steps", 0.0)
         self._saved = self._seen = agent.env_steps
         best = best_evaluation(folder) if agent.env_steps else None
-        self._best = goal(best) if best else -np.inf
+        self._best = goal(best) if best and best.get("stage", curriculum.stage) == curriculum.stage else -np.inf
         before = load_checkpoint(folder / LAST).meta if agent.env_steps else {}
         self._cpu_before, self._wall_before = (float(before.get(f"{clock}_seconds", 0.0)) for clock in ("cpu", "wall"))
         self._cpu, self._wall = time.process_time(), time.monotonic()
@@ -85,29 +89,40 @@ class ValidationCallback:
             self._evaluate(env_steps)
 
     def _evaluate(self, env_steps: int) -> bool:
-        """Evaluate on validation seeds and save; return whether the wanted score is reached."""
+        """Evaluate on validation seeds and save; return whether the wanted score is reached.
+
+        In a curriculum a score that is reached leads to the next stage, whose best checkpoint is another's.
+        """
         started = time.process_time()
         result = evaluate(self._agent, self._env, validation_seeds(self._settings.eval_episodes))
         self._evaluating += time.process_time() - started
+        curriculum = self._curriculum
         row = {"env_steps": float(env_steps), **self._cost(), **_eval_columns(result), **self._metrics}
+        if self._settings.curriculum:
+            row["eval/stage"] = float(curriculum.stage)
         require_folder(self._folder)
         self._progress.add(row)
         for name in ("eval/value", "eval/success_rate", "eval/memory_score", "eval/mean_return", "eval/work"):
             if name in row:
                 self._write(name, row[name], env_steps)
         self._evaluated = env_steps
-        evaluation = result.as_dict()
+        evaluation = result.as_dict() | ({"stage": curriculum.stage} if self._settings.curriculum else {})
         now = goal(evaluation)
-        self._save(best=now >= self._best, evaluation=evaluation)
-        self._best = max(now, self._best)
-        return self._settings.stop_at is not None and now >= self._settings.stop_at
+        best, self._best = now >= self._best, max(now, self._best)
+        reached = curriculum.ends_with(now)
+        if reached and not curriculum.last:
+            curriculum.go_on()
+            reached, self._best = False, -np.inf
+        self._save(best=best, evaluation=evaluation)
+        return reached
 
     def _write(self, name: str, value: float, env_steps: int) -> None:
         for board in self._boards:
             board.add_scalar(name, value, env_steps)
 
     def _save(self, *, best: bool, **meta: Any) -> None:
-        save(self._folder, self._settings, self._agent, best=best, **self._cost(), **meta)
+        stage = {"stage": self._curriculum.stage} if self._settings.curriculum else {}
+        save(self._folder, self._settings, self._agent, best=best, **self._cost(), **stage, **meta)
         self._saved = self._agent.env_steps
 
     def _cost(self) -> dict[str, float]:
