@@ -16,8 +16,8 @@ import numpy as np
 
 import rlmem
 from rlmem.agents.recurrent import numpy_policy
+from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.numpy_policy import OPERATORS, NumpyPolicy
-from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.policy_graph import Arrays, PolicyGraph, Port, check_graph, policy_graph
 from rlmem.errors import UserError
 from rlmem.files import json_values, write_bytes
@@ -28,7 +28,7 @@ RUNNER = Path(numpy_policy.__file__)
 
 
 def export_onnx(
-    model: RecurrentOnPolicy,
+    model: Contract,
     path: str | Path,
     *,
     value: bool = False,
@@ -40,7 +40,7 @@ def export_onnx(
     Inputs and outputs are those of :func:`rlmem.agents.recurrent.policy_graph.policy_graph`.
 
     Args:
-        model: A RecurrentPPO or RecurrentA2C.
+        model: A RecurrentPPO, RecurrentA2C or RecurrentSAC.
         path: Where to; an older file is replaced at once.
         value: Also the value; the critic's state then follows the actor's.
         masks: Also the input ``action_masks``, for environments that have them.
@@ -68,11 +68,11 @@ def export_onnx(
     write_bytes(path, data)
 
 
-def export_numpy(model: RecurrentOnPolicy, path: str | Path, *, metadata: Mapping[str, Any] | None = None) -> None:
+def export_numpy(model: Contract, path: str | Path, *, metadata: Mapping[str, Any] | None = None) -> None:
     """Write the deterministic policy to an .npz file, and beside it the one file that runs it, ``numpy_policy.py``.
 
     Args:
-        model: A RecurrentPPO or RecurrentA2C.
+        model: A RecurrentPPO, RecurrentA2C or RecurrentSAC.
         path: Where to, an .npz file; an older one is replaced at once.
         metadata: JSON values, read back as ``NumpyPolicy(path).metadata``.
 

@@ -29,6 +29,7 @@ from rlmem.networks.feature_scale import FeatureScale
 from rlmem.networks.heads import Actions, CategoricalHead, GaussianHead
 from rlmem.networks.held_noise import HeldNoise
 from rlmem.networks.numpy_steps import ArrayState, FloatArray
+from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.networks.settings import NetworkSettings
 from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_space
 
@@ -269,6 +270,13 @@ class RecurrentPolicy(SB3Policy):
             return (np.rint(clipped) if whole else clipped).astype(space.dtype, copy=False)
         shifted: NDArray[Any] = actions + getattr(space, "start", 0)
         return shifted[:, 0] if isinstance(space, spaces.Discrete) else shifted
+
+    def onnx_action(self, graph: OnnxGraph, outputs: str) -> None:
+        """Add the likeliest continuous action to an ONNX graph, from the outputs of the actor's network."""
+        space = self.action_space
+        assert isinstance(space, spaces.Box)
+        shaped = graph.add("Reshape", outputs, graph.constant([-1, *space.shape], np.int64))
+        graph.add("Min", graph.add("Max", shaped, graph.constant(space.low)), graph.constant(space.high), name="action")
 
 
 class RecurrentCnnPolicy(RecurrentPolicy):

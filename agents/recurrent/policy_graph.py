@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rlmem.agents.recurrent.action_masks import FORBIDDEN, METHOD, mask_outputs
-from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
+from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
-from rlmem.networks.heads import GaussianHead
+from rlmem.networks.heads import CategoricalHead
 from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.networks.onnx_graph import OnnxGraph
 
@@ -46,7 +46,7 @@ class PolicyGraph(NamedTuple):
     outputs: dict[str, Port]
 
 
-def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool = False) -> PolicyGraph:
+def policy_graph(model: Contract, *, value: bool = False, masks: bool = False) -> PolicyGraph:
     """Return the deterministic policy as a graph.
 
     Inputs: ``observation`` float32 [N, ...] as the environment gives it, ``episode_start`` bool [N] where the state is
@@ -56,14 +56,14 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
     the input ``action_masks`` bool [N, P], which choices are allowed.
 
     Args:
-        model: A RecurrentPPO or RecurrentA2C.
+        model: A RecurrentPPO, RecurrentA2C or RecurrentSAC.
         value: Also the value; the critic's state then follows the actor's.
         masks: For environments with action masks: see :mod:`rlmem.agents.recurrent.action_masks`.
 
     Raises:
         UserError: If the observations are images or a Dict, the actions whole numbers in a Box, the cell does not
             declare its nodes, masks are asked for and the actions are continuous, or the value is asked for and the
-            critic is privileged.
+            critic is privileged or one of actions.
     """
     policy = model.policy
     if not policy.plain_observations:
@@ -74,6 +74,8 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
         raise UserError(f"a Box of whole numbers cannot be exported as actions, got {policy.action_space}")
     if masks:
         policy.check_masks(np.ones(policy.head.size), 1)
+    if value and not hasattr(policy.network, "critic_net"):
+        raise UserError("recurrent SAC has values of actions, none of the state: export without the value")
     if value and policy.privileged:
         raise UserError("the critic sees the full state, which a robot does not: export without the value")
     network, g = policy.network, OnnxGraph()
@@ -105,7 +107,7 @@ def policy_graph(model: RecurrentOnPolicy, *, value: bool = False, masks: bool =
     return PolicyGraph(g, inputs, outputs)
 
 
-def _normalized(g: OnnxGraph, model: RecurrentOnPolicy) -> str:
+def _normalized(g: OnnxGraph, model: Contract) -> str:
     """Add the normalization of observations, where the model's environment has one, and return its output."""
     env = model.get_vec_normalize_env()
     if env is None or not env.norm_obs:
@@ -139,10 +141,9 @@ def _action(g: OnnxGraph, policy: RecurrentPolicy, outputs: str) -> None:
     """Add the likeliest action in the form of the action space."""
     space = policy.action_space
     if isinstance(space, spaces.Box):
-        shaped = g.add("Reshape", outputs, g.constant([-1, *space.shape], np.int64))
-        g.add("Min", g.add("Max", shaped, g.constant(space.low)), g.constant(space.high), name="action")
+        policy.onnx_action(g, outputs)
         return
-    assert not isinstance(policy.head, GaussianHead)
+    assert isinstance(policy.head, CategoricalHead)
     parts = g.split(outputs, policy.head.choices)
     if isinstance(space, spaces.Discrete):
         chosen, start = g.add("ArgMax", parts[0], axis=1, keepdims=0), space.start
@@ -153,7 +154,7 @@ def _action(g: OnnxGraph, policy: RecurrentPolicy, outputs: str) -> None:
 
 
 def check_graph(
-    model: RecurrentOnPolicy,
+    model: Contract,
     run: Callable[[Arrays], Arrays],
     *,
     value: bool = False,
@@ -186,7 +187,7 @@ def check_graph(
         feed: Arrays = {"observation": observation, "episode_start": start}
         allowed: Any = rng.random((n_envs, policy.head.size)) < 0.5
         if masks:
-            assert not isinstance(policy.head, GaussianHead)
+            assert isinstance(policy.head, CategoricalHead)
             allowed[:, np.cumsum([0, *policy.head.choices[:-1]])] = True
             feed[METHOD] = allowed
         found = run(feed | {f"state_{i}": part for i, part in enumerate(theirs)})
@@ -206,7 +207,7 @@ def check_graph(
                 latents = torch.from_numpy(latent).to(policy.device)
                 pairs.append((found["value"], network.critic_net(latents).squeeze(-1).cpu().numpy()))
         action, likeliest = found["action"], policy.head.mode(outputs)
-        if isinstance(policy.head, GaussianHead):
+        if isinstance(policy.action_space, spaces.Box):
             pairs.append((action.reshape(n_envs, -1), policy.to_env(likeliest).reshape(n_envs, -1)))
         else:  # two choices may be equally likely
             offset = getattr(policy.action_space, "start", 0)

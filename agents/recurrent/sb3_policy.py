@@ -193,7 +193,7 @@ class SB3Policy(BasePolicy):
     def check_masks(self, masks: Any, rows: int) -> NDArray[np.bool_]:
         """Return action masks as bools [N, P], or raise a UserError; see :func:`check_masks`."""
         head = self.network.head
-        return check_masks(masks, () if isinstance(head, GaussianHead) else head.choices, rows)
+        return check_masks(masks, getattr(head, "choices", ()), rows)
 
     def _allowed(self, outputs: Tensor, action_masks: Any) -> Tensor:
         """Return outputs [N T, P] of the actor in which what is not allowed is never chosen."""

@@ -19,6 +19,7 @@ from rlmem.agents.sac.network import SACNetwork
 from rlmem.errors import UserError
 from rlmem.networks.heads import Actions
 from rlmem.networks.numpy_steps import FloatArray
+from rlmem.networks.onnx_graph import OnnxGraph
 from rlmem.privileged import actor_part
 
 
@@ -59,6 +60,15 @@ class SACPolicy(RecurrentPolicy):
         shaped = actions.reshape(-1, *space.shape)
         found: NDArray[Any] = (space.low + 0.5 * (shaped + 1.0) * (space.high - space.low)).astype(space.dtype)
         return found
+
+    def onnx_action(self, graph: OnnxGraph, outputs: str) -> None:
+        """Add the likeliest action to an ONNX graph, from the outputs of the actor's network."""
+        space, head = self.action_space, self.network.head
+        assert isinstance(space, spaces.Box)
+        means = graph.add("Tanh", graph.split(outputs, [*head.action_shape, *head.action_shape])[0])
+        shaped = graph.add("Reshape", means, graph.constant([-1, *space.shape], np.int64))
+        scaled = graph.add("Mul", shaped, graph.constant(0.5 * (space.high - space.low)))
+        graph.add("Add", scaled, graph.constant(0.5 * (space.high + space.low)), name="action")
 
 
 class SACMultiInputPolicy(SACPolicy):

@@ -12,9 +12,10 @@ from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
 from rlmem.runs.checkpoints import checkpoint_path, fingerprint
+from rlmem.suggest import one_of
 
 _ENDINGS = {"onnx": ".onnx", "numpy": ".npz"}
-_AGENTS = ("recurrent_ppo", "recurrent_a2c")
+_AGENTS = ("recurrent_ppo", "recurrent_a2c", "recurrent_sac")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("export what? Name first the folder of a run, runs/ENV/AGENT/SEED")
     agent = parsed.run_settings.agent
     if agent not in _AGENTS:
-        raise UserError(f"agent {agent!r} cannot be exported: only {' and '.join(_AGENTS)} can")
+        raise UserError(f"agent {agent!r} cannot be exported: it must be {one_of(_AGENTS)}")
     if options.value and options.to != "onnx":
         raise UserError("--value needs --to onnx")
     ending = _ENDINGS[options.to]

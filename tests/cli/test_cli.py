@@ -324,7 +324,7 @@ def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp
     assert main(["evaluate", run, "--env.arms", "3"]) == 2
     assert "give the knobs that it was trained with" in capsys.readouterr().err
     assert main(["export", run]) == 2
-    assert "agent 'ppo' cannot be exported: only recurrent_ppo and recurrent_a2c can" in capsys.readouterr().err
+    assert "agent 'ppo' cannot be exported: it must be recurrent_ppo, recurrent_a2c or" in capsys.readouterr().err
     video = ["render", run, "--episodes", "1", "--width", "160", "--height", "90", "--env.query-steps", "10"]
     assert main([*video, "--out", "rollout.gif"]) == 0
     assert (tmp_path / "rollout.gif").stat().st_size > 1000

@@ -13,12 +13,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from gymnasium import spaces
 from memory_bandit import MemoryBandit
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rlmem.agents.recurrent.export import export_numpy, export_onnx
 from rlmem.agents.recurrent.numpy_policy import NumpyPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.agents.sac.sac import RecurrentSAC
+from rlmem.agents.sb3.vec_env import SpacesOnly
+from rlmem.errors import UserError
 from rlmem.networks.cell import Cell
 from rlmem.networks.cells import CELLS, LSTM
 
@@ -35,7 +39,7 @@ def trained(action: str = "continuous", **kwargs: Any) -> RecurrentPPO:
     ).learn(32)  # fmt: skip
 
 
-def both(agent: RecurrentPPO, folder: Path) -> list[tuple[dict[str, list[int]], Run]]:
+def both(agent: Any, folder: Path) -> list[tuple[dict[str, list[int]], Run]]:
     """Export in both formats; return for each the shapes of the state and what runs it."""
     export_onnx(agent, folder / "policy.onnx")
     export_numpy(agent, folder / "policy.npz")
@@ -51,7 +55,7 @@ def with_onnx(path: Path) -> tuple[dict[str, list[int]], Run]:
     return states, lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
 
 
-def assert_same_over_an_episode(agent: RecurrentPPO, shapes: dict[str, list[int]], run: Run, *, value: bool) -> None:
+def assert_same_over_an_episode(agent: Any, shapes: dict[str, list[int]], run: Run, *, value: bool) -> None:
     states = {name: np.zeros((N, *shape), np.float32) for name, shape in shapes.items()}
     critic, expected_state = agent.policy.network.critic, None
     critic_state = critic.initial_state(N)
@@ -87,6 +91,23 @@ def test_every_kind_of_action_and_activation_acts_the_same_after_export(
     agent = trained(action, activation=activation)
     for shapes, run in both(agent, tmp_path):
         assert_same_over_an_episode(agent, shapes, run, value=False)
+
+
+@pytest.mark.parametrize("norm_obs", [False, True])
+def test_recurrent_sac_acts_the_same_after_export_within_its_bounds(norm_obs: bool, tmp_path: Path) -> None:
+    bounded = spaces.Box(np.float32([-1.0, 0.0]), np.float32([3.0, 0.5]))
+    env = SpacesOnly(spaces.Box(-9.0, 9.0, (3,)), bounded, 2)
+    agent = RecurrentSAC("MlpPolicy", env, cell="gru", hidden_size=8, net_arch=(8,), norm_obs=norm_obs, seed=0)
+    with torch.no_grad():
+        for parameter in agent.policy.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+    if norm_obs:
+        agent.policy.count_observations(np.random.default_rng(0).normal(2.0, 3.0, (50, 3)).astype(np.float32))
+    for shapes, run in both(agent, tmp_path):
+        assert_same_over_an_episode(agent, shapes, run, value=False)
+    for given, message in (({"value": True}, "export without the value"), ({"masks": True}, "continuous")):
+        with pytest.raises(UserError, match=message):
+            export_onnx(agent, tmp_path / "refused.onnx", **given)
 
 
 @pytest.mark.parametrize("shared", [False, True])
