@@ -34,8 +34,8 @@ _WORK = {"robot": "planar", "guard": "dock", "dock_every": 40, "gates": 5, "dist
 """Knobs: the robot drives through gates, lamps flash as the cue did, and docks wipe where it is."""
 _AGENT = {"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
 """Hyperparameters: many small updates, as in scripts/working_horizon.py."""
-_SHORT = (3, 20)
-"""Memory lengths on which training begins, where the agent learns what the lamp is for."""
+_SHORT = (3, 10)
+"""Memory lengths on which training begins: no gate fits in, so that the agent learns what the lamp is for."""
 _ENOUGH = 0.95
 """Memory score of an evaluation that ends training."""
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 class Demo:
     """Train an agent with a memory and one without on a T-maze with work in the delay, evaluate both, and film them.
 
-    Training begins with short corridors and few gates, and goes on to corridors of --memory-length when an agent has
+    Training begins with short corridors without gates, and goes on to corridors of --memory-length when an agent has
     learned those.
 
     Args:
