@@ -26,10 +26,11 @@ _PUBLISHED = {
 _COLUMNS = ("RESeL", "RMF", "PPO-GRU", "A2C-GRU", "SAC, masked state", "TQC, full state")
 _PPO_GRU = _COLUMNS.index("PPO-GRU")
 _MADE = """\
-Made by `python scripts/suite_page.py --suite walkers` from [`walkers.csv`](../benchmarks/results/walkers.csv), a row a
-run of `rlmem benchmark walkers`: {steps:,} env steps, return on {episodes} held-out seeds with the mean action,
-{envs} environments, one thread a run. Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run
-the interval over its episodes."""
+Made by `python scripts/suite_page.py --suite walkers` from {table}, a row a run of `rlmem benchmark walkers`:
+{steps:,} env steps, return on {episodes} held-out seeds with the mean action, {envs} environments, one thread a
+run. Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its
+episodes."""
+_TABLE = "[`walkers.csv`](../benchmarks/results/walkers.csv)"
 _REACHED = """\
 ## Returns
 
@@ -55,7 +56,14 @@ def walkers_page(rows: Sequence[Row], suite: Suite) -> str:
     mine = [row for row in rows if row["cell"] in cells]
     of = {task.env: Reached([row for row in mine if row["env"] == task.env], _MISSING) for task in suite.task}
     parts = ["# Walkers with half of their state hidden", _summary(mine, suite, of)]
-    parts += [_MADE.format(steps=suite.steps, episodes=suite.episodes, envs=suite.envs)]
+    parts += [
+        _MADE.format(
+            table=_TABLE if rows else "`walkers.csv` (no rows yet)",
+            steps=suite.steps,
+            episodes=suite.episodes,
+            envs=suite.envs,
+        )
+    ]
     parts += [_REACHED, table(_lines(of)), _OTHERS, table(_published(of))]
     about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
     parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []

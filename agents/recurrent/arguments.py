@@ -23,8 +23,15 @@ _SHORTEST_SEQUENCE = 16
 """Steps of the shortest sequence that is made of a batch size: gradients flow no further back."""
 
 
+def by_name(policy_kwargs: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what ``policy_kwargs`` holds, if it is a dictionary or None; raise UserError otherwise."""
+    if policy_kwargs is not None and not isinstance(policy_kwargs, Mapping):
+        raise UserError(f"policy_kwargs must be a dict of arguments by name, got {policy_kwargs!r}")
+    return policy_kwargs or {}
+
+
 def from_arguments(
-    settings: RecurrentSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any]
+    settings: RecurrentSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any] | None
 ) -> tuple[Any, dict[str, Any]]:
     """Fill settings from constructor arguments with the names of stable-baselines3 and sb3-contrib.
 
@@ -42,6 +49,7 @@ def from_arguments(
     Raises:
         UserError: If a name is unknown or a value out of range.
     """
+    policy_kwargs = by_name(policy_kwargs)
     given = {_NAMES.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
     rest = {name: given.pop(name) for name in (*_POLICY, *_OPTIMIZER) if name in given}
     _take_only(given, _ONLY)

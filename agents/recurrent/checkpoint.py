@@ -68,9 +68,12 @@ def read(path: File) -> Checkpoint:
     Raises:
         FileNotFoundError: If there is no such file.
         CheckpointError: If it is no checkpoint, or damaged.
+        UserError: If it is neither a path nor a file.
     """
-    if not isinstance(path, BufferedIOBase):
+    if isinstance(path, (str, Path)):
         return load_checkpoint(find_file(path))
+    if not isinstance(path, BufferedIOBase):
+        raise UserError(f"a file to load must be a path or an open file of bytes, got {path!r}")
     path.seek(0)
     with TemporaryDirectory() as folder:
         (Path(folder) / "agent").write_bytes(path.read())

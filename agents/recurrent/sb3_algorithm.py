@@ -74,7 +74,7 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
     ) -> None:
         if str(device).startswith("cuda") and not torch.cuda.is_available():
             warnings.warn(f"there is no GPU that PyTorch finds: device={device!r} is the CPU here", stacklevel=3)
-        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
+        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs)
         self.settings = made.complete()
         super().__init__(
             policy,  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.action_masks import FORBIDDEN, check_masks, mask_outputs
 from rlmem.errors import UserError
+from rlmem.learning.divergence import check_finite
 from rlmem.networks.actor_critic import ActorCritic, ActorStep, Trunk, Trunks, array_state
 from rlmem.networks.heads import Actions, GaussianHead
 from rlmem.networks.held_noise import HeldNoise
@@ -96,6 +97,10 @@ class SB3Policy(BasePolicy):
             episode_start = np.asarray(episode_start, bool)
             state = reset_where(state, actor.initial_state, episode_start)
         outputs, state = actor.step(features, state)
+        if not np.isfinite(outputs).all():
+            for name, part in arrays.items() if isinstance(arrays, dict) else [("", arrays)]:
+                check_finite(f"the observation {name}".strip(), part)
+            check_finite("what the policy puts out", outputs)
         if action_masks is not None:
             outputs = mask_outputs(outputs, self.check_masks(action_masks, len(outputs)))
         if rng is None:

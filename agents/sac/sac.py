@@ -87,7 +87,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
-        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs or {})
+        made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs)
         self.settings = made.complete()
         super().__init__(
             policy,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from rlmem.agents.recurrent.arguments import by_name
 from rlmem.errors import UserError
 from rlmem.networks.settings import UNKNOWN_MEMORY_LENGTH, NetworkSettings
 from rlmem.suggest import unknown
@@ -133,7 +134,7 @@ class RecurrentSACSettings(NetworkSettings):
 
 
 def from_arguments(
-    settings: RecurrentSACSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any]
+    settings: RecurrentSACSettings, arguments: Mapping[str, Any], policy_kwargs: Mapping[str, Any] | None
 ) -> tuple[RecurrentSACSettings, dict[str, Any]]:
     """Fill settings from constructor arguments with the names of stable-baselines3's SAC.
 
@@ -148,7 +149,7 @@ def from_arguments(
     Raises:
         UserError: If a name is unknown or a value out of range.
     """
-    given = {_ELSEWHERE.get(name, name): value for name, value in {**policy_kwargs, **arguments}.items()}
+    given = {_ELSEWHERE.get(name, name): value for name, value in {**by_name(policy_kwargs), **arguments}.items()}
     rest = {name: given.pop(name) for name in _EXTRACTOR if name in given}
     if isinstance(given.get("net_arch"), Mapping):
         both = given.pop("net_arch")

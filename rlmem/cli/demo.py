@@ -30,9 +30,9 @@ _SAY_EVERY = 30.0
 """Seconds between lines of progress where there is no terminal."""
 _CELLS = {"LSTM": "lstm", "no memory": "memoryless"}
 """The agents, recurrent PPO both, by what they remember with."""
-_WORK = {"robot": "planar", "guard": "dock", "dock_every": 40, "gates": 5, "distractors": 0.3}
+_WORK = {"robot": "planar", "guard": "dock", "dock_every": 50, "gates": 6, "distractors": 0.3}
 """Knobs: the robot drives through gates, lamps flash as the cue did, and docks wipe where it is."""
-_AGENT = {"learning_rate": 1e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
+_AGENT = {"learning_rate": 2e-3, "n_steps": 256, "seq_len": 256, "rows": 4, "ent_coef": 0.0}
 """Hyperparameters: many small updates, as in scripts/working_horizon.py."""
 _SHORT = (3, 10)
 """Memory lengths on which training begins: no gate fits in, so that the agent learns what the lamp is for."""
@@ -68,7 +68,7 @@ class Demo:
 
     out: Path = Path("demo")
     steps: int = 600_000
-    memory_length: int = 80
+    memory_length: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:

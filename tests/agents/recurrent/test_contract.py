@@ -291,6 +291,18 @@ def test_one_observation_gives_one_action_as_an_array_and_a_tuple_is_explained()
         agent.predict((OBSERVATION[0], {}))
 
 
+def test_what_is_neither_a_number_nor_a_file_is_refused_in_one_line() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    unseen = OBSERVATION.copy()
+    unseen[0, 1] = np.nan
+    with pytest.raises(ValueError, match=r"the observation must be finite numbers, got nan at index \[0, 1\]"):
+        agent.predict(unseen)
+    with pytest.raises(ValueError, match=r"policy_kwargs must be a dict of arguments by name, got \[64\]"):
+        RecurrentPPO("MlpLstmPolicy", MemoryBandit(2, 5), policy_kwargs=[64])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a file to load must be a path or an open file of bytes, got 3"):
+        RecurrentPPO.load(3)  # type: ignore[arg-type]
+
+
 def test_learning_without_an_environment_says_what_is_missing(tmp_path: Path) -> None:
     small_ppo(MemoryBandit(2, 5)).save(tmp_path / "agent")
     with pytest.raises(ValueError, match="there is no environment to learn in: pass env="):
