@@ -31,6 +31,9 @@ Made by `python scripts/suite_page.py --suite working` from {table}, a row a run
 held-out seeds, at most {steps:,} env steps, ended where validation reaches a memory score of {stop_at:g}, {envs}
 environments, one thread a run."""
 _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
+_FURTHER = """\
+Not of the suite: how far back the T-maze's robot remembers while it drives through gates
+([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
 _LEGEND = """\
 Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its episodes. The
 memory score is 0 at the ceiling without memory and 1 at the oracle. Env steps and CPU seconds are medians."""
@@ -71,7 +74,7 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
     of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
     source = _TABLE if rows else "`working.csv` (no rows yet)"
     made = _MADE.format(table=source, steps=suite.steps, stop_at=suite.stop_at, envs=suite.envs)
-    parts = ["# Memory while working", _summary(mine, suite, of), made, _LEGEND]
+    parts = ["# Memory while working", _summary(mine, suite, of), made, _FURTHER, _LEGEND]
     parts += [_EXPERTS, table(_expert_lines(specs, of))]
     parts += [_REACHED, table(_lines(specs, of, (*_NO_MEMORY, _UNTRAINED, _OURS)))]
     parts += [_SCORES, table(_score_lines(of)), _IS_IT, table(_lesion_lines(specs, of)), _COST, table(_cost_lines(of))]

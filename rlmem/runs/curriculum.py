@@ -66,7 +66,7 @@ class Curriculum:
         if env is self._envs[1]:
             return longest
         low = asked[0] if isinstance(asked, tuple) else self._longest[0]
-        return (low, longest) if low < longest else longest
+        return (low, longest) if low < longest else longest  # below all that is asked for: that length alone
 
 
 def check_curriculum(longest: Sequence[int], env: str, knobs: dict[str, Any]) -> None:
@@ -82,9 +82,9 @@ def check_curriculum(longest: Sequence[int], env: str, knobs: dict[str, Any]) ->
     asked = knobs.get(_KNOB)
     if asked is None:
         raise UserError(f"a curriculum is of memory lengths, and {env} has none to set")
-    limits = asked if isinstance(asked, (list, tuple)) else (1, asked)
-    if list(longest) != sorted(set(longest)) or not limits[0] <= longest[0] <= longest[-1] < limits[1]:
+    most = asked[1] if isinstance(asked, (list, tuple)) else asked
+    if list(longest) != sorted(set(longest)) or not 1 <= longest[0] <= longest[-1] < most:
         raise UserError(
-            f"curriculum must be memory lengths that rise, from {limits[0]} on and below the {limits[1]} that is asked "
-            f"for, got {list(longest)}"
+            f"curriculum must be memory lengths that rise, from 1 on and below the {most} that is asked for, got "
+            f"{list(longest)}"
         )

@@ -49,6 +49,16 @@ def test_each_stage_is_trained_and_evaluated_at_its_own_lengths():
     assert [tested for *_, tested in lengths] == [{3}, {6}, {12}]
 
 
+def test_a_stage_below_all_that_is_asked_for_is_trained_at_its_length_alone():
+    settings = RunSettings(**RUN | {"curriculum": (3,), "knobs": {"memory_length": (8, 12), "query_steps": 10}})
+    training, validation = make_env(settings, 8, "same_step"), make_env(settings, 4, "disabled")
+    Curriculum(settings.curriculum, training, validation)
+    training.reset(seed=0)
+    assert set(training.task.length) == {3}
+    training.close()
+    validation.close()
+
+
 def test_a_run_goes_through_its_stages_and_ends_in_the_last(tmp_path):
     folder = train(RunSettings(**RUN), tmp_path)
     assert list(read_progress(folder)["eval/stage"]) == [0, 1, 2]
@@ -76,8 +86,8 @@ def test_a_run_that_is_stopped_between_stages_goes_on_bit_for_bit(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"curriculum": (6, 3)}, r"must be memory lengths that rise, from 2 on and below the 12 .* got \[6, 3\]"),
-        ({"curriculum": (1, 6)}, "from 2 on"),
+        ({"curriculum": (6, 3)}, r"must be memory lengths that rise, from 1 on and below the 12 .* got \[6, 3\]"),
+        ({"curriculum": (0, 6)}, "from 1 on"),
         ({"curriculum": (12,)}, "below the 12"),
         ({"env": "HopperPosition-v0", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)}, "has none to set"),
         ({"env": "CartPole-v1", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)}, "has none to set"),
