@@ -182,7 +182,7 @@ def test_bad_hyperparameters_are_refused(settings, message):
 
 
 def test_bad_memory_settings_are_refused():
-    with pytest.raises(ValueError, match="lstm_init must be one of"):
+    with pytest.raises(ValueError, match="lstm_init must be 'forget' or 'chrono' or 'torch', got 'magic'"):
         SB3RecurrentPPOSettings(lstm_init="magic")
     with pytest.raises(ValueError, match="memory_length must be at least 3"):
         SB3RecurrentPPOSettings(memory_length=1)
