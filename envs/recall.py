@@ -118,8 +118,6 @@ class RecallTask(MemoryTask[S]):
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
-        if self.num_envs == 1:
-            return self._advance_one(actions)
         before = self.phase.copy()
         asked = before == QUERY
         self.move(actions, (before != OVER) & ~self.held())
@@ -137,24 +135,6 @@ class RecallTask(MemoryTask[S]):
             self.query_reward(asked, step)
             late = asked & (self.clock >= self.query_steps) & ~step.terminated
             np.logical_or(step.truncated, late, out=step.truncated)
-        return step
-
-    def _advance_one(self, actions: Floats) -> Step:
-        """Do the same for a single environment, branching where many compute all cases, which is faster for one."""
-        before, phase = self.phase.copy(), int(self.phase[0])
-        self.move(actions, np.array([phase != OVER and not self.held()[0]]))
-        step = Step(np.array([0.0 - self.STEP_COST if phase == QUERY else 0.0]), np.zeros(1, bool), np.zeros(1, bool))
-        self.work(before, step)
-        if phase == QUERY:
-            self.query_reward(np.ones(1, bool), step)
-            if self.clock[0] >= self.query_steps and not step.terminated[0]:
-                step.truncated[0] = True
-        elif phase in (CUE, DELAY) and self.phase_over()[0]:
-            if phase == DELAY:
-                self.end_delay(self.everyone)
-            else:
-                self.start_delay(self.everyone)
-                self.enter(self.everyone, DELAY)
         return step
 
     def quiet_steps(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -78,9 +77,6 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         if self._full is not None:
             self.observation_space = with_privileged(self.observation_space, self._full.space)
         self.action_space: spaces.Box = self.task.action_space
-        low, high = self.action_space.low, self.action_space.high
-        self._bounds: list[tuple[float, float]] = list(zip(low.tolist(), high.tolist(), strict=True))
-        """[A] least and greatest value of each component of an action."""
         self._quiet, self._seen = 0, np.zeros(0, dtype=np.float32)
         """Steps to come in which nothing happens, and the observation [1, D] during them."""
         self._drawn_at = 0.0
@@ -148,7 +144,9 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
             raise ResetNeeded(
                 "call reset before step" if self._running is None else "the episode has ended: call reset before step"
             )
-        checked = self._checked(action)
+        if np.shape(action) != self.action_space.shape:
+            raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
+        checked = check_actions(np.asarray(action)[None], 1, self.action_space)
         self._actions.append(checked)
         if self._quiet:  # see MemoryTask.quiet_steps
             self._quiet -= 1
@@ -226,17 +224,6 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         if state["episode"] is not None:
             self.set_state(state["episode"])
         self.__dict__.update(state["now"])
-
-    def _checked(self, action: NDArray[Any]) -> Floats:
-        """Return an action [A] as [1, A], clipped to the action space."""
-        if np.shape(action) != self.action_space.shape:
-            raise ValueError(f"action must have shape {self.action_space.shape}, got {np.shape(action)}")
-        if isinstance(action, np.ndarray) and action.dtype.char in "fd":  # few plain numbers are faster than an array
-            values: list[float] = action.tolist()
-            if all(map(math.isfinite, values)):
-                clipped = [min(max(value, low), high) for value, (low, high) in zip(values, self._bounds, strict=True)]
-                return np.array([clipped])
-        return check_actions(np.asarray(action)[None], 1, self.action_space)
 
     def _observe(self) -> Any:
         observations = self.task.observe()
