@@ -33,11 +33,12 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.benchmark.job import Job
-from rlmem.environments import with_preset
+from rlmem.environments import complete_knobs, with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.field_checks import check_fields
 from rlmem.registry import agent_class, canonical_id, short_id, task_class
+from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings
@@ -61,6 +62,7 @@ class SuiteTask:
         steps: Control steps of training, instead of the suite's.
         eval_every: Control steps between evaluations, instead of the suite's: long episodes make them dear.
         episodes: Test episodes of each run, instead of the suite's, likewise.
+        curriculum: Longest memory lengths, rising, to train on first: see :mod:`rlmem.runs.curriculum`.
         agents: Labels of the agents that run on it; empty: all.
 
     Raises:
@@ -74,6 +76,7 @@ class SuiteTask:
     steps: int | None = None
     eval_every: int | None = None
     episodes: int | None = None
+    curriculum: list[int] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class SuiteTask:
                     raise UserError(f"{part} must give a list of values for {knob}, got {values!r}")
         object.__setattr__(self, "knobs", with_preset(task_class(self.env).Settings, self.knobs, self.env))
         for training in self.trainings():
+            check_curriculum(self.curriculum, self.env, complete_knobs(self.env, training))
             for test in ({}, *self.tests(training)):
                 task_class(self.env).make_settings(training | test)
 
@@ -239,6 +243,7 @@ class Suite:
             stop_at=self.stop_at if _measures_memory(task.env, knobs) else None,
             knobs=run["knobs"],
             eval_knobs=longest(run["knobs"]) | run["eval_knobs"],
+            curriculum=tuple(task.curriculum) if _learns(agent) else (),
             agent_settings=run["agent_settings"] | agent.settings,
         )
         return Job(

@@ -45,6 +45,14 @@ def test_where_nothing_is_said_a_range_of_lengths_is_tested_at_its_longest():
     assert job.task == "TMaze-v0, memory_length 5 to 30"
 
 
+def test_a_task_may_begin_with_short_lengths_for_the_agents_that_learn():
+    learner, scripted = suite_from(PLAIN | {"seeds": 1, "task": [TASK | {"curriculum": [3, 10]}]}).jobs()
+    assert (learner.settings.curriculum, scripted.settings.curriculum) == ((3, 10), ())
+    assert learner.key != suite_from(PLAIN).jobs()[0].key
+    with pytest.raises(UserError, match="below the 20"):
+        suite_from(PLAIN | {"task": [TASK | {"curriculum": [3, 25]}]})
+
+
 def test_a_task_at_a_preset_is_named_by_it_and_by_what_was_changed():
     knobs = {"preset": "hard", "robot": "planar"}
     (job, *_) = suite_from(PLAIN | {"task": [TASK | {"knobs": knobs}]}).jobs()
