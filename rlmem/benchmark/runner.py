@@ -39,6 +39,7 @@ def run_benchmark(
     out: Path,
     engine: Engine,
     *,
+    jobs: Sequence[Job] | None = None,
     finished: Callable[[JobOutcome, Status], object] | None = None,
     progress: Callable[[Status], object] | None = None,
 ) -> Done:
@@ -48,6 +49,7 @@ def run_benchmark(
         suite: What to run.
         out: Folder of the table and of the training runs.
         engine: Where to run: :class:`rlmem.benchmark.local.Local` or :class:`rlmem.benchmark.on_ray.RayCluster`.
+        jobs: Runs of the suite; all if not given.
         finished: Told of each run that ends.
         progress: Told about once a second how far it is.
 
@@ -55,7 +57,7 @@ def run_benchmark(
         UserError: If another benchmark is running in the folder, or there is no Ray cluster.
     """
     with ResultsTable(out) as table:
-        jobs = suite.jobs()
+        jobs = suite.jobs() if jobs is None else jobs
         missing = not_in(jobs, table.rows)
         if not missing:
             return Done(table.rows, 0, [])

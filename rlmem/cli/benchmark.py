@@ -22,6 +22,7 @@ from rlmem.runs.toml import read_toml
 from rlmem.signals import Interrupted
 
 if TYPE_CHECKING:
+    from rlmem.benchmark.job import Job
     from rlmem.benchmark.local import Engine
     from rlmem.benchmark.suite import Suite
 
@@ -36,10 +37,12 @@ class Benchmark(JsonOption):
         ray: Address of a Ray cluster to run on, such as auto or ray://host:10001; local starts one on this machine.
         table: Print a summary of the table, and run nothing.
         list: List the runs of the suite, and run nothing.
+        only: Run or list only those runs whose name, as --list shows it, contains each of these texts.
 
     Examples:
         rlmem benchmark quick --list
         rlmem benchmark quick --table --json
+        rlmem benchmark tasks --only "recurrent_ppo on TMaze-v0" "seed 0"
         rlmem benchmark my_suite.toml --processes 4
     """
 
@@ -48,6 +51,7 @@ class Benchmark(JsonOption):
     ray: str | None = None
     table: bool = False
     list: bool = False
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_least(self, processes=1)
@@ -73,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     out = options.out or Path("benchmark") / suite.name
     with json_output(options.json) as write:
         if options.list:
-            write(_list(suite, out))
+            write(_list(suite, out, options.only))
             return 0
         if options.table:
             write(_show(suite, name, out, read_rows(out / RESULTS)))
@@ -83,6 +87,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable[[Mapping[str, Any]], None]) -> int:
     """Run what is missing and show the table."""
+    jobs = _chosen(suite, options.only)
     processes = (os.cpu_count() or 1) if options.processes is None else options.processes
     writable_folder(out, "--out")
     from rlmem.benchmark.local import Local
@@ -94,7 +99,7 @@ def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable
     where = f"on Ray at {options.ray}" if options.ray else f"{processes} at a time"
     with BenchmarkProgress(f"benchmark {suite.name}, {where}, into {out}") as screen:
         try:
-            done = run_benchmark(suite, out, engine, finished=screen.finished, progress=screen.progress)
+            done = run_benchmark(suite, out, engine, jobs=jobs, finished=screen.finished, progress=screen.progress)
         except Interrupted as error:
             screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
             return error.status
@@ -142,11 +147,11 @@ def _show(suite: Suite, name: str, out: Path, rows: Sequence[dict[str, str]]) ->
     return {"suite": suite.name, "runs": len(order), "missing": len(missing), "rows": mine}
 
 
-def _list(suite: Suite, out: Path) -> dict[str, Any]:
+def _list(suite: Suite, out: Path, only: Sequence[str]) -> dict[str, Any]:
     """Say what there is to run, and return it."""
     from rlmem.benchmark.runner import not_in
 
-    jobs = suite.jobs()
+    jobs = _chosen(suite, only)
     missing = {job.key for job in not_in(jobs, read_rows(out / RESULTS))}
     for job in jobs:
         mark = "    " if job.key in missing else "done"
@@ -162,6 +167,15 @@ def _list(suite: Suite, out: Path) -> dict[str, Any]:
         for job in jobs
     ]
     return {"suite": suite.name, "runs": listed}
+
+
+def _chosen(suite: Suite, only: Sequence[str]) -> list[Job]:
+    """Return the runs of a suite whose names contain all texts."""
+    jobs = [job for job in suite.jobs() if all(text in job.name for text in only)]
+    if not jobs:
+        texts = " and ".join(repr(text) for text in only)
+        raise UserError(f"no run of suite {suite.name} has {texts} in its name: --list without --only shows the names")
+    return jobs
 
 
 def _suites() -> str:

@@ -93,6 +93,15 @@ def test_what_is_finished_is_not_run_again(suite, whole):
     assert (whole / "results.csv").read_bytes() == before
 
 
+def test_only_the_runs_that_are_named_are_run(suite, tmp_path, capsys):
+    command = ["benchmark", str(suite), "--out", str(tmp_path), "--processes", "1", "--only"]
+    assert main([*command, "expert on TMaze-v0", "seed 0"]) == 0
+    assert {row["agent"] for row in read_rows(tmp_path / "results.csv")} == {"expert"}
+    assert "4 of 5 runs are still missing" in capsys.readouterr().out
+    assert main([*command, "export"]) == 2
+    assert "no run of suite tiny has 'export' in its name" in capsys.readouterr().err
+
+
 def test_a_benchmark_killed_in_the_middle_and_resumed_gives_the_same_table(suite, whole, tmp_path):
     command = [
         sys.executable,
