@@ -231,7 +231,8 @@ class Suite:
     def _job(self, task: SuiteTask, knobs: dict[str, Any], agent: SuiteAgent, seed: int) -> Job:
         found = tuned_settings(agent.agent, task.env) if agent.tuned else None
         found = found.fitting(knobs) if found is not None else None
-        run: dict[str, Any] = found.run(knobs) if found else {"agent_settings": {}, "knobs": knobs, "eval_knobs": {}}
+        run: dict[str, Any] = {"agent_settings": {}, "knobs": knobs, "eval_knobs": {}, "curriculum": ()}
+        run |= found.run(knobs) if found else {}
         settings = RunSettings(
             env=task.env,
             agent=agent.agent or "random",
@@ -243,7 +244,7 @@ class Suite:
             stop_at=self.stop_at if _measures_memory(task.env, knobs) else None,
             knobs=run["knobs"],
             eval_knobs=longest(run["knobs"]) | run["eval_knobs"],
-            curriculum=tuple(task.curriculum) if _learns(agent) else (),
+            curriculum=tuple(task.curriculum or run["curriculum"]) if _learns(agent) else (),
             agent_settings=run["agent_settings"] | agent.settings,
         )
         return Job(

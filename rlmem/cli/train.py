@@ -151,10 +151,10 @@ def _settings(parsed: Parsed) -> RunSettings:
     else:
         run = parsed.tuned.run(parsed.knobs) if parsed.tuned else {"knobs": parsed.knobs, "eval_knobs": {}}
         run |= {"agent_settings": parsed.agent_settings, "eval_knobs": run["eval_knobs"] | evaluated}
-        new = RunSettings(env=parsed.env, agent=parsed.agent or "", **given, **run)
+        new = RunSettings(env=parsed.env, agent=parsed.agent or "", **run | given)
         if not options.resume:
             return new
-        before, given = read_settings(new.folder(options.out, options.name)), given | run
+        before, given = read_settings(new.folder(options.out, options.name)), run | given
     return replace(before, **given | {"steps": max(before.steps, given.get("steps", 0))})
 
 

@@ -1,9 +1,10 @@
 """Settings found by tuning, shipped with the agents: ``settings/AGENT.toml``, a table for each task.
 
-A task's table has up to six parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
-range of lengths from this to the one asked for), ``training`` (other knobs while training; evaluations keep the task's
-own), ``knobs`` (what they were found at, where not the task's defaults), ``found`` (what the search measured) and
-``dock`` (a table like this one, for ``guard="dock"``, with which the robot works through the delay).
+A task's table has up to seven parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
+range of lengths from this to the one asked for), ``curriculum`` (memory lengths to train on first), ``training`` (other
+knobs while training; evaluations keep the task's own), ``knobs`` (what they were found at, where not the task's
+defaults), ``found`` (what the search measured) and ``dock`` (a table like this one, for ``guard="dock"``, with which
+the robot works through the delay).
 ``scripts/tune.py`` writes it, ``rlmem train`` reads it; training from Python uses it only if asked::
 
     settings = RunSettings(env="TMaze-v0", agent="recurrent_ppo", **tuned_settings("recurrent_ppo", "TMaze-v0").run())
@@ -20,6 +21,7 @@ from typing import Any
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
 from rlmem.registry import NAMESPACE, TASKS, agent_name, agent_settings_class, canonical_id, short_id, task_class
+from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.toml import read_toml
 from rlmem.suggest import unknown
 
@@ -32,6 +34,7 @@ class Tuned:
         env: Id of the task.
         agent: Hyperparameters that are not the agent's defaults.
         shortest: Least memory length (or credit length) while training, where a single one is asked for.
+        curriculum: Longest memory lengths, rising, to train on first, as far as they are below the one asked for.
         training: Knobs while training.
         knobs: Knobs that they were found at, where not the task's defaults.
         found: What the search measured.
@@ -44,6 +47,7 @@ class Tuned:
     env: str
     agent: dict[str, Any] = field(default_factory=dict)
     shortest: int | None = None
+    curriculum: list[int] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +57,7 @@ class Tuned:
         task = task_class(self.env)
         check_fields(task.Settings, self.knobs | self.training, f"knob of {self.env}")
         task.make_settings(self.knobs | self.training)
+        check_curriculum(self.curriculum, self.env, self._complete(self.knobs))
         if self.shortest is not None and self.shortest < 1:
             raise UserError(f"shortest must be at least 1 control step, got {self.shortest}")
 
@@ -71,7 +76,7 @@ class Tuned:
         return asked == known and all(one <= other for one, other in longest)
 
     def run(self, knobs: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return arguments for :class:`rlmem.runs.settings.RunSettings`: hyperparameters and knobs.
+        """Return arguments for :class:`rlmem.runs.settings.RunSettings`: hyperparameters, knobs, curriculum.
 
         Args:
             knobs: The task's. One that is not the task's default is kept while training too.
@@ -85,6 +90,7 @@ class Tuned:
             "agent_settings": dict(self.agent),
             "knobs": asked | free,
             "eval_knobs": {name: asked[name] for name in free},
+            "curriculum": tuple(shorter for shorter in self.curriculum if shorter < _last(asked["memory_length"])),
         }
 
     def summary(self, knobs: Mapping[str, Any] | None = None) -> str:
@@ -92,6 +98,8 @@ class Tuned:
         parts = [f"{name} {value}" for name, value in self.agent.items()]
         run = self.run(knobs)
         parts += [f"{name} {run['knobs'][name]} while training" for name in run["eval_knobs"]]
+        if run["curriculum"]:
+            parts.append(f"memory lengths up to {' and '.join(map(str, run['curriculum']))} first")
         return ", ".join(parts) or "the plain defaults"
 
     @property
@@ -107,6 +115,10 @@ class Tuned:
         task = task_class(self.env)
         spec = task.spec(task.make_settings(knobs))
         return spec.memory_length[1], spec.credit_length[1]
+
+
+def _last(length: Any) -> int:
+    return int(length[-1]) if isinstance(length, (list, tuple)) else int(length)
 
 
 def tuned_settings(agent: str, env_id: str) -> Tuned | None:

@@ -6,6 +6,7 @@ import pytest
 from conftest import run_python
 
 from rlmem.cli.main import main
+from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
 from rlmem.registry import AGENTS, agent_class, task_class
 from rlmem.runs.settings import RunSettings, read_settings
@@ -100,6 +101,15 @@ def test_settings_fit_no_longer_memory_than_they_were_found_at():
     assert not tuned.fits({"memory_length": 51})
     assert not tuned.fits({"memory_length": (5, 400)})
     assert tuned.lengths == "memory lengths up to 50"
+
+
+def test_a_curriculum_is_taken_as_far_as_it_is_shorter_than_what_is_asked_for():
+    tuned = Tuned(env="rlmem/TMaze-v0", knobs={"memory_length": [5, 200]}, curriculum=[10, 50])
+    asked = ({"memory_length": 200}, {"memory_length": (5, 50)}, {"memory_length": 10})
+    assert [tuned.run(knobs)["curriculum"] for knobs in asked] == [(10, 50), (10,), ()]
+    assert "memory lengths up to 10 and 50 first" in tuned.summary({"memory_length": 200})
+    with pytest.raises(UserError, match="rise"):
+        Tuned(env="rlmem/TMaze-v0", curriculum=[50, 10])
 
 
 def test_work_in_the_delay_has_settings_of_its_own(tmp_path):
