@@ -69,7 +69,8 @@ class FullState:
 def kept_arrays(task: type[MemoryTask[Any]], settings: Any) -> tuple[str, ...]:
     """Return the names of the public arrays that a task keeps for each environment: those that grow with their number.
 
-    Arrays of an object that the task holds count too, with a dot in their name.
+    Arrays of an object that the task holds count too, with a dot in their name, and so do properties that it names in
+    :attr:`~rlmem.envs.memory_task.MemoryTask.derived`.
 
     Args:
         task: The class of the task.
@@ -78,7 +79,7 @@ def kept_arrays(task: type[MemoryTask[Any]], settings: Any) -> tuple[str, ...]:
     with closing(task(settings, 1)) as one, closing(task(settings, 2)) as two:
         names = [
             name
-            for name, array in _public_arrays(one)
+            for name, array in (*_public_arrays(one), *((name, getattr(one, name)) for name in task.derived))
             if name not in _OF_RECORD and array.shape[:1] == (1,) and attrgetter(name)(two).shape[:1] == (2,)
         ]
     return tuple(sorted(names))

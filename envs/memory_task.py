@@ -122,6 +122,8 @@ class MemoryTask(ABC, Generic[S]):
     """The dataclass of the task's knobs."""
     CHANGEABLE: ClassVar[tuple[str, ...]] = ()
     """The knobs that can be changed from one episode to the next, such as ``"memory_length"``."""
+    derived: ClassVar[tuple[str, ...]] = ()
+    """Names of properties [N, ...] that follow from the state, for the full state: :mod:`rlmem.envs.full_state`."""
     observation_names: tuple[str, ...]
     """Name of each of the D components of the observation."""
     action_names: tuple[str, ...] = ()

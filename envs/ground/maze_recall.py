@@ -91,6 +91,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     Settings: ClassVar[type[MazeRecallSettings]] = MazeRecallSettings
     settings: MazeRecallSettings
     action_names = ("throttle", "steering")
+    derived = ("bearings", "path_direction")
 
     def __init__(
         self, settings: MazeRecallSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
@@ -149,6 +150,20 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         """One for each pillar: the cue is the pillar named first."""
         return self._size.pillars
 
+    @property
+    def bearings(self) -> Floats:
+        """[N, P, 3] distance, m, of each pillar; cosine and sine of its direction relative to the robot's heading."""
+        away = self.pillars - self.pose[:, None, :2]
+        distance, angle = np.hypot(away[..., 0], away[..., 1]), np.arctan2(away[..., 1], away[..., 0])
+        angle -= self.pose[:, 2:3]
+        return np.stack((distance, np.cos(angle), np.sin(angle)), axis=-1)
+
+    @property
+    def path_direction(self) -> Floats:
+        """[N, 2] cosine and sine of the direction of the shortest path to the named pillar, relative to the heading."""
+        direction = self._expert_heading() - self.pose[:, 2]
+        return np.stack((np.cos(direction), np.sin(direction)), axis=-1)
+
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""
         for index in indices.tolist():
@@ -196,8 +211,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         seen[:, -4] = speed / Robot.MAX_SPEED
         seen[:, -3] = turn_rate / Robot.MAX_TURN_RATE
         if self.settings.cue == "always":
-            direction = self._expert_heading() - yaw
-            seen[:, -2], seen[:, -1] = np.cos(direction), np.sin(direction)
+            seen[:, -2:] = self.path_direction
         return np.minimum(np.maximum(seen, -1.0), 1.0).astype(np.float32)
 
     def expert_action(self) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import gymnasium
 import numpy as np
 import pytest
 from conftest import memory_of_resets
@@ -146,6 +147,22 @@ class TestMazeRecall:
                 assert tuple(seen[index, 80:83]) == PILLAR_COLORS[task.cue_names[task.cue[index]]]
             assert (np.hypot(*seen[:, -2:].T) > 0.99).all() == (cue == "always")
             task.close()
+
+    def test_the_full_state_tells_the_way_and_where_the_pillars_are(self) -> None:
+        env = gymnasium.make_vec("rlmem/MazeRecall-v0", 3, size="5x5", cue="always", privileged=True)
+        names = np.array(env.single_observation_space["privileged"].names)
+        seen, _ = env.reset(seed=0)
+        for _ in range(30):
+            seen, *_ = env.step(env.action_space.sample())
+        way, bearings = (
+            np.sign(part) * np.expm1(np.abs(part))  # the full state shows logarithms
+            for part in (seen["privileged"][:, names == name] for name in ("path_direction", "bearings"))
+        )
+        np.testing.assert_allclose(way, seen["observation"][:, -2:], atol=1e-5)
+        distance, cosine, sine = np.moveaxis(bearings.reshape(3, 2, 3), -1, 0)
+        assert (distance > 0.2).all()
+        np.testing.assert_allclose(cosine**2 + sine**2, 1.0, atol=1e-5)
+        env.close()
 
     def test_beams_tell_of_the_named_pillar_what_the_colors_do(self) -> None:
         task = MazeRecall(MazeRecall.make_settings({"size": "5x5"}), 4)
