@@ -57,7 +57,10 @@ class Expert(Agent):
             UserError: If the environment has no expert.
         """
         if not hasattr(env.unwrapped, "expert_action"):
-            raise UserError(f"agent 'expert' needs an environment with an expert_action method, {env} has none")
+            name = env if env.spec is None else env.spec.id
+            raise UserError(
+                f"agent 'expert' asks the task how to act (expert_action), and {name} cannot tell: choose another"
+            )
         self._env = env.unwrapped
 
     def predict(

@@ -167,6 +167,11 @@ def is_task(name: str) -> bool:
     return _find_task(name) is not None
 
 
+def is_environment(name: str) -> bool:
+    """Return whether an id is a task's, as :func:`is_task` says, or one that Gymnasium has registered by now."""
+    return name in gymnasium.registry or is_task(name)
+
+
 def canonical_id(name: str) -> str:
     """Complete and check the id of an environment.
 
@@ -202,9 +207,13 @@ def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
     if module:
         import_named(module)
     if env_id not in gymnasium.registry:
-        tasks = (f"{NAMESPACE}/{task}" for task in TASKS)
         where = "`rlmem list` shows all tasks"
         where += "" if module else f"; one of your own is named with its module: my_module:{name}"
+        tasks = [f"{NAMESPACE}/{task}" for task in TASKS]
+        if module:
+            own = [task for task, entry in TASKS.items() if entry.startswith((f"{module}:", f"{module}."))]
+            tasks = [f"{module}:{task}" for task in own]
+            where = f"Known: {', '.join(tasks)}" if tasks else where
         raise UserError(unknown("environment", name, tasks, also=gymnasium.registry, where=where))
     return gymnasium.registry[env_id]
 

@@ -11,7 +11,7 @@ from typing import Any
 from rlmem.cli.docstrings import explanations, plain
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
-from rlmem.cli.text_table import table, text_width
+from rlmem.cli.text_table import filled, table, text_width
 from rlmem.environments import task_spec
 from rlmem.registry import AGENTS, NAMESPACE, TASKS, canonical_id, task_class
 from rlmem.spec import Ceiling, TaskSpec
@@ -91,7 +91,7 @@ def _overview() -> list[str]:
     return [
         f"Tasks (ids begin with {NAMESPACE}/)",
         *table(rows, flexible=1, right=(2, 3, 4, 5, 6)),
-        *_filled(
+        *filled(
             "length: control steps, in brackets those of credit without memory. without, untrained, oracle: the best "
             "success rate without memory, with cells as initialized and what reads them trained, and of an agent that "
             "knows everything; * a score instead, - not measured, ! retention only: nothing is learnt but to read."
@@ -100,13 +100,9 @@ def _overview() -> list[str]:
         "Agents",
         *table(agents, flexible=1),
         "",
-        *_filled("`rlmem list ENV` explains a task's knobs: keywords of gymnasium.make, and options --env.KNOB."),
-        *_filled("`rlmem train` also takes the id of any other Gymnasium environment."),
+        *filled("`rlmem list ENV` explains a task's knobs: keywords of gymnasium.make, and options --env.KNOB."),
+        *filled("`rlmem train` also takes the id of any other Gymnasium environment."),
     ]
-
-
-def _filled(text: str) -> list[str]:
-    return textwrap.wrap(text, text_width())
 
 
 def _spec(name: str) -> TaskSpec:

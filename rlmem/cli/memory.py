@@ -14,6 +14,7 @@ from rlmem.cli.evaluate import acting_agent, lengths_in_words
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
+from rlmem.cli.text_table import filled
 from rlmem.cli.work_bar import work_bar
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
@@ -142,13 +143,15 @@ def _print(report: MemoryReport, title: str) -> None:
         ceiling = f"{report.spec.memoryless.value:.3f}"
         table.add_row("without memory, at most", ceiling, "", "the task's ceiling", style="dim")
     console.print(table)
-    for line in _lines(report):
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{report.verdict}", markup=False, highlight=False, style="bold", soft_wrap=True)
+    for name, said in _others(report):
+        for number, line in enumerate(filled(said, less=18)):
+            console.print(f"  {'' if number else name:<16}{line}", markup=False, highlight=False, soft_wrap=True)
+    verdict = "\n".join(filled(report.verdict))
+    console.print(f"\n{verdict}", markup=False, highlight=False, style="bold", soft_wrap=True)
 
 
-def _lines(report: MemoryReport) -> list[str]:
-    """Return the other measures, one line each."""
+def _others(report: MemoryReport) -> list[tuple[str, str]]:
+    """Return the names of the other measures and what they say."""
     from rlmem.evaluation.horizon import length_in_words
 
     lines = []
@@ -157,43 +160,39 @@ def _lines(report: MemoryReport) -> list[str]:
             f"{name} {rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
             for name, rate in report.body_swap.rates.items()
         )
-        lines.append(f"body swap       {report.body_swap.when}, the answer follows: {follows}")
-        lines.append(f"                {report.body_swap.verdict}")
+        swap = report.body_swap
+        lines.append(("body swap", f"{swap.when}, the answer follows: {follows}; {swap.verdict}"))
     if report.span:
         spans = ", ".join(f"{point.knob:,} {point.result.value:.3g}" for point in report.span)
-        lines.append(f"memory span     with the state zeroed every k steps: {spans}; intact {report.intact.value:.3g}")
+        said = f"with the state zeroed every k steps: {spans}; intact {report.intact.value:.3g}"
+        lines.append(("memory span", said))
     if report.horizon is not None:
         lengths = [point.knob for point in report.horizon.points]
         at = [length_in_words(estimate, lengths) for estimate in (report.horizon.l50, report.horizon.l90)]
-        lines.append(f"how far back    L50 {at[0]}, L90 {at[1]} control steps of memory")
+        said = f"longest memory length with a score of 0.5 (L50): {at[0]}, of 0.9 (L90): {at[1]} control steps"
+        lines.append(("how far back", said))
     if len(report.generalization) > 1:
         scores = ", ".join(f"{factor} x {score:.2f}" for factor, score in report.generalization.items())
-        lines.append(f"generalization  memory score at multiples of {report.trained_length} steps: {scores}")
+        lines.append(("generalization", f"memory score at multiples of {report.trained_length} steps: {scores}"))
     if report.capacity is not None:
         bits = report.capacity.recalled
-        lines.append(
-            f"how much        {bits.value:.2f} of {report.capacity.asked:.2f} bits "
-            f"(95 % interval {bits.low:.2f} to {bits.high:.2f})"
-        )
+        interval = f"95 % interval {bits.low:.2f} to {bits.high:.2f}"
+        lines.append(("how much", f"{bits.value:.2f} of {report.capacity.asked:.2f} bits ({interval})"))
     if report.rewriting is not None:
         first, later = report.rewriting.first, report.rewriting.later
-        lines.append(
-            f"rewriting       first cue right {first.value:.2f}, later ones {later.value:.2f} "
-            f"({later.low:.2f} to {later.high:.2f}), rewriting score {report.rewriting.score:.2f}"
-        )
+        said = f"first cue right {first.value:.2f}, later ones {later.value:.2f} ({later.low:.2f} to {later.high:.2f})"
+        lines.append(("rewriting", f"{said}, rewriting score {report.rewriting.score:.2f}"))
     if report.probe is not None:
         point = report.probe.at("query") or report.probe.points[-1]
-        lines.append(
-            f"linear probe    reads the cue from the hidden state in {point.accuracy:.0%} of episodes "
-            f"as the {point.phase} begins (commonest cue: {report.probe.chance:.0%})"
-        )
+        said = f"reads the cue from the hidden state in {point.accuracy:.0%} of episodes as the {point.phase} begins"
+        lines.append(("linear probe", f"{said} (commonest cue: {report.probe.chance:.0%})"))
     if report.gradient is not None:
         lag, norm = report.gradient.lags[-1], report.gradient.norms[-1]
-        lines.append(f"gradient        from the query back over {lag} steps: {norm:.2g} of that at lag 0")
+        lines.append(("gradient", f"from the query back over {lag} steps: {norm:.2g} of that at lag 0"))
     missing: dict[str, list[str]] = {}
     for what, why in report.not_measured.items():
         missing.setdefault(why, []).append(what)
-    return lines + [f"not measured    {', '.join(what)}: {why}" for why, what in missing.items()]
+    return lines + [("not measured", f"{', '.join(what)}: {why}") for why, what in missing.items()]
 
 
 def _numbers(result: Evaluation) -> tuple[str, str]:

@@ -15,10 +15,11 @@ from rlmem.cli.arguments import Group, HelpWanted, parse_groups
 from rlmem.cli.help import help_text
 from rlmem.environments import knobs_class, with_preset
 from rlmem.errors import UserError
-from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_task
-from rlmem.runs.named import is_named, run_folder
+from rlmem.registry import agent_name, agent_settings_class, canonical_id, is_environment, short_id
+from rlmem.runs.named import ZOO, is_named, run_folder, zoo
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import Tuned, tuned_settings
+from rlmem.suggest import one_of
 
 _FIRST_TASK = "TMaze-v0"
 
@@ -36,6 +37,8 @@ class Parsed:
     agent_settings: dict[str, Any]
     run: Path | None
     """Folder of the run named on the command line."""
+    run_name: str
+    """How it is named there, such as ``"zoo:TMaze-v0"``; "" if none is."""
     run_settings: RunSettings | None
     run_results: Path
     """Folder in which results about the run lie: its own, or the working directory where the run came by a name."""
@@ -97,19 +100,19 @@ def parse(
         UserError: If the environment, agent or run is unknown, or an option is unknown or has a wrong value.
         SystemExit: After the help.
     """
-    rest, folder, loaded, results = list(argv), None, None, Path()
+    rest, folder, run_name, loaded, results = list(argv), None, "", None, Path()
     chosen = _peek(rest, ("env", "agent"))
     if rest and not rest[0].startswith("-") and (run or positional_env):
         first = rest.pop(0)
         if run:
-            folder, loaded = run_folder(first), _read_run(first)
+            folder, run_name, loaded = run_folder(first), first, _read_run(first)
             results = Path() if is_named(first) else folder
         else:
             chosen.setdefault("env", first)
     env = canonical_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
     acting = None if agent is None else agent_name(chosen.get("agent", loaded.agent if loaded else agent))
     if loaded is not None and (env, acting or loaded.agent) != (loaded.env, loaded.agent):
-        raise UserError(f"{folder} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
+        raise UserError(f"{run_name} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
     options, knobs = Group(verb), _knob_group(env, _take(rest, "--env.preset"), _test_knobs(loaded))
     groups = [options, knobs]
     if agent is not None:
@@ -139,6 +142,7 @@ def parse(
         agent=acting,
         agent_settings=loaded.agent_settings if loaded else asdict(made[-1]) if acting else {},
         run=folder,
+        run_name=run_name,
         run_settings=loaded,
         run_results=results,
         given=given,
@@ -164,8 +168,9 @@ def _agent_group(agent: str, tuned: Tuned | None) -> Group:
 
 
 def _read_run(name: str) -> RunSettings:
-    if not is_named(name) and not Path(name).exists() and is_task(name):
-        raise UserError(f"{name} is a task and not a training run: write --env {name}, or zoo:{name}")
+    if not is_named(name) and not Path(name).exists() and is_environment(name):
+        trained = [f"{ZOO}{found}" for found in zoo() if found in (short_id(name), f"{short_id(name)}-v0")]
+        raise UserError(f"{name} is no training run: write {one_of([f'--env {name}', *trained])}")
     return read_settings(run_folder(name))
 
 

@@ -91,7 +91,6 @@ def run(argv: Sequence[str]) -> int:
                 out,
                 episodes=len(seeds),
                 seeds=seeds,
-                title=parsed.env,
                 agent=parsed.agent or "",
                 fps=options.fps,
                 progress=progress,
@@ -100,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"{parsed.env} cannot be rendered: {error}") from error
     finally:
         env.close()
-    print(f"{parsed.run or parsed.agent} on {parsed.env}")
+    print(f"{parsed.run_name or parsed.agent} on {parsed.env}")
     for episode in episodes:
         print(f"seed {episode.seed}: {_outcome(episode.success)}{episode.steps} steps, return {episode.reward:.2f}")
     print(f"written to {out}")

@@ -131,7 +131,7 @@ def run(argv: Sequence[str]) -> int:
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return stopped.status
-    print(f"done: {folder}\nnext: rlmem evaluate {folder}   rlmem render {folder}")
+    print(f"done: {folder}\nnext: rlmem evaluate {folder}\n      rlmem render {folder}")
     return 0
 
 

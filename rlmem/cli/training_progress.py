@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rlmem.cli.evaluate import lengths_in_words
 from rlmem.environments import spec_at
@@ -44,9 +44,8 @@ class TrainingProgress:
                 TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
                 TextColumn("{task.fields[rate]}"),
                 TextColumn("{task.fields[said]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("left"),
             )
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task("", total=settings.steps, rate="", said="")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
-from rlmem.cli.text_table import table
+from rlmem.cli.text_table import filled, table
+from rlmem.suggest import one_of
 
 if TYPE_CHECKING:
     from rlmem.runs.card import Card
@@ -39,20 +40,31 @@ def run(argv: Sequence[str]) -> int:
     with json_output(options.json) as write:
         if name is not None:
             folder = run_folder(f"{ZOO}{name.removeprefix(ZOO)}")
-            print((folder / PAGE).read_text(encoding="utf-8").split("---\n\n", 1)[-1])
+            page = (folder / PAGE).read_text(encoding="utf-8").split("---\n\n", 1)[-1]
+            print("\n".join(part for line in page.splitlines() for part in _fitting(line)))
             write(asdict(read_card(folder)))
             return 0
         cards = {found: read_card(folder) for found, folder in zoo().items()}
-        print("\n".join(table([_HEAD, *starmap(_row, cards.items())], flexible=1, right=(2, 4, 5, 6))))
+        print("\n".join(table([_HEAD, *starmap(_row, cards.items())], flexible=0, right=(1, 3, 4, 5))))
+        print("\n".join(filled(f"{_BELOW} Trained by {one_of({card.agent for card in cards.values()})}.")))
         write({"agents": {found: asdict(card) for found, card in cards.items()}})
     return 0
 
 
-_HEAD = ("name", "agent", "value", "95 % interval", "no memory", "oracle", "lesioned")
+_HEAD = ("name", "value", "95 % interval", "no memory", "oracle", "zeroed")
+_BELOW = (
+    "value: success or score on held-out seeds; no memory, oracle: the most without memory, and of an agent that knows "
+    "everything; zeroed: the value with the hidden state zeroed at the query. `rlmem zoo NAME` shows a card."
+)
+
+
+def _fitting(line: str) -> list[str]:
+    """Return a line of a card, filled if it is text and not a row of a table."""
+    return filled(line) if line and not line.startswith("|") else [line]
 
 
 def _row(name: str, card: Card) -> tuple[str, ...]:
     ceilings = (card.memoryless, card.oracle)
     lesioned = "-" if card.lesioned is None else f"{card.lesioned:.3f}"
     numbers = (f"{card.value:.3f}", f"{card.low:.3f} to {card.high:.3f}")
-    return (f"zoo:{name}", card.agent, *numbers, *("-" if top is None else f"{top:.3g}" for top in ceilings), lesioned)
+    return (f"zoo:{name}", *numbers, *("-" if top is None else f"{top:.3g}" for top in ceilings), lesioned)

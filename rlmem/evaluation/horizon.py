@@ -39,6 +39,7 @@ def sweep(
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
     num_envs: int = 25,
+    progress: Callable[[float], object] | None = None,
 ) -> list[Point]:
     """Evaluate at several values of a knob.
 
@@ -50,12 +51,15 @@ def sweep(
         knobs: All others.
         seeds: One an episode; None: the 200 test seeds.
         num_envs: Environments side by side.
+        progress: Called with the share of the values that are done.
 
     Raises:
         UserError: If the task has no such knob, or it cannot have such a value.
     """
     points = []
-    for value in values:
+    for number, value in enumerate(values):
+        if progress is not None:
+            progress(number / len(values))
         chosen = {**(knobs or {}), knob: value}
         acting = policy if hasattr(policy, "predict") else _made(policy, env, chosen)
         points.append(Point(value, evaluate_on(acting, env, knobs=chosen, seeds=seeds, num_envs=num_envs)))
@@ -91,6 +95,7 @@ def horizon_curve(
     seeds: Sequence[int] | None = None,
     num_envs: int = 25,
     knob: str = "memory_length",
+    progress: Callable[[float], object] | None = None,
 ) -> HorizonCurve:
     """Measure the memory score over memory lengths, with L50 and L90 and their 95 % intervals over episodes.
 
@@ -102,13 +107,14 @@ def horizon_curve(
         seeds: One an episode; None: the 200 test seeds.
         num_envs: Environments side by side.
         knob: Name of the knob that is the length.
+        progress: Called with the share of the lengths that are done, long ones counted as short ones.
 
     Raises:
         UserError: If lengths do not rise, or the task has no memory score at these knobs.
     """
     if not lengths or list(lengths) != sorted(set(lengths)):
         raise UserError(f"lengths must rise, got {list(lengths)}")
-    points = sweep(policy, env, knob, lengths, knobs=knobs, seeds=seeds, num_envs=num_envs)
+    points = sweep(policy, env, knob, lengths, knobs=knobs, seeds=seeds, num_envs=num_envs, progress=progress)
     scores = np.stack([episode_scores(point.result) for point in points])
     if np.isnan(scores).any():
         raise UserError("this task has no memory score at these knobs: it is not harder without memory than with it")

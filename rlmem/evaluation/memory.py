@@ -171,7 +171,8 @@ def measure_memory(
             and elsewhere the hidden state is zeroed every 1, 2, 5, 10, ... steps instead; empty: no curve.
         trained_length: The longest memory length of training; None: the task's at these knobs.
         num_envs: Environments side by side.
-        progress: Called before each measure with the share of the work that is done, about, and with its name.
+        progress: Called before each measure, and before each length of the horizon curve, with the share of the work
+            that is done, about, and with the measure's name.
 
     Raises:
         UserError: If task or knobs do not exist, or there are no seeds.
@@ -215,7 +216,8 @@ def measure_memory(
         span = tried("span", partial(span_curve, policy, made, seeds=listed, intact=intact)) if by_steps else None
     finally:
         made.close()
-    curve = partial(horizon_curve, policy, env, lengths, knobs=knobs, seeds=listed, num_envs=num_envs)
+    common: dict[str, Any] = {"knobs": knobs, "seeds": listed, "num_envs": num_envs}
+    curve = partial(horizon_curve, policy, env, lengths, **common, progress=work.within)
     return MemoryReport(
         intact=intact,
         lesions=[test for test in lesions if test is not None],
@@ -262,8 +264,13 @@ class _Work:
         """Note that a measure begins, and that the one before it is done."""
         self._done += self._costs.get(self._doing, 0.0)
         self._doing = what
+        self.within(0.0)
+
+    def within(self, share: float) -> None:
+        """Note which share of the present measure is done."""
         if self._tell is not None:
-            self._tell(min(self._done / self._total, 1.0), what)
+            done = self._done + share * self._costs[self._doing]
+            self._tell(min(done / self._total, 1.0), self._doing)
 
 
 def mid_episode_lesions(intact: Evaluation) -> tuple[Lesion, ...]:

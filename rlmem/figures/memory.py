@@ -153,7 +153,9 @@ def draw_gradient(axes: Axes, gradient: GradientLag) -> None:
     axes.plot(lags, norms, color=BLUE, linewidth=2.0, marker="o", markersize=4)
     axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xticks(lags, [f"{lag:,}" for lag in lags], rotation=45 if len(lags) > 10 else 0)
+    apart = [*(later > 1.3 * lag for lag, later in pairwise(gradient.lags)), True]  # other labels would overlap
+    labels = [f"{lag:,}" if is_apart else "" for lag, is_apart in zip(gradient.lags, apart, strict=True)]
+    axes.set_xticks(lags, labels, rotation=45 if len(lags) > 10 else 0)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(-0.15, 1.15 * max(lags[-1], 1))
     if norms.min() > 0.1 and norms.max() < 10:

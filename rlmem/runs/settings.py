@@ -21,6 +21,7 @@ from rlmem.files import json_values
 from rlmem.registry import agent_name, agent_settings_class, canonical_id, short_id
 from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.toml import read_toml, write_toml
+from rlmem.suggest import one_of
 
 SETTINGS = "settings.toml"
 _MOST = {"steps": 10**12, "envs": 10_000, "eval_every": 10**12, "eval_episodes": 100_000, "keep": 10_000}
@@ -157,9 +158,12 @@ def read_settings(folder: Path) -> RunSettings:
     """
     path = folder / SETTINGS
     if not folder.exists():
-        raise UserError(f"there is no run {folder}")
+        raise UserError(f"there is no run {folder}: name its folder, runs/ENV/AGENT/SEED, or zoo:NAME")
     if not path.is_file():
-        raise UserError(f"{folder} is not a training run: it has no {SETTINGS}")
+        found = (path for depth in range(1, 5) for path in folder.glob(f"{'*/' * depth}{SETTINGS}"))
+        inside = sorted(str(run.parent) for run in found)[:4]
+        hint = f"; {one_of(inside)} is one" if inside else ""
+        raise UserError(f"{folder} is not a training run: it has no {SETTINGS}{hint}")
     values = read_toml(path)
     try:
         for name in ("env", "agent", "seed", "knobs", "agent_settings"):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,21 @@ def test_progress_shows_training_and_the_last_evaluation_with_its_length_and_int
     assert training.endswith("success in training 0.58")
 
 
+def test_the_bar_of_a_long_training_fits_80_columns_whole(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the output for a terminal
+    with TrainingProgress(RunSettings(env="TMaze-v0", agent="ppo", steps=2_000_000), tmp_path) as progress:
+        progress.report(1_000_000, {"rollout/success_rate": 0.58})
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 1_000.0)
+        progress.report(1_500_000, {"rollout/success_rate": 0.58})
+    bar = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out).split("\r")[-1].strip()
+    assert "1,500,000/2,000,000 steps" in bar
+    assert "success in training 0.58" in bar
+    assert bar.endswith("left")
+    assert "…" not in bar
+    assert len(bar) <= 80
+
+
 def test_an_environment_of_gymnasium_is_trained_with_its_knobs_and_evaluated(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     agent = ["--agent", "ppo", "--agent.n-steps", "32", "--agent.batch-size", "64", "--eval-episodes", "2"]
@@ -351,6 +367,19 @@ def test_a_window_needs_a_screen(capsys, monkeypatch):
     assert "no screen" in capsys.readouterr().err
 
 
-def test_a_task_in_the_place_of_a_run_is_recognized(capsys):
-    assert main(["render", "FlashedGoal"]) == 2
-    assert "FlashedGoal is a task and not a training run: write --env FlashedGoal" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("FlashedGoal", "FlashedGoal is no training run: write --env FlashedGoal\n"),
+        ("TMaze", "TMaze is no training run: write --env TMaze or zoo:TMaze-v0\n"),
+        ("CartPole-v1", "CartPole-v1 is no training run: write --env CartPole-v1\n"),
+        ("runs", f"it has no settings.toml; {Path('runs/TMaze-v0/ppo/0')} is one\n"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_run_is_recognized(name, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/TMaze-v0/ppo/0"
+    run.mkdir(parents=True)
+    (run / "settings.toml").touch()
+    assert main(["render", name]) == 2
+    assert capsys.readouterr().err.endswith(message)

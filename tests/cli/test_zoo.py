@@ -41,8 +41,12 @@ def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys,
     monkeypatch.chdir(tmp_path)
     assert main(["zoo", "--json"]) == 0
     assert "TMaze-v0" in json.loads(capsys.readouterr().out)["agents"]
-    assert main(["zoo", "TMaze"]) == 0
-    assert "hidden state zeroed at the query" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "80")
+    for argv, told in ((["zoo"], "Trained by recurrent_ppo"), (["zoo", "TMaze"], "hidden state zeroed at the query")):
+        assert main(argv) == 0
+        shown = capsys.readouterr().out
+        assert told in " ".join(shown.split())
+        assert [line for line in shown.splitlines() if len(line) > 80] == []
     before = sorted(zoo()["TMaze-v0"].iterdir())
     assert main(["export", "zoo:TMaze-v0", "--to", "numpy"]) == 0
     assert (tmp_path / "policy.npz").is_file()
@@ -51,3 +55,5 @@ def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys,
     assert "is not trained on" in capsys.readouterr().err
     assert main(["render", "zoo:Nothing"]) == 2
     assert "unknown trained agent 'Nothing'" in capsys.readouterr().err
+    assert main(["render", "zoo:TMaze", "--env", "Intercept-v0"]) == 2
+    assert "zoo:TMaze is a run of recurrent_ppo on rlmem/TMaze-v0" in capsys.readouterr().err

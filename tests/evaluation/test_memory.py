@@ -101,12 +101,14 @@ def test_figures_are_written(report, tmp_path):
 
 def test_rlmem_memory_prints_a_table_and_leaves_numbers_and_a_figure(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "mine.py").write_text("from remembering import Remembers as make\n")
     task = ["--env.robot", "planar", "--env.memory-length", "5", "--episodes", "40", "--lengths", "5", "10"]
     assert main(["memory", "--policy", "mine.py:make", *task]) == 0
     said = capsys.readouterr().out
     assert "it remembers" in said
     assert "zeroed at the query" in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
     found = json.loads((tmp_path / "memory" / "memory.json").read_text())
     assert found["agent"] == "mine.py:make"
     assert found["horizon"]["l50"]["value"] is None
