@@ -23,7 +23,8 @@ import tyro
 
 from rlmem.benchmark.local import Local
 from rlmem.benchmark.runner import not_in, run_benchmark
-from rlmem.benchmark.suite import Suite, SuiteAgent, SuiteTask, read_suite
+from rlmem.benchmark.suite import Suite, read_suite
+from rlmem.benchmark.suite_parts import SuiteAgent, SuiteTask
 from rlmem.benchmark.summary import Row, run_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.csv_table import text_row
