@@ -280,9 +280,9 @@ def test_the_adapter_refuses_other_autoreset_modes():
 
 
 def test_the_expert_needs_an_environment_that_has_one():
-    vector = SyncVectorEnv([lambda: gymnasium.make("Pendulum-v1")])
+    vector = gymnasium.make_vec("Pendulum-v1", 1)
     cls = agent_class("expert")
-    with pytest.raises(ValueError, match=r"\(expert_action\), and .*Pendulum-v1.* cannot tell"):
+    with pytest.raises(ValueError, match=r"\(expert_action\), and Pendulum-v1 cannot tell"):
         agent_for(cls, cls.Settings(), vector).bind(vector)
     vector.close()
 
