@@ -38,6 +38,8 @@ _RESULT: Color = (0, 114, 178, 240)
 _SUCCEEDED, _FAILED = "✓  success", "✗  failure"
 _SMOOTH = 2
 """The overlay is drawn so many times larger, for smooth edges."""
+_ROWS = 16
+"""Rows of the picture that are smoothed together; those on which nothing is drawn, most of them, are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +100,15 @@ def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8
         _draw_result(pen, overlay.result, _RESULT)
     elif overlay.success is not None:
         _draw_result(pen, *((_SUCCEEDED, _SUCCESS) if overlay.success else (_FAILED, _FAILURE)))
-    layer = pen.layer.resize((width, height), Image.Resampling.BOX)
-    picture = Image.alpha_composite(Image.fromarray(image).convert("RGBA"), layer)
-    return np.asarray(picture.convert("RGB"))
+    picture = Image.fromarray(image)
+    for top in range(0, height, _ROWS):
+        bottom = min(top + _ROWS, height)
+        layer = pen.layer.crop((0, top * _SMOOTH, width * _SMOOTH, bottom * _SMOOTH))
+        if layer.getbbox() is not None:
+            smooth = layer.resize((width, bottom - top), Image.Resampling.BOX)
+            below = picture.crop((0, top, width, bottom)).convert("RGBA")
+            picture.paste(Image.alpha_composite(below, smooth).convert("RGB"), (0, top))
+    return np.asarray(picture)
 
 
 class _Pen:
