@@ -39,6 +39,8 @@ def control(policy, seconds):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python control_loop.py POLICY.npz SECONDS")
     measured = control(NumpyPolicy(sys.argv[1]), float(sys.argv[2]))
     for name, values in zip(("latency", "jitter"), measured, strict=True):
         p50, p99 = 1e3 * np.percentile(values, [50, 99])

@@ -81,10 +81,14 @@ class NumpyPolicy:
     """
 
     def __init__(self, path: Any) -> None:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        wrong = f"{path} is no policy that `rlmem export --to numpy` wrote"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except ValueError as error:  # numpy takes any other file for a pickle, and advises to load it
+            raise ValueError(wrong) from error
         if "policy" not in arrays:
-            raise ValueError(f"{path} is no policy that `rlmem export --to numpy` wrote")
+            raise ValueError(wrong)
         described = json.loads(str(arrays.pop("policy")))
         self.metadata: dict[str, Any] = described["metadata"]
         """Task, control rate in Hz, names of observations and actions, range of actions, versions."""

@@ -110,18 +110,24 @@ def acting_agent(parsed: Parsed) -> tuple[str, Any]:
         UserError: If a run and a policy are named, or an agent and a policy, or a learning agent without a run.
     """
     from rlmem.evaluation.episodes import make_test_env
+
+    env = make_test_env(parsed.env, 1, parsed.knobs)
+    try:
+        return named_agent(parsed, env)
+    finally:
+        env.close()
+
+
+def named_agent(parsed: Parsed, env: Any) -> tuple[str, Any]:
+    """Return the same for an environment, single or vector."""
     from rlmem.evaluation.own_agent import load_policy
 
     options = parsed.verb
-    env = make_test_env(parsed.env, 1, parsed.knobs)
-    try:
-        if options.policy is None:
-            return parsed.agent or "", chosen_agent(parsed, env, options.which)
-        if parsed.run is not None or "--agent" in parsed.given:
-            raise UserError("--policy names the agent: leave out the run and --agent")
-        return options.policy, load_policy(options.policy, env)
-    finally:
-        env.close()
+    if options.policy is None:
+        return parsed.agent or "", chosen_agent(parsed, env, options.which)
+    if parsed.run is not None or "--agent" in parsed.given:
+        raise UserError("--policy names the agent: leave out the run and --agent")
+    return options.policy, load_policy(options.policy, env)
 
 
 def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:

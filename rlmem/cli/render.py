@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gymnasium.error import DependencyNotInstalled
 
 from rlmem.cli.arguments import check_least
-from rlmem.cli.evaluate import chosen_agent
+from rlmem.cli.evaluate import named_agent
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import VIDEO_ENDINGS, writable_file
 from rlmem.environments import make_single
@@ -25,12 +25,13 @@ _MOST_FPS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Make a video of a training run or of a baseline, with cue, phase and actions written over the picture.
+    """Make a video of a run, a baseline or an agent of your own, with cue, phase and actions written over the picture.
 
     Environments of other packages are filmed as they draw themselves; --camera, --width and --height are for tasks of
     rlmem.
 
     Args:
+        policy: An agent of your own, as for rlmem evaluate.
         out: Video file: .mp4, .gif or .webp.
         episodes: Number of episodes, each with a test seed of its own.
         seed: Number of the first test seed, from 0.
@@ -44,8 +45,10 @@ class Render:
     Examples:
         rlmem render runs/TMaze-v0/recurrent_ppo/0 --episodes 5 --out maze.gif
         rlmem render --agent expert --env KeyToDoor-v0
+        rlmem render --policy examples/own_agent.py:WriteItDown
     """
 
+    policy: str | None = None
     out: Path = Path("rollout.mp4")
     episodes: int = 3
     seed: int = 0
@@ -78,8 +81,7 @@ def run(argv: Sequence[str]) -> int:
     env = make_single(parsed.env, parsed.knobs, **view)
     seeds = list(test_seeds(options.seed + options.episodes))[options.seed :]
     try:
-        agent = chosen_agent(parsed, env, options.which)
-        agent.bind(env)
+        name, agent = named_agent(parsed, env)
         if options.human:
             for seed in seeds:
                 watch(env, agent, seed)
@@ -91,7 +93,7 @@ def run(argv: Sequence[str]) -> int:
                 out,
                 episodes=len(seeds),
                 seeds=seeds,
-                agent=parsed.agent or "",
+                agent=name,
                 fps=options.fps,
                 progress=progress,
             )
@@ -99,7 +101,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"{parsed.env} cannot be rendered: {error}") from error
     finally:
         env.close()
-    print(f"{parsed.run_name or parsed.agent} on {parsed.env}")
+    print(f"{parsed.run_name or name} on {parsed.env}")
     for episode in episodes:
         print(f"seed {episode.seed}: {_outcome(episode.success)}{episode.steps} steps, return {episode.reward:.2f}")
     print(f"written to {out}")

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from gymnasium.vector.utils import batch_space
 
+from rlmem.evaluation.checks import check_actions
 from rlmem.evaluation.episodes import PolicyPredictor
 from rlmem.evaluation.intervention import Clock, Intervention, Moment, hidden_cues
 
@@ -74,6 +76,7 @@ class SingleEpisode:
         observation, info = self._env.reset(seed=self._seed)
         start, state, clock = np.ones(1, dtype=np.bool_), None, Clock(1)
         clock.began(start, info)
+        space = batch_space(self._env.action_space, 1)
         for step in range(self._max_steps):
             self.phase = str(clock.phase[0])
             times, episode = (clock.step, clock.phase, clock.phase_step), np.zeros(1, dtype=np.int64)
@@ -83,6 +86,7 @@ class SingleEpisode:
             actions, state = self._policy.predict(
                 moment.observation, moment.state, moment.episode_start, self._deterministic
             )
+            check_actions(actions, space, step)
             action = np.asarray(actions)[0]
             yield ControlStep(step, observation, moment, action, state)
             observation, reward, terminated, truncated, info = self._env.step(action)

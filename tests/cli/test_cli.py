@@ -360,6 +360,21 @@ def test_an_exported_run_acts_without_torch_as_the_agent_does_and_says_what_the_
     np.testing.assert_allclose(*returns, atol=1e-3)
 
 
+def test_an_agent_of_ones_own_is_filmed_and_refused_in_one_line_where_its_actions_do_not_fit(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    acts = "import numpy as np\n\n\ndef {}(observation, state):\n    return np.ones({}), state\n"
+    (tmp_path / "mine.py").write_text(acts.format("ahead", "(len(observation), 2)") + acts.format("wrong", 7))
+    short = ["--env.robot", "planar", "--env.memory-length", "3", "--episodes", "1", "--width", "160", "--height", "90"]
+    assert main(["render", "--policy", "mine.py:ahead", *short]) == 0
+    assert "mine.py:ahead on rlmem/TMaze-v0" in capsys.readouterr().out
+    assert (tmp_path / "rollout.mp4").stat().st_size > 1_000
+    assert main(["render", "--policy", "mine.py:wrong", "--out", "wrong.mp4", *short]) == 2
+    assert "the agent must return actions of shape (1, 2), got (7,)" in capsys.readouterr().err
+    assert not (tmp_path / "wrong.mp4").exists()
+
+
 def test_a_window_needs_a_screen(capsys, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

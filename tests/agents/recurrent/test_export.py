@@ -166,8 +166,10 @@ def test_wrong_observations_and_foreign_files_are_refused(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="takes the likeliest action"):
         policy.predict(np.zeros(3), deterministic=False)
     np.savez(tmp_path / "foreign.npz", x=np.zeros(2))
-    with pytest.raises(ValueError, match="is no policy"):
-        NumpyPolicy(tmp_path / "foreign.npz")
+    (tmp_path / "policy.onnx").write_bytes(b"a graph")
+    for foreign in ("foreign.npz", "policy.onnx"):
+        with pytest.raises(ValueError, match="is no policy"):
+            NumpyPolicy(tmp_path / foreign)
 
 
 @pytest.mark.parametrize("export", [export_onnx, export_numpy])
