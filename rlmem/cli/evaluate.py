@@ -99,7 +99,7 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
     if test is not None:
         print(lesion_summary(test))
     row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
-    row |= {"run": str(parsed.run or ""), "which": options.which, "stochastic": options.stochastic}
+    row |= {"run": parsed.run_name, "which": options.which, "stochastic": options.stochastic}
     return row | result.as_dict() | ({"lesion": test.as_dict()} if test else {})
 
 

@@ -104,7 +104,7 @@ def _weights(parsed: Parsed) -> dict[str, str]:
     made = {"version": __version__}
     if parsed.run is not None and agent_class(parsed.agent or "").learns:
         path = checkpoint_path(parsed.run, parsed.verb.which)
-        made |= {"run": str(parsed.run), "which": path.stem, "weights": fingerprint(path)}
+        made |= {"run": parsed.run_name, "which": path.stem, "weights": fingerprint(path)}
     return made
 
 

@@ -105,7 +105,8 @@ def parse(
     if rest and not rest[0].startswith("-") and (run or positional_env):
         first = rest.pop(0)
         if run:
-            folder, run_name, loaded = run_folder(first), first, _read_run(first)
+            folder, loaded = run_folder(first), _read_run(first)
+            run_name = first if is_named(first) else str(folder)
             results = Path() if is_named(first) else folder
         else:
             chosen.setdefault("env", first)

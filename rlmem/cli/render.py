@@ -75,6 +75,8 @@ def run(argv: Sequence[str]) -> int:
     from rlmem.figures.recording import record
     from rlmem.figures.recording_bar import recording_bar
 
+    if not options.human:  # pygame, with which other environments draw, would look for a screen and complain
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     view: dict[str, Any] = {"render_mode": "human" if options.human else "rgb_array"}
     if is_task(parsed.env):
         view |= {"camera": options.camera, "width": options.width, "height": options.height}

@@ -96,6 +96,7 @@ def run(argv: Sequence[str]) -> int:
         which=options.which,
         episodes=options.episodes,
         shown=options.shown,
+        name=parsed.run_name,
     )
     with work_bar("measuring") as tell:
         page = run_page(report, tell)

@@ -18,8 +18,8 @@ def learning_section(folder: Path, spec: TaskSpec) -> tuple[Section | None, dict
     """Return the learning curves of a run, or what is missing and why."""
     try:
         progress = read_progress(folder)
-    except UserError as error:
-        return None, {"learning curves": str(error)}
+    except UserError:
+        return None, {"learning curves": "the run holds no progress.csv: it was trained elsewhere, or not at all"}
     if "eval/value" not in progress:
         return None, {"learning curves": "the run has not come to its first evaluation"}
     value, low, high = (progress[f"eval/{name}"].tolist() for name in ("value", "low", "high"))

@@ -57,6 +57,7 @@ class RunPageSettings:
         episodes: Of each measurement.
         shown: Episodes in the player.
         size: Of a picture, width and height, pixels.
+        name: Of the run, such as ``"zoo:TMaze-v0"``; if not given, its folder.
 
     Raises:
         UserError: If a number is out of bounds.
@@ -69,12 +70,18 @@ class RunPageSettings:
     episodes: int = 200
     shown: int = 2
     size: tuple[int, int] = (480, 270)
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise UserError(f"episodes must be at least 1, got {self.episodes}")
         if not 1 <= self.shown <= _LOOKED_THROUGH:
             raise UserError(f"shown must be from 1 to {_LOOKED_THROUGH} episodes, got {self.shown}")
+
+    @property
+    def named(self) -> str:
+        """What the page calls the run."""
+        return self.name or str(self.folder)
 
 
 def run_page(report: RunPageSettings, progress: Tell = _silent) -> Page:
@@ -108,7 +115,7 @@ def run_page(report: RunPageSettings, progress: Tell = _silent) -> Page:
     missing |= not_learned
     missing |= {f"{what} of the memory measures": why for what, why in found.get("not_measured", {}).items()}
     if "horizon" not in found and spec.memory_length[1]:
-        missing["the horizon curve"] = f"it takes a while: `rlmem memory {report.folder}` measures it"
+        missing["the horizon curve"] = f"it takes a while: `rlmem memory {report.named}` measures it"
     return Page(
         title=f"{settings.agent} on {settings.env.rpartition('/')[2]}",
         subtitle=_lengths(report.knobs),
@@ -250,15 +257,16 @@ def _facts(report: RunPageSettings, agent: Any) -> list[tuple[str, str]]:
     facts.append(("context", str(getattr(agent, "context", "its own"))))
     if agent.learns:
         facts.append(("weights", f"{report.which}, after {agent.env_steps:,} control steps"))
-        progress = Progress(report.folder / "progress.csv")
-        steps, seconds = (progress.last(column, 0.0) for column in ("env_steps", "cpu_seconds"))
-        facts.append(("training", f"{steps:,.0f} control steps, {seconds:,.1f} CPU seconds"))
+        table = report.folder / "progress.csv"
+        if table.is_file():  # else it is a run of the zoo or the hub, whose training was longer than it tells
+            steps, seconds = (Progress(table).last(column, 0.0) for column in ("env_steps", "cpu_seconds"))
+            facts.append(("training", f"{steps:,.0f} control steps, {seconds:,.1f} CPU seconds"))
     path = report.folder / "versions.toml"
     if path.is_file():
         versions = read_toml(path)
         facts.append(("rlmem", str(versions.get("rlmem", ""))))
         facts.append(("machine", str(versions.get("machine", {}).get("processor", ""))))
-    return [*facts, ("run", str(report.folder))]
+    return [*facts, ("run", report.named)]
 
 
 def _settings(report: RunPageSettings) -> Section:

@@ -57,3 +57,12 @@ def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys,
     assert "unknown trained agent 'Nothing'" in capsys.readouterr().err
     assert main(["render", "zoo:TMaze", "--env", "Intercept-v0"]) == 2
     assert "zoo:TMaze is a run of recurrent_ppo on rlmem/TMaze-v0" in capsys.readouterr().err
+
+
+def test_a_report_on_it_names_it_and_says_nothing_of_a_training_that_it_does_not_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "zoo:TMaze-v0", "--episodes", "4", "--shown", "1"]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "zoo:TMaze-v0" in page
+    assert str(zoo()["TMaze-v0"]) not in page
+    assert "0 control steps, 0.0 CPU seconds" not in page
