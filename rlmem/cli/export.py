@@ -71,8 +71,8 @@ def run(argv: Sequence[str]) -> int:
         export_numpy(model, out, metadata=metadata)
         written.append(out.parent / RUNNER.name)
     rate = metadata["control_hz"]
-    print(f"written to {' and '.join(map(str, written))}: {agent} on {parsed.env}", end="")
-    print(f", to act {rate:.4g} times a second" if rate else "")
+    print(f"{agent} on {parsed.env}" + (f", to act {rate:.4g} times a second" if rate else ""))
+    print(f"written to {' and '.join(map(str, written))}")
     return 0
 
 
