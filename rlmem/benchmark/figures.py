@@ -11,10 +11,10 @@ import numpy as np
 
 from rlmem.benchmark.maps import length_maps
 from rlmem.benchmark.summary import complete_agents, horizon_groups, memory_scores, run_interval
+from rlmem.environments import task_spec
 from rlmem.evaluation.statistics import performance_profile
 from rlmem.figures.comparisons import plot_curves, plot_heat_map, plot_profiles
 from rlmem.figures.style import Curve
-from rlmem.registry import task_class
 
 _MOST = 16
 """Lines in a figure: eight colors in two styles."""
@@ -54,8 +54,7 @@ def _horizons(rows: Sequence[Mapping[str, str]], folder: Path) -> list[Path]:
             points = [run_interval(found, "value") for found in lengths.values()]
             curves[agent] = Curve(list(lengths), *zip(*points, strict=True))
         row = next(row for row in rows if row["task"] == task)
-        cls = task_class(row["env"])
-        spec = cls.spec(cls.make_settings(json.loads(row["test_knobs"])))
+        spec = task_spec(row["env"], json.loads(row["test_knobs"]))
         path = folder / f"horizon-{_slug(task)}.png"
         y = "success rate" if row["metric"] == "success" else "mean score"
         plot_curves(curves, path, spec=spec, y=y, title=f"How far back: {task}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import rlmem
+from rlmem.environments import complete_knobs
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Evaluation, evaluate_on, make_test_env
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.own_agent import load_policy
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text
-from rlmem.registry import agent_class, short_id, task_class
+from rlmem.registry import agent_class, short_id
 from rlmem.runs.checkpoints import BEST, LAST
 from rlmem.runs.progress import Progress
 from rlmem.runs.resuming import is_finished
@@ -82,7 +84,7 @@ class Job:
 
         Values that are defaults are left out, so that a knob or hyperparameter that is new changes no name.
         """
-        settings, task = self.settings, task_class(self.settings.env)
+        settings = self.settings
         made_of: dict[str, Any] = {}
         if self.learns:
             training = ("steps", "envs", "eval_every", "eval_episodes", "stop_at", "eval_knobs")
@@ -90,10 +92,10 @@ class Job:
             made_of |= {"curriculum": settings.curriculum} if settings.curriculum else {}
             usual = asdict(agent_class(settings.agent).Settings())
             made_of |= {"agent_settings": _other_than(usual, settings.agent_settings)}
-        usual = asdict(task.make_settings({}))
+        usual = complete_knobs(settings.env, {})
         made_of |= {name: getattr(settings, name) for name in ("env", "agent", "seed")}
         made_of |= {"knobs": _other_than(usual, settings.knobs)}
-        made_of |= {"tests": [_other_than(usual, asdict(task.make_settings(knobs))) for knobs in self.tests]}
+        made_of |= {"tests": [_other_than(usual, complete_knobs(settings.env, knobs)) for knobs in self.tests]}
         made_of |= {"label": self.label, "policy": self.policy, "episodes": self.episodes, "lesion": self.lesion}
         return hashlib.sha256(_sorted_json(made_of).encode()).hexdigest()[:12]
 
@@ -208,7 +210,6 @@ def _row(job: Job, number: int, agent: Any, cost: Row) -> Row:
     finally:
         env.close()
     spec = result.spec
-    assert spec is not None
     said = result.as_dict()
     names = ("metric", "value", "low", "high", "success_rate", "memory_score", "mean_return", "mean_length")
     lesion = (lesioned.value, *lesioned.interval) if lesioned is not None else ("", "", "")
@@ -220,11 +221,11 @@ def _row(job: Job, number: int, agent: Any, cost: Row) -> Row:
         **{name: said[name] for name in names},
         "work": said.get("work", ""),
         **dict(zip(("lesioned", "lesioned_low", "lesioned_high"), lesion, strict=True)),
-        "memoryless": spec.memoryless.value,
-        "oracle": spec.oracle.value,
-        "memory_length": spec.memory_length[1],
-        "credit_length": spec.credit_length[1],
-        "n_bits": spec.n_bits,
+        "memoryless": spec.memoryless.value if spec else math.nan,
+        "oracle": spec.oracle.value if spec else math.nan,
+        "memory_length": spec.memory_length[1] if spec else 0,
+        "credit_length": spec.credit_length[1] if spec else 0,
+        "n_bits": spec.n_bits if spec else 0.0,
         "context": getattr(agent, "context", "its own"),
         "information": getattr(agent, "information", "its own"),
         "episodes": job.episodes,

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlmem.environments import complete_knobs
 from rlmem.evaluation.capacity import HeatMap, heat_map
-from rlmem.registry import short_id, task_class
+from rlmem.registry import short_id
 
 _LENGTHS = ("memory_length", "credit_length")
 _AXIS = 2
@@ -49,10 +50,10 @@ def _is_map(found: HeatMap) -> bool:
 
 def _longest(env: str, knobs: str) -> tuple[float, float] | None:
     """Return the longest memory length and credit length of a task at its knobs, None where it has not both."""
-    settings = task_class(env).make_settings(json.loads(knobs))
-    if not all(hasattr(settings, name) for name in _LENGTHS):
+    settings = complete_knobs(env, json.loads(knobs))
+    if not all(name in settings for name in _LENGTHS):
         return None
-    memory, credit = (_most(getattr(settings, name)) for name in _LENGTHS)
+    memory, credit = (_most(settings[name]) for name in _LENGTHS)
     return memory, credit
 
 

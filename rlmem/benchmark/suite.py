@@ -33,14 +33,14 @@ from typing import Any
 
 from rlmem.benchmark.job import Job
 from rlmem.benchmark.suite_parts import SuiteAgent, SuiteTask, longest
+from rlmem.environments import knobs_class, spec_at
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.field_checks import check_fields
-from rlmem.registry import short_id, task_class
+from rlmem.registry import short_id
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings
-from rlmem.spec import TaskSpec
 from rlmem.suggest import unknown
 
 _PRESETS = ("quick", "walkers", "working", "tasks", "standard", "full")
@@ -152,9 +152,8 @@ class Suite:
 
 
 def _measures_memory(env: str, knobs: Mapping[str, Any]) -> bool:
-    task = task_class(env)
-    spec: TaskSpec = task.spec(task.make_settings(knobs))
-    return spec.measures_memory
+    spec = spec_at(env, knobs)
+    return spec is not None and spec.measures_memory
 
 
 def presets() -> dict[str, Path]:
@@ -217,7 +216,7 @@ def _tables(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _by_preset(env: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Return knobs with those of a preset, where all of them are there, under its name."""
-    presets: Mapping[str, Mapping[str, Any]] = getattr(task_class(env).Settings, "PRESETS", {})
+    presets: Mapping[str, Mapping[str, Any]] = getattr(knobs_class(env), "PRESETS", {})
     for preset, values in presets.items():
         if all(knobs.get(name) == value for name, value in values.items()):
             return {"preset": preset} | {name: value for name, value in knobs.items() if name not in values}

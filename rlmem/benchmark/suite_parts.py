@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from rlmem.environments import complete_knobs, with_preset
+from rlmem.environments import complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
-from rlmem.registry import agent_class, canonical_id, task_class
+from rlmem.registry import agent_class, canonical_id
 from rlmem.runs.curriculum import check_curriculum
 
 _LENGTHS = ("memory_length", "credit_length")
@@ -21,7 +21,7 @@ class SuiteTask:
     """A ``[[task]]`` of a suite.
 
     Args:
-        env: Id of the task.
+        env: Id of the task, or of any environment that Gymnasium knows; ``module:Name-v0`` imports the module first.
         knobs: Of training and test, where not the task's defaults.
         grid: Knob -> values, each of which makes a task of its own; their product where there are several.
         test: Knob -> values at which each trained agent is tested, their product where there are several. Empty: as
@@ -56,11 +56,11 @@ class SuiteTask:
             for knob, values in getattr(self, part).items():
                 if not isinstance(values, list) or not values or [] in values:
                     raise UserError(f"{part} must give a list of values for {knob}, got {values!r}")
-        object.__setattr__(self, "knobs", with_preset(task_class(self.env).Settings, self.knobs, self.env))
+        object.__setattr__(self, "knobs", with_preset(knobs_class(self.env), self.knobs, self.env))
         for training in self.trainings():
             check_curriculum(self.curriculum, self.env, complete_knobs(self.env, training))
             for test in ({}, *self.tests(training)):
-                task_class(self.env).make_settings(training | test)
+                complete_knobs(self.env, training | test)
 
     def trainings(self) -> Iterator[dict[str, Any]]:
         """Yield the knobs of training, one for each place in the grid."""

@@ -98,7 +98,7 @@ def summary_sections(rows: Sequence[Row]) -> list[SummarySection]:
         here = [test for test in tests if test.task == task]
         tables = [_test_table([row for row in rows if (row["task"], row["test"]) == test], test) for test in here]
         sections.append(SummarySection(task, [], tables))
-    sections += [part for part in (_overall(rows, tests), horizon_section(rows)) if part is not None]
+    sections += [part for part in (_overall(rows), horizon_section(rows)) if part is not None]
     return [*sections, _about(rows)]
 
 
@@ -164,7 +164,8 @@ def horizon_groups(rows: Sequence[Row]) -> dict[str, dict[str, dict[int, list[Ro
 def _test_table(rows: Sequence[Row], test: Test) -> SummaryTable:
     first = rows[0]
     measure = "success" if first["metric"] == "success" else "score"
-    ceilings = f"without memory {float(first['memoryless']):.3g}, oracle {float(first['oracle']):.3g}"
+    floor, oracle = float(first["memoryless"]), float(first["oracle"])
+    ceilings = f" (without memory {floor:.3g}, oracle {oracle:.3g})" if math.isfinite(oracle) else ""
     head = ["agent (runs)", measure, "memory score", "state zeroed", "env steps", "CPU s"]
     lines = []
     for agent in dict.fromkeys(row["agent"] for row in rows):
@@ -182,13 +183,13 @@ def _test_table(rows: Sequence[Row], test: Test) -> SummaryTable:
             ]
         )
     name = f"Tested at {test.name}" if test.name else "Tested as trained"
-    return SummaryTable(f"{name} ({ceilings})", head, lines)
+    return SummaryTable(f"{name}{ceilings}", head, lines)
 
 
-def _overall(rows: Sequence[Row], tests: Sequence[Test]) -> SummarySection | None:
+def _overall(rows: Sequence[Row]) -> SummarySection | None:
     scores = memory_scores(rows)
     agents = complete_agents(scores)
-    if len(agents) < 2 or len(tests) < 2:
+    if len(agents) < 2 or max(map(len, scores.values())) < 2:
         return None
     baseline = next((name for name in _BASELINES if name in agents), None)
     head = ["agent", "memory score (IQM)", "95 % interval"] + ([f"P(better than {baseline})"] if baseline else [])

@@ -16,13 +16,13 @@ from rlmem.files import delete_temporary_files, locked
 
 RESULTS = "results.csv"
 _LOCK = ".lock"
-_FINITE = ("value", "low", "high", "memoryless", "oracle")
+_FINITE = ("value", "low", "high")
 """Columns without which a row says nothing."""
 _NUMBERS = (
-    *("memory_score", "work", "lesioned", "lesioned_low", "lesioned_high"),
+    *("memoryless", "oracle", "memory_score", "work", "lesioned", "lesioned_low", "lesioned_high"),
     *("env_steps", "cpu_seconds", "wall_seconds"),
 )
-"""Columns that may be empty, or not a number where the task has no memory score."""
+"""Columns that may be empty, or not a number where an environment has no ceilings or no memory score."""
 
 
 class ResultsTable:

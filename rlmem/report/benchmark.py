@@ -26,7 +26,7 @@ from rlmem.benchmark.summary import (
     summary_sections,
 )
 from rlmem.benchmark.table import RESULTS, read_rows
-from rlmem.environments import task_spec
+from rlmem.environments import spec_at
 from rlmem.errors import UserError
 from rlmem.evaluation.statistics import performance_profile
 from rlmem.registry import short_id
@@ -90,7 +90,7 @@ def _forests(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     charts = []
     for test in dict.fromkeys(row["test"] for row in rows):
         here = [row for row in rows if row["test"] == test]
-        spec, lines = _spec(here[0]), []
+        spec, metric, lines = _spec(here[0]), here[0]["metric"], []
         for agent in dict.fromkeys(row["agent"] for row in here):
             runs = [row for row in here if row["agent"] == agent]
             found = run_interval(runs, "value")
@@ -102,12 +102,12 @@ def _forests(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
         charts.append(
             Chart(
                 title=f"Tested at {test}" if test else "Tested as trained",
-                x=measure(spec),
+                x=measure(metric),
                 y="agent",
                 lines=lines,
                 kind="forest",
                 levels=ceilings(spec),
-                limits=limits(spec),
+                limits=limits(metric),
                 note="State zeroed: means over runs of the value and of the ends of its interval over episodes."
                 if any(line.label.endswith(_ZEROED) for line in lines)
                 else "",
@@ -147,17 +147,18 @@ def _horizons(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
             y, low, high = (list(part) for part in zip(*values, strict=True))
             x = [float(length) for length in lengths]
             lines.append(Line(label=agent, x=x, y=y, low=low, high=high, color=colors[agent]))
-        spec = _spec(next(row for row in rows if row["task"] == task))
+        first = next(row for row in rows if row["task"] == task)
+        spec, metric = _spec(first), first["metric"]
         charts.append(
             Chart(
                 title=task,
                 x="memory length (control steps)",
-                y=measure(spec),
+                y=measure(metric),
                 lines=lines,
                 logarithmic=True,
                 marks=True,
                 levels=ceilings(spec),
-                limits=limits(spec),
+                limits=limits(metric),
                 note="Band: 95 % interval, over runs, or where there is one run over its episodes.",
             )
         )
@@ -194,7 +195,7 @@ class _Curve(NamedTuple):
 
 def _learning(folder: Path, rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:
     """Return learning curves of a task against control steps and CPU seconds, where its runs are still there."""
-    spec, charts = _spec(rows[0]), []
+    spec, metric, charts = _spec(rows[0]), rows[0]["metric"], []
     for column, words in AXES.items():
         lines = []
         for agent in dict.fromkeys(row["agent"] for row in rows):
@@ -210,10 +211,10 @@ def _learning(folder: Path, rows: Sequence[Row], colors: Mapping[str, int]) -> l
                 Chart(
                     title=f"Learning against {words.partition(' (')[0]}",
                     x=words,
-                    y=measure(spec),
+                    y=measure(metric),
                     lines=lines,
                     levels=ceilings(spec),
-                    limits=limits(spec),
+                    limits=limits(metric),
                     note="On validation seeds in training. Thin: runs, which may stop when they are good enough. "
                     "Thick: their mean and range; a run that stopped keeps its last value.",
                 )
@@ -247,5 +248,5 @@ def _mean(agent: str, curves: Sequence[_Curve], color: int) -> Line:
     )
 
 
-def _spec(row: Row) -> TaskSpec:
-    return task_spec(row["env"], json.loads(row["test_knobs"]))
+def _spec(row: Row) -> TaskSpec | None:
+    return spec_at(row["env"], json.loads(row["test_knobs"]))

@@ -45,7 +45,7 @@ def _lesions(found: Values, spec: TaskSpec, source: str) -> Section:
         )
         for name, row in rows
     ]
-    what = measure(spec)
+    what = measure(spec.metric)
     return Section(
         title="Does success need the hidden state?",
         text=[f"{source} Whiskers and intervals: 95 %. {_ceiling(spec)}"],
@@ -57,7 +57,7 @@ def _lesions(found: Values, spec: TaskSpec, source: str) -> Section:
                 lines=lines,
                 kind="forest",
                 levels=ceilings(spec),
-                limits=limits(spec),
+                limits=limits(spec.metric),
             )
         ],
         tables=[
@@ -132,15 +132,15 @@ def _horizon(found: Values, spec: TaskSpec) -> Section | None:
     chart = Chart(
         title="Success over memory length",
         x="memory length (control steps)",
-        y=measure(spec),
+        y=measure(spec.metric),
         lines=[Line(label="this agent", x=x, y=y, low=low, high=high)],
         logarithmic=True,
         marks=True,
         levels=ceilings(spec),
-        limits=limits(spec),
+        limits=limits(spec.metric),
         note="Band: 95 % interval over episodes.",
     )
-    head = ["memory length", measure(spec), "95 % interval", "memory score"]
+    head = ["memory length", measure(spec.metric), "95 % interval", "memory score"]
     table = Table(title="The same in numbers", head=head, rows=rows)
     return Section(title="How far back?", text=text, charts=[chart], tables=[table])
 

@@ -27,11 +27,11 @@ def learning_section(folder: Path, spec: TaskSpec) -> tuple[Section | None, dict
         Chart(
             title=f"Against {words.partition(' (')[0]}",
             x=words,
-            y=measure(spec),
+            y=measure(spec.metric),
             lines=[Line(label="validation", x=progress[column].tolist(), y=value, low=low, high=high)],
             marks=True,
             levels=ceilings(spec),
-            limits=limits(spec),
+            limits=limits(spec.metric),
         )
         for column, words in AXES.items()
         if column in progress
@@ -40,19 +40,23 @@ def learning_section(folder: Path, spec: TaskSpec) -> tuple[Section | None, dict
     return Section(title="Learning", text=text, charts=charts), {}
 
 
-def measure(spec: TaskSpec) -> str:
-    """Return what the ceilings count, as the label of an axis."""
-    return LABELS["success"] if spec.metric == "success" else "mean score"
+def measure(metric: str) -> str:
+    """Return what is counted, ``"success"`` or ``"score"``, as the label of an axis."""
+    return LABELS["success"] if metric == "success" else "mean score"
 
 
-def ceilings(spec: TaskSpec) -> list[Level]:
-    """Return what is reached without memory, and by the oracle."""
-    return [
-        Level(value=spec.memoryless.value, label="without memory"),
-        Level(value=spec.oracle.value, label="oracle", dotted=True),
-    ]
+def ceilings(spec: TaskSpec | None) -> list[Level]:
+    """Return what is reached without memory, and by the oracle; nothing where that is not known."""
+    return (
+        []
+        if spec is None
+        else [
+            Level(value=spec.memoryless.value, label="without memory"),
+            Level(value=spec.oracle.value, label="oracle", dotted=True),
+        ]
+    )
 
 
-def limits(spec: TaskSpec) -> tuple[float, float] | None:
+def limits(metric: str) -> tuple[float, float] | None:
     """Return the ends of an axis of success, None where they follow from the values."""
-    return (0.0, 1.0) if spec.metric == "success" else None
+    return (0.0, 1.0) if metric == "success" else None

@@ -93,6 +93,27 @@ def test_what_is_finished_is_not_run_again(suite, whole):
     assert (whole / "results.csv").read_bytes() == before
 
 
+def test_an_environment_of_another_package_has_rows_without_ceilings_and_a_report(tmp_path, capsys):
+    path = tmp_path / "other.toml"
+    agents = '[[agent]]\nagent = "random"\n[[agent]]\nagent = "recurrent_ppo"\nsettings = {n_steps = 32, n_epochs = 1}'
+    sizes = "steps = 256\nseeds = 2\nepisodes = 3\nenvs = 4\neval_every = 256\neval_episodes = 2\nstop_at = 0.1"
+    path.write_text(f'name = "other"\n{sizes}\n[[task]]\nenv = "Pendulum-v1"\nknobs = {{ g = 9.0 }}\n{agents}\n')
+    command = ["benchmark", str(path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--processes", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "## Pendulum-v1, g 9.0\n\n**Tested as trained**" in said
+    assert "All tasks together" not in said
+    rows = read_rows(tmp_path / "out" / "results.csv")
+    assert [(row["agent"], row["metric"], row["oracle"]) for row in rows] == [
+        ("random", "score", "nan"), ("recurrent_ppo", "score", "nan"), ("recurrent_ppo", "score", "nan")
+    ]  # fmt: skip
+    assert all(float(row["value"]) < -100.0 for row in rows)
+    assert main(["report", str(tmp_path / "out")]) == 0
+    path.write_text(path.read_text().replace("g = 9.0", "gg = 9.0"))
+    assert main([*command, "--list"]) == 2
+    assert "unknown knob of Pendulum-v1 'gg'" in capsys.readouterr().err
+
+
 def test_only_the_runs_that_are_named_are_run(suite, tmp_path, capsys):
     command = ["benchmark", str(suite), "--out", str(tmp_path), "--processes", "1", "--only"]
     assert main([*command, "expert on TMaze-v0", "seed 0"]) == 0
