@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-pythons"
 NEEDED = (
     *("gymnasium", "numpy", "pillow", "pybullet", "pybullet-arm64", "safetensors", "scipy", "tomli", "tomli-w"),
-    "typing-extensions",
+    *("typing-extensions", "rich", "tyro"),
 )
-"""Of the package's requirements, those of its environments."""
+"""Of the package's requirements, those of its environments and of `rlmem audit`."""
 SMOKE = """
 import gymnasium, rlmem
 env = gymnasium.make("rlmem/TMaze-v0", render_mode="rgb_array")

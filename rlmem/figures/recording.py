@@ -33,6 +33,8 @@ _FPS, _MOST_FPS = 20.0, 50.0
 """Frames a second where the environment does not say, and the most that a film can have."""
 _LAPSE_FRAMES = 40
 """Frames shown at each of them."""
+_CUE_STEPS, _MOST_SLOW = 3, 24
+"""Control steps of the shortest cue, and the most that are shown in slow motion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,8 @@ def record(
 ) -> list[RecordedEpisode]:
     """Run episodes and write them to a video.
 
-    A step a frame; the first frame of a cue stands still for a moment, since cues are short, and so does the last
-    frame, with the result.
+    A step a frame; a cue, which is short, is shown in slow motion, and the last frame, with the result, stands still
+    for a moment.
 
     Args:
         env: Made with ``render_mode="rgb_array"``; one environment, not a vector of them.
@@ -82,7 +84,7 @@ def record(
         deterministic: Whether the policy does not sample.
         stride: Show every n-th frame of delays (of everything, where ``info`` has no ``phase``). None: all of them at
             first, and ever fewer while a delay goes on, so that 10,000 steps last 15 s. The picture says so.
-        cue_seconds: For which a cue stands still.
+        cue_seconds: For which a cue of three steps, the shortest, is shown; longer ones are slowed down as much.
         result_seconds: For which the last frame stands still.
         max_steps: After which an episode is cut.
         describe: Called with observation, action and the policy's state after it; what it returns is written over
@@ -233,8 +235,9 @@ class _Film:
         lapse, shown = self._lapse(phase)
         if not shown:
             return
-        pause = round(self.cue_seconds * self.video.fps) if begins and phase == "cue" else 1
-        speed = f"x{lapse}" if lapse > 1 else "paused" if pause > 1 else ""
+        slow = phase == "cue" and self._since < _MOST_SLOW
+        pause = round(self.cue_seconds * self.video.fps / _CUE_STEPS) if slow else 1
+        speed = f"x{lapse}" if lapse > 1 else "slow motion" if pause > 1 else ""
         self._add(step, reward, phase, action, told, speed=speed, repeat=max(1, pause))
 
     def end(

@@ -241,10 +241,10 @@ def test_a_policy_is_called_as_stable_baselines3_does(tmp_path):
     assert [(e.seed, e.steps, e.reward, e.success) for e in episodes] == [(7, 5, 5.0, True), (8, 5, 5.0, True)]
 
 
-def test_cue_and_result_stand_still_and_every_step_is_shown(tmp_path):
+def test_a_cue_is_slow_the_result_stands_still_and_every_step_is_shown(tmp_path):
     path = tmp_path / "clip.mp4"
     record(Corridor(delay=6), Constant(), path, fps=10, cue_seconds=1.0, result_seconds=2.0)
-    assert len(read_video(path)[1]) == 10 + 1 + 6 + 2 + 20
+    assert len(read_video(path)[1]) == 2 * 3 + 6 + 2 + 20
 
 
 @pytest.mark.parametrize(("stated", "shown"), [(None, 20), (25, 25), (125, 50)])
