@@ -94,7 +94,7 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
         env.close()
     context = getattr(agent, "context", "its own")
     where = f"{parsed.env}{lengths_in_words(parsed.knobs)}"
-    print(f"{name} on {where}, {options.episodes} {options.seeds} seeds, context: {context}")
+    print(f"{name} on {where}\n{options.episodes} {options.seeds} seeds, context: {context}")
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))

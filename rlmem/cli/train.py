@@ -111,7 +111,7 @@ def run(argv: Sequence[str]) -> int:
     if agent_class(settings.agent).learns:
         check_folder(folder, settings, resume=resume)
         writable_folder(folder, "--out")
-    print(f"{settings.agent} on {settings.env}, seed {settings.seed}, into {folder}")
+    print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
         print(_where_from(parsed))
     progress = TrainingProgress(settings, folder)
