@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Callable
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -81,15 +83,13 @@ class NumpyPolicy:
     """
 
     def __init__(self, path: Any) -> None:
-        wrong = f"{path} is no policy that `rlmem export --to numpy` wrote"
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except ValueError as error:  # numpy takes any other file for a pickle, and advises to load it
-            raise ValueError(wrong) from error
-        if "policy" not in arrays:
-            raise ValueError(wrong)
-        described = json.loads(str(arrays.pop("policy")))
+            described = json.loads(str(arrays.pop("policy")))
+        except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+            # numpy takes any other file for a pickle, and advises to load it
+            raise ValueError(f"{path} is no policy that `rlmem export --to numpy` wrote, or damaged") from error
         self.metadata: dict[str, Any] = described["metadata"]
         """Task, control rate in Hz, names of observations and actions, range of actions, versions."""
         self._inputs: dict[str, dict[str, Any]] = described["inputs"]

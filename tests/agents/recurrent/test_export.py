@@ -167,7 +167,11 @@ def test_wrong_observations_and_foreign_files_are_refused(tmp_path: Path) -> Non
         policy.predict(np.zeros(3), deterministic=False)
     np.savez(tmp_path / "foreign.npz", x=np.zeros(2))
     (tmp_path / "policy.onnx").write_bytes(b"a graph")
-    for foreign in ("foreign.npz", "policy.onnx"):
+    whole = (tmp_path / "policy.npz").read_bytes()
+    (tmp_path / "short.npz").write_bytes(whole[:-200])
+    (tmp_path / "damaged.npz").write_bytes(whole[:2_000] + bytes(500) + whole[2_500:])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for foreign in ("foreign.npz", "policy.onnx", "short.npz", "damaged.npz", "empty.npz"):
         with pytest.raises(ValueError, match="is no policy"):
             NumpyPolicy(tmp_path / foreign)
 
