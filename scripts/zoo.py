@@ -3,7 +3,8 @@
     python scripts/zoo.py --only TMaze-v0 RememberColor-v0
 
 What is finished is left alone, and what was stopped goes on. Training lies in ``--runs``; ``zoo/NAME`` gets the best
-weights without the state of the optimizer, settings, versions and card.
+weights without the state of the optimizer, settings, versions and card. Walkers are trained as in ``rlmem benchmark
+walkers``, with the steps of that suite.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import tyro
 
-from rlmem.registry import TASKS
+from rlmem.benchmark.suite import read_suite
+from rlmem.registry import TASKS, short_id
 from rlmem.runs.card import CARD, read_card
 from rlmem.runs.named import ZOO
 from rlmem.runs.publish import publish
@@ -48,17 +50,7 @@ def main(options: Options) -> None:
     for name in options.only or tuple(TASKS):
         target = options.out / name
         if not (target / CARD).is_file():
-            tuned = tuned_settings(AGENT, name)
-            arguments = tuned.run() if tuned else {}
-            settings = RunSettings(
-                env=name,
-                agent=AGENT,
-                seed=options.seed,
-                steps=options.steps,
-                stop_at=1.0,
-                eval_episodes=100,
-                **arguments,
-            )
+            settings = _of_suite(name, options.seed) or _tuned(name, options)
             folder = settings.folder(options.runs)
             train(settings, folder=folder, resume=(folder / SETTINGS).is_file())
             command = f"python scripts/zoo.py --only {name} --steps {options.steps} --seed {options.seed}"
@@ -70,6 +62,19 @@ def main(options: Options) -> None:
             f"{card.env_steps:,} steps, {card.cpu_seconds:,.0f} CPU s",
             flush=True,
         )
+
+
+def _of_suite(name: str, seed: int) -> RunSettings | None:
+    """Return the settings that a walker has in its suite; None of another task."""
+    found = (job.settings for job in read_suite("walkers").jobs() if job.label == AGENT)
+    return next((one for one in found if short_id(one.env) == name and one.seed == seed), None)
+
+
+def _tuned(name: str, options: Options) -> RunSettings:
+    tuned = tuned_settings(AGENT, name)
+    arguments = tuned.run() if tuned else {}
+    budget = {"seed": options.seed, "steps": options.steps, "stop_at": 1.0, "eval_episodes": 100}
+    return RunSettings(env=name, agent=AGENT, **budget, **arguments)
 
 
 if __name__ == "__main__":
