@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class Random(Agent):
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Draw actions. See :meth:`Agent.predict`."""
-        return np.stack([self.action_space.sample() for _ in observation]), state
+        count = len(next(iter(observation.values())) if isinstance(observation, Mapping) else observation)
+        return np.stack([self.action_space.sample() for _ in range(count)]), state
 
 
 class Expert(Agent):

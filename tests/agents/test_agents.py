@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
@@ -277,6 +278,14 @@ def test_the_adapter_refuses_other_autoreset_modes():
     with pytest.raises(ValueError, match="same_step"):
         GymnasiumVecEnv(vector)
     vector.close()
+
+
+def test_random_acts_in_each_environment_where_observations_have_parts():
+    space = spaces.Dict({name: spaces.Box(-1.0, 1.0, (2,)) for name in "abc"})
+    cls = agent_class("random")
+    agent = cls(cls.Settings(), space, spaces.Discrete(2), None)
+    seen = {name: np.zeros((5, 2), np.float32) for name in "abc"}
+    assert agent.predict(seen)[0].shape == agent.predict(seen["a"])[0].shape == (5,)
 
 
 def test_the_expert_needs_an_environment_that_has_one():
