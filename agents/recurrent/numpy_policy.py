@@ -18,6 +18,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+_NOT_ONE = (ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What numpy, zip and JSON raise over another or a damaged file; numpy takes it for a pickle and advises to load it."""
 _erf = np.vectorize(math.erf, otypes=[np.float32])
 
 
@@ -83,22 +85,22 @@ class NumpyPolicy:
     """
 
     def __init__(self, path: Any) -> None:
+        self.metadata: dict[str, Any]
+        """Task, control rate in Hz, names of observations and actions, range of actions, versions."""
+        self._inputs: dict[str, dict[str, Any]]
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             described = json.loads(str(arrays.pop("policy")))
-        except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-            # numpy takes any other file for a pickle, and advises to load it
+            self.metadata, self._inputs = described["metadata"], described["inputs"]
+            self._nodes = [
+                (OPERATORS[node["operator"]], node["inputs"], node["outputs"], node["attributes"])
+                for node in described["nodes"]
+            ]
+        except _NOT_ONE as error:
             raise ValueError(f"{path} is no policy that `rlmem export --to numpy` wrote, or damaged") from error
-        self.metadata: dict[str, Any] = described["metadata"]
-        """Task, control rate in Hz, names of observations and actions, range of actions, versions."""
-        self._inputs: dict[str, dict[str, Any]] = described["inputs"]
         self._states = [name for name in self._inputs if name.startswith("state_")]
         self._constants = arrays
-        self._nodes = [
-            (OPERATORS[node["operator"]], node["inputs"], node["outputs"], node["attributes"])
-            for node in described["nodes"]
-        ]
 
     def initial_state(self, num_envs: int = 1) -> tuple[Any, ...]:
         """Return the state at the start of an episode, each part [N, ...]."""

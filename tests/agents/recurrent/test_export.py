@@ -171,7 +171,13 @@ def test_wrong_observations_and_foreign_files_are_refused(tmp_path: Path) -> Non
     (tmp_path / "short.npz").write_bytes(whole[:-200])
     (tmp_path / "damaged.npz").write_bytes(whole[:2_000] + bytes(500) + whole[2_500:])
     (tmp_path / "empty.npz").write_bytes(b"")
-    for foreign in ("foreign.npz", "policy.onnx", "short.npz", "damaged.npz", "empty.npz"):
+    packed = bytearray(whole)
+    packed[whole.rindex(b"PK\x01\x02") + 10] = 99  # a way of packing that zip does not know
+    (tmp_path / "packed.npz").write_bytes(packed)
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "other.npz", policy=json.dumps({"metadata": {}}))
+    files = ("foreign.npz", "policy.onnx", "short.npz", "damaged.npz", "empty.npz", "packed.npz", "array.npy")
+    for foreign in (*files, "other.npz"):
         with pytest.raises(ValueError, match="is no policy"):
             NumpyPolicy(tmp_path / foreign)
 
