@@ -103,7 +103,8 @@ def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable
         except Interrupted as error:
             screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
             return error.status
-    if done.rows:
+    keys = {job.key for job in suite.jobs()}
+    if any(row["cell"] in keys for row in done.rows):
         write(_show(suite, name, out, done.rows))
     for outcome in done.failed:
         print(f"failed: {outcome.job.name}: {outcome.error}", file=sys.stderr)

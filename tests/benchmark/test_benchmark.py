@@ -114,6 +114,14 @@ def test_an_environment_of_another_package_has_rows_without_ceilings_and_a_repor
     assert "unknown knob of Pendulum-v1 'gg'" in capsys.readouterr().err
 
 
+def test_runs_that_fail_are_told_where_the_table_holds_another_suite_only(whole, tmp_path, capsys):
+    (tmp_path / "results.csv").write_bytes((whole / "results.csv").read_bytes())
+    path = tmp_path / "fails.toml"
+    path.write_text('name = "fails"\n[[task]]\nenv = "Pendulum-v1"\n[[agent]]\nagent = "expert"\n')
+    assert main(["benchmark", str(path), "--out", str(tmp_path), "--processes", "1"]) == 1
+    assert "failed: expert on Pendulum-v1, seed 0: UserError" in capsys.readouterr().err
+
+
 def test_only_the_runs_that_are_named_are_run(suite, tmp_path, capsys):
     command = ["benchmark", str(suite), "--out", str(tmp_path), "--processes", "1", "--only"]
     assert main([*command, "expert on TMaze-v0", "seed 0"]) == 0
