@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlmem.csv_table import read_rows
 from rlmem.errors import UserError
+from rlmem.field_checks import check_fields
 from rlmem.privileged import actor_part, actor_space, privileged_space
 from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
 from rlmem.spec import Ceiling, TaskSpec
@@ -74,9 +75,7 @@ def complete_knobs(env_id: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
     if is_task(env_id):
         return asdict(task_class(env_id).make_settings(knobs))
     cls = knobs_class(env_id)
-    for name in knobs:
-        if name not in cls.__dataclass_fields__:
-            raise UserError(unknown(f"knob of {env_id}", name, cls.__dataclass_fields__))
+    check_fields(cls, knobs, f"knob of {env_id}")
     return asdict(cls(**knobs))
 
 

@@ -203,8 +203,8 @@ def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
     Raises:
         UserError: If there is no such id, or no such module.
     """
-    module, _, env_id = name.rpartition(":")
-    if module:
+    module, colon, env_id = name.rpartition(":")
+    if colon:
         import_named(module)
     if env_id not in gymnasium.registry:
         where = "`rlmem list` shows all tasks"

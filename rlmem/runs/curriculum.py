@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlmem.errors import UserError
+from rlmem.registry import is_task
 
 ENOUGH = 0.95
 """Memory score, or the task's metric, that ends a stage where a run has no ``stop_at``."""
@@ -79,9 +80,9 @@ def check_curriculum(longest: Sequence[int], env: str, knobs: dict[str, Any]) ->
     """
     if not longest:
         return
-    asked = knobs.get(_KNOB)
+    asked = knobs.get(_KNOB) if is_task(env) else None
     if asked is None:
-        raise UserError(f"a curriculum is of memory lengths, and {env} has none to set")
+        raise UserError(f"a curriculum is of memory lengths, and {env} has none that training can change")
     most = asked[1] if isinstance(asked, (list, tuple)) else asked
     if list(longest) != sorted(set(longest)) or not 1 <= longest[0] <= longest[-1] < most:
         raise UserError(

@@ -120,6 +120,11 @@ def test_presets_are_right_and_few_runs_come_first():
         ({"task": [{"env": "TMaze-v0", "knobs": {"arm": 3}}]}, "Did you mean 'arms'"),
         ({"task": [{"env": "TMaze-v0", "grid": {"arms": 3}}]}, "grid must give a list of values for arms"),
         ({"task": [{"env": "TMaze-v0", "test": {"memory_length": [0]}}]}, "from 1 to 10000"),
+        (
+            {"task": [{"env": "Pendulum-v1", "test": {"g": [9.8, "x"]}}]},
+            "knob of Pendulum-v1 'g' must be a number, got 'x'",
+        ),
+        ({"task": [{"env": ":Pendulum-v1"}]}, "a module is named as Python imports it, such as my_module, got ''"),
         ({"task": [{"env": "TMaze-v0", "agents": ["pp"]}]}, "Did you mean 'ppo'"),
         ({"agent": [{"agent": "ppo"}, {"agent": "ppo"}]}, "two agents have the label 'ppo'"),
         ({"agent": [{"agent": "ppo", "seeds": 0}]}, "seeds of an agent must be at least 1"),

@@ -10,7 +10,7 @@ from test_resume import assert_same_run
 
 from rlmem.errors import UserError
 from rlmem.runs.checkpoints import BEST, LAST
-from rlmem.runs.curriculum import Curriculum
+from rlmem.runs.curriculum import Curriculum, check_curriculum
 from rlmem.runs.progress import read_progress
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tensors_file import load_checkpoint
@@ -89,10 +89,18 @@ def test_a_run_that_is_stopped_between_stages_goes_on_bit_for_bit(tmp_path):
         ({"curriculum": (6, 3)}, r"must be memory lengths that rise, from 1 on and below the 12 .* got \[6, 3\]"),
         ({"curriculum": (0, 6)}, "from 1 on"),
         ({"curriculum": (12,)}, "below the 12"),
-        ({"env": "HopperPosition-v0", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)}, "has none to set"),
-        ({"env": "CartPole-v1", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)}, "has none to set"),
+        (
+            {"env": "HopperPosition-v0", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)},
+            "none that training can change",
+        ),
+        ({"env": "CartPole-v1", "knobs": {}, "eval_knobs": {}, "curriculum": (3,)}, "none that training can change"),
     ],
 )
 def test_a_curriculum_that_cannot_be_is_refused(changes, message):
     with pytest.raises(UserError, match=message):
         RunSettings(**RUN | changes)
+
+
+def test_an_environment_of_another_package_has_no_curriculum_even_with_a_knob_of_that_name():
+    with pytest.raises(UserError, match="CartPole-v1 has none that training can change"):
+        check_curriculum((3,), "CartPole-v1", {"memory_length": 12})
