@@ -129,6 +129,10 @@ def test_only_the_runs_that_are_named_are_run(suite, tmp_path, capsys):
     assert "4 of 5 runs are still missing" in capsys.readouterr().out
     assert main([*command, "export"]) == 2
     assert "no run of suite tiny has 'export' in its name" in capsys.readouterr().err
+    assert main([*command, ""]) == 2
+    assert "an empty text is part of every name" in capsys.readouterr().err
+    assert main([*command, "expert", "--table"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
 
 
 def test_a_benchmark_killed_in_the_middle_and_resumed_gives_the_same_table(suite, whole, tmp_path):
