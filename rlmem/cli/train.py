@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,7 +114,7 @@ def run(argv: Sequence[str]) -> int:
         writable_folder(folder, "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
-        print(_where_from(parsed))
+        print(textwrap.fill(_where_from(parsed), 80))
     progress = TrainingProgress(settings, folder)
     try:
         with progress:
@@ -162,7 +163,7 @@ def _where_from(parsed: Parsed) -> str:
     """Return one line that says where the settings come from."""
     tuned = parsed.tuned
     if tuned is not None:
-        return f"settings tuned for this task: {tuned.summary(parsed.knobs)}   (--defaults ignores them)"
+        return f"settings tuned for this task: {tuned.summary(parsed.knobs)} (--defaults ignores them)"
     known = tuned_settings(parsed.agent or "", parsed.env)
     if known is None or parsed.verb.defaults:
         return "settings: the agent's defaults"

@@ -165,9 +165,12 @@ def _tuned(path: Path, agent: str, task: str, table: Any) -> Tuned:
             raise UserError(unknown("environment", task, TASKS, where="`rlmem list` shows all tasks"))
         if not isinstance(table, dict) or "dock" not in table:
             return _table(agent, task, table, task)
-        docked = _table(agent, task, table["dock"], f"{task}.dock")
-        docked = replace(docked, knobs={"guard": "dock", **docked.knobs})
-        return replace(_table(agent, task, {**table, "dock": None}, task), dock=docked)
+        docked = table["dock"]
+        if isinstance(docked, dict) and isinstance(docked.get("knobs", {}), dict):
+            docked = {**docked, "knobs": {"guard": "dock", **docked.get("knobs", {})}}
+        return replace(
+            _table(agent, task, {**table, "dock": None}, task), dock=_table(agent, task, docked, f"{task}.dock")
+        )
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -116,7 +116,8 @@ def test_work_in_the_delay_has_settings_of_its_own(tmp_path):
     path = tmp_path / "recurrent_ppo.toml"
     path.write_text(
         "[TMaze-v0.agent]\nlearning_rate = 0.003\n"
-        "[TMaze-v0.dock]\nshortest = 3\nknobs = { memory_length = [5, 200] }\nagent = { learning_rate = 0.001 }\n"
+        "[TMaze-v0.dock]\nshortest = 3\nknobs = { memory_length = [5, 200], gates = 4 }\n"
+        "agent = { learning_rate = 0.001 }\n"
     )
     tuned = read_tuned(path, "recurrent_ppo")["rlmem/TMaze-v0"]
     rates = [
@@ -184,10 +185,11 @@ def test_train_starts_from_tuned_settings_and_says_so(shipped, tmp_path, monkeyp
     assert run.agent_settings["learning_rate"] == 0.004
     assert (run.agent_settings["n_steps"], run.agent_settings["rows"]) == (64, 1)
     assert (run.knobs["query_steps"], run.eval_knobs) == (80, {"query_steps": 60})
-    line = next(line for line in said.splitlines() if "tuned" in line)
-    assert "n_steps 64" in line
-    assert "query_steps 80 while training" in line
-    assert "--defaults" in line
+    told = " ".join(said[said.index("settings tuned") :].split())
+    assert "n_steps 64" in told
+    assert "query_steps 80 while training" in told
+    assert "--defaults" in told
+    assert max(map(len, said[said.index("settings tuned") :].splitlines()[:2])) <= 80
 
 
 def test_train_takes_the_plain_defaults_if_told(shipped, tmp_path, monkeypatch, capsys):
@@ -199,7 +201,7 @@ def test_train_takes_the_plain_defaults_if_told(shipped, tmp_path, monkeypatch, 
 def test_train_leaves_tuned_settings_out_where_the_memory_is_longer(shipped, tmp_path, monkeypatch, capsys):
     run, said = trained(tmp_path, monkeypatch, capsys, "--env.memory-length", "5", "25", "--agent.n-steps", "32")
     assert (run.agent_settings["learning_rate"], run.knobs["query_steps"]) == (1e-3, 60)
-    assert "those tuned for this task are for memory lengths up to 20" in said
+    assert "those tuned for this task are for memory lengths up to 20" in " ".join(said.split())
 
 
 def test_a_run_is_evaluated_at_the_tasks_knobs_not_those_of_training(shipped, tmp_path, monkeypatch, capsys):
