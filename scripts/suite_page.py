@@ -49,10 +49,10 @@ _NUM_ENVS, _BLOCK, _BLOCKS = 16, 400, 5
 """Environments, control steps of a measurement of speed, measurements."""
 
 _MADE = """\
-Every task of the package at its default knobs, and what agents reach on 200 held-out seeds (walkers: 50).
-`recurrent_ppo` has its tuned settings and at most 2,000,000 env steps (KeyToDoor 600,000, walkers 300,000), and stops
-when validation reaches a memory score of 0.98. `ppo` and `frame_stack_ppo` have no memory and 200,000 env steps. `ekf`
-is taught by the expert.
+Every task of the package at its default knobs but the walkers, which have [a page of their own](walkers.md), and what
+agents reach on 200 held-out seeds. `recurrent_ppo` has its tuned settings and at most 2,000,000 env steps (KeyToDoor
+600,000), and stops when validation reaches a memory score of 0.98. `ppo` and `frame_stack_ppo` have no memory and
+200,000 env steps. `ekf` is taught by the expert.
 
 Made by `python scripts/suite_page.py` from [`tasks.csv`](../benchmarks/results/tasks.csv) (`rlmem benchmark tasks`),
 [`audits.csv`](../benchmarks/results/audits.csv) (`rlmem audit TASK`) and
@@ -84,11 +84,6 @@ _GUARD = """\
 
 The adversary is the best of scripts and searched policies that see one or four observations, with the lower end of its
 99 % interval: it must not exceed the ceiling."""
-_WALKERS = """\
-## Walkers with hidden velocities or positions
-
-Mean return; these tasks state no ceiling and ask for little memory."""
-
 _TRIED = """\
 ## Where `recurrent_ppo` does not get there
 
@@ -98,12 +93,7 @@ _TRIED = """\
   the state frozen from the first step 3.7 (validation), zeroed once in the middle 9.6: what it remembers is short.
   Two more runs were stopped on the way, at 6.3 and 8.4. At constant rates of 1e-3 (rollouts of 256) and 5e-4 (of 512)
   7.1 and 8.5 in validation; before each beam told whether it hits the named pillar, 1.8 after 600,000 steps (with it
-  5.8).
-- **Walkers**: one run each; rewards divided by the deviation of their discounted sum (`norm_reward`) and a falling
-  rate, chosen by hand, for agents with and without memory. Without them (`rlmem train --defaults`) `ppo` and
-  `recurrent_ppo` ended at -1,140 to -1,380 on HalfCheetah, where random actions get -1,280, and `recurrent_ppo` at 52
-  and 40 on Hopper, which fell at once. Memory gains little: `recurrent_ppo`, with half as many env steps again, is
-  ahead of both others on Walker2DVelocity, HalfCheetahVelocity and AntPosition, and behind both on four."""
+  5.8)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +202,7 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
     """Return the page in Markdown."""
     specs = {task: task_spec(task, {}) for task in TASKS}
     of = {task: Reached([row for row in rows if row["env"] == canonical_id(task)]) for task in TASKS}
-    walkers = [task for task in TASKS if not specs[task].memoryless.known]
-    others = [task for task in TASKS if task not in walkers]
+    others = [task for task in TASKS if specs[task].memoryless.known]
     tried = [task for task in TASKS if runs_of(of[task].runs("recurrent_ppo"), "memory_score")]
     learnt = [task for task in tried if solved(of[task].runs("recurrent_ppo"), SOLVED)]
     machines = "; ".join(sorted({row["machine"] for row in (*rows, *speeds.values()) if row.get("machine")}))
@@ -227,7 +216,6 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
     cost = [["task", "memory score", "env steps", "CPU s", "`ekf`", "steps a CPU-second"]]
     easy = [["task", "ceiling without memory", "untrained memory", "oracle"]]
     guard = [["task", "ceiling without memory", "best adversary", "`frame_stack_ppo`", "expert", "oracle"]]
-    walk = [["task", "`ppo`", "`frame_stack_ppo`", "`recurrent_ppo`", "env steps", "CPU s"]]
     for task in others:
         ours, spec, name = of[task].runs("recurrent_ppo"), specs[task], link(task)
         ceiling = number(spec.memoryless.value)
@@ -244,12 +232,8 @@ def page(rows: Sequence[Row], audits: Mapping[str, Row], speeds: Mapping[str, Ro
         adversary = _adversary(audits.get(canonical_id(task)))
         values = of[task].value("frame_stack_ppo"), of[task].value("expert")
         guard.append([name, ceiling, adversary, *values, number(spec.oracle.value)])
-    for task in walkers:
-        values = (of[task].value(agent) for agent in ("ppo", "frame_stack_ppo", "recurrent_ppo"))
-        costs = (of[task].cost("recurrent_ppo", column) for column in ("env_steps", "cpu_seconds"))
-        walk.append([link(task), *values, *costs])
     parts = ["# Every task, and what is reached on it", found, _MADE, _LEGEND, _REACHED, table(reached)]
-    parts += [_EASY, table(easy), _COST, table(cost), _GUARD, table(guard), _WALKERS, table(walk), _TRIED]
+    parts += [_EASY, table(easy), _COST, table(cost), _GUARD, table(guard), _TRIED]
     return "\n\n".join([*parts, f"Machine: {machines}; one thread a run."]) + "\n"
 
 

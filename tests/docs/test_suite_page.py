@@ -58,7 +58,8 @@ def _page(script, tables):
 
 def test_every_task_has_a_row_though_nothing_was_run(script, tmp_path):
     text, rows = _page(script, tmp_path)
-    assert set(rows) == {task.removesuffix("-v0") for task in TASKS}
+    walkers = {task.env for task in read_suite("walkers").task}
+    assert set(rows) == {task.removesuffix("-v0") for task in TASKS if f"rlmem/{task}" not in walkers}
     assert "on 0 of the 0 tasks" in text
 
 
