@@ -65,7 +65,7 @@ class DelayedReach(PlaceTask[DelayedReachSettings], PadTask[DelayedReachSettings
     reward does not depend on the point.
 
     **Work.** With ``guard="dock"`` and ``pads``, one of several pads lights up every 15 control steps of the delay, to
-    be pressed: coming nearer earns 0.1 a meter, the press 0.02. Three components are added to the observation before
+    be pressed: coming nearer earns 1 a meter, the press 0.1. Three components are added to the observation before
     those of the arm: whether a pad is lit, and its x and y from the middle of the workspace, in units of 0.25 m, 0
     while none is. With ``distractors`` that part of the lit pads looks like a lit point, in components 0 to 2. An
     episode counts only if 80 % of what the expert presses was pressed.

@@ -35,9 +35,9 @@ PAD_STEPS = 15
 """Control steps from one pad to the next."""
 PAD_RADIUS = 0.030
 """m; a fingertip within it, and no higher than ``PRESS_HEIGHT``, presses the pad."""
-WAY_PAY = 0.10
+WAY_PAY = 1.0
 """Reward for a meter nearer to the lit pad; going away costs as much."""
-PRESS_PAY = 0.02
+PRESS_PAY = 0.1
 """Reward for a press."""
 EXPERT_WORK = 0.95
 """Share of the pads that the expert presses, at least."""

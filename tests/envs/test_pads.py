@@ -90,7 +90,7 @@ def test_a_pad_is_seen_until_it_is_pressed_and_each_pays(make: Make) -> None:
     assert np.count_nonzero(np.diff(lit.astype(int)) == 1) == 2, "two pads light up"
     assert lit[episode.where(Phase.DELAY)].mean() < 0.8
     paid = np.array(episode.rewards)[np.array(episode.where(Phase.DELAY)[1:]) - 1]
-    assert 0.04 < paid.sum() < 0.1, "little beside the answer"
+    assert 0.2 < paid.sum() < 0.8, "enough to be learned beside the answer, which pays 1"
 
 
 def test_who_does_not_work_is_not_paid_and_does_not_count(make: Make) -> None:
@@ -99,7 +99,7 @@ def test_who_does_not_work_is_not_paid_and_does_not_count(make: Make) -> None:
     idle = play(env, 0, lambda env, rng: np.zeros(3) if task.phase[0] == DELAY else env.expert_action())
     assert (idle.info["work"], idle.info["is_success"]) == (0.0, False)
     assert task.success[0], "the answer was right"
-    assert idle.rewards[4:30] == pytest.approx([0.0] * 26)
+    assert idle.rewards[4:30] == pytest.approx([0.0] * 26, abs=1e-9)
 
 
 def test_distractors_are_seen_where_the_cue_was_whatever_it_was(make: Make) -> None:
