@@ -1,153 +1,122 @@
-"""Find the experts of the walking tasks: policies linear in the full state, by augmented random search.
+"""Train the experts of the walking tasks: PPO without memory on the full state, as small networks.
 
-    python scripts/walking_experts.py --robots hopper ant --steps 2000000     # finds weights, goes on from those there
-    python scripts/walking_experts.py --measure                               # prints what they and chance reach
+    OMP_NUM_THREADS=1 python scripts/walking_experts.py --robots hopper ant    # trains, and writes the best weights
+    OMP_NUM_THREADS=1 python scripts/walking_experts.py --measure              # prints what they and chance reach
 
-Source: Mania, Guy and Recht, "Simple random search of static linear policies is competitive for reinforcement
-learning", NeurIPS 2018, algorithm V1-t (Bullet's states are scaled already). It begins from the best of random postures
-that the joints are held in, since a robot that falls at once learns little. Weights go to
-``envs/locomotion/experts``; the best of the search is kept, judged on episodes of its own.
+A run that was stopped goes on. Weights go to ``envs/locomotion/experts``: those of the best evaluation on validation
+seeds.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+import torch
+import tyro
+from safetensors.numpy import save_file
 
+from rlmem.agents.recurrent.policy import RecurrentPolicy
 from rlmem.envs.audit.bench import Bench
+from rlmem.envs.locomotion.expert import load_expert
 from rlmem.envs.locomotion.walkers import AntPosition, HalfCheetahPosition, HopperPosition, Walker2DPosition
-from rlmem.envs.locomotion.walking import Walking, load_expert
-from rlmem.envs.memory_task import OVER, Floats
+from rlmem.envs.locomotion.walking import Walking
+from rlmem.envs.memory_task import Floats
+from rlmem.networks.numpy_steps import FEATURE_EPSILON
+from rlmem.runs.checkpoints import LAST
+from rlmem.runs.loading import load_run
+from rlmem.runs.settings import RunSettings
+from rlmem.runs.training import train
 
 TASKS: dict[str, type[Walking]] = {
     cls.robot: cls for cls in (HopperPosition, Walker2DPosition, HalfCheetahPosition, AntPosition)
 }
 FOLDER = Path(__file__).parent.parent / "envs" / "locomotion" / "experts"
-DIRECTIONS, BEST = 16, 8
-_POSTURE_ROUNDS = 3
-_ALWAYS_ONE = 2
-"""Component of the state: the cosine of the direction to the target, which is nearly 1 for a robot that walks there."""
-_JUDGE_EVERY = 100_000
-"""Control steps."""
-JUDGE_SEED, MEASURE_SEED = 5_000_000, 6_000_000
+AGENT: dict[str, Any] = {
+    "cell": "memoryless",
+    "skip": False,
+    "hidden_size": 64,
+    "net_arch": [64],
+    "learning_rate": 3e-4,
+    "lr_schedule": "linear",
+    "n_steps": 256,
+    "seq_len": 64,
+    "rows": 8,
+    "n_epochs": 10,
+    "gamma": 0.99,
+    "gae_lambda": 0.9,
+    "clip_range": 0.4,
+    "ent_coef": 0.0,
+    "log_std_init": 0.0,
+    "norm_obs": True,
+    "norm_reward": True,
+}
+STEPS = {"hopper": 1_500_000, "walker2d": 1_000_000, "half_cheetah": 1_000_000, "ant": 1_000_000}
+"""Control steps of training."""
+MEASURE_SEED = 6_000_000
 
 
-def main() -> None:
-    """Search, or measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--robots", nargs="+", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--steps", type=int, default=2_000_000, help="control steps of the search, a robot each")
-    parser.add_argument("--noise", type=float, default=0.05)
-    parser.add_argument("--rate", type=float, default=0.04)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--episodes", type=int, default=100)
-    options = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to do.
+
+    Args:
+        robots: Which; all if none is named.
+        seed: Of training.
+        measure: Measure the experts that are there, and train none.
+        episodes: Of the measurement.
+        out: Folder of the training runs.
+    """
+
+    robots: tuple[str, ...] = tuple(TASKS)
+    seed: int = 0
+    measure: bool = False
+    episodes: int = 100
+    out: Path = Path("benchmark/walking_experts")
+
+
+def main(options: Options) -> None:
+    """Train, or measure."""
     for robot in options.robots:
         if options.measure:
             measure(robot, options.episodes)
         else:
-            search(robot, options.steps, options.noise, options.rate, options.seed)
+            learn(robot, options)
 
 
-def search(robot: str, steps: int, noise: float, rate: float, seed: int) -> None:
-    """Search for the weights of one robot and write the best."""
-    cls = TASKS[robot]
-    task = cls(cls.Settings(observation="full"), 2 * DIRECTIONS)
-    rng = np.random.default_rng(seed)
-    actions, size = task.action_space.shape[0], task.state.shape[1]
+def learn(robot: str, options: Options) -> None:
+    """Train one robot's expert and write its best weights."""
+    settings = RunSettings(
+        env=f"{TASKS[robot].__name__}-v0",
+        agent="recurrent_ppo",
+        seed=options.seed,
+        steps=STEPS[robot],
+        envs=32,
+        eval_every=250_000,
+        eval_episodes=20,
+        knobs={"observation": "full"},
+        agent_settings=AGENT,
+    )
+    folder = options.out / robot / str(options.seed)
+    train(settings, folder=folder, resume=(folder / LAST).is_file())
     path = FOLDER / f"{robot}.safetensors"
-    best, judged, mean, scale = -np.inf, -1, np.zeros(size), np.ones(size)
-    if path.exists():
-        weights, mean, scale = (load_file(path)[name].astype(float) for name in ("weights", "mean", "scale"))
-    else:
-        weights = best_posture(task, rng)
-    taken, started, iteration = 0, time.process_time(), 0
-    while True:
-        if taken // _JUDGE_EVERY > judged or taken >= steps:
-            judged = taken // _JUDGE_EVERY
-            value, played = judge(task, weights, mean, scale)
-            taken += played
-            if value > best:
-                best = value
-                write(path, weights, mean, scale)
-            seconds = time.process_time() - started
-            print(
-                f"{robot} {iteration:4d} {taken:9,d} steps {seconds:6.0f} s  {value:8.1f} best {best:8.1f}", flush=True
-            )
-        if taken >= steps:
-            break
-        iteration += 1
-        deltas = rng.normal(size=(DIRECTIONS, actions, size))
-        candidates = weights + noise * np.concatenate((deltas, -deltas))
-        seeds = np.tile(rng.integers(0, 1_000_000, DIRECTIONS), 2)
-        returns, states = rollout(task, candidates, mean, scale, seeds)
-        taken += len(states)
-        plus, minus = returns[:DIRECTIONS], returns[DIRECTIONS:]
-        order = np.argsort(-np.maximum(plus, minus))[:BEST]
-        spread = max(float(np.concatenate((plus[order], minus[order])).std()), 1e-6)
-        weights = weights + rate / (BEST * spread) * np.einsum("k,kas->as", (plus - minus)[order], deltas[order])
-    task.close()
-
-
-def best_posture(task: Walking, rng: np.random.Generator) -> Floats:
-    """Return the weights [J, S] that hold the joints in the posture, of many random ones, with the best return."""
-    actions, size = task.action_space.shape[0], task.state.shape[1]
-    found: list[tuple[float, Floats]] = []
-    for _ in range(_POSTURE_ROUNDS):
-        candidates = np.zeros((task.num_envs, actions, size))
-        stiffness, damping = rng.uniform(0.3, 4.0, (task.num_envs, 1)), rng.uniform(0.0, 2.0, (task.num_envs, 1))
-        joints = np.arange(actions)
-        candidates[:, joints, 8 + 2 * joints] = -stiffness
-        candidates[:, joints, 9 + 2 * joints] = -damping
-        candidates[:, :, _ALWAYS_ONE] = stiffness * rng.uniform(-0.6, 0.6, (task.num_envs, actions))
-        seeds = rng.integers(0, 1_000_000, task.num_envs)
-        returns, _ = rollout(task, candidates, np.zeros(size), np.ones(size), seeds)
-        found.append((float(returns.max()), candidates[returns.argmax()]))
-    return max(found, key=lambda pair: pair[0])[1]
-
-
-def write(path: Path, weights: Floats, mean: Floats, scale: Floats) -> None:
-    """Write an expert, readable for everyone."""
     path.parent.mkdir(exist_ok=True)
-    arrays = {"weights": weights, "mean": mean, "scale": scale}
-    save_file({name: array.astype(np.float32) for name, array in arrays.items()}, path)
-    path.chmod(0o644)
+    save_file(layers(load_run(folder).agent.model.policy), path)
+    path.chmod(0o644)  # readable for everyone
 
 
-def rollout(
-    task: Walking, weights: Floats, mean: Floats, scale: Floats, seeds: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    """Play one episode a candidate; return [C] returns and [.., S] states seen.
-
-    Args:
-        task: Of C worlds.
-        weights: [C, J, S].
-        mean: [S].
-        scale: [S].
-        seeds: [C].
-    """
-    task.reset(seeds=seeds.tolist())
-    states = []
-    while (task.phase != OVER).any():
-        running = task.phase != OVER
-        states.append(task.state[running].copy())
-        actions = np.einsum("cjs,cs->cj", weights, (task.state - mean) / scale)
-        step = task.step_checked(np.clip(actions, -1.0, 1.0))
-        task.enter(running & (step.terminated | step.truncated), OVER)
-    return task.score.copy(), np.concatenate(states)
-
-
-def judge(task: Walking, weights: Floats, mean: Floats, scale: Floats) -> tuple[float, int]:
-    """Return the mean return on the judges' episodes, and the control steps that it took to tell."""
-    everyone = np.broadcast_to(weights, (task.num_envs, *weights.shape))
-    returns, states = rollout(task, everyone, mean, scale, JUDGE_SEED + np.arange(task.num_envs))
-    return float(returns.mean()), len(states)
+def layers(policy: RecurrentPolicy) -> dict[str, Any]:
+    """Return the weights of what such an agent does on average, and the statistics of its observations."""
+    scale, actor = policy.scale, policy.network
+    assert scale is not None
+    deviation = np.sqrt(scale.variance.numpy() + FEATURE_EPSILON)
+    linear = [module for part in (actor.actor, actor.actor_net) for module in part.modules() if _is_linear(module)]
+    arrays = {"mean": scale.mean.numpy(), "scale": deviation}
+    for number, layer in enumerate(linear):
+        arrays |= {f"weight_{number}": layer.weight.detach().numpy(), f"bias_{number}": layer.bias.detach().numpy()}
+    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
 
 
 def measure(robot: str, episodes: int) -> None:
@@ -156,15 +125,19 @@ def measure(robot: str, episodes: int) -> None:
     with Bench(cls(cls.Settings(observation="full"), 20)) as bench:
         task, rng = bench.task, np.random.default_rng(0)
         expert = load_expert(robot)
-        players = {
-            "uniform actions": lambda *_: rng.uniform(-1.0, 1.0, (task.num_envs, *task.action_space.shape)),
-            "expert": lambda *_: expert(task.state),
-        }
-        for name, act in players.items():
+
+        def chance(*_: Any) -> Floats:
+            return rng.uniform(-1.0, 1.0, (task.num_envs, *task.action_space.shape))
+
+        for name, act in {"uniform actions": chance, "expert": lambda *_: expert(task.state)}.items():
             score = bench.play(act, MEASURE_SEED + np.arange(episodes)).score
             error = score.std(ddof=1) / np.sqrt(episodes)
             print(f"{robot:<14} {name:<16} {score.mean():9.2f} +- {error:.2f}", flush=True)
 
 
+def _is_linear(module: torch.nn.Module) -> bool:
+    return isinstance(module, torch.nn.Linear)
+
+
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Options, description=__doc__))

@@ -10,18 +10,16 @@ Axes: N environments, D observation, J driven joints, S components of the state.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from textwrap import fill
 from typing import ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from rlmem.envs.camera import photograph
 from rlmem.envs.locomotion.ceilings import CEILINGS
+from rlmem.envs.locomotion.expert import load_expert
 from rlmem.envs.memory_task import OVER, Bools, Floats, Indices, Ints, MemoryTask, Phase, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots import parts
@@ -34,7 +32,6 @@ STEPS = 1_000
 """Control steps of an episode."""
 _START_NOISE = 0.1
 """rad, largest offset of each joint's angle at the start; uniform."""
-_EXPERTS = Path(__file__).parent / "experts"
 _TILE = 1.0
 """m, side of a tile of the floor in pictures."""
 _LIGHT: parts.Color = (0.74, 0.77, 0.80, 1.0)
@@ -74,30 +71,6 @@ class WalkingSettings(TaskSettings):
         check_choice("cue", self.cue, ("never",))
         check_choice("observation", self.observation, ("partial", "full"))
         super().__post_init__()
-
-
-@dataclass(frozen=True)
-class LinearPolicy:
-    """An expert whose actions are linear in the standardized state."""
-
-    weights: Floats
-    """[J, S]"""
-    mean: Floats
-    """[S]"""
-    scale: Floats
-    """[S] standard deviations."""
-
-    def __call__(self, state: NDArray[np.float32]) -> Floats:
-        """Return actions [N, J] in [-1, 1] for states [N, S]."""
-        actions: Floats = ((state - self.mean) / self.scale) @ self.weights.T
-        return np.minimum(np.maximum(actions, -1.0), 1.0)
-
-
-@cache
-def load_expert(robot: str) -> LinearPolicy:
-    """Load the expert of a robot; made by ``python scripts/walking_experts.py``."""
-    arrays = load_file(_EXPERTS / f"{robot}.safetensors")
-    return LinearPolicy(*(arrays[name].astype(np.float64) for name in ("weights", "mean", "scale")))
 
 
 class Walking(MemoryTask[WalkingSettings]):
@@ -185,7 +158,7 @@ class Walking(MemoryTask[WalkingSettings]):
         return self.state[:, self._components]
 
     def expert_action(self) -> Floats:
-        """Return actions linear in the full state, with weights found by random search. [N, J]."""
+        """Return the actions [N, J] of a small network that sees the full state."""
         return load_expert(self.robot)(self.state)
 
     def draw(self, index: int) -> None:
@@ -285,12 +258,12 @@ def _page(robot: str, seen: Half) -> str:
         value of action times joint speed; -0.1 times the mean square of the action; -0.1 for each joint at its limit.
         The score is the return.""",
         f"""**Memory.** Short, 2 to 10 control steps: to {use}.""",
-        """**Ceilings.** Measured, none derived. Oracle: the return of the expert, linear in the full state and found by
-        random search (``python scripts/walking_experts.py``). The search was short: the experts stand more than they
-        walk, and trained agents should exceed them. Without memory no bound is known, so that it is set to the oracle
-        and no memory score is claimed. ``python scripts/walking_ceilings.py`` trains agents without memory; their
-        scores show what is possible without memory, but not what is impossible. None of G1, G2 and G3 applies: there is
-        no cue.""",
+        """**Ceilings.** Measured, none derived. Oracle: the return of the expert, a small network that sees the full
+        state: of the hopper and the walker trained with PPO (``python scripts/walking_experts.py``), of the others
+        still one linear layer from a short random search, which stands more than it walks. Trained agents may exceed
+        either. Without memory no bound is known, so that it is set to the oracle and no memory score is claimed;
+        ``rlmem benchmark walkers`` measures agents without memory and with four frames. None of G1, G2 and G3 applies:
+        there is no cue.""",
     )
     filled = [fill(" ".join(section.split()), 116) for section in sections]
     return "\n\n".join((f"Bullet's {title} walks forward as fast as it can; its {hidden} are hidden.", *filled))
