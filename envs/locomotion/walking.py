@@ -260,10 +260,10 @@ def _page(robot: str, seen: Half) -> str:
         f"""**Memory.** Short, 2 to 10 control steps: to {use}.""",
         """**Ceilings.** Measured, none derived. Oracle: the return of the expert, a small network that sees the full
         state: of the hopper and the walker trained with PPO (``python scripts/walking_experts.py``), of the others
-        still one linear layer from a short random search, which stands more than it walks. Trained agents may exceed
-        either. Without memory no bound is known, so that it is set to the oracle and no memory score is claimed;
-        ``rlmem benchmark walkers`` measures agents without memory and with four frames. None of G1, G2 and G3 applies:
-        there is no cue.""",
+        still one linear layer from a short random search. The hopper's hops; the others stand more than they walk, and
+        trained agents exceed them. Without memory no bound is known, so that it is set to the oracle and no memory
+        score is claimed; ``rlmem benchmark walkers`` measures agents without memory and with four frames. None of G1,
+        G2 and G3 applies: there is no cue.""",
     )
     filled = [fill(" ".join(section.split()), 116) for section in sections]
     return "\n\n".join((f"Bullet's {title} walks forward as fast as it can; its {hidden} are hidden.", *filled))
