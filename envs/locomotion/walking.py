@@ -261,7 +261,7 @@ def _page(robot: str, seen: Half) -> str:
         """**Ceilings.** Measured, none derived. Oracle: the return of the expert, a small network that sees the full
         state: of the hopper and the walker trained with PPO (``python scripts/walking_experts.py``), of the others
         still one linear layer from a short random search. The hopper's hops; the others stand more than they walk, and
-        trained agents exceed them. Without memory no bound is known, so that it is set to the oracle and no memory
+        trained agents may exceed them. Without memory no bound is known, so that it is set to the oracle and no memory
         score is claimed; ``rlmem benchmark walkers`` measures agents without memory and with four frames. None of G1,
         G2 and G3 applies: there is no cue.""",
     )
