@@ -15,6 +15,9 @@ from rlmem.suggest import one_of
 if TYPE_CHECKING:
     from rlmem.runs.card import Card
 
+_LARGE = 100.0
+"""From which on a score is told without decimals."""
+
 
 @dataclass(frozen=True)
 class Zoo(JsonOption):
@@ -65,6 +68,10 @@ def _fitting(line: str) -> list[str]:
 
 def _row(name: str, card: Card) -> tuple[str, ...]:
     ceilings = (card.memoryless, card.oracle)
-    lesioned = "-" if card.lesioned is None else f"{card.lesioned:.3f}"
-    numbers = (f"{card.value:.3f}", f"{card.low:.3f} to {card.high:.3f}")
-    return (f"zoo:{name}", *numbers, *("-" if top is None else f"{top:.3g}" for top in ceilings), lesioned)
+    tops = ("-" if top is None else f"{top:,.0f}" if abs(top) >= _LARGE else f"{top:.3g}" for top in ceilings)
+    lesioned = "-" if card.lesioned is None else _number(card.lesioned)
+    return (f"zoo:{name}", _number(card.value), f"{_number(card.low)} to {_number(card.high)}", *tops, lesioned)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3f}"
