@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_folder
+from rlmem.cli.text_table import filled
 from rlmem.errors import UserError
 from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
@@ -114,7 +114,7 @@ def run(argv: Sequence[str]) -> int:
         writable_folder(folder, "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
-        print(textwrap.fill(_where_from(parsed), 80))
+        print("\n".join(filled(_where_from(parsed))))
     progress = TrainingProgress(settings, folder)
     try:
         with progress:
@@ -155,6 +155,7 @@ def _settings(parsed: Parsed) -> RunSettings:
         new = RunSettings(env=parsed.env, agent=parsed.agent or "", **run | given)
         if not options.resume:
             return new
+        run.pop("curriculum", None)  # like --steps: where it is not asked for, the run keeps its own
         before, given = read_settings(new.folder(options.out, options.name)), run | given
     return replace(before, **given | {"steps": max(before.steps, given.get("steps", 0))})
 

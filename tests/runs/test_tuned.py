@@ -192,6 +192,12 @@ def test_train_starts_from_tuned_settings_and_says_so(shipped, tmp_path, monkeyp
     assert max(map(len, said[said.index("settings tuned") :].splitlines()[:2])) <= 80
 
 
+def test_a_run_that_goes_on_keeps_its_curriculum_beside_tuned_settings(shipped, tmp_path, monkeypatch, capsys):
+    begun, _ = trained(tmp_path, monkeypatch, capsys, "--curriculum", "3")
+    resumed, _ = trained(tmp_path, monkeypatch, capsys, "--resume")
+    assert begun.curriculum == resumed.curriculum == (3,)
+
+
 def test_train_takes_the_plain_defaults_if_told(shipped, tmp_path, monkeypatch, capsys):
     run, said = trained(tmp_path, monkeypatch, capsys, "--defaults", "--agent.n-steps", "32")
     assert (run.agent_settings["learning_rate"], run.knobs["query_steps"], run.eval_knobs) == (1e-3, 60, {})
