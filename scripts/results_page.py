@@ -202,7 +202,8 @@ def _by_task(rows: Sequence[Row]) -> str:
             scores = runs_of(runs, "memory_score")
             said = f"{score_interval(runs).value:.2f}" if scores else ""
             if runs and not scores:
-                said = f"{run_interval(runs, 'value').value:.1f} points"
+                value = run_interval(runs, "value").value
+                said = f"success {value:.2f}" if runs[0]["metric"] == "success" else f"{value:.1f} points"
             line.append(f"**{said}**" if solved(runs) else said.replace("-0.00", "0.00"))
         table.append(line)
     return markdown_table(table)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlmem.envs.memory_task import Bools, Floats, Indices, Ints, Step
+from rlmem.envs.memory_task import QUERY, Bools, Floats, Indices, Ints, Step
 from rlmem.envs.prop import Prop
 from rlmem.envs.robots.parts import Vector
 from rlmem.envs.table import scenery
@@ -36,6 +36,7 @@ class ChoiceTask(TableTask[C]):
         gui: Show the world in Bullet's window.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("right_box",)
     MARK: ClassVar[float] = 0.040
     """m, radius of the mark under each box."""
 
@@ -62,6 +63,11 @@ class ChoiceTask(TableTask[C]):
     @abstractmethod
     def wanted(self) -> Ints:
         """Return the number of the right box, [N]; privileged."""
+
+    @property
+    def right_box(self) -> Ints:
+        """[N] the right box while there is a choice, -1 before."""
+        return np.where(self.phase == QUERY, self.wanted(), -1)
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""

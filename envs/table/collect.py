@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class Collect(PadTask[S]):
         answers: [C, L] the colors that each cue asks for.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("right_slots",)
+
     def __init__(
         self,
         settings: S,
@@ -113,6 +115,13 @@ class Collect(PadTask[S]):
     @abstractmethod
     def shown(self) -> Bools:
         """Return which colors are to be seen while the cue is shown, [N, M]."""
+
+    @property
+    def right_slots(self) -> Bools:
+        """[N, M] in which slots the cubes stand that would be right to touch now; none before the query."""
+        slots = np.zeros_like(self.taken)
+        np.put_along_axis(slots, self.slot, self.due() & (self.phase == QUERY)[:, None], axis=1)
+        return slots
 
     @property
     def num_cues(self) -> int:

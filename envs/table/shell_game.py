@@ -135,6 +135,7 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], PadTask[ShellGameSetti
     MARK: ClassVar[float] = 0.036
     Settings: ClassVar[type[ShellGameSettings]] = ShellGameSettings
     settings: ShellGameSettings
+    derived: ClassVar[tuple[str, ...]] = ("ball_now", *ChoiceTask.derived)
 
     def __init__(
         self, settings: ShellGameSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
@@ -179,6 +180,12 @@ class ShellGame(PixelTask, ChoiceTask[ShellGameSettings], PadTask[ShellGameSetti
             never="no ball is seen: nothing to remember",
             partial={"the start, not the swaps": Ceiling(start, why)},
         )
+
+    @property
+    def ball_now(self) -> Ints:
+        """[N] the slot that the ball is in."""
+        ball: Ints = self.ball[self.everyone, self._swaps_done()]
+        return ball
 
     @property
     def num_cues(self) -> int:

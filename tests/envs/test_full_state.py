@@ -12,6 +12,7 @@ import pytest
 from conftest import CUED_IDS, SHORT, WALKING_IDS, moving_actions
 from gymnasium.utils.env_checker import check_env
 
+from rlmem.envs.memory_task import QUERY
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.vector import MemoryVectorEnv
 
@@ -51,6 +52,38 @@ def test_it_holds_the_half_of_a_walker_that_is_masked(make: Callable[..., Memory
     state, everything = masked.reset(seed=0)[0]["privileged"], whole.reset(seed=0)[0]
     wanted = np.sign(everything) * np.log1p(np.abs(everything))
     assert all(np.isclose(state, number, atol=1e-6).any() for number in wanted)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "label"),
+    [("RememberColor-v0", "right_box"), ("ShellGame-v0", "right_box"), ("ShellGame-v0", "ball_now")],
+)
+def test_its_labels_name_the_box_that_the_expert_touches(
+    make: Callable[..., MemoryEnv], env_id: str, label: str
+) -> None:
+    env = make(f"rlmem/{env_id}", memory_length=3)
+    task: Any = env.task
+    env.reset(seed=1)
+    over, labels = False, []
+    while not over:
+        labels.append((int(task.phase[0]), int(getattr(task, label)[0])))
+        _, _, over, *_ = env.step(task.expert_action()[0])
+    assert {place for phase, place in labels if phase == QUERY} == {int(task.chosen[0])}
+    assert label == "ball_now" or {place for phase, place in labels if phase != QUERY} == {-1}
+
+
+def test_its_labels_name_the_slots_of_what_is_still_to_be_touched(make: Callable[..., MemoryEnv]) -> None:
+    env = make("rlmem/RememberSequence-v0", memory_length=3)
+    task: Any = env.task
+    env.reset(seed=1)
+    over, touched = False, 0
+    while not over:
+        right, taken = task.right_slots[0], task.taken[0].copy()
+        _, _, over, *_ = env.step(task.expert_action()[0])
+        for color in np.flatnonzero(task.taken[0] & ~taken):
+            assert np.flatnonzero(right).tolist() == [task.slot[0, color]]
+            touched += 1
+    assert touched == task.wanted.shape[1]
 
 
 def test_it_is_the_same_alone_in_a_batch_in_workers_and_at_the_end_of_an_episode(
