@@ -16,7 +16,7 @@ from rlmem.spec import TaskSpec
 
 _OURS, _UNTRAINED = "recurrent_ppo", "untrained memory"
 _NO_MEMORY = ("no memory", "four frames")
-_OTHERS = ("sb3-contrib, our LSTM start", "recurrent_ppo, GRU")
+_OTHERS = ("recurrent_ppo, reward only",)
 _LEARNT, _HARD = 0.9, 0.5
 """Memory scores: from the first on a task counts as learnt; up to the second it is too hard for untrained memory."""
 _MISSING = "not measured"
@@ -32,13 +32,12 @@ held-out seeds, at most {steps:,} env steps, ended where validation reaches a me
 environments, one thread a run."""
 _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _FURTHER = """\
+`recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
+an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
+to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both.
+
 Not of the suite: how far back the T-maze's robot remembers while it drives through gates
-([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`). Tried with one run each, to
-find what the T-maze's preset needs (`rlmem train --env TMaze-v0 --env.preset hard --env.robot planar
---env.memory-length 3 120 --seed 100`, and the settings that are tuned for work in the delay): with its four arms
-success at 20 control steps stays at 0.6 from 360,000 to 655,000 env steps; with two arms it is 0.98 at 20 after
-328,000, and 0.60 at 120 after 508,000, where the trial ended. RememberColor's preset, in the same way with seed 100: at
-20 control steps 0.96 of the work is done after 459,000 env steps, and one answer in nine is right, as by chance."""
+([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
 _LEGEND = """\
 Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its episodes. The
 memory score is 0 at the ceiling without memory and 1 at the oracle. Env steps and CPU seconds are medians."""
@@ -50,12 +49,12 @@ _REACHED = """\
 ## What is reached
 
 Success, or the score that the task counts. *No memory* is `recurrent_ppo` with the memoryless cell; *four frames* sees
-the last four observations, fewer than a dock lasts; *untrained memory* has an LSTM that stays as it is initialized, and
-trains all else."""
+the last four observations, fewer than a dock lasts (both: 500,000 env steps); *untrained memory* has an LSTM that stays
+as it is initialized, and trains all else."""
 _SCORES = """\
 ## Memory scores of recurrent agents
 
-With one LSTM for all but the last column; sb3-contrib's agent has our forget biases."""
+All have one LSTM and the same settings, but for what the columns say."""
 _IS_IT = """\
 ## Is it memory, and does the robot still work?
 

@@ -40,7 +40,7 @@ class TMazeSettings(WorkingCorridorSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": {**HARD, "arms": 4}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": HARD}
     arms: int = 2
     commit_distance: float = 0.2
 

@@ -42,7 +42,7 @@ class RememberColorSettings(PadSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"k": 9}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"k": 5}}
     k: Literal[3, 5, 9] = 3
     feature: Feature = "color"
     commit_distance: float = 0.08

@@ -43,7 +43,7 @@ from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings
 from rlmem.suggest import unknown
 
-_PRESETS = ("quick", "walkers", "tasks", "working", "standard", "full")
+_PRESETS = ("quick", "walkers", "working", "tasks", "standard", "full")
 
 
 @dataclass(frozen=True, kw_only=True)

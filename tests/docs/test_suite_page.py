@@ -110,15 +110,19 @@ def test_the_page_of_working_delays_says_what_is_not_measured(script, tmp_path):
 
 def test_the_page_of_working_delays_counts_what_was_measured_at_its_own_knobs(script, tmp_path):
     jobs = read_suite("working").jobs()
-    of = {job.label: job.key for job in jobs if job.task == "TMaze-v0, preset hard" and job.settings.seed == 0}
-    shared = {"env": "rlmem/TMaze-v0", "metric": "success", "memoryless": 0.25, "oracle": 1.0, "seed": 0, "work": 0.9}
+    of = {
+        job.label: job.key
+        for job in jobs
+        if job.task == "TMaze-v0, preset hard, robot planar" and job.settings.seed == 0
+    }
+    shared = {"env": "rlmem/TMaze-v0", "metric": "success", "memoryless": 0.5, "oracle": 1.0, "seed": 0, "work": 0.9}
     shared |= {"env_steps": 1_000, "cpu_seconds": 5.0, "lesioned": 0.26, "version": "0.1", "machine": "abacus"}
     rows = [
         shared | {"agent": agent, "cell": cell, "value": value, "low": value, "high": value}
-        | {"memory_score": (value - 0.25) / 0.75}
+        | {"memory_score": 2.0 * value - 1.0}
         for agent, cell, value in (
             ("recurrent_ppo", of["recurrent_ppo"], 0.97),
-            ("untrained memory", of["untrained memory"], 0.5),
+            ("untrained memory", of["untrained memory"], 0.7),
             ("four frames", "of another suite", 0.99),
         )
     ]  # fmt: skip

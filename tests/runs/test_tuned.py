@@ -50,7 +50,11 @@ def test_every_file_that_is_shipped_can_be_read_and_makes_a_run():
             asked = task_class(env_id).make_settings(run.knobs | run.eval_knobs)
             assert asked == plain
             made_by = tuned.found["command"]
-            assert "scripts/tune.py" in made_by or made_by in ("rlmem benchmark tasks", "rlmem benchmark walkers")
+            assert "scripts/tune.py" in made_by or made_by in (
+                "rlmem benchmark tasks",
+                "rlmem benchmark walkers",
+                "rlmem benchmark working",
+            )
             assert tuned.found["trials"] > 0 if "scripts/tune.py" in made_by else tuned.found["chosen"]
 
 
