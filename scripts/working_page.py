@@ -16,7 +16,7 @@ from rlmem.spec import TaskSpec
 
 _OURS, _UNTRAINED = "recurrent_ppo", "untrained memory"
 _NO_MEMORY = ("no memory", "four frames")
-_OTHERS = ("recurrent_ppo, reward only",)
+_OTHERS = ("recurrent_ppo, reward only", "recurrent_ppo, GRU", "sb3-contrib, our LSTM start")
 _LEARNT, _HARD = 0.9, 0.5
 """Memory scores: from the first on a task counts as learnt; up to the second it is too hard for untrained memory."""
 _MISSING = "not measured"
@@ -54,7 +54,8 @@ as it is initialized, and trains all else."""
 _SCORES = """\
 ## Memory scores of recurrent agents
 
-All have one LSTM and the same settings, but for what the columns say."""
+All have one LSTM and the same settings, but for what the columns say. sb3-contrib's agent has its own settings, our
+forget biases, rewards alone, and 500,000 env steps: its CPU time a step is many times ours."""
 _IS_IT = """\
 ## Is it memory, and does the robot still work?
 
