@@ -31,7 +31,7 @@ HARD = {
     "memory_length": 120,
     "dock_every": 60,
     "gates": 4,
-    "obstacles": 2,
+    "obstacles": 1,
     "distractors": 0.5,
 }
 """Knobs of the preset ``hard``, beside those that make a task ask for more."""
