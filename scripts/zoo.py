@@ -4,7 +4,7 @@
 
 What is finished is left alone, and what was stopped goes on. Training lies in ``--runs``; ``zoo/NAME`` gets the best
 weights without the state of the optimizer, settings, versions and card. Walkers are trained as in ``rlmem benchmark
-walkers``, with the steps of that suite.
+walkers``, with the steps of that suite; ``NAME-hard`` is a task of ``rlmem benchmark working`` at its preset ``hard``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tyro
 
+from rlmem.benchmark.job import Job
 from rlmem.benchmark.suite import read_suite
 from rlmem.registry import TASKS, short_id
 from rlmem.runs.card import CARD, read_card
@@ -24,6 +25,7 @@ from rlmem.runs.training import train
 from rlmem.runs.tuned import tuned_settings
 
 AGENT = "recurrent_ppo"
+SUITES = ("walkers", "working")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Options:
     """What to train.
 
     Args:
-        only: Ids of tasks; all of them if there are none.
+        only: Ids of tasks, with ``-hard`` for the preset; all tasks at their default knobs if there are none.
         steps: Control steps at most; training stops earlier when all validation episodes succeed.
         seed: Of each run.
         runs: Folder of the training runs.
@@ -65,9 +67,13 @@ def main(options: Options) -> None:
 
 
 def _of_suite(name: str, seed: int) -> RunSettings | None:
-    """Return the settings that a walker has in its suite; None of another task."""
-    found = (job.settings for job in read_suite("walkers").jobs() if job.label == AGENT)
-    return next((one for one in found if short_id(one.env) == name and one.seed == seed), None)
+    """Return the settings that an agent has in its suite; None if it is of no suite."""
+    jobs = (job for suite in SUITES for job in read_suite(suite).jobs() if job.label == AGENT)
+    return next((job.settings for job in jobs if _name(job) == name and job.settings.seed == seed), None)
+
+
+def _name(job: Job) -> str:
+    return short_id(job.settings.env) + ("-hard" if "preset hard" in job.task else "")
 
 
 def _tuned(name: str, options: Options) -> RunSettings:
