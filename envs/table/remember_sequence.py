@@ -30,7 +30,7 @@ class RememberSequenceSettings(CollectSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"n": 3, "m": 6}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING}
     n: int = 2
     m: int = 4
 

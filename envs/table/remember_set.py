@@ -30,7 +30,7 @@ class RememberSetSettings(CollectSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"n": 3}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING}
     n: int = 2
     presentation: Literal["together", "one_by_one"] = "together"
 
