@@ -70,7 +70,7 @@ class ShellGameSettings(PadSettings, PixelSettings):
         UserError: If a knob has a value that it cannot have.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING | {"swaps": (2, 4)}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": WORKING}
     k: int = 4
     swaps: int | tuple[int, int] = 1
     swap_steps: int = 3

@@ -95,7 +95,7 @@ class Tuned:
 
     def summary(self, knobs: Mapping[str, Any] | None = None) -> str:
         """Return the settings in one line, for a task with these knobs."""
-        parts = [f"{name} {value}" for name, value in self.agent.items()]
+        parts = [f"{name} {_in_words(value)}" for name, value in self.agent.items()]
         run = self.run(knobs)
         parts += [f"{name} {run['knobs'][name]} while training" for name in run["eval_knobs"]]
         if run["curriculum"]:
@@ -115,6 +115,10 @@ class Tuned:
         task = task_class(self.env)
         spec = task.spec(task.make_settings(knobs))
         return spec.memory_length[1], spec.credit_length[1]
+
+
+def _in_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _last(length: Any) -> int:
