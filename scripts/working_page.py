@@ -50,7 +50,7 @@ _REACHED = """\
 
 Success, or the score that the task counts. *No memory* is `recurrent_ppo` with the memoryless cell; *four frames* sees
 the last four observations, fewer than a dock lasts (both: 500,000 env steps); *untrained memory* has an LSTM that stays
-as it is initialized, and trains all else."""
+as it is initialized, and trains all else (800,000)."""
 _SCORES = """\
 ## Memory scores of recurrent agents
 
