@@ -53,7 +53,7 @@ def main(options: Options) -> None:
         target = options.out / name
         if not (target / CARD).is_file():
             settings = _of_suite(name, options.seed) or _tuned(name, options)
-            folder = settings.folder(options.runs)
+            folder = options.runs / name / str(options.seed)
             train(settings, folder=folder, resume=(folder / SETTINGS).is_file())
             command = f"python scripts/zoo.py --only {name} --steps {options.steps} --seed {options.seed}"
             publish(folder, target, command=command, name=f"{ZOO}{name}")
