@@ -53,7 +53,7 @@ AGENT: dict[str, Any] = {
     "norm_obs": True,
     "norm_reward": True,
 }
-STEPS = {"hopper": 1_500_000, "walker2d": 1_000_000, "half_cheetah": 1_000_000, "ant": 1_000_000}
+STEPS = {"hopper": 1_500_000, "walker2d": 2_000_000, "half_cheetah": 2_000_000, "ant": 1_500_000}
 """Control steps of training."""
 MEASURE_SEED = 6_000_000
 

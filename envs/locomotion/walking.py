@@ -259,9 +259,8 @@ def _page(robot: str, seen: Half) -> str:
         The score is the return.""",
         f"""**Memory.** Short, 2 to 10 control steps: to {use}.""",
         """**Ceilings.** Measured, none derived. Oracle: the return of the expert, a small network that sees the full
-        state: of the hopper and the walker trained with PPO (``python scripts/walking_experts.py``), of the others
-        still one linear layer from a short random search. The hopper's hops; the others stand more than they walk, and
-        trained agents may exceed them. Without memory no bound is known, so that it is set to the oracle and no memory
+        state, trained with PPO (``python scripts/walking_experts.py``). It bounds nothing: other agents may walk
+        faster, as published ones do. Without memory no bound is known, so that it is set to the oracle and no memory
         score is claimed; ``rlmem benchmark walkers`` measures agents without memory and with four frames. None of G1,
         G2 and G3 applies: there is no cue.""",
     )
