@@ -74,4 +74,5 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3f}"
+    digits = 0 if abs(value) >= _LARGE else 1 if abs(value) >= 10.0 else 3
+    return f"{value:,.{digits}f}"
