@@ -70,7 +70,7 @@ class TaskSettings:
 
     GUARDS: ClassVar[tuple[str, ...]] = ("delay", "cue", "none")
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Named sets of knobs; ``"hard"``, where there is one, has work, docks, distractors and more to remember."""
+    """Named sets of knobs; ``"hard"`` has work, docks and distractors, and for some tasks more to remember."""
     guard: Guard = "delay"
     cue: Cue = "flash"
 

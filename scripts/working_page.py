@@ -28,16 +28,15 @@ look like the cue, and [docks](guard.md) wash away what it could note with its b
 of the work.
 
 Made by `python scripts/suite_page.py --suite working` from {table}, a row a run of `rlmem benchmark working`: 200
-held-out seeds, at most {steps:,} env steps, ended where validation reaches a memory score of {stop_at:g}, {envs}
-environments, one thread a run."""
+held-out seeds, at most {steps:,} env steps, ended where {validation} validation episodes reach a
+memory score of {stop_at:g}, which some runs then miss in the test, {envs} environments, one thread a run."""
 _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _FURTHER = """\
 `recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
 an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
-to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both. Runs end
-when 50 validation episodes reach the bar, so that some fall short of it in the 200 of the test. As numbers, what
-RememberShape shows is what RememberColor shows: its runs are the same, step by step. DrawerSearch, for whose order a
-counter is enough, is no task for trained memory as it comes.
+to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both. As
+numbers, what RememberShape shows is what RememberColor shows: its runs are the same, step by step. DrawerSearch, for
+whose order a counter is enough, is no task for trained memory as it comes.
 
 Not of the suite: how far back the T-maze's robot remembers while it drives through gates
 ([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
@@ -52,13 +51,13 @@ _REACHED = """\
 ## What is reached
 
 Success, or the score that the task counts. *No memory* is `recurrent_ppo` with the memoryless cell; *four frames* sees
-the last four observations, fewer than a dock lasts (both: 500,000 env steps); *untrained memory* has an LSTM that stays
-as it is initialized, and trains all else (800,000)."""
+the last four observations, fewer than a dock lasts (both: {short:,} env steps); *untrained memory* has an LSTM that
+stays as it is initialized, and trains all else ({untrained:,})."""
 _SCORES = """\
 ## Memory scores of recurrent agents
 
 All have one LSTM and the same settings, but for what the columns say. sb3-contrib's agent has its own settings, our
-forget biases, rewards alone, and 500,000 env steps: its CPU time a step is many times ours."""
+forget biases, rewards alone, and fewer env steps: its CPU time a step is many times ours."""
 _IS_IT = """\
 ## Is it memory, and does the robot still work?
 
@@ -81,10 +80,13 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
     specs = {task.env: task_spec(task.env, task.knobs) for task in suite.task}
     of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
     source = _TABLE if rows else "`working.csv` (no rows yet)"
-    made = _MADE.format(table=source, steps=suite.steps, stop_at=suite.stop_at, envs=suite.envs)
+    shared = {"steps": suite.steps, "stop_at": suite.stop_at, "envs": suite.envs, "validation": suite.eval_episodes}
+    made = _MADE.format(table=source, **shared)
+    of_agent = {agent.label: agent.steps or suite.steps for agent in suite.agent}
+    reached = _REACHED.format(short=of_agent[_NO_MEMORY[0]], untrained=of_agent[_UNTRAINED])
     parts = ["# Memory while working", _summary(mine, suite, of), made, _FURTHER, _LEGEND]
     parts += [_EXPERTS, table(_expert_lines(specs, of))]
-    parts += [_REACHED, table(_lines(specs, of, (*_NO_MEMORY, _UNTRAINED, _OURS)))]
+    parts += [reached, table(_lines(specs, of, (*_NO_MEMORY, _UNTRAINED, _OURS)))]
     parts += [_SCORES, table(_score_lines(of)), _IS_IT, table(_lesion_lines(specs, of)), _COST, table(_cost_lines(of))]
     about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
     parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []

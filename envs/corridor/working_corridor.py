@@ -34,7 +34,7 @@ HARD = {
     "obstacles": 1,
     "distractors": 0.5,
 }
-"""Knobs of the preset ``hard``, beside those that make a task ask for more."""
+"""Knobs of the preset ``hard``."""
 _MOST = 10
 """Gates and obstacles in 100 control steps: the robot needs half a meter from one to the next."""
 _THROUGH = 0.05

@@ -115,8 +115,7 @@ def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable
     for outcome in done.failed:
         print(f"failed: {outcome.job.name}: {outcome.error}", file=sys.stderr)
     if done.failed:
-        runs = "1 run" if len(done.failed) == 1 else f"{len(done.failed)} runs"
-        print(f"{runs} failed; the same command again tries what failed", file=sys.stderr)
+        print(f"failed runs: {len(done.failed)}; the same command tries them again", file=sys.stderr)
     return 1 if done.failed else 0
 
 

@@ -186,7 +186,7 @@ def summary(result: Evaluation) -> str:
             f"  {'memory score':<14}{result.memory_score:.3f}{none}",
         ]
         if result.work is not None:
-            expert = "" if spec.expert_work is None else f"   the expert does {spec.expert_work:.3g} or more"
+            expert = "" if spec.expert_work is None else f"   the expert does at least {spec.expert_work:.3g}"
             lines.append(f"  {'work done':<14}{result.mean_work:.3f}{expert}")
     lines += [] if by_return else [f"  {'mean return':<14}{result.returns.mean():.3f}"]
     lines += [
