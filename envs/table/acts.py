@@ -55,7 +55,8 @@ class ActSettings(TableSettings):
             agent uses its body as memory.
         cue: ``"flash"``: what a touch opens is seen until the dock only; ``"always"``: it is seen from then on, so that
             no memory is needed.
-        query_steps: Control steps of an act; without a touch the episode is truncated then.
+        query_steps: Control steps of an act; without a touch the episode is truncated then, or where the task offers
+            only some boxes the next act begins.
         dock_steps: Control steps of a dock.
 
     Raises:
@@ -126,7 +127,22 @@ class ActTask(ArmTask[A]):
 
     @abstractmethod
     def wanted(self) -> Ints:
-        """Return the box that the expert touches next, [N]. It has a perfect memory of what was opened."""
+        """Return the box that the expert touches next, [N]; -1: none. It has a perfect memory of what was opened."""
+
+    def give_up(self, late: Indices, step: Step) -> None:
+        """End acts in which nothing was touched in time, and with them their episodes, in place."""
+        step.truncated[late] = True
+
+    def end_act(self, indices: Indices) -> None:
+        """Go on to the dock in some environments, or without one to the next act."""
+        if self.settings.guard == "dock":
+            self.enter(indices, DOCK)
+        else:
+            self._begin_act(indices)
+
+    def act_rng(self, index: int) -> np.random.Generator:
+        """Return a generator that only the episode's seed and the number of the act determine."""
+        return np.random.default_rng([int(self._pose_seeds[index]), int(self.acts[index]), 1])
 
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""
@@ -157,13 +173,12 @@ class ActTask(ArmTask[A]):
                 self.open(touching, box[touching], step)
                 self.ended |= step.terminated
                 self.enter(touching[~step.terminated[touching]], CUE)
-            late = asked & (box < 0) & (self.clock >= self.settings.query_steps)
-            np.logical_or(step.truncated, late, out=step.truncated)
+            late = np.flatnonzero(asked & (box < 0) & (self.clock >= self.settings.query_steps))
+            if len(late):
+                self.give_up(late, step)
         seen = np.flatnonzero((before == CUE) & (self.clock >= SHOW_STEPS))
-        if len(seen) and self.settings.guard == "dock":
-            self.enter(seen, DOCK)
-        elif len(seen):
-            self._begin_act(seen)
+        if len(seen):
+            self.end_act(seen)
         leaving = np.flatnonzero((before == DOCK) & (self.clock >= self.settings.dock_steps))
         if len(leaving):
             self._to_home(leaving)
@@ -172,13 +187,13 @@ class ActTask(ArmTask[A]):
 
     def expert_action(self) -> Floats:
         """Go to :meth:`wanted`, by the middle where the hand is not on the way from there. [N, A]."""
-        goal = np.empty((self.num_envs, 3))
-        goal[:, :2], goal[:, 2] = self.slots[self.wanted(), :2], self.targets.half[2]
+        goal, wanted = np.empty((self.num_envs, 3)), self.wanted()
+        goal[:, :2], goal[:, 2] = self.slots[wanted, :2], self.targets.half[2]
         way, here = goal[:, :2] - CENTER, self.tip[:, :2] - CENTER
         way /= np.hypot(way[:, 0], way[:, 1])[:, None]
         along = (way * here).sum(axis=1)[:, None]
         across = here - np.maximum(along, 0.0) * way
-        goal[np.hypot(across[:, 0], across[:, 1]) > _BESIDE] = self._home
+        goal[(np.hypot(across[:, 0], across[:, 1]) > _BESIDE) | (wanted < 0)] = self._home
         actions = self.toward(goal)
         actions[self.phase != QUERY] = 0.0
         return actions

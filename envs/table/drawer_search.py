@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,16 +31,21 @@ class DrawerSearchSettings(ActSettings):
 
     Args:
         k: Drawers.
+        offered: Drawers on the table in an act, drawn uniformly for each act; 0: all. With some only, a fixed order is
+            no longer enough: one has to know which were opened, and let an act pass in which all have been.
 
     Raises:
         UserError: If a knob has a value that it cannot have.
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hard": {"offered": 3, "query_steps": 20}}
     k: int = 6
+    offered: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("k", self.k, least=2, most=MOST_BOXES)
+        check_whole("offered", self.offered, least=0, most=self.k - 1)
 
 
 class DrawerSearch(ActTask[DrawerSearchSettings]):
@@ -52,7 +58,9 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
     control steps (20 a second), in which the hand is held. Finding the item terminates the episode with success,
     opening a drawer for the second time terminates it as a failure. Else comes a dock: for ``dock_steps`` control steps
     it is dark and actions have no effect; after it all drawers are shut, and the hand is at rest at its home, with
-    fresh noise. The episode is truncated when nothing is touched within ``query_steps`` of an act.
+    fresh noise. The episode is truncated when nothing is touched within ``query_steps`` of an act. With ``offered``,
+    only so many drawers are on the table in an act, drawn anew for each; then an act passes in which nothing is
+    touched, and the 2 k-th that does truncates the episode.
 
     **Observation** (k + 4, float32). 0 to k - 1: 1 for a drawer that is open, counter-clockwise from the one ahead; k:
     go light, on while the hand is free; the last three: position of the fingertip relative to the middle of the
@@ -66,7 +74,7 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
     and up to 0.1 for coming near any drawer, anew in each act.
 
     **Memory.** Which drawers were opened, rewritten in each act and carried through each dock. A fixed order, and where
-    one is in it, is enough: log2 k bits.
+    one is in it, is enough: log2 k bits. With ``offered`` it is the set of opened drawers: k bits.
 
     **Ceilings.** Without memory (1/k) (1 + (k - 1)/k + (k - 1)(k - 2)/k^2 + ...), 0.462 for k = 6. Proof: after a dock
     all that is seen is the same whatever was opened before (G4), but for noise that is drawn anew for each act. So the
@@ -74,8 +82,11 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
     before. Success is that the j-th drawer is the item's and the first j differ, for some j; as the item is uniform,
     its probability is (1/k) times the sum over j of the probability that j draws from p differ, which is largest for
     the uniform p (elementary symmetric polynomials are Schur-concave). The same holds for windows of at most
-    ``dock_steps`` observations. Oracle 1: every drawer is opened once at most. With ``guard="none"`` the hand stays
-    where it is after an act, and a hand that goes around the ring needs no memory.
+    ``dock_steps`` observations. With ``offered`` the drawers on the table are drawn anew for each act too, so that the
+    drawers opened, acts that pass left out, are again drawn from one distribution, and the same holds. Oracle 1: every
+    drawer is opened once at most; with ``offered``, the probability that 2 k acts do not pass before the item is found
+    (:func:`oracle_success`). With ``guard="none"`` the hand stays where it is after an act, and a hand that goes around
+    the ring needs no memory.
     """
 
     Settings: ClassVar[type[DrawerSearchSettings]] = DrawerSearchSettings
@@ -89,12 +100,17 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         self.opened = np.zeros((num_envs, k), dtype=np.bool_)
         """[N, k] which drawers were opened; privileged."""
         self.last = np.full(num_envs, -1)
-        """[N] the drawer opened last, -1 before."""
+        """[N] the drawer opened last, -1 before, and in an act that has passed."""
+        self.there = np.ones((num_envs, k), dtype=np.bool_)
+        """[N, k] which drawers are on the table."""
+        self.passed = np.zeros(num_envs, dtype=np.int64)
+        """[N] acts in which nothing was touched."""
         self._chests: list[list[Prop]] = []
         self._trays: list[list[Prop]] = []
         self._marks: list[list[Prop]] = []
         self._items: list[Prop] = []
-        signals = (*(f"drawer {drawer} is open" for drawer in range(k)), "go light")
+        there = (f"drawer {drawer} is there" for drawer in range(k if settings.offered else 0))
+        signals = (*(f"drawer {drawer} is open" for drawer in range(k)), "go light", *there)
         half = (half_width(k),) * 3
         super().__init__(settings, num_envs, signals=signals, boxes=k, half=half, visuals=visuals, gui=gui)
 
@@ -103,11 +119,14 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         """Return the ceilings; see :class:`rlmem.spec.TaskSpec`."""
         k, value = settings.k, memoryless_success(settings.k)
         oracle = Ceiling(1.0, "open every drawer once at most")
+        if settings.offered:
+            reached = oracle_success(k, settings.offered)
+            oracle = Ceiling(reached, f"open none twice; {2 * k} acts without a new drawer on the table are rare")
         return TaskSpec(
             memory="own acts",
             memory_length=(settings.dock_steps, (k - 1) * (settings.dock_steps + SHOW_STEPS + USUAL_STEPS)),
             credit_length=(1, settings.query_steps),
-            n_bits=math.log2(k),
+            n_bits=float(k) if settings.offered else math.log2(k),
             metric="success",
             random=Ceiling(value, "no better than drawing each drawer uniformly; at most, since none may be touched"),
             memoryless=Ceiling(1.0, "drawers stay open")
@@ -126,11 +145,15 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         """Draw the item's drawer. See :meth:`ActTask.deal`."""
         drawn = int(rng.integers(self.num_cues))
         self.cue[index] = drawn if cue is None else cue
-        self.opened[index], self.last[index] = False, -1
+        self.opened[index], self.last[index], self.passed[index] = False, -1, 0
 
     def touchable(self, index: int) -> Indices:
-        """Return all drawers. See :meth:`ActTask.touchable`."""
-        return np.arange(self.settings.k)
+        """Return all drawers, or draw those that are offered. See :meth:`ActTask.touchable`."""
+        k, offered = self.settings.k, self.settings.offered
+        if offered:
+            self.there[index] = False
+            self.there[index, self.act_rng(index).permutation(k)[:offered]] = True
+        return np.flatnonzero(self.there[index])
 
     def open(self, indices: Indices, boxes: Ints, step: Step) -> None:
         """Open drawers. See :meth:`ActTask.open`."""
@@ -140,20 +163,34 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         self.success[indices], self.score[indices] = found, found
         self.opened[indices, boxes], self.last[indices] = True, boxes
 
+    def give_up(self, late: Indices, step: Step) -> None:
+        """Let acts pass where only some drawers are offered, 2 k - 1 times. See :meth:`ActTask.give_up`."""
+        self.passed[late] += 1
+        over = late[self.passed[late] >= (2 * self.settings.k if self.settings.offered else 1)]
+        step.truncated[over] = True
+        going = np.setdiff1d(late, over)
+        self.acts[going] += 1
+        self.last[going] = -1
+        self.end_act(going)
+
     def wanted(self) -> Ints:
-        """Return the last drawer that was not opened. See :meth:`ActTask.wanted`."""
-        last: Ints = self.settings.k - 1 - self.opened[:, ::-1].argmin(axis=1)
+        """Return the last drawer on the table that was not opened, -1 if there is none. See :meth:`ActTask.wanted`."""
+        shut = self.there & ~self.opened
+        last: Ints = np.where(shut.any(axis=1), self.settings.k - 1 - shut[:, ::-1].argmax(axis=1), -1)
         return last
 
     def signals(self) -> Floats:
-        """Return which drawers are open, and the go light [N, k + 1]."""
-        out = np.zeros((self.num_envs, self.settings.k + 1))
+        """Return which drawers are open, the go light, and with ``offered`` which are there [N, k + 1 or 2 k + 1]."""
+        k = self.settings.k
+        out = np.zeros((self.num_envs, k + 1 + (k if self.settings.offered else 0)))
         if self.settings.cue == "always":
-            out[:, :-1] = self.opened
+            out[:, :k] = self.opened
         else:
             seen = np.flatnonzero((self.phase == CUE) | self.ended)
             out[seen, self.last[seen]] = 1.0
-        out[:, -1] = self.phase == QUERY
+        out[:, k] = self.phase == QUERY
+        if self.settings.offered:
+            out[:, k + 1 :] = self.there
         return out
 
     def build_props(self, client: int) -> None:
@@ -188,6 +225,10 @@ class DrawerSearch(ActTask[DrawerSearchSettings]):
         self._items[index].park()
         for drawer, (x, y, yaw) in enumerate(self.slots.tolist()):
             out = 1.7 * half if shown[drawer] else 0.0
+            if not self.there[index, drawer]:
+                for prop in (self._chests, self._trays, self._marks):
+                    prop[index][drawer].park()
+                continue
             there = x + out * math.cos(yaw), y + out * math.sin(yaw)
             self._chests[index][drawer].show(x, y, yaw=yaw)
             self._trays[index][drawer].show(*there, yaw=yaw)
@@ -205,3 +246,19 @@ def memoryless_success(k: int) -> float:
         total += differ
         differ *= (k - 1 - drawn) / k
     return total / k
+
+
+def oracle_success(k: int, offered: int) -> float:
+    """Return how often one who opens no drawer twice finds the item before 2 k acts have passed.
+
+    With j drawers opened, an act passes with the probability that all that are offered are among them.
+    """
+    most = 2 * k
+    passed, success = [1.0] + [0.0] * (most - 1), 0.0
+    for opened in range(k):
+        pass_once = math.comb(opened, offered) / math.comb(k, offered)
+        for acts in range(1, most):
+            passed[acts] += pass_once * passed[acts - 1]
+        passed = [chance * (1.0 - pass_once) for chance in passed]
+        success += sum(passed) / k
+    return success
