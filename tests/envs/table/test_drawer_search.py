@@ -11,7 +11,7 @@ from scipy import stats
 
 from rlmem.envs.single import MemoryEnv
 from rlmem.envs.table.acts import SHOW_STEPS
-from rlmem.envs.table.drawer_search import memoryless_success
+from rlmem.envs.table.drawer_search import memoryless_success, oracle_success
 
 Make = Callable[..., MemoryEnv]
 DRAWERS = "rlmem/DrawerSearch-v0"
@@ -80,3 +80,57 @@ def test_what_was_opened_stays_open_where_the_cue_always_shows(make: Make) -> No
         seen[:6].sum() for seen, phase in zip(episode.observations, episode.phases, strict=True) if phase == "query"
     ]
     assert sorted(set(asked)) == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def player(k: int, offered: int, rng: np.random.Generator) -> bool:
+    """Return whether one who opens no drawer twice finds the item before 2 k acts have passed."""
+    item, opened, passed = rng.integers(k), set[int](), 0
+    while passed < 2 * k:
+        new = [drawer for drawer in rng.permutation(k)[:offered].tolist() if drawer not in opened]
+        if not new:
+            passed += 1
+        elif new[0] == item:
+            return True
+        else:
+            opened.add(new[0])
+    return False
+
+
+@pytest.mark.parametrize(("k", "offered"), [(6, 3), (6, 1), (3, 2)])
+def test_the_oracle_of_some_drawers_is_what_a_player_with_memory_reaches(k: int, offered: int) -> None:
+    rng = np.random.default_rng(k)
+    found = np.mean([player(k, offered, rng) for _ in range(8_000)])
+    value = oracle_success(k, offered)
+    assert found == pytest.approx(value, abs=4.0 * np.sqrt(value * (1 - value) / 8_000))
+
+
+def test_no_policy_without_memory_gets_through_the_dock_where_some_drawers_are_offered() -> None:
+    found = int(exploit(DRAWERS, 1, named="noise", preset="hard").success.sum())
+    assert found <= stats.binom.ppf(0.999, 96, memoryless_success(6))
+
+
+def test_the_drawers_on_the_table_are_seen_and_no_others_can_be_opened(make: Make) -> None:
+    env = make(DRAWERS, preset="hard")
+    episode = play(env, 4, expert_action, cue=0)
+    assert episode.info["is_success"]
+    seen = np.array(
+        [seen[7:13] for seen, phase in zip(episode.observations, episode.phases, strict=True) if phase == "query"]
+    )
+    assert (seen.sum(axis=1) == 3).all()
+    assert len(np.unique(seen, axis=0)) > 2
+    assert not np.array(
+        [seen for seen, phase in zip(episode.observations, episode.phases, strict=True) if phase == "dock"]
+    ).any()
+
+
+def test_acts_in_which_nothing_is_touched_pass_and_the_last_of_them_ends_the_episode(make: Make) -> None:
+    env = make(DRAWERS, k=3, offered=2, query_steps=10, dock_steps=2)
+    env.reset(seed=0)
+    steps, truncated, offers = 0, False, set()
+    while not truncated:
+        observation, _, terminated, truncated, _ = env.step(np.zeros(3, np.float32))
+        assert not terminated
+        steps += 1
+        offers.add(tuple(observation[4:7].tolist()))
+    assert steps == 6 * 10 + 5 * 2
+    assert len(offers) == 4, "three pairs, and the dark"
