@@ -23,20 +23,21 @@ _MISSING = "not measured"
 
 _MADE = """\
 In these tasks the robot works while it remembers: it drives through gates, presses pads or searches. Lamps and pads
-look like the cue, and [docks](guard.md) wash away what it could note with its body. The first ten have their preset
-`hard`, the last three their default knobs. An episode counts only if the robot did at least 80 % of the expert's share
-of the work.
+look like the cue, and [docks](guard.md) wash away what it could note with its body. The first eleven have their
+preset `hard`, the last two their default knobs. An episode counts only if the robot did at least 80 % of the expert's
+share of the work.
 
 Made by `python scripts/suite_page.py --suite working` from {table}, a row a run of `rlmem benchmark working`: 200
-held-out seeds, at most {steps:,} env steps, ended where {validation} validation episodes reach a
-memory score of {stop_at:g}, which some runs then miss in the test, {envs} environments, one thread a run."""
+held-out seeds, at most {steps:,} env steps{more}, ended where {validation} validation episodes reach a memory score of
+{stop_at:g}, which some runs then miss in the test, {envs} environments, one thread a run."""
 _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _FURTHER = """\
 `recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
 an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
 to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both. As
-numbers, what RememberShape shows is what RememberColor shows: its runs are the same, step by step. DrawerSearch, for
-whose order a counter is enough, is no task for trained memory as it comes.
+numbers, what RememberShape shows is what RememberColor shows: its runs are the same, step by step. DrawerSearch as it
+comes is no task for trained memory: a fixed order and a counter are enough, and untrained memory reaches 1.00. So its
+preset `hard` offers three of the six drawers in an act, drawn anew for each.
 
 Not of the suite: how far back the T-maze's robot remembers while it drives through gates
 ([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
@@ -81,7 +82,7 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
     of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
     source = _TABLE if rows else "`working.csv` (no rows yet)"
     shared = {"steps": suite.steps, "stop_at": suite.stop_at, "envs": suite.envs, "validation": suite.eval_episodes}
-    made = _MADE.format(table=source, **shared)
+    made = _MADE.format(table=source, more=_more_steps(suite), **shared)
     of_agent = {agent.label: agent.steps or suite.steps for agent in suite.agent}
     reached = _REACHED.format(short=of_agent[_NO_MEMORY[0]], untrained=of_agent[_UNTRAINED])
     parts = ["# Memory while working", _summary(mine, suite, of), made, _FURTHER, _LEGEND]
@@ -91,6 +92,13 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
     about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
     parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []
     return "\n\n".join(parts) + "\n"
+
+
+def _more_steps(suite: Suite) -> str:
+    """Return which tasks have how many env steps of their own, in brackets."""
+    steps = sorted({task.steps for task in suite.task if task.steps})
+    named = {n: [_name(task.env) for task in suite.task if task.steps == n] for n in steps}
+    return "".join(f" ({' and '.join(names)} {n:,})" for n, names in named.items())
 
 
 def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
