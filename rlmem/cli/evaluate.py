@@ -10,6 +10,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.work_bar import work_bar
+from rlmem.envs.work import ENOUGH
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
 from rlmem.registry import agent_class
@@ -186,7 +187,8 @@ def summary(result: Evaluation) -> str:
             f"  {'memory score':<14}{result.memory_score:.3f}{none}",
         ]
         if result.work is not None:
-            expert = "" if spec.expert_work is None else f"   the expert does at least {spec.expert_work:.3g}"
+            least = 0.0 if spec.expert_work is None else ENOUGH * spec.expert_work
+            expert = f"   an episode counts from {least:.2g} on" if least else ""
             lines.append(f"  {'work done':<14}{result.mean_work:.3f}{expert}")
     lines += [] if by_return else [f"  {'mean return':<14}{result.returns.mean():.3f}"]
     lines += [

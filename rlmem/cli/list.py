@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,6 +62,7 @@ def _task_values(env_id: str) -> dict[str, Any]:
         "ceilings": {name: ceiling.value for name, ceiling in _ceilings(spec).items() if ceiling.known},
         "untrained": None if spec.untrained is None else spec.untrained.value,
         "retention_only": spec.retention_only,
+        "presets": {name: dict(values) for name, values in cls.Settings.PRESETS.items()},
         "knobs": {
             knob.name: {"default": knob.default, "explanation": plain(explained.get(knob.name, ""))}
             for knob in fields(cls.Settings)
@@ -129,11 +130,18 @@ def _describe(env_id: str) -> list[str]:
         "Knobs",
         *table(knobs, flexible=2),
         "",
+        *(line for preset in cls.Settings.PRESETS.items() for line in [*_preset(*preset), ""]),
         "Ceilings at the default knobs",
         *table(ceilings, flexible=2),
         "",
         f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.",
     ]
+
+
+def _preset(name: str, values: Mapping[str, Any]) -> list[str]:
+    """Return what a preset sets, in a sentence."""
+    knobs = ", ".join(f"{knob} {value}" for knob, value in values.items())
+    return filled(f'preset="{name}", or --env.preset {name}: {knobs}.')
 
 
 def untrained_words(spec: TaskSpec) -> tuple[str, str]:

@@ -188,7 +188,7 @@ def _others(report: MemoryReport) -> list[tuple[str, str]]:
         lines.append(("linear probe", f"{said} (commonest cue: {report.probe.chance:.0%})"))
     if report.gradient is not None:
         lag, norm = report.gradient.lags[-1], report.gradient.norms[-1]
-        lines.append(("gradient", f"from the query back over {lag} steps: {norm:.2g} of that at lag 0"))
+        lines.append(("gradient", f"{lag} steps before the query {norm:.2g} times as large as at it"))
     missing: dict[str, list[str]] = {}
     for what, why in report.not_measured.items():
         missing.setdefault(why, []).append(what)

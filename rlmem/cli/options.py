@@ -114,6 +114,8 @@ def parse(
     acting = None if agent is None else agent_name(chosen.get("agent", loaded.agent if loaded else agent))
     if loaded is not None and (env, acting or loaded.agent) != (loaded.env, loaded.agent):
         raise UserError(f"{run_name} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
+    if loaded is not None and (word := next((word for word in rest if word.startswith("--agent.")), "")):
+        raise UserError(f"{run_name} keeps the settings of its agent: leave {word.partition('=')[0]} out")
     options, knobs = Group(verb), _knob_group(env, _take(rest, "--env.preset"), _test_knobs(loaded))
     groups = [options, knobs]
     if agent is not None:

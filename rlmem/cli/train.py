@@ -10,6 +10,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_folder
 from rlmem.cli.text_table import filled
+from rlmem.environments import complete_knobs
 from rlmem.errors import UserError
 from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
@@ -39,10 +40,10 @@ class Train:
     --stop-at, --workers and --keep can be changed.
 
     Args:
-        steps: Control steps over all environments, rounded up to whole rollouts; 200,000 if not given. A larger number
-            lets a finished run go on.
+        steps: Control steps over all environments, rounded up to whole rollouts; if not given 200,000, or what the
+            tuned settings need. A larger number lets a finished run go on.
         seed: Seed of weights, exploration and training episodes; 0 if not given.
-        envs: Number of environments that are stepped together; 16 if not given.
+        envs: Number of environments that are stepped together; if not given 16, or what the tuned settings need.
         workers: Number of worker processes that step the environments; 0 if not given: all in this process.
         out: Folder of all runs. This run is written to OUT/ENV/AGENT/SEED.
         name: Name of a run with knobs or hyperparameters of its own, written to OUT/ENV/AGENT/NAME/SEED.
@@ -55,7 +56,8 @@ class Train:
             hub:OWNER/NAME. The optimizer starts anew.
         curriculum: Longest memory lengths, rising, to train on first: each until an evaluation at it reaches --stop-at
             (0.95 if not given). Then training goes on at the lengths asked for.
-        keep: Number of checkpoints kept in the folder ``checkpoints``, in addition to best and last; none if not given.
+        keep: Number of last checkpoints to keep, beside the best: above 1, those before the last lie in the folder
+            ``checkpoints``. 1 if not given.
         defaults: Ignore tuned settings.
         resume: Continue the run in the output folder; the same as naming its folder.
         device: Device of the networks: cpu, which is fastest for small networks, cuda, or cuda:1.
@@ -111,10 +113,10 @@ def run(argv: Sequence[str]) -> int:
     check_device(agent_class(settings.agent), options.device)
     if agent_class(settings.agent).learns:
         check_folder(folder, settings, resume=resume)
-        writable_folder(folder, "--out")
+        writable_folder(folder if folder.exists() else options.out, "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
-        print("\n".join(filled(_where_from(parsed))))
+        print("\n".join([*filled(_other_knobs(parsed)), *filled(_where_from(parsed))]))
     progress = TrainingProgress(settings, folder)
     try:
         with progress:
@@ -152,19 +154,31 @@ def _settings(parsed: Parsed) -> RunSettings:
     else:
         run = parsed.tuned.run(parsed.knobs) if parsed.tuned else {"knobs": parsed.knobs, "eval_knobs": {}}
         run |= {"agent_settings": parsed.agent_settings, "eval_knobs": run["eval_knobs"] | evaluated}
-        new = RunSettings(env=parsed.env, agent=parsed.agent or "", **run | given)
+        budget = parsed.tuned.budget if parsed.tuned else {}
+        new = RunSettings(env=parsed.env, agent=parsed.agent or "", **budget | run | given)
         if not options.resume:
             return new
         run.pop("curriculum", None)  # like --steps: where it is not asked for, the run keeps its own
         before, given = read_settings(new.folder(options.out, options.name)), run | given
-    return replace(before, **given | {"steps": max(before.steps, given.get("steps", 0))})
+    if given.get("steps", before.steps) < before.steps:
+        asked = given["steps"]
+        raise UserError(f"--steps must be at least {before.steps:,}, for which the run was begun, got {asked:,}")
+    return replace(before, **given)
+
+
+def _other_knobs(parsed: Parsed) -> str:
+    """Return one line on the knobs that are not the environment's defaults, "" if there are none."""
+    usual = complete_knobs(parsed.env, {})
+    other = ", ".join(f"{name} {value}" for name, value in parsed.knobs.items() if value != usual[name])
+    return f"knobs: {other}" if other else ""
 
 
 def _where_from(parsed: Parsed) -> str:
     """Return one line that says where the settings come from."""
     tuned = parsed.tuned
     if tuned is not None:
-        return f"settings tuned for this task: {tuned.summary(parsed.knobs)} (--defaults ignores them)"
+        budget = "".join(f", {name} {number:,}" for name, number in tuned.budget.items())
+        return f"settings tuned for this task: {tuned.summary(parsed.knobs)}{budget} (--defaults ignores them)"
     known = tuned_settings(parsed.agent or "", parsed.env)
     if known is None or parsed.verb.defaults:
         return "settings: the agent's defaults"

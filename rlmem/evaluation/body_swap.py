@@ -64,9 +64,14 @@ class BodySwap:
         return {"when": self.when, "episodes": len(self.body), "follows": rates, "verdict": self.verdict}
 
 
-def swap_moment(delay: int) -> Lesion:
-    """Return the moment of a body swap: the middle of a delay of so many control steps."""
-    return Lesion(kind="swap", phase="delay", phase_step=max(0, delay // 2))
+def swap_moment(delay: int, dock_every: int = 0) -> Lesion:
+    """Return the moment of a body swap: the middle of a delay, or of its part before the first dock.
+
+    Args:
+        delay: Control steps.
+        dock_every: Control steps between docks in the delay; 0 if there are none.
+    """
+    return Lesion(kind="swap", phase="delay", phase_step=max(0, min(delay, dock_every or delay) // 2))
 
 
 def body_swap_test(

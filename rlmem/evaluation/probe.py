@@ -226,7 +226,7 @@ def probe_states(recorder: StateRecorder) -> CueProbe:
         if len(samples) > most:
             most, chance = len(samples), float(counts.max() / counts.sum())
     if not points:
-        raise UserError(f"a probe needs at least {_FEWEST} episodes, and {_FOLDS} of each cue")
+        raise UserError(f"a probe needs at least {_FEWEST} episodes, and {_FOLDS} of each cue: take more episodes")
     return CueProbe(points=sorted(points, key=lambda point: point.step), probes=probes, chance=chance)
 
 

@@ -40,7 +40,10 @@ def checkpoint_path(folder: Path, which: str) -> Path:
     path = folder / name if name in (LAST, BEST) else folder / _HISTORY / name
     if name in (LAST, BEST, *(f"{steps}{_SUFFIX}" for steps in kept_steps(folder))) and path.is_file():
         return path
-    raise UserError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(checkpoints(folder)) or 'none'}")
+    there = checkpoints(folder)
+    if name == BEST and there:
+        raise UserError(f"{folder} has no evaluation yet, so no best weights: take --which last, or train on")
+    raise UserError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(there) or 'none'}")
 
 
 def checkpoints(folder: Path) -> list[str]:

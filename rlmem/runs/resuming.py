@@ -14,6 +14,8 @@ from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings
 from rlmem.runs.tensors_file import load_checkpoint
 from rlmem.runs.validation import goal
 
+_LOCK = ".lock"
+
 
 def is_finished(folder: Path, settings: RunSettings) -> bool:
     """Return whether a run came to its end, by its steps or by its score, and was saved there.
@@ -60,13 +62,18 @@ def rewind_run(folder: Path, settings: RunSettings, which: str | None, say: Call
 def locked_folder(folder: Path) -> Iterator[None]:
     """Make a run's folder and hold it, so that no other process trains there; delete what killed writes left in it.
 
+    A folder that is new and in which nothing was written goes again.
+
     Raises:
         UserError: If another process holds it.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        if new:
+            stack.callback(_delete_if_empty, folder)
         try:
-            stack.enter_context(locked(folder / ".lock"))
+            stack.enter_context(locked(folder / _LOCK))
         except BlockingIOError as error:
             raise UserError(
                 f"another process is training in {folder}: wait until it ends, or choose another --name or --out"
@@ -74,6 +81,13 @@ def locked_folder(folder: Path) -> Iterator[None]:
         delete_temporary_files(folder)
         delete_temporary_files(folder / "checkpoints")
         yield
+
+
+def _delete_if_empty(folder: Path) -> None:
+    """Delete a run's folder that holds nothing but the lock."""
+    if [path.name for path in folder.iterdir()] == [_LOCK]:
+        (folder / _LOCK).unlink()
+        folder.rmdir()
 
 
 def trained_steps(folder: Path) -> int:

@@ -128,8 +128,11 @@ class RunSettings:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return the first value that differs, as in ``"seed 1, not 2"``, "" if none does; names must be in both."""
-    for name in before.keys() & now.keys():
+    """Return the first value that differs, as in ``"seed 1, not 2"``, "" if none does; names must be in both.
+
+    Knobs come first: tuned settings follow from them.
+    """
+    for name in sorted(before.keys() & now.keys(), key=lambda name: name != "knobs"):
         one, other = before[name], now[name]
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             if found := difference(one, other):

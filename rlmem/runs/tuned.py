@@ -1,10 +1,10 @@
 """Settings found by tuning, shipped with the agents: ``settings/AGENT.toml``, a table for each task.
 
-A task's table has up to seven parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
+A task's table has up to eight parts: ``agent`` (hyperparameters that are not the defaults), ``shortest`` (train on a
 range of lengths from this to the one asked for), ``curriculum`` (memory lengths to train on first), ``training`` (other
 knobs while training; evaluations keep the task's own), ``knobs`` (what they were found at, where not the task's
-defaults), ``found`` (what the search measured) and ``dock`` (a table like this one, for ``guard="dock"``, with which
-the robot works through the delay).
+defaults), ``budget`` (steps and environments of training, where the usual ones are too few), ``found`` (what the search
+measured) and ``dock`` (a table like this one, for ``guard="dock"``, with which the robot works through the delay).
 ``scripts/tune.py`` writes it, ``rlmem train`` reads it; training from Python uses it only if asked::
 
     settings = RunSettings(env="TMaze-v0", agent="recurrent_ppo", **tuned_settings("recurrent_ppo", "TMaze-v0").run())
@@ -25,6 +25,8 @@ from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.toml import read_toml
 from rlmem.suggest import unknown
 
+_BUDGET = ("steps", "envs", "eval_every")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
@@ -37,6 +39,8 @@ class Tuned:
         curriculum: Longest memory lengths, rising, to train on first, as far as they are below the one asked for.
         training: Knobs while training.
         knobs: Knobs that they were found at, where not the task's defaults.
+        budget: ``steps``, ``envs`` and ``eval_every`` of training, where the usual ones are too few: `rlmem train`
+            takes from here what is not given.
         found: What the search measured.
         dock: The same for ``guard="dock"``, if others are known for it.
 
@@ -50,6 +54,7 @@ class Tuned:
     curriculum: list[int] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
     knobs: dict[str, Any] = field(default_factory=dict)
+    budget: dict[str, int] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
     dock: Tuned | None = None
 
@@ -58,6 +63,9 @@ class Tuned:
         check_fields(task.Settings, self.knobs | self.training, f"knob of {self.env}")
         task.make_settings(self.knobs | self.training)
         check_curriculum(self.curriculum, self.env, self._complete(self.knobs))
+        for name, number in self.budget.items():
+            if name not in _BUDGET or not isinstance(number, int) or number < 1:
+                raise UserError(f"budget gives whole numbers of {', '.join(_BUDGET)}, got {name} = {number!r}")
         if self.shortest is not None and self.shortest < 1:
             raise UserError(f"shortest must be at least 1 control step, got {self.shortest}")
 

@@ -22,6 +22,7 @@ from rlmem.cli.training_progress import TrainingProgress
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.networks.cells.lstm import LSTM
 from rlmem.registry import AGENTS, TASKS
+from rlmem.runs.checkpoints import checkpoint_path
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
 
@@ -310,6 +311,18 @@ class Tuples(gymnasium.Env[Any, Any]):
         return (np.ones(2, np.float32), 2), float(action), False, False, {}
 
 
+def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path):
+    assert main(["train", "--agent.auxiliary", "cu", "--defaults", "--out", str(tmp_path), *QUICK]) == 2
+    assert "Did you mean 'cue'" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("recurrent_ppo/*"))
+
+
+def test_a_run_without_an_evaluation_has_no_best_weights_and_says_what_to_do(tmp_path):
+    (tmp_path / "last.safetensors").touch()
+    with pytest.raises(UserError, match="no evaluation yet, so no best weights: take --which last, or train on"):
+        checkpoint_path(tmp_path, "best")
+
+
 def test_tuples_are_observed_as_vectors(tmp_path, monkeypatch):
     monkeypatch.setitem(gymnasium.registry, "Tuples-v0", gymnasium.spec("CartPole-v1").__class__("Tuples-v0", Tuples))
     gymnasium.registry["Tuples-v0"].max_episode_steps = 8
@@ -335,6 +348,11 @@ def test_a_run_is_trained_evaluated_with_another_length_and_rendered(capsys, tmp
     assert main(["train", run, "--steps", "256"]) == 0
     for other in (["--env.memory-length", "7"], ["--seed", "3"], ["--name", "long"], ["--eval-every", "9"]):
         assert main(["train", run, *other]) == 2
+    capsys.readouterr()
+    assert main(["train", run, "--steps", "128"]) == 2
+    assert "--steps must be at least 256, for which the run was begun, got 128" in capsys.readouterr().err
+    assert main(["train", run, "--agent.n-steps", "16"]) == 2
+    assert f"{run} keeps the settings of its agent: leave --agent.n-steps out" in capsys.readouterr().err
     assert main(["evaluate", run, "--episodes", "5", "--env.memory-length", "9"]) == 0
     assert "mean length" in capsys.readouterr().out
     assert main(["evaluate", run, "--env.arms", "3"]) == 2

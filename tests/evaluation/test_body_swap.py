@@ -28,6 +28,11 @@ class Leans:
         return np.stack((np.where(go & ~turned, 0.0, 1.0), steering), axis=1), observation.copy()
 
 
+def test_the_moment_is_in_the_part_of_the_delay_before_its_first_dock():
+    assert [swap_moment(120, every).phase_step for every in (0, 60, 200)] == [60, 30, 60]
+    assert swap_moment(0).phase_step == 0
+
+
 @pytest.mark.parametrize("agent", [Remembers(), InTorch()], ids=["arrays", "tensors"])
 def test_the_answer_follows_the_hidden_state_of_an_agent_that_remembers(agent):
     found = body_swap_test(agent, **TASK, moment=MOMENT, seeds=SEEDS)

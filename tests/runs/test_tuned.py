@@ -9,7 +9,7 @@ from rlmem.cli.main import main
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
 from rlmem.registry import AGENTS, agent_class, task_class
-from rlmem.runs.settings import RunSettings, read_settings
+from rlmem.runs.settings import RunSettings, difference, read_settings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import Tuned, read_tuned, tuned_file, tuned_settings
 
@@ -152,6 +152,8 @@ def test_work_in_the_delay_has_settings_of_its_own(tmp_path):
         ("[TMaze-v0]\nshortest = 0", "shortest must be at least 1 control step, got 0"),
         ("[TMaze-v0]\nshortest = 0.5", "'shortest' must be a whole number, got 0.5"),
         ("[TMaze-v0.agents]\ngamma = 0.9", "Did you mean 'agent'"),
+        ("[TMaze-v0.budget]\nsteps = 0", "budget gives whole numbers of steps, envs, eval_every, got steps = 0"),
+        ("[TMaze-v0.budget]\nseed = 1", "budget gives whole numbers of steps, envs, eval_every, got seed = 1"),
         ("[TMaze-v0]\ndock = 3", "TMaze-v0.dock must be a table, got 3"),
         ("[TMaze-v0.dock]\nshortest = 0", "shortest must be at least 1 control step, got 0"),
         ('[TMaze-v0]\nenv = "KeyToDoor-v0"', "leave 'env' out"),
@@ -200,6 +202,21 @@ def test_a_run_that_goes_on_keeps_its_curriculum_beside_tuned_settings(shipped, 
     begun, _ = trained(tmp_path, monkeypatch, capsys, "--curriculum", "3")
     resumed, _ = trained(tmp_path, monkeypatch, capsys, "--resume")
     assert begun.curriculum == resumed.curriculum == (3,)
+
+
+def test_train_takes_the_tuned_budget_for_what_is_not_given(shipped, tmp_path, monkeypatch, capsys):
+    shipped.write_text(shipped.read_text() + "\n[TMaze-v0.budget]\nsteps = 96\nenvs = 3\neval_every = 90\n")
+    run, said = trained(tmp_path, monkeypatch, capsys)
+    assert (run.steps, run.envs, run.eval_every) == (64, 1, 90)
+    assert "steps 96, envs 3, eval_every 90" in " ".join(said.split())
+    assert main([*TRAIN, "--out", "plain", "--defaults", "--agent.n-steps", "32"]) == 0
+    assert read_settings(tmp_path / "plain/TMaze-v0/recurrent_ppo/0").eval_every == 20_000
+
+
+def test_knobs_that_differ_are_named_before_what_follows_from_them():
+    before = {"agent_settings": {"n_steps": 64}, "knobs": {"pads": 4}, "steps": 3}
+    assert difference(before, {"agent_settings": {"n_steps": 32}, "knobs": {"pads": 0}, "steps": 3}) == "pads 4, not 0"
+    assert not difference(before, before)
 
 
 def test_train_takes_the_plain_defaults_if_told(shipped, tmp_path, monkeypatch, capsys):
