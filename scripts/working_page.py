@@ -23,7 +23,7 @@ _MISSING = "not measured"
 
 _MADE = """\
 In these tasks the robot works while it remembers: it drives through gates, presses pads or searches. Lamps and pads
-look like the cue, and [docks](guard.md) wash away what it could note with its body. The first eleven have their
+look like the cue, and [docks](guard.md) wash away what it could note with its body. The first ten have their
 preset `hard`, the last two their default knobs. An episode counts only if the robot did at least 80 % of the expert's
 share of the work.
 
@@ -34,10 +34,10 @@ _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _FURTHER = """\
 `recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
 an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
-to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both. As
-numbers, what RememberShape shows is what RememberColor shows: its runs are the same, step by step. DrawerSearch as it
-comes is no task for trained memory: a fixed order and a counter are enough, and untrained memory reaches 1.00. So its
-preset `hard` offers three of the six drawers in an act, drawn anew for each.
+to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both.
+RememberShape is left out: as numbers, it shows what RememberColor shows, and its runs are the same, step by step.
+DrawerSearch as it comes is no task for trained memory: a fixed order and a counter are enough, and untrained memory
+reaches 1.00. So its preset `hard` offers three of the six drawers in an act, drawn anew for each.
 
 Not of the suite: how far back the T-maze's robot remembers while it drives through gates
 ([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
