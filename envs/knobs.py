@@ -49,7 +49,7 @@ def reset_knobs(options: Mapping[str, Any], others: Sequence[str], settings: Any
     names = [field.name for field in fields(settings)]
     for option in options:
         if option not in names and option not in others:
-            raise UserError(unknown("option of reset", str(option), [*others, *names]))
+            raise UserError(unknown("option of reset", str(option), dict.fromkeys([*others, *names])))
     return {option: value for option, value in options.items() if option not in others}
 
 

@@ -317,7 +317,8 @@ class MemoryTask(ABC, Generic[S]):
         self.check_open()
         which = self.everyone if indices is None else indices
         if cues is not None and not all(0 <= cues[i] < self.num_cues for i in which):
-            raise UserError(f"cue must be from 0 to {self.num_cues - 1}, got {cues.tolist()}")
+            got = ", ".join(map(str, cues.tolist()))
+            raise UserError(f"cue must be from 0 to {self.num_cues - 1}, got {got}")
         for position, index in enumerate(which):
             seed = seeds[position] if seeds is not None else None
             if seed is not None:

@@ -117,6 +117,8 @@ class MemoryEnv(KnobAccess, EzPickle, gymnasium.Env[Any, NDArray[Any]]):
         knobs = reset_knobs(options, ("cue",), self.settings)
         super().reset(seed=seed)
         cue = options.get("cue")
+        if cue is not None and (isinstance(cue, bool) or not isinstance(cue, (int, np.integer))):
+            raise UserError(f"the option 'cue' is the number of a cue, a whole number, got {cue!r}")
         if knobs:
             self.change_knobs(knobs)
         self.task.reset(None, [seed], None if cue is None else np.array([cue], dtype=np.int64))

@@ -26,10 +26,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             raise csv.Error("it has NUL bytes")
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a table, or is damaged: {error}") from error
+        raise UserError(f"{path} is not a table, or is damaged: {error}; delete what is wrong, or the file") from error
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise UserError(f"{path} is damaged: row {number} has more or fewer fields than there are columns")
+            raise UserError(
+                f"{path} is damaged: row {number} has more or fewer fields than there are columns: delete it"
+            )
     return rows
 
 

@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlmem.csv_table import read_rows
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
+from rlmem.first_steps import CheckFirstSteps
 from rlmem.privileged import actor_part, actor_space, privileged_space
 from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
 from rlmem.spec import Ceiling, TaskSpec
@@ -155,7 +156,8 @@ def make_vector(
             num_envs=num_envs,
             vectorization_mode="async" if workers else "sync",
             vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
-            wrappers=[] if privileged else [flat_observations],  # type: ignore[list-item]
+            wrappers=[CheckFirstSteps, *([] if privileged else [flat_observations])],  # type: ignore[list-item]
+            disable_env_checker=True,  # it would stop with an AssertionError first
             **knobs,
             **arguments,
         )
@@ -183,10 +185,13 @@ def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymn
     """
     env_id = canonical_id(env_id)
     try:
-        made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **knobs, **arguments)
+        checked = not is_task(env_id)
+        made: gymnasium.Env[Any, Any] = gymnasium.make(
+            env_id, disable_env_checker=checked or None, **knobs, **arguments
+        )
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
-    return made if is_task(env_id) else flat_observations(made)
+    return flat_observations(CheckFirstSteps(made)) if checked else made
 
 
 def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -86,7 +86,8 @@ def privileged_space(space: spaces.Space[Any], needed_by: str = "critic_observat
     if part is None:
         raise UserError(
             f"{needed_by} needs a Dict observation with a part {PRIVILEGED!r}; this environment "
-            f"has a {type(space).__name__} without; tasks of rlmem offer it if they are made with privileged=True"
+            f"has a {type(space).__name__} without: add a Box of that name (tasks of rlmem have it if made with "
+            "privileged=True)"
         )
     if not isinstance(part, spaces.Box):
         raise UserError(f"the observation {PRIVILEGED!r} must be a Box, got {str(part)[:80]}: make a vector of it")

@@ -213,9 +213,17 @@ def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
         if module:
             own = [task for task, entry in TASKS.items() if entry.startswith((f"{module}:", f"{module}."))]
             tasks = [f"{module}:{task}" for task in own]
-            where = f"Known: {', '.join(tasks)}" if tasks else where
+            tasks += [f"{module}:{other}" for other, spec in gymnasium.registry.items() if _lies_in(spec, module)]
+            where = f"Known: {', '.join(tasks)}" if tasks else f"the module {module} registers none"
         raise UserError(unknown("environment", name, tasks, also=gymnasium.registry, where=where))
     return gymnasium.registry[env_id]
+
+
+def _lies_in(spec: gymnasium.envs.registration.EnvSpec, module: str) -> bool:
+    """Return whether an environment's class or maker is of a module."""
+    entry = spec.entry_point
+    name = entry if isinstance(entry, str) else getattr(entry, "__module__", "")
+    return name == module or name.startswith((f"{module}:", f"{module}."))
 
 
 def import_named(module: str) -> Any:

@@ -15,7 +15,7 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
 
     Raises:
         UserError: If observations are something else than Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these,
-            or actions something else than Box, Discrete, or MultiDiscrete or MultiBinary of one axis.
+            or actions something else than a bounded Box, Discrete, or MultiDiscrete or MultiBinary of one axis.
     """
     flat = isinstance(action_space, (spaces.Box, spaces.Discrete)) or (
         isinstance(action_space, (spaces.MultiDiscrete, spaces.MultiBinary)) and len(action_space.shape) == 1
@@ -24,6 +24,10 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
         raise UserError(
             "the action space must be Box, Discrete, or MultiDiscrete or MultiBinary of one axis, got "
             f"{_shown(action_space)}: join its parts into one of these in a gymnasium.ActionWrapper"
+        )
+    if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
+        raise UserError(
+            f"actions must have finite bounds, got {_shown(action_space)}: gymnasium.wrappers.RescaleAction"
         )
     parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {"": observation_space}
     for name, part in parts.items():

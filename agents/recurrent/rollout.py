@@ -115,9 +115,12 @@ class Rollout:
         for name, array in {"reward": self.rewards, **observations}.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 t, n, *_ = np.argwhere(~np.isfinite(array))[0].tolist()
-                what = name if name == "reward" else f"observation {name}".strip()
+                what = name if name == "reward" else f"observation {name!r}" if name else "observation"
+                step = (
+                    first_step + t + (name == "reward")
+                )  # an observation is the one before the step, the reward follows
                 raise UserError(
-                    f"the {what} of environment {n} at its control step {first_step + t} holds NaN or infinity: "
+                    f"the {what} of environment {n} at its control step {step} holds NaN or infinity: "
                     "nothing was learned from it; check the environment"
                 )
         for terminal in self.terminal:
@@ -125,7 +128,7 @@ class Rollout:
             if not all(np.isfinite(part).all() for part in parts):
                 raise UserError(
                     f"the last observation of an episode of environment {terminal.n}, after its control step "
-                    f"{first_step + terminal.t}, holds NaN or infinity: check the environment"
+                    f"{first_step + terminal.t + 1}, holds NaN or infinity: check the environment"
                 )
 
     @property

@@ -90,7 +90,3 @@ def check_sac_spaces(observation_space: spaces.Space[Any], action_space: spaces.
         raise UserError(
             f"recurrent SAC is for continuous actions, a Box of floats, got {action_space}: use recurrent PPO"
         )
-    if not action_space.is_bounded():
-        raise UserError(
-            f"recurrent SAC needs actions with bounds, got {action_space}: gymnasium.wrappers.RescaleAction"
-        )

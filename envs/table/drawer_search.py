@@ -16,6 +16,7 @@ from rlmem.envs.robots.parts import Color
 from rlmem.envs.table import scenery
 from rlmem.envs.table.acts import MOST_BOXES, SHOW_STEPS, USUAL_STEPS, ActSettings, ActTask, half_width
 from rlmem.envs.task_settings import check_whole
+from rlmem.errors import UserError
 from rlmem.spec import Ceiling, TaskSpec
 
 _AGAIN = 0.5
@@ -45,7 +46,9 @@ class DrawerSearchSettings(ActSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("k", self.k, least=2, most=MOST_BOXES)
-        check_whole("offered", self.offered, least=0, most=self.k - 1)
+        check_whole("offered", self.offered, least=0, most=MOST_BOXES - 1)
+        if self.offered >= self.k:
+            raise UserError(f"offered must be less than k, {self.k}, or 0 for all drawers, got {self.offered}")
 
 
 class DrawerSearch(ActTask[DrawerSearchSettings]):

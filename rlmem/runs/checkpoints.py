@@ -190,7 +190,9 @@ def _newest(folder: Path, settings: RunSettings, say: Callable[[str], object]) -
             lost = damage[0] if damage else f"there is no {LAST}"
             say(f"{lost}; going on from {path}, after {steps:,} control steps")
         return path, steps
-    raise CheckpointError(f"no checkpoint in {folder} can be read: {'; '.join(damage)}")
+    raise CheckpointError(
+        f"no checkpoint in {folder} can be read: {'; '.join(damage)}: delete the folder to begin anew"
+    )
 
 
 def _steps(path: Path, settings: RunSettings) -> int:

@@ -168,6 +168,8 @@ def read_settings(folder: Path) -> RunSettings:
         hint = f"; {one_of(inside)} is one" if inside else ""
         raise UserError(f"{folder} is not a training run: it has no {SETTINGS}{hint}")
     values = read_toml(path)
+    if not values:
+        raise UserError(f"{path} is empty: without it the run cannot be read, so begin it anew under another --name")
     try:
         for name in ("env", "agent", "seed", "knobs", "agent_settings"):
             if name not in values:

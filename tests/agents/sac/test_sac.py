@@ -178,7 +178,7 @@ def test_what_it_cannot_do_is_refused_in_one_line() -> None:
         small_sac(VecNormalize(bandit())).learn(10)
     unbounded = bandit()
     unbounded.action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    with pytest.raises(ValueError, match="actions with bounds"):
+    with pytest.raises(ValueError, match="actions must have finite bounds"):
         small_sac(unbounded)
     with pytest.raises(ValueError, match=r"buffer_size must be above 48"):
         small_sac(bandit(), buffer_size=40).learn(10)
