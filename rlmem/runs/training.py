@@ -22,7 +22,7 @@ from rlmem.runs.event_file import EventFile
 from rlmem.runs.named import run_folder
 from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
-from rlmem.runs.tensors_file import load_checkpoint
+from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 from rlmem.runs.validation import Board, Report, ValidationCallback
 from rlmem.runs.wandb_run import WandbRun
 from rlmem.signals import stop_request
@@ -105,7 +105,11 @@ def load_agent(folder: Path, env: Any, which: str = LAST) -> Any:
     agent = make_agent(settings, env)
     if agent.learns:
         path = checkpoint_path(folder, which)
-        read_checkpoint(path, settings)
+        try:
+            read_checkpoint(path, settings)
+        except CheckpointError as error:
+            hint = "; --which last takes the last weights" if path.name == BEST else ""
+            raise CheckpointError(f"{error}{hint}") from error
         agent.load(path)
     return agent
 

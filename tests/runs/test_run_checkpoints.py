@@ -181,6 +181,14 @@ save(Path({str(tmp_path)!r}), RunSettings(env="TMaze-v0", agent="ppo", keep=2), 
     assert rewind(tmp_path, SMALL, None, pytest.fail) == 100
 
 
+def test_damaged_best_weights_say_that_there_are_last_ones(whole, tmp_path, capsys):
+    run = copy_of(whole, tmp_path)
+    (run / BEST).write_bytes((run / BEST).read_bytes()[:300])
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 2
+    assert "is damaged: it has no header; --which last takes the last weights" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--episodes", "1", "--which", "last"]) == 0
+
+
 def test_the_best_is_not_given_up_by_going_back(whole, tmp_path):
     folder = copy_of(whole, tmp_path)
     path = folder / BEST
