@@ -25,9 +25,14 @@ class NamedBox(spaces.Box):
         names: The name of each component.
         low: Least value.
         high: Largest value.
+
+    Raises:
+        UserError: If there are no names, or a single word instead of a list of names.
     """
 
     def __init__(self, names: Sequence[str], low: Any = -np.inf, high: Any = np.inf) -> None:
+        if isinstance(names, str) or not len(names):
+            raise UserError(f"names must be a list with a name for each component, such as ['cue'], got {names!r}")
         super().__init__(low, high, (len(names),), np.float32)
         self.names = tuple(names)
 

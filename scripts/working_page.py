@@ -125,6 +125,7 @@ def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
 
 def _lines(specs: dict[str, TaskSpec], of: dict[str, Reached], agents: Sequence[str]) -> list[list[str]]:
     """Return what agents reach, beside the ceiling without memory."""
+    agents = _measured(of, agents)
     head = ["task", "ceiling without memory", *map(_shown, agents)]
     return [head] + [
         [_link(env), number(spec.memoryless.value), *(of[env].value(agent) for agent in agents)]
@@ -133,7 +134,7 @@ def _lines(specs: dict[str, TaskSpec], of: dict[str, Reached], agents: Sequence[
 
 
 def _score_lines(of: dict[str, Reached]) -> list[list[str]]:
-    agents = (_UNTRAINED, _OURS, *_OTHERS)
+    agents = _measured(of, (_UNTRAINED, _OURS, *_OTHERS))
     head = ["task", *map(_shown, agents)]
     return [head] + [[_link(env), *(reached.score(agent) for agent in agents)] for env, reached in of.items()]
 
@@ -156,9 +157,14 @@ def _lesion_lines(specs: dict[str, TaskSpec], of: dict[str, Reached]) -> list[li
 
 
 def _cost_lines(of: dict[str, Reached]) -> list[list[str]]:
-    agents = (_OURS, *_OTHERS)
+    agents = _measured(of, (_OURS, *_OTHERS))
     head = ["task", *(f"{_shown(agent)}: env steps, CPU s" for agent in agents)]
     return [head] + [[_link(env), *(_cost(reached, agent) for agent in agents)] for env, reached in of.items()]
+
+
+def _measured(of: dict[str, Reached], agents: Sequence[str]) -> Sequence[str]:
+    """Return the agents that were run on any task, since a column without a number says nothing; all if none was."""
+    return [agent for agent in agents if any(reached.runs(agent) for reached in of.values())] or agents
 
 
 def _cost(reached: Reached, agent: str) -> str:

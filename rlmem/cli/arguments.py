@@ -170,6 +170,8 @@ def _converted(words: Sequence[str], kind: Any) -> Any:
     """Return the value of one type; raise a ValueError if there is none."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is tuple:
+        if parts[-1] is Ellipsis and list(words) == ["none"]:
+            return ()
         each = [parts[0]] * len(words) if parts[-1] is Ellipsis else list(parts)
         if len(each) != len(words):
             raise ValueError(words)
@@ -205,7 +207,7 @@ def spelled(hint: Any) -> str:
     if origin is Literal:
         return one_of(map(str, parts))
     if origin is tuple:
-        return f"{spelled(parts[0])}, or several" if parts[-1] is Ellipsis else f"{len(parts)} values"
+        return f"{spelled(parts[0])}, several, or none" if parts[-1] is Ellipsis else f"{len(parts)} values"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", NoneType: "none"}
     return words.get(hint, "a path" if hint is Path else str(hint))
 

@@ -107,7 +107,8 @@ def _run(suite: Suite, name: str, out: Path, options: Benchmark, write: Callable
         try:
             done = run_benchmark(suite, out, engine, jobs=jobs, finished=screen.finished, progress=screen.progress)
         except Interrupted as error:
-            screen.say(f"\nstopped; finished runs are in {out / RESULTS}, and the same command goes on there")
+            found = f"finished runs are in {out / RESULTS}" if (out / RESULTS).is_file() else "no run has finished yet"
+            screen.say(f"\nstopped; {found}, and the same command goes on there")
             return error.status
     keys = {job.key for job in suite.jobs()}
     if any(row["cell"] in keys for row in done.rows):

@@ -127,10 +127,11 @@ def parse(
         found = tuned_settings(acting, env) if tuned else None
         groups.append(_agent_group(acting, found))
     command, argument = f"{prog} {name}", "[ENV]" if positional_env else ""
+    asking = f"{command} --env {short_id(env)}" if "--env" in {word.partition("=")[0] for word in rest} else command
     if run:
         argument = "RUN" if agent is None else "[RUN]"
     try:
-        made, given = parse_groups(rest, groups, command)
+        made, given = parse_groups(rest, groups, asking)
     except HelpWanted:
         print(help_text(verb, groups, command, argument))
         raise SystemExit(0) from None

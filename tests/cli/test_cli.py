@@ -182,6 +182,11 @@ def test_steps_may_be_written_with_an_exponent():
     assert convert(["5", "50"], int | tuple[int, int], "--env.memory-length") == (5, 50)
 
 
+def test_a_list_may_be_empty():
+    assert convert(["none"], tuple[str, ...], "--agent.auxiliary") == ()
+    assert convert(["cue", "phase"], tuple[str, ...], "--agent.auxiliary") == ("cue", "phase")
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, tmp_path):
     def broken_scan(*_):
         raise ValueError("a bug in a cell")

@@ -151,3 +151,9 @@ def test_a_run_trains_with_it_and_acts_without(tmp_path: Path) -> None:
     agent = load_run(folder).agent
     assert agent.information == "reward, labels: cue phase"
     train(RunSettings(**{**settings.__dict__, "steps": 96}), folder=folder, resume=True)
+
+
+@pytest.mark.parametrize("names", ["cue", []])
+def test_names_of_components_are_a_list(names):
+    with pytest.raises(UserError, match="names must be a list with a name for each component"):
+        NamedBox(names)
