@@ -185,13 +185,11 @@ def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymn
     """
     env_id = canonical_id(env_id)
     try:
-        checked = not is_task(env_id)
-        made: gymnasium.Env[Any, Any] = gymnasium.make(
-            env_id, disable_env_checker=checked or None, **knobs, **arguments
-        )
+        unchecked = {} if is_task(env_id) else {"disable_env_checker": True}  # as in make_vector
+        made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **unchecked, **knobs, **arguments)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
-    return flat_observations(CheckFirstSteps(made)) if checked else made
+    return made if is_task(env_id) else flat_observations(CheckFirstSteps(made))
 
 
 def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -207,8 +207,7 @@ def gymnasium_spec(name: str) -> gymnasium.envs.registration.EnvSpec:
     if colon:
         import_named(module)
     if env_id not in gymnasium.registry:
-        where = "`rlmem list` shows all tasks"
-        where += "" if module else f"; one of your own is named with its module: my_module:{name}"
+        where = f"`rlmem list` shows all tasks; one of your own is named with its module: my_module:{name}"
         tasks = [f"{NAMESPACE}/{task}" for task in TASKS]
         if module:
             own = [task for task, entry in TASKS.items() if entry.startswith((f"{module}:", f"{module}."))]

@@ -116,9 +116,8 @@ class Rollout:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 t, n, *_ = np.argwhere(~np.isfinite(array))[0].tolist()
                 what = name if name == "reward" else f"observation {name!r}" if name else "observation"
-                step = (
-                    first_step + t + (name == "reward")
-                )  # an observation is the one before the step, the reward follows
+                # a reward comes with the step after the observation of the same t
+                step = first_step + t + (name == "reward")
                 raise UserError(
                     f"the {what} of environment {n} at its control step {step} holds NaN or infinity: "
                     "nothing was learned from it; check the environment"

@@ -188,8 +188,8 @@ def summary(result: Evaluation) -> str:
         ]
         if result.work is not None:
             least = 0.0 if spec.expert_work is None else ENOUGH * spec.expert_work
-            expert = f"   an episode counts from {least:.2g} on" if least else ""
-            lines.append(f"  {'work done':<14}{result.mean_work:.3f}{expert}")
+            enough = f"   an episode counts from {least:.2g} on" if least else ""
+            lines.append(f"  {'work done':<14}{result.mean_work:.3f}{enough}")
     lines += [] if by_return else [f"  {'mean return':<14}{result.returns.mean():.3f}"]
     lines += [
         f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",

@@ -22,7 +22,6 @@ from rlmem.cli.training_progress import TrainingProgress
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.networks.cells.lstm import LSTM
 from rlmem.registry import AGENTS, TASKS
-from rlmem.runs.checkpoints import checkpoint_path
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
 
@@ -314,18 +313,6 @@ class Tuples(gymnasium.Env[Any, Any]):
 
     def step(self, action):
         return (np.ones(2, np.float32), 2), float(action), False, False, {}
-
-
-def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path):
-    assert main(["train", "--agent.auxiliary", "cu", "--defaults", "--out", str(tmp_path), *QUICK]) == 2
-    assert "Did you mean 'cue'" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("recurrent_ppo/*"))
-
-
-def test_a_run_without_an_evaluation_has_no_best_weights_and_says_what_to_do(tmp_path):
-    (tmp_path / "last.safetensors").touch()
-    with pytest.raises(UserError, match="no evaluation yet, so no best weights: take --which last, or train on"):
-        checkpoint_path(tmp_path, "best")
 
 
 def test_tuples_are_observed_as_vectors(tmp_path, monkeypatch):

@@ -70,6 +70,12 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(which, t
         checkpoint_path(tmp_path, which)
 
 
+def test_a_run_without_an_evaluation_has_no_best_weights_and_says_what_to_do(tmp_path):
+    (tmp_path / "last.safetensors").touch()
+    with pytest.raises(UserError, match="no evaluation yet, so no best weights: take --which last, or train on"):
+        checkpoint_path(tmp_path, "best")
+
+
 def test_a_damaged_last_checkpoint_gives_way_to_the_newest_intact_one(tmp_path):
     fill(tmp_path, [100, 200, 300], keep=3, best=[100])
     for name in ("last", "300"):

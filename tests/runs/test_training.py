@@ -249,3 +249,11 @@ def test_a_message_names_the_nearest_name_only_if_it_is_near():
     assert "Did you mean 'rlmem/TMaze-v0'" in unknown("environment", "tmaze", ["rlmem/TMaze-v0", "rlmem/KeyToDoor-v0"])
     for name in ("Breakout", "Majority"):
         assert "Did you mean" not in unknown("environment", name, ["rlmem/TMaze-v0", "rlmem/AntVelocity-v0"])
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path):
+    assert (
+        main(["train", "--agent.auxiliary", "cu", "--defaults", "--out", str(tmp_path), "--env.robot", "planar"]) == 2
+    )
+    assert "Did you mean 'cue'" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("recurrent_ppo/*"))
