@@ -38,6 +38,8 @@ _RESULT: Color = (0, 114, 178, 240)
 _SUCCEEDED, _FAILED = "✓  success", "✗  failure"
 _SMOOTH = 2
 """The overlay is drawn so many times larger, for smooth edges."""
+_ROOM_FOR_BOTTOM = 10
+"""Least height of a picture with a band at the bottom, in sizes of text: the upper band and the result are above it."""
 _ROWS = 16
 """Rows of the picture that are smoothed together; those on which nothing is drawn, most of them, are left out."""
 
@@ -81,7 +83,8 @@ def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8
     """Write an overlay on a picture, which stays as it was.
 
     Args:
-        image: [H, W, 3] colors. Text is readable from 480 x 270 on.
+        image: [H, W, 3] colors. From 480 x 270 on there is room for everything; in smaller ones, what would stand over
+            something else is left out.
         overlay: What to write.
 
     Returns:
@@ -95,7 +98,8 @@ def draw_overlay(image: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.uint8
     height, width, _ = image.shape
     pen = _Pen(width, height)
     _draw_top(pen, overlay)
-    _draw_bottom(pen, overlay)
+    if height >= _ROOM_FOR_BOTTOM * pen.size:
+        _draw_bottom(pen, overlay)
     if overlay.result:
         _draw_result(pen, overlay.result, _RESULT)
     elif overlay.success is not None:
@@ -175,17 +179,6 @@ def _draw_top(pen: _Pen, overlay: Overlay) -> None:
     middle, edge = tall / 2, 10 * pen.unit
     pen.box(0, 0, pen.width, tall, _BAND)
 
-    right = pen.width - edge
-    for text in reversed(numbers):
-        # Figures are as wide as their widest, so that nothing dances.
-        slot = pen.measure("".join("0" if c.isdigit() else c for c in text))
-        pen.text(right - slot, middle, text)
-        right -= slot + 14 * u
-    if overlay.speed:
-        slot = pen.measure(overlay.speed, bold=True)
-        pen.text(right - slot, middle, overlay.speed, PHASE_COLORS["cue"], bold=True)
-        right -= slot + 14 * u
-
     x = edge
     if overlay.phase:
         name = overlay.phase.upper()
@@ -195,7 +188,18 @@ def _draw_top(pen: _Pen, overlay: Overlay) -> None:
         inset = (slot - pen.measure(name, bold=True, scale=0.85)) / 2
         pen.text(x + inset, middle, name, _DARK, bold=True, scale=0.85)
         x += slot + 10 * u
-    if overlay.title:
+
+    right = pen.width - edge
+    for text in [*reversed(numbers), overlay.speed]:
+        fast = text == overlay.speed
+        # Figures are as wide as their widest, so that nothing dances.
+        slot = pen.measure(text if fast else "".join("0" if c.isdigit() else c for c in text), bold=fast)
+        if not text or right - slot < x:
+            break
+        pen.text(right - slot, middle, text, PHASE_COLORS["cue"] if fast else _TEXT, bold=fast)
+        right -= slot + 14 * u
+
+    if overlay.title and right - x > 3 * pen.size:
         x = pen.text(x, middle, overlay.title, bold=True, room=right - x) + 10 * u
     if overlay.subtitle and right - x > 3 * pen.size:
         pen.text(x, middle, overlay.subtitle, _DIM, room=right - x)
@@ -216,7 +220,7 @@ def _draw_bottom(pen: _Pen, overlay: Overlay) -> None:
         left = _draw_action(pen, overlay.action, edge, rows) + 22 * u
     right = pen.width - edge
     if overlay.belief:
-        right = _draw_belief(pen, overlay.belief, right, rows) - 22 * u
+        right = _draw_belief(pen, overlay.belief, left, right, rows) - 22 * u
     labeled = [(label, text) for label, text in (("cue", overlay.cue), ("agent", overlay.note)) if text]
     indent = max((pen.measure(label) for label, _ in labeled), default=0.0) + 8 * u
     places = rows if len(labeled) == 2 else (top + tall / 2,)
@@ -254,8 +258,8 @@ def _draw_action(pen: _Pen, action: Mapping[str, float] | str, x: float, rows: t
     return x + names + wide
 
 
-def _draw_belief(pen: _Pen, belief: Mapping[str, float], right: float, rows: tuple[float, float]) -> float:
-    """Draw up to four probabilities in up to two columns; return where they begin."""
+def _draw_belief(pen: _Pen, belief: Mapping[str, float], edge: float, right: float, rows: tuple[float, float]) -> float:
+    """Draw up to four probabilities in up to two columns, as far as an edge to the left; return where they begin."""
     u, wide, bar = pen.unit, 48 * pen.unit, pen.size * 0.62
     likely = sorted(belief, key=lambda name: -belief[name])[:4]
     shown = [name for name in belief if name in likely]
@@ -264,6 +268,8 @@ def _draw_belief(pen: _Pen, belief: Mapping[str, float], right: float, rows: tup
     for column in reversed(columns):
         names = min(max(pen.measure(name) for name in column), pen.width * 0.13)
         left = right - (names + 6 * u + wide + figures)
+        if left < edge:
+            break
         for name, middle in zip(column, rows if len(shown) > 1 else (sum(rows) / 2,), strict=False):
             value = float(np.clip(np.nan_to_num(belief[name]), 0.0, 1.0))
             pen.text(left, middle, name, _DIM, room=names + u)
@@ -278,8 +284,10 @@ def _draw_belief(pen: _Pen, belief: Mapping[str, float], right: float, rows: tup
 
 def _draw_result(pen: _Pen, text: str, color: Color) -> None:
     """Draw a mark in the upper part of the picture, where it hides no robot."""
-    wide, tall = pen.measure(text, bold=True, scale=1.7) + 40 * pen.unit, pen.size * 3.0
+    wide = pen.measure(text, bold=True, scale=1.7) + 40 * pen.unit
+    fits = min(1.0, 0.96 * pen.width / wide)
+    wide, tall = wide * fits, pen.size * 3.0 * fits
     middle = pen.size * 2.1 + tall * 0.85
     x = (pen.width - wide) / 2
     pen.box(x, middle - tall / 2, wide, tall, color, tall / 2)
-    pen.text(x + 20 * pen.unit, middle, text, bold=True, scale=1.7)
+    pen.text(x + 20 * pen.unit * fits, middle, text, bold=True, scale=1.7 * fits)

@@ -1,5 +1,6 @@
 """Videos, overlays and contact sheets: what is in the files, and that no half-written file is left."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from gymnasium import spaces
 from PIL import Image, ImageChops
 
 import rlmem  # noqa: F401 - registers the tasks
-from rlmem.figures.overlay import Overlay, draw_overlay
+from rlmem.figures.overlay import Overlay, _Pen, draw_overlay
 from rlmem.figures.recording import describe_action, describe_cue, record, record_side_by_side
 from rlmem.figures.video import VideoWriter, contact_sheet
 
@@ -154,6 +155,33 @@ def test_long_words_are_cut_and_odd_numbers_drawn():
         belief={words: 2.0, "b": float("nan")},
     )
     assert draw_overlay(picture(480, 270), overlay).shape == (270, 480, 3)
+
+
+@pytest.mark.parametrize("size", [(640, 360), (480, 270), (320, 180), (240, 200), (160, 90), (64, 64)])
+@pytest.mark.parametrize("action", [{"throttle": 0.5, "steering": -1.0}, {f"joint {i}": 0.5 for i in range(7)}, "left"])
+@pytest.mark.parametrize("belief", [{}, {"left": 0.1, "middle": 0.2, "right": 0.7}])
+def test_no_caption_stands_over_another_or_over_the_edge_of_the_picture(size, action, belief, monkeypatch):
+    places = []
+
+    def write(pen, x, middle, text, *style, write=_Pen.text, **options):
+        end = write(pen, x, middle, text, *style, **options)
+        places.append((x, middle - pen.size / 2, end, middle + pen.size / 2, text))
+        return end
+
+    monkeypatch.setattr(_Pen, "text", write)
+    numbers = {"title": "RememberSequence-v0", "step": 1234, "reward": -12.34, "work": (12.0, 15.0)}
+    draw_overlay(
+        picture(*size),
+        Overlay(**{**FULL.__dict__, **numbers, "speed": "slow motion", "action": action, "belief": belief}),
+    )
+    seen = [place for place in places if place[2] > place[0]]  # what there is no room for is cut to nothing
+    assert {text for *_, text in seen} >= {"DELAY", "✓  success"}
+    for left, top, right, bottom, text in seen:
+        assert 0 <= left < right <= size[0], text
+        assert 0 <= top < bottom <= size[1], text
+    for one, other in itertools.combinations(seen, 2):
+        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+        assert apart, (one, other)
 
 
 def test_an_overlay_wants_a_color_picture():
