@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rlmem.evaluation.lesion import Lesion, LesionTest
 
 _ENVS = 50
+_UNKNOWN = "its own"
+"""What is said of an agent that does not tell how far back it sees, or what it learned from, as in benchmarks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +95,15 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
                 result = test.intact
     finally:
         env.close()
-    context = getattr(agent, "context", "its own")
+    context, information = (getattr(agent, name, _UNKNOWN) for name in ("context", "information"))
+    known = "" if information == _UNKNOWN else f"; information: {information}"
     where = f"{parsed.env}{lengths_in_words(parsed.knobs)}"
-    print(f"{name} on {where}\n{options.episodes} {options.seeds} seeds, context: {context}")
+    print(f"{name} on {where}\n{options.episodes} {options.seeds} seeds, context: {context}{known}")
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))
     row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
+    row |= {"context": context, "information": information}
     row |= {"run": parsed.run_name, "which": options.which, "stochastic": options.stochastic}
     return row | result.as_dict() | ({"lesion": test.as_dict()} if test else {})
 

@@ -60,6 +60,21 @@ def test_evaluate_prints_success_with_its_interval_and_writes_it(capsys, tmp_pat
     assert result["knobs"]["memory_length"] == 5
 
 
+def test_evaluate_says_what_information_the_agent_learned_from(capsys, tmp_path):
+    small = ["--agent.n-steps", "4", "--agent.hidden-size", "8", "--envs", "2", "--steps", "8", "--eval-episodes", "2"]
+    taught = ["--agent.critic-observation", "privileged", "--agent.auxiliary", "cue"]
+    assert main(["train", *small, *taught, "--out", str(tmp_path), *QUICK]) == 0
+    capsys.readouterr()
+    run, path = str(tmp_path / "TMaze-v0" / "recurrent_ppo" / "0"), tmp_path / "result.json"
+    assert main(["evaluate", run, "--episodes", "2", "--json", str(path)]) == 0
+    learned_from = "reward, critic: full state, labels: cue"
+    assert f"context: recurrent; information: {learned_from}\n" in capsys.readouterr().out
+    assert json.loads(path.read_text())["information"] == learned_from
+    (tmp_path / "mine.py").write_text("def act(observation, state):\n    return observation[:, :2] * 0, state\n")
+    assert main(["evaluate", "--policy", f"{tmp_path / 'mine.py'}:act", "--episodes", "2", *QUICK]) == 0
+    assert "context: its own\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("argv", "found"),
     [
