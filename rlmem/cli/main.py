@@ -39,9 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0; 1 where a task failed its audit, or a file cannot be read or written; 2 where the user made
-        a mistake; 130 after Ctrl-C and 143 after SIGTERM. Any exception but a :class:`rlmem.UserError` or an
-        :class:`OSError` is a fault of the program and keeps its traceback.
+        The exit status: 0; 2 where what is asked for cannot be done, a :class:`rlmem.UserError`; 1 where something
+        failed while it was done: a task its audit, a run of a benchmark, a check of ``doctor``, or the system refused
+        a file, an :class:`OSError`; 130 after Ctrl-C and 143 after SIGTERM. Any other exception is a fault of the
+        program and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):

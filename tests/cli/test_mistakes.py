@@ -1,5 +1,6 @@
 """Wrong words on the command line get one line that says what would be right, before any work is done."""
 
+import errno
 from pathlib import Path
 
 import gymnasium
@@ -91,6 +92,21 @@ def test_a_window_needs_a_screen(capsys, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert main(["render", "--agent", "expert", "--human"]) == 2
     assert "no screen" in capsys.readouterr().err
+
+
+def test_the_exit_status_tells_a_damaged_file_from_a_disk_that_is_full_meanwhile(capsys, tmp_path, monkeypatch):
+    (tmp_path / "settings.toml").write_text("env = ")
+    assert main(["evaluate", str(tmp_path)]) == 2
+    (tmp_path / "suite.toml").write_bytes(b"\xff")
+    assert main(["benchmark", str(tmp_path / "suite.toml")]) == 2
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rlmem.cli.json_output.write_text", full)
+    capsys.readouterr()
+    assert main(["list", "--json", str(tmp_path / "tasks.json")]) == 1
+    assert capsys.readouterr().err == "rlmem list: [Errno 28] No space left on device\n"
 
 
 def test_a_user_error_is_a_value_error_that_the_command_line_tells_in_one_line(capsys):
