@@ -25,12 +25,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rlmem.cli.docstrings import explanations
 from rlmem.cli.list import untrained_words
+from rlmem.cli.work_bar import recording_bar
 from rlmem.environments import task_spec
 from rlmem.envs.pixels import SIZE as VIEW
 from rlmem.envs.pixels import PixelTask
 from rlmem.evaluation.seeds import validation_seeds
 from rlmem.figures.recording import record
-from rlmem.figures.recording_bar import recording_bar
 from rlmem.registry import NAMESPACE, TASKS, agent_class, task_class
 from rlmem.runs.training import agent_for
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_folder
+from rlmem.cli.work_bar import recording_bar
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import BEST
@@ -227,7 +228,6 @@ def film(folders: Mapping[str, Path], knobs: Mapping[str, Any], path: Path, size
     import gymnasium
 
     from rlmem.figures.recording import record_side_by_side
-    from rlmem.figures.recording_bar import recording_bar
     from rlmem.runs.training import load_agent
 
     width, height = size

@@ -14,6 +14,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import named_agent
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import VIDEO_ENDINGS, writable_file
+from rlmem.cli.work_bar import recording_bar
 from rlmem.environments import make_single
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
@@ -73,7 +74,6 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
     out = options.out if options.human else writable_file(options.out, "--out", VIDEO_ENDINGS)
     from rlmem.figures.recording import record
-    from rlmem.figures.recording_bar import recording_bar
 
     if not options.human:  # pygame, with which other environments draw, would look for a screen and complain
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
