@@ -31,7 +31,7 @@ from rlmem.files import json_text
 from rlmem.registry import agent_class, short_id
 from rlmem.runs.checkpoints import BEST, LAST
 from rlmem.runs.progress import Progress
-from rlmem.runs.resuming import is_finished
+from rlmem.runs.resuming import best_lost, is_finished
 from rlmem.runs.settings import RunSettings, processor, read_settings
 from rlmem.runs.tensors_file import CheckpointError
 from rlmem.runs.training import agent_for, load_agent, train
@@ -165,11 +165,10 @@ def _train(job: Job, folder: Path, report: Callable[[int], object]) -> None:
         report(steps)
 
     try:
-        begun = _is_of(job, folder)
-        if begun and (folder / LAST).is_file() and is_finished(folder, job.settings):
+        begun = _is_of(job, folder) and (folder / LAST).is_file() and not best_lost(folder, job.settings)
+        if begun and is_finished(folder, job.settings):
             return
-        resume = begun and bool(getattr(agent_class(job.settings.agent), "resumes_exactly", False))
-        if resume and (folder / LAST).is_file():
+        if begun and bool(getattr(agent_class(job.settings.agent), "resumes_exactly", False)):
             train(job.settings, folder=folder, resume=True, report=told, say=str)
             return
     except CheckpointError:  # damaged: begin anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def run(argv: Sequence[str]) -> int:
                 resume=resume,
                 checkpoint=options.checkpoint,
                 report=progress.report,
-                say=print,
+                say=lambda line: print(line, file=sys.stderr),
                 plan=print,
                 device=options.device,
                 wandb=options.wandb,

@@ -42,7 +42,7 @@ def checkpoint_path(folder: Path, which: str) -> Path:
         return path
     there = checkpoints(folder)
     if name == BEST and there:
-        raise UserError(f"{folder} has no evaluation yet, so no best weights: take --which last, or train on")
+        raise UserError(f"{folder} has no best weights: take --which last, or train on to the next evaluation")
     raise UserError(f"{folder} has no checkpoint {which!r}; it has: {', '.join(there) or 'none'}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlmem.errors import UserError
 from rlmem.files import delete_temporary_files, locked
-from rlmem.runs.checkpoints import LAST, checkpoints, read_checkpoint, rewind
+from rlmem.runs.checkpoints import BEST, LAST, checkpoints, read_checkpoint, rewind
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings
 from rlmem.runs.tensors_file import load_checkpoint
@@ -56,6 +56,39 @@ def rewind_run(folder: Path, settings: RunSettings, which: str | None, say: Call
     if not begun:
         say(f"{folder} has no checkpoint yet: the run begins anew")
     return begun
+
+
+def best_lost(folder: Path, settings: RunSettings) -> str:
+    """Return why the best weights of a run that was evaluated cannot be read, "" if they can, or there are none yet.
+
+    Raises:
+        UserError: If there is no last checkpoint.
+        CheckpointError: If it cannot be read.
+    """
+    last = read_checkpoint(folder / LAST, settings).meta
+    if last.get("evaluation") is None and last["env_steps"] < settings.eval_every:
+        return ""
+    try:
+        read_checkpoint(folder / BEST, settings)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def go_on_without(folder: Path, settings: RunSettings, say: Callable[[str], object]) -> None:
+    """Say what of a run that goes on was lost, a line each; damaged best weights are kept under another name."""
+    steps, table = trained_steps(folder), Progress(folder / "progress.csv")
+    if table.last("env_steps", 0.0) < steps // settings.eval_every * settings.eval_every:
+        lost = f"ends after {table.last('env_steps', 0.0):,.0f} control steps" if table.rows else "is gone"
+        say(
+            f"{folder / 'progress.csv'} {lost}: the learning curve {'goes on' if table.rows else 'begins'} at {steps:,}"
+        )
+    if lost := best_lost(folder, settings):
+        best, aside = folder / BEST, folder / f"{BEST}.damaged-{steps}"
+        kept = f", and the file is now {aside.name}" if best.is_file() else ""
+        say(f"{lost}; the next evaluation counts as the best{kept}")
+        if kept:
+            best.replace(aside)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from rlmem.runs.checkpoints import BEST, LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.curriculum import Curriculum
 from rlmem.runs.event_file import EventFile
 from rlmem.runs.named import run_folder
-from rlmem.runs.resuming import check_folder, is_finished, locked_folder, rewind_run
+from rlmem.runs.resuming import check_folder, go_on_without, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 from rlmem.runs.validation import Board, Report, ValidationCallback
@@ -140,7 +140,8 @@ def train(
         checkpoint: Resume from this one, as :func:`load_agent` names them, and forget what came after it. None: the
             last, or the newest that can be read.
         report: Called after each rollout with control steps so far and metrics.
-        say: Told in one line where the last checkpoint is damaged and the run goes on from an older one.
+        say: Told, in a line each, what of a run that goes on was damaged or gone: the last checkpoint, so that it goes
+            on from an older one, the best weights, ``progress.csv``.
         plan: Told in one line, before training, what an update costs, where the agent can tell, or that the run is
             finished.
         device: Where the networks run: ``"cpu"``, which is fastest for small ones, or ``"cuda"``.
@@ -165,6 +166,8 @@ def train(
             if plan is not None:
                 plan("this run is finished: more --steps, or another --stop-at, let it go on")
             return folder
+        if begun:
+            go_on_without(folder, settings, say)
         with ExitStack() as stack:
             env = make_env(settings, settings.envs, "same_step", workers=settings.workers)
             stack.callback(env.close)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from pathlib import Path
 import pytest
 from conftest import in_child
 
-from rlmem.benchmark.job import TIMES
+from rlmem.benchmark.job import TIMES, run_job
 from rlmem.benchmark.local import Local, end_with, undisturbed
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.table import ResultsTable, read_rows
 from rlmem.cli.main import main
+from rlmem.runs.checkpoints import BEST
+from rlmem.runs.tensors_file import load_checkpoint
 
 SUITE = """
 name = "tiny"
@@ -91,6 +94,19 @@ def test_what_is_finished_is_not_run_again(suite, whole):
     done = run_benchmark(read_suite(str(suite)), whole, Local(1))
     assert done.ran == 0
     assert (whole / "results.csv").read_bytes() == before
+
+
+def test_a_run_whose_best_weights_are_damaged_is_trained_anew_and_ends_the_same(suite, whole, tmp_path):
+    job = next(job for job in read_suite(str(suite)).jobs() if job.label == "recurrent_ppo")
+    folder = tmp_path / job.folder
+    shutil.copytree(whole / job.folder, folder)
+    before = load_checkpoint(folder / BEST).tensors
+    (folder / BEST).write_bytes(b"half")
+    run_job(job, tmp_path)
+    after = load_checkpoint(folder / BEST).tensors
+    weights = [name for name in before if name.startswith("policy")]
+    assert weights
+    assert all((before[name] == after[name]).all() for name in weights)
 
 
 def test_an_environment_of_another_package_has_rows_without_ceilings_and_a_report(tmp_path, capsys):

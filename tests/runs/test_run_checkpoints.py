@@ -72,7 +72,7 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(which, t
 
 def test_a_run_without_an_evaluation_has_no_best_weights_and_says_what_to_do(tmp_path):
     (tmp_path / "last.safetensors").touch()
-    with pytest.raises(UserError, match="no evaluation yet, so no best weights: take --which last, or train on"):
+    with pytest.raises(UserError, match="no best weights: take --which last, or train on to the next evaluation"):
         checkpoint_path(tmp_path, "best")
 
 
@@ -195,6 +195,39 @@ def test_damaged_best_weights_say_that_there_are_last_ones(whole, tmp_path, caps
     assert main(["evaluate", str(run), "--episodes", "1", "--which", "last"]) == 0
 
 
+def test_a_run_that_goes_on_says_that_its_best_weights_are_damaged_and_keeps_them(whole, tmp_path, capsys):
+    run = copy_of(whole, tmp_path)
+    half = (run / BEST).read_bytes()[:300]
+    (run / BEST).write_bytes(half)
+    assert main(["train", str(run)]) == 0  # finished: nothing is written
+    assert (run / BEST).read_bytes() == half
+    capsys.readouterr()
+    assert main(["train", str(run), "--steps", "1280"]) == 0
+    said = capsys.readouterr().err
+    assert "damaged: it has no header; the next evaluation counts as the best, and the file is now best.safe" in said
+    assert said.count("\n") == 1
+    assert (run / f"{BEST}.damaged-1024").read_bytes() == half
+    assert load_checkpoint(run / BEST).meta["env_steps"] == 1280
+    (run / BEST).unlink()
+    assert main(["train", str(run), "--steps", "1536"]) == 0
+    assert "best.safetensors" in (said := capsys.readouterr().err)
+    assert said.endswith("the next evaluation counts as the best\n")
+
+
+def test_a_run_that_goes_on_says_where_its_learning_curve_begins_if_the_table_is_gone_or_cut(whole, tmp_path, capsys):
+    run = copy_of(whole, tmp_path)
+    table = run / "progress.csv"
+    Progress(table).rewind(512)
+    train(SMALL, folder=run, resume=True, checkpoint="768", say=(said := []).append)
+    assert said == [f"{table} ends after 512 control steps: the learning curve goes on at 768"]
+    table.unlink()
+    assert main(["train", str(run), "--steps", "1280"]) == 0
+    assert capsys.readouterr().err == f"{table} is gone: the learning curve begins at 1,024\n"
+    assert read_progress(run)["env_steps"].tolist() == [1280]
+    train(replace(SMALL, steps=1536), folder=run, resume=True, say=(said := []).append)
+    assert not said
+
+
 def test_the_best_is_not_given_up_by_going_back(whole, tmp_path):
     folder = copy_of(whole, tmp_path)
     path = folder / BEST
@@ -234,7 +267,7 @@ def test_kept_checkpoints_are_evaluated_and_resumed_from_the_command_line(whole,
     assert checkpoints(folder) == ["768", "1024", "best", "last"]
     (folder / LAST).write_bytes(b"half")
     assert main(["train", str(folder)]) == 0
-    assert "going on from" in capsys.readouterr().out
+    assert "going on from" in capsys.readouterr().err
     assert main(["train", "--checkpoint", "512", "--out", str(tmp_path / "new")]) == 2
     assert "--checkpoint continues a run" in capsys.readouterr().err
     env = make_env(SMALL, 1, "disabled")
