@@ -25,7 +25,7 @@ Presets lie in the folder ``suites`` beside this file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -38,6 +38,7 @@ from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.field_checks import check_fields
 from rlmem.registry import short_id
+from rlmem.runs.labels import check_labels
 from rlmem.runs.settings import RunSettings
 from rlmem.runs.toml import read_toml
 from rlmem.runs.tuned import tuned_settings
@@ -66,7 +67,8 @@ class Suite:
         agent: The agents.
 
     Raises:
-        UserError: If a value is out of bounds, there is no task or agent, or two agents have the same label.
+        UserError: If a value is out of bounds, there is no task or agent, two agents have the same label, or an agent
+            is to learn from parts of the full state that a task does not have.
     """
 
     name: str
@@ -104,18 +106,25 @@ class Suite:
             for label in task.agents:
                 if label not in labels:
                     raise UserError(unknown(f"agent of task {task.env}", label, labels))
+        for task, training, agent in self._pairs():
+            if agent.settings.keys() & {"auxiliary", "critic_observation"}:
+                check_labels(self._job(task, training, agent, 0).settings)
 
     def jobs(self) -> list[Job]:
         """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
         jobs = [
             self._job(task, training, agent, seed)
             for seed in range(max(self.seeds, *(agent.seeds or 1 for agent in self.agent)))
-            for task in self.task
-            for training in task.trainings()
-            for agent in self.agent
-            if (not task.agents or agent.label in task.agents) and seed < self._runs(agent)
+            for task, training, agent in self._pairs()
+            if seed < self._runs(agent)
         ]
         return list({job.key: job for job in jobs}.values())
+
+    def _pairs(self) -> Iterator[tuple[SuiteTask, dict[str, Any], SuiteAgent]]:
+        """Yield each task with the knobs of training and each agent that runs on it."""
+        for task in self.task:
+            for training in task.trainings():
+                yield from ((task, training, one) for one in self.agent if not task.agents or one.label in task.agents)
 
     def _runs(self, agent: SuiteAgent) -> int:
         return (agent.seeds or self.seeds) if agent.learns else 1

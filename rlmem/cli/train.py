@@ -108,12 +108,14 @@ def run(argv: Sequence[str]) -> int:
     if options.checkpoint is not None and not resume:
         raise UserError("--checkpoint continues a run: name its folder, or add --resume")
     from rlmem.cli.training_progress import TrainingProgress
+    from rlmem.runs.labels import check_labels
     from rlmem.runs.resuming import check_folder
     from rlmem.runs.training import Stopped, check_device, train
 
     check_device(agent_class(settings.agent), options.device)
     if agent_class(settings.agent).learns:
         check_folder(folder, settings, resume=resume)
+        check_labels(settings)
         writable_folder(folder if folder.exists() else options.out, "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:

@@ -14,11 +14,11 @@ from gymnasium.vector import VectorEnv
 from rlmem.environments import make_vector
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import training_seed
-from rlmem.privileged import PRIVILEGED
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import BEST, LAST, checkpoint_path, read_checkpoint
 from rlmem.runs.curriculum import Curriculum
 from rlmem.runs.event_file import EventFile
+from rlmem.runs.labels import is_taught
 from rlmem.runs.named import run_folder
 from rlmem.runs.resuming import check_folder, go_on_without, is_finished, locked_folder, rewind_run
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
@@ -50,8 +50,7 @@ def make_env(settings: RunSettings, num_envs: int, mode: str, **arguments: Any) 
     """
     evaluation = mode == "disabled"
     knobs = settings.knobs | (settings.eval_knobs if evaluation else {})
-    given = settings.agent_settings
-    privileged = not evaluation and (given.get("critic_observation") == PRIVILEGED or bool(given.get("auxiliary")))
+    privileged = not evaluation and is_taught(settings)
     return make_vector(settings.env, num_envs, knobs, autoreset_mode=mode, privileged=privileged, **arguments)
 
 

@@ -11,6 +11,8 @@ from rlmem.registry import AGENTS
 
 TASK = {"env": "TMaze-v0", "knobs": {"robot": "planar"}}
 PLAIN = {"name": "mine", "steps": 1_000, "seeds": 2, "task": [TASK], "agent": [{"agent": "ppo"}, {"agent": "random"}]}
+TAUGHT = {"agent": "recurrent_ppo", "label": "taught", "settings": {"auxiliary": ["cue", "gates.x"]}}
+CRITIC = {"agent": "recurrent_ppo", "label": "critic", "settings": {"critic_observation": "privileged"}}
 
 
 def test_each_agent_that_learns_runs_on_each_place_of_the_grid_with_each_seed():
@@ -139,11 +141,27 @@ def test_presets_are_right_and_few_runs_come_first():
         ({"agent": [{"label": "x"}]}, "names an agent of this package"),
         ({"agent": [{"agent": "ppo", "settings": {"gama": 1}}]}, "Did you mean 'gamma'"),
         ({"agent": [{"policy": "a:b", "settings": {"x": 1}}]}, "has no settings here"),
+        ({"agent": [TAUGHT]}, "unknown label of auxiliary 'gates.x'. Known: chosen, clock, cue"),
+        (
+            {"agent": [TAUGHT], "task": [{"env": "CartPole-v1"}]},
+            "auxiliary, needs a Dict observation with a part 'privi",
+        ),
+        (
+            {"agent": [CRITIC], "task": [{"env": "CartPole-v1"}]},
+            "critic_observation='privileged', like auxiliary, needs a Dict observation with a part 'privileged'",
+        ),
     ],
 )
 def test_a_mistake_is_said_with_what_would_be_right(changes, message):
     with pytest.raises(ValueError, match=message):
         suite_from(PLAIN | changes)
+
+
+def test_labels_and_critics_that_the_tasks_have_are_taken():
+    working = {"env": "TMaze-v0", "knobs": {"preset": "hard"}}
+    assert len(suite_from(PLAIN | {"agent": [TAUGHT, CRITIC], "task": [working]}).jobs()) == 4
+    tasks = [working | {"agents": ["taught"]}, TASK | {"agents": ["critic"]}]
+    assert len(suite_from(PLAIN | {"agent": [TAUGHT, CRITIC], "task": tasks}).jobs()) == 4
 
 
 def test_a_file_is_named_in_its_mistakes(tmp_path):

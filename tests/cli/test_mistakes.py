@@ -29,6 +29,7 @@ from rlmem.networks.cells.lstm import LSTM
         (["train", "--env.memory-length", "0"], "--env.memory-length must be"),
         (["train", "--env.memory-length", "5", "x"], "--env.memory-length must be a whole number or 2 values"),
         (["train", "--agent.gamma", "2"], "--agent.gamma must be"),
+        (["train", "--agent.auxiliary", "gates.x"], "unknown label of auxiliary 'gates.x'. Known: chosen, clock, cue"),
         (["train", "--steps", "many"], "--steps must be a whole number, got 'many'"),
         (["train", "--steps", "1.5"], "--steps must be a whole number"),
         (["train", "--steps", "0"], "--steps must be at least 1, got 0"),
