@@ -19,7 +19,7 @@ from rlmem.spec import Ceiling, TaskSpec
 
 @dataclass(frozen=True)
 class List(JsonOption):
-    """Tasks with their ceilings, and agents; with ENV, one task in full: its knobs and why its ceilings hold.
+    """Tasks with their ceilings, and agents; with ENV, one task in full: its knobs, why its ceilings hold, its labels.
 
     Args:
         env: Task to explain, as in `rlmem list ENV`; my_module:MyTask-v0 imports the module first.
@@ -46,8 +46,9 @@ def run(argv: Sequence[str]) -> int:
             write({"tasks": [_task_values(f"{NAMESPACE}/{task}") for task in TASKS], "agents": agents})
         else:
             env_id = canonical_id(name)
-            print("\n".join(_describe(env_id)))
-            write(_task_values(env_id))
+            labels = _labels(env_id)
+            print("\n".join(_describe(env_id, labels)))
+            write(_task_values(env_id) | {"labels": labels})
     return 0
 
 
@@ -67,6 +68,17 @@ def _task_values(env_id: str) -> dict[str, Any]:
             knob.name: {"default": knob.default, "explanation": plain(explained.get(knob.name, ""))}
             for knob in fields(cls.Settings)
         },
+    }
+
+
+def _labels(env_id: str) -> dict[str, tuple[str, ...]]:
+    """Return the names of the parts of a task's full state: at the default knobs, and at each preset."""
+    from rlmem.envs.full_state import kept_arrays
+
+    cls = task_class(env_id)
+    return {
+        name: kept_arrays(cls, cls.Settings(**knobs))
+        for name, knobs in ({"default": {}} | cls.Settings.PRESETS).items()
     }
 
 
@@ -114,7 +126,7 @@ def _steps(spec: TaskSpec) -> str:
     return f"{spec.memory_length[1]}" if spec.memory_length[1] else f"({spec.credit_length[1]})"
 
 
-def _describe(env_id: str) -> list[str]:
+def _describe(env_id: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
     """Return all there is to say of a task."""
     cls, spec = task_class(env_id), _spec(env_id)
     explained = explanations(cls.Settings)
@@ -134,8 +146,24 @@ def _describe(env_id: str) -> list[str]:
         "Ceilings at the default knobs",
         *table(ceilings, flexible=2),
         "",
+        "Labels",
+        *filled(f"{_in_words(labels)}."),
+        *filled(
+            "Parts of the full state, which the robot does not see. `rlmem train --agent.auxiliary NAME ...` "
+            "(recurrent_ppo, recurrent_a2c) makes the memory learn to predict those named, in training only: name what "
+            "is worth remembering."
+        ),
+        "",
         f"Guarantees: {', '.join(spec.guarantees) or 'none'}. Credit length: {spec.credit_length[1]} steps.",
     ]
+
+
+def _in_words(labels: Mapping[str, Sequence[str]]) -> str:
+    """Return the labels at the default knobs, and which there are at a preset beside."""
+    usual = labels["default"]
+    more = {name: [label for label in found if label not in usual] for name, found in labels.items()}
+    also = [f"; at the preset {name} also {', '.join(found)}" for name, found in more.items() if found]
+    return ", ".join(usual) + "".join(also)
 
 
 def _preset(name: str, values: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Help and lists say all in words that fit the terminal, before anything slow is imported."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 from rlmem import __version__
 from rlmem.cli.main import VERBS, main
 from rlmem.registry import AGENTS, TASKS
+from rlmem.runs.labels import check_labels
+from rlmem.runs.settings import RunSettings
 
 
 def test_without_arguments_it_shows_its_verbs(capsys):
@@ -49,6 +52,18 @@ print([name for name in ("torch", "pybullet", "stable_baselines3", "matplotlib",
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_every_label_that_a_list_names_can_be_learned(capsys):
+    assert main(["list", "TMaze-v0", "--json"]) == 0
+    labels = json.loads(capsys.readouterr().out)["labels"]
+    assert "cue" in labels["default"]
+    assert set(labels["hard"]) > set(labels["default"])
+    for preset, names in labels.items():
+        knobs = {} if preset == "default" else {"preset": preset}
+        check_labels(
+            RunSettings(env="TMaze-v0", agent="recurrent_ppo", knobs=knobs, agent_settings={"auxiliary": names})
+        )
+
+
 def test_list_names_every_task_agent_and_knob_on_lines_that_fit_the_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["list"]) == 0
@@ -59,4 +74,5 @@ def test_list_names_every_task_agent_and_knob_on_lines_that_fit_the_terminal(cap
         assert main(["list", task]) == 0
         shown = capsys.readouterr().out
         assert "guard" in shown
+        assert re.search(r"\nLabels\n(.*\n)*?.*\bcue\b(.*\n)*.*--agent.auxiliary NAME", shown)
         assert [line for line in shown.splitlines() if len(line) > 80] == []
