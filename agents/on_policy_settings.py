@@ -18,7 +18,7 @@ _POSITIVE = (
     *("learning_rate", "trunk_learning_rate", "max_grad_norm", "rms_prop_eps"),
     *("clip_range", "clip_range_vf", "target_kl"),
 )
-_NOT_NEGATIVE = ("ent_coef", "vf_coef", "auxiliary_coef", "burn_in")
+_NOT_NEGATIVE = ("ent_coef", "vf_coef", "auxiliary_coef", "bounds_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
 
 

@@ -55,12 +55,13 @@ class RecurrentA2C(RecurrentOnPolicy):
 
     def loss(self, batch: Minibatch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a minibatch and what is logged of it."""
-        log_probs, entropy, values, hidden = self.evaluate(batch)
+        found = self.evaluate(batch)
+        log_probs, entropy, values = found.log_probs, found.entropy, found.values
         policy_loss = -(batch.advantages * log_probs).mean()
         value_loss = mse_loss(values, batch.returns)
         entropy_loss = -entropy.mean()
         loss = policy_loss + self.settings.ent_coef * entropy_loss + self.settings.vf_coef * value_loss
-        if batch.labels is not None:
-            loss = loss + self.auxiliary_loss(hidden, batch.labels)
+        for extra in self.extra_losses(batch, found):
+            loss = loss + extra
         parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy_loss": entropy_loss}
         return loss, {name: part.item() for name, part in parts.items()}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
@@ -22,7 +23,7 @@ from rlmem.agents.recurrent.action_masks import METHOD, mask_outputs, offers_mas
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
 from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.packing import IntArray
-from rlmem.agents.recurrent.policy import joined_steps
+from rlmem.agents.recurrent.policy import Evaluated, joined_steps
 from rlmem.agents.recurrent.rollout import Minibatch, Rollout, lay_out_minibatch
 from rlmem.agents.recurrent.sb3_algorithm import SB3Algorithm
 from rlmem.errors import UserError
@@ -112,20 +113,24 @@ class RecurrentOnPolicy(SB3Algorithm):
             self._laid_out[int(rows[0])] = batch
         return batch
 
-    def evaluate(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return log-probabilities and entropies of a minibatch's actions, values, and the actor's memory [M, H]."""
-        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.policy(
+    def evaluate(self, batch: Minibatch) -> Evaluated:
+        """Return what the present policy says of a minibatch."""
+        found: Evaluated = self.policy(
             batch.features, batch.critic_features, batch.blank, batch.states, batch.slots, batch.actions, batch.masks
         )
         return found
 
-    def auxiliary_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted loss of labels [M, K] that are predicted from the actor's memory [M, H]."""
-        assert self.policy.auxiliary is not None
-        loss = self.policy.auxiliary.loss(hidden, labels)
-        self.logger.record_mean("train/auxiliary_loss", loss.item())
-        weighted: Tensor = self.settings.auxiliary_coef * loss
-        return weighted
+    def extra_losses(self, batch: Minibatch, found: Evaluated) -> Iterator[Tensor]:
+        """Return the weighted losses beside those of policy, values and entropy: of labels, and of actions' bounds."""
+        if batch.labels is not None:
+            assert self.policy.auxiliary is not None
+            loss = self.policy.auxiliary.loss(found.hidden, batch.labels)
+            self.logger.record_mean("train/auxiliary_loss", loss.item())
+            yield self.settings.auxiliary_coef * loss
+        if self.settings.bounds_coef and isinstance(self.action_space, spaces.Box):
+            loss = self.policy.out_of_bounds(found.outputs)
+            self.logger.record_mean("train/bounds_loss", loss.item())
+            yield self.settings.bounds_coef * loss
 
     def _step(self, loss: Tensor) -> None:
         """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""

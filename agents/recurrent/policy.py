@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,21 @@ from rlmem.privileged import PRIVILEGED, actor_part, actor_space, privileged_spa
 Observations = NDArray[Any] | dict[str, NDArray[Any]]
 """One array, or one for each key, all with the same leading axes."""
 _ENCODED_AT_ONCE = 512
+
+
+class Evaluated(NamedTuple):
+    """What a policy says of M steps, with a graph."""
+
+    log_probs: Tensor
+    """[M] of the actions that were taken."""
+    entropy: Tensor
+    """[M] nats."""
+    values: Tensor
+    """[M]"""
+    hidden: Tensor
+    """[M, H] the actor's memory."""
+    outputs: Tensor
+    """[M, P] of the actor's network."""
 
 
 class RecurrentPolicy(SB3Policy):
@@ -224,8 +239,8 @@ class RecurrentPolicy(SB3Policy):
         slots: Tensor | None,
         actions: Tensor,
         masks: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return log-probabilities and entropies of actions, and values, each [M]; and the actor's memory [M, H].
+    ) -> Evaluated:
+        """Return what the policy says of actions in a grid of steps.
 
         Args:
             features: [S, B, F] a grid of features.
@@ -239,7 +254,21 @@ class RecurrentPolicy(SB3Policy):
         outputs, values, hidden = self.network(features, critic_features, blank, states, slots)
         if masks is not None:
             outputs = outputs.masked_fill(~masks, FORBIDDEN)
-        return *self.head.log_prob_and_entropy(outputs, actions), values, hidden
+        return Evaluated(*self.head.log_prob_and_entropy(outputs, actions), values, hidden, outputs)
+
+    def out_of_bounds(self, outputs: Tensor) -> Tensor:
+        """Return how far the likeliest actions lie outside the space, in halves of its width: squares, mean over steps.
+
+        Source: the bounds loss of rl_games, Makoviichuk and Makoviychuk, 2021.
+
+        Args:
+            outputs: [M, P] of the actor's network, for continuous actions.
+        """
+        assert isinstance(self.action_space, spaces.Box)
+        low, high = (self._tensor(bound.reshape(-1)) for bound in (self.action_space.low, self.action_space.high))
+        means = outputs[:, : len(low)]
+        excess = (means - means.clamp(low, high)) / (0.5 * (high - low))
+        return excess.square().sum(-1).mean()
 
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights, however they were changed."""

@@ -98,7 +98,8 @@ class RecurrentPPO(RecurrentOnPolicy):
             clip: How far the probability ratio may move from 1.
             clip_values: How far values may move, or None for any.
         """
-        log_probs, entropy, values, hidden = self.evaluate(batch)
+        found = self.evaluate(batch)
+        log_probs, entropy, values = found.log_probs, found.entropy, found.values
         log_ratio = log_probs - batch.log_probs
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - clip, 1.0 + clip)
@@ -108,8 +109,8 @@ class RecurrentPPO(RecurrentOnPolicy):
         value_loss = mse_loss(values, batch.returns)
         entropy_loss = -entropy.mean()
         loss = policy_loss + self.settings.ent_coef * entropy_loss + self.settings.vf_coef * value_loss
-        if batch.labels is not None:
-            loss = loss + self.auxiliary_loss(hidden, batch.labels)
+        for extra in self.extra_losses(batch, found):
+            loss = loss + extra
         with torch.no_grad():
             kl = (ratio - 1.0 - log_ratio).mean()
             clip_fraction = (clipped != ratio).float().mean()

@@ -40,6 +40,8 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         auxiliary: Names of the components of the privileged observation that the actor's memory learns to predict, in
             training only: what it should remember.
         auxiliary_coef: Weight of this loss, the mean squared error of labels scaled to mean 0 and standard deviation 1.
+        bounds_coef: Weight of a loss of continuous actions whose mean lies outside the space: the square of how far, in
+            halves of its width. Actions are clipped, so that noise around such a mean tries nothing else.
         frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
             remember.
     """
@@ -52,6 +54,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     trunk_learning_rate: float | None = None
     auxiliary: tuple[str, ...] = ()
     auxiliary_coef: float = 1.0
+    bounds_coef: float = 0.0
     frozen_cells: bool = False
 
     def __post_init__(self) -> None:

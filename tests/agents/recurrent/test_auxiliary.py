@@ -51,7 +51,7 @@ def error(agent: RecurrentOnPolicy) -> float:
     assert batch.labels is not None
     assert agent.policy.auxiliary is not None
     with torch.no_grad():
-        hidden = agent.evaluate(batch)[-1]
+        hidden = agent.evaluate(batch).hidden
         return float(agent.policy.auxiliary.loss(hidden, batch.labels))
 
 

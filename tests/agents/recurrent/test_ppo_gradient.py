@@ -25,7 +25,7 @@ def test_the_first_ratio_is_1_so_acting_and_training_are_the_same_network(cell: 
     collect(agent)
     for rows in agent.minibatches(2):
         batch = agent.minibatch(rows)
-        log_probs, _, values, _ = agent.evaluate(batch)
+        log_probs, _, values, *_ = agent.evaluate(batch)
         for now, then in ((log_probs, batch.log_probs), (values, batch.values)):
             torch.testing.assert_close(now, then, rtol=1e-4, atol=1e-5)
 
@@ -122,7 +122,7 @@ def test_a_shared_trunk_is_trained_by_both_losses() -> None:
     agent = small_ppo(MemoryBandit(2, 5), policy_kwargs=SMALL | {"shared": True})
     collect(agent)
     batch = agent.minibatch(np.arange(2))
-    log_probs, _, values, _ = agent.evaluate(batch)
+    log_probs, _, values, *_ = agent.evaluate(batch)
     weight = agent.policy.network.actor.layers[0].hidden_weight
     for part in (values, log_probs):
         agent.policy.zero_grad()
