@@ -119,6 +119,7 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
     success the probability that it is below K: 1 for the default K.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("next_plate",)
     Settings: ClassVar[type[HiddenPathSettings]] = HiddenPathSettings
     settings: HiddenPathSettings
     action_names = ("throttle", "steering")
@@ -251,9 +252,7 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
     def expert_action(self) -> Floats:
         """Drive over the plates that are known to be safe, then onto the first one not known to be false. [N, 2]."""
         row, (x, y, yaw) = self._next_row(), self.pose.T[:3]
-        known = row < self.furthest
-        untried = self.false[self.everyone, row].argmin(axis=1)
-        wanted = self._columns[np.where(known, self.safe[self.everyone, row], untried)]
+        wanted = self._columns[self.next_plate]
         _, on = self._place()
         aligned = np.abs(y - wanted) < _ALIGNED
         aim_x = np.where(aligned, x + 0.5, row * PITCH + GAP - _AIM)
@@ -264,6 +263,13 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
         actions = np.stack((throttle, np.clip(2.5 * error, -1.0, 1.0)), axis=-1)
         actions[self.phase != QUERY] = 0.0
         return actions
+
+    @property
+    def next_plate(self) -> Ints:
+        """[N] the plate of the next row that is known to be safe, or else the first not known to be false."""
+        row = self._next_row()
+        untried = self.false[self.everyone, row].argmin(axis=1)
+        return np.where(row < self.furthest, self.safe[self.everyone, row], untried)
 
     def draw(self, index: int) -> None:
         """Show the plates as the episode stands. See :meth:`MemoryTask.draw`."""

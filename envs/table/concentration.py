@@ -85,6 +85,7 @@ class Concentration(ActTask[ConcentrationSettings]):
     ``guard="none"`` the hand stays where it is after a touch, so that its place tells what it has done.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("seen_color", "next_tile")
     Settings: ClassVar[type[ConcentrationSettings]] = ConcentrationSettings
     settings: ConcentrationSettings
 
@@ -183,6 +184,16 @@ class Concentration(ActTask[ConcentrationSettings]):
     def wanted(self) -> Ints:
         """Return the tile that a player with a perfect memory touches next. See :meth:`ActTask.wanted`."""
         return np.array([self._next(index) for index in range(self.num_envs)])
+
+    @property
+    def seen_color(self) -> Ints:
+        """[N, 2 p] the color of each tile that was seen since the last deal or is open, -1 of the others."""
+        return np.where(self.known | self.paired, self.color, _UNKNOWN)
+
+    @property
+    def next_tile(self) -> Ints:
+        """[N] the tile that a player with a perfect memory touches next."""
+        return self.wanted()
 
     def signals(self) -> Floats:
         """Return the colors that are seen, what can be touched, and the go light [N, 2 p (p + 1) + 1]."""

@@ -86,6 +86,47 @@ def test_its_labels_name_the_slots_of_what_is_still_to_be_touched(make: Callable
     assert touched == task.wanted.shape[1]
 
 
+def test_labels_of_concentration_hold_what_was_turned_up_and_what_follows_from_it(
+    make: Callable[..., MemoryEnv],
+) -> None:
+    env = make("rlmem/Concentration-v0")
+    task: Any = env.task
+    env.reset(seed=1)
+    over, acts, seen, found = False, 0, set[int](), 0
+    while not over:
+        wanted = int(task.next_tile[0])
+        _, _, over, *_ = env.step(task.expert_action()[0])
+        if task.acts[0] == acts:
+            continue
+        acts = int(task.acts[0])
+        assert int(task.turned[0, (acts - 1) % 2]) == wanted  # the tile that was just turned up
+        if int(task.paired[0].sum()) == found:
+            seen.add(wanted)
+            hidden = [tile for tile in range(8) if tile not in seen and not task.paired[0, tile]]
+            assert set(task.seen_color[0, hidden].tolist()) <= {-1}
+            assert task.seen_color[0, sorted(seen)].tolist() == task.color[0, sorted(seen)].tolist()
+        else:  # the others are dealt anew
+            seen, found = set(), int(task.paired[0].sum())
+    assert found == 8
+
+
+def test_the_label_of_the_hidden_path_is_the_first_plate_not_found_to_be_false(make: Callable[..., MemoryEnv]) -> None:
+    env = make("rlmem/HiddenPath-v0")
+    task: Any = env.task
+    env.reset(seed=1)
+    over, tried = False, [0]
+    while not over:
+        _, _, over, *_ = env.step(task.expert_action()[0])
+        if task.phase[0] != QUERY or task.pose[0, 0] > 0.4:
+            continue  # not before the first row
+        if task.furthest[0]:
+            assert int(task.next_plate[0]) == int(task.safe[0, 0])
+        else:
+            assert int(task.next_plate[0]) == int(task.failed[0])
+            tried.append(int(task.failed[0]))
+    assert set(tried) == set(range(int(task.safe[0, 0]) + 1))
+
+
 def test_it_is_the_same_alone_in_a_batch_in_workers_and_at_the_end_of_an_episode(
     make: Callable[..., MemoryEnv], make_vec: Callable[..., MemoryVectorEnv], world_id: str
 ) -> None:
