@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
+from rlmem.benchmark.suite import read_suite
 from rlmem.cli.main import main
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
@@ -36,6 +37,16 @@ def shipped(tmp_path, monkeypatch):
     path.write_text(FILE)
     monkeypatch.setattr("rlmem.runs.tuned.files", lambda _: tmp_path)
     return path
+
+
+@pytest.mark.parametrize("name", ["working", "walkers"])
+def test_budgets_are_those_of_the_suite_that_measured_the_settings(name: str) -> None:
+    for job in read_suite(name).jobs():
+        run = job.settings
+        found = tuned_settings("recurrent_ppo", run.env)
+        fitting = found.fitting(run.knobs) if found else None
+        if job.label == "recurrent_ppo" and fitting and fitting.budget and fitting.found["command"].endswith(name):
+            assert fitting.budget == {"steps": run.steps, "envs": run.envs, "eval_every": run.eval_every}, job.name
 
 
 def test_every_file_that_is_shipped_can_be_read_and_makes_a_run():
