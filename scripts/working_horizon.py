@@ -2,10 +2,10 @@
 
 The robot drives all the way itself. It passes gates, left or right of the middle, one in every 25 control steps; lamps
 flash as the cue did in a tenth of the steps; after every 100 steps it goes through a dock, which leaves nothing of the
-cue in the robot's pose or in what it sees. Training has two parts: memory lengths of 5 to 200 control steps until 97 %
-of the validation episodes at 200 count (right at the end, and at least 80 % of the gates passed), then lengths of 5 to
-1,000 from there. Then the same agent is tested on held-out seeds at lengths far beyond, and at 1,000 with its hidden
-state set to zero at the question.
+cue in the robot's pose or in what it sees. Training has three parts: memory lengths of 3 to 20 control steps, of 5 to
+200, and of 5 to 1,000, each until 97 % of the validation episodes at its longest count (right at the end, and at least
+80 % of the gates passed), and each from the weights of the one before. Then the same agent is tested on held-out seeds
+at lengths far beyond, and at 1,000 with its hidden state set to zero at the question.
 
 Rows go to ``benchmarks/results/working_horizon.csv`` as runs end, and a summary beside it. What is finished is not run
 again, and what was stopped goes on.
