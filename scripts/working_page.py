@@ -35,6 +35,8 @@ _FURTHER = """\
 `recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
 an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
 to be remembered. Actors see the observation alone, in training and after it. *Reward only* leaves out both.
+RememberSet, RememberSequence and DrawerSearch also draw the means of actions
+[back into their bounds](guides/train_on_your_environment.md#when-it-knows-and-does-not-act-on-it), with more entropy.
 RememberShape is left out: as numbers, it shows what RememberColor shows, and its runs are the same, step by step.
 DrawerSearch as it comes is no task for trained memory: a fixed order and a counter are enough, and untrained memory
 reaches 1.00. So its preset `hard` offers three of the six drawers in an act, drawn anew for each.
