@@ -100,7 +100,8 @@ def _more_steps(suite: Suite) -> str:
     """Return which tasks have how many env steps of their own, in brackets."""
     steps = sorted({task.steps for task in suite.task if task.steps})
     named = {n: [_name(task.env) for task in suite.task if task.steps == n] for n in steps}
-    return "".join(f" ({' and '.join(names)} {n:,})" for n, names in named.items())
+    said = "; ".join(f"{' and '.join(names)} {n:,}" for n, names in named.items())
+    return f" ({said})" if said else ""
 
 
 def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
