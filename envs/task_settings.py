@@ -13,7 +13,7 @@ from rlmem.errors import UserError
 Guard = Literal["delay", "cue", "none"]
 Cue = Literal["flash", "always", "never"]
 
-MAX_LENGTH = 1_000_000
+MAX_LENGTH = 10_000
 """Control steps: the longest memory or credit length."""
 
 

@@ -171,7 +171,7 @@ def test_joints_can_be_controlled_too(robot: str, make: Make) -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"interval": 5}, "interval must be a whole number from 6 to 1000000, got 5"),
+        ({"interval": 5}, "interval must be a whole number from 6 to 10000, got 5"),
         ({"tones": 5}, "tones must be a whole number from 1 to 4, got 5"),
         ({"tolerance": 5}, "tolerance must be a whole number from 1 to 4, got 5"),
     ],
