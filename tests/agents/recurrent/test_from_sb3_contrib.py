@@ -65,7 +65,7 @@ def test_values_log_probs_and_gradients_are_those_of_sb3_contrib(action: str) ->
 
     network = ours.policy.network
     states = Trunks(network.actor.initial_state(N), network.critic.initial_state(N))
-    our_log_probs, our_entropy, our_values, _ = ours.policy(observations, observations, None, states, None, actions)
+    our_log_probs, our_entropy, our_values, *_ = ours.policy(observations, observations, None, states, None, actions)
     our_parts = [our_values, our_log_probs, our_entropy]
 
     for parts in (our_parts, their_parts):
