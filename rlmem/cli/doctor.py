@@ -7,13 +7,13 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rlmem import __version__
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
+from rlmem.versions import installed_version
 
 _NEEDED = (
     *("gymnasium", "numpy", "scipy", "torch", "stable-baselines3", "sb3-contrib", "pybullet", "safetensors"),
@@ -54,7 +54,7 @@ def _look() -> dict[str, Any]:
     about = {"python": platform.python_version(), "system": platform.platform(), "machine": list(_machine())}
     print(f"rlmem {__version__}, Python {about['python']}, {about['system']}")
     print("\n".join(f"  {line}" for line in about["machine"]))
-    versions = {name: _version(name) for name in (*_NEEDED, *_OPTIONAL)}
+    versions = {name: installed_version(name) for name in (*_NEEDED, *_OPTIONAL)}
     missing = [name for name in _NEEDED if versions[name] is None]
     print("\npackages")
     for name, version in versions.items():
@@ -83,13 +83,6 @@ def _machine() -> Iterator[str]:
 
         gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         yield f"GPUs: {', '.join(gpus) or 'none that torch can use'}; torch uses {torch.get_num_threads()} threads"
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _rendering_problem() -> str:

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rlmem.registry import agent_name, agent_settings_class, canonical_id, short
 from rlmem.runs.curriculum import check_curriculum
 from rlmem.runs.toml import read_toml, write_toml
 from rlmem.suggest import one_of
+from rlmem.versions import installed_version
 
 SETTINGS = "settings.toml"
 _MOST = {"steps": 10**12, "envs": 10_000, "eval_every": 10**12, "eval_episodes": 100_000, "keep": 10_000}
@@ -145,7 +145,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def write_settings(folder: Path, settings: RunSettings) -> None:
     """Write ``settings.toml`` and ``versions.toml``."""
     write_toml(folder / SETTINGS, asdict(settings))
-    libraries = {name: _version(name) for name in _LIBRARIES}
+    libraries = {name: installed_version(name) or "not installed" for name in _LIBRARIES}
     machine = {"system": platform.platform(), "processor": processor()}
     write_toml(
         folder / "versions.toml",
@@ -191,10 +191,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "not installed"
