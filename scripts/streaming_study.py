@@ -24,17 +24,14 @@ from statistics import median
 from typing import Any
 
 import tyro
+from equal_cpu import train_for
 
 from rlmem import load_run
 from rlmem.csv_table import read_rows, text_row, write_rows
 from rlmem.evaluation.episodes import clopper_pearson, evaluate_on
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import replacing
-from rlmem.runs.checkpoints import LAST
-from rlmem.runs.progress import Progress
 from rlmem.runs.settings import RunSettings
-from rlmem.runs.tensors_file import load_checkpoint
-from rlmem.runs.training import train
 
 ENV = "TMaze-v0"
 EVERY = 10_000
@@ -92,23 +89,17 @@ def measure(options: Options, task: str, agent: str, seed: int) -> dict[str, Any
     more, longest = TASKS[task]
     knobs = {"robot": "planar", **more}
     folder = options.out / f"{task}-{agent}-{seed}"
-    spent, steps, solved = 0.0, 0, False
-    if (folder / LAST).is_file():
-        spent, steps, solved = state(folder)
-    while not solved and spent < options.seconds:
-        settings = RunSettings(
-            env=ENV,
-            agent=agent,
-            seed=seed,
-            steps=steps + EVERY,
-            envs=1,
-            eval_every=EVERY,
-            stop_at=1.0,
-            knobs={**knobs, "memory_length": (5, longest)},
-            eval_knobs={"memory_length": longest},
-        )
-        train(settings, folder=folder, resume=(folder / LAST).is_file())
-        spent, steps, solved = state(folder)
+    settings = RunSettings(
+        env=ENV,
+        agent=agent,
+        seed=seed,
+        envs=1,
+        eval_every=EVERY,
+        stop_at=1.0,
+        knobs={**knobs, "memory_length": (5, longest)},
+        eval_knobs={"memory_length": longest},
+    )
+    spent = train_for(settings, folder, options.seconds)
     tested = evaluate_on(load_run(folder), ENV, knobs={**knobs, "memory_length": longest}, seeds=test_seeds(EPISODES))
     low, high = tested.interval
     return {
@@ -116,23 +107,13 @@ def measure(options: Options, task: str, agent: str, seed: int) -> dict[str, Any
         "agent": agent,
         "memory_length": longest,
         "seed": seed,
-        "env_steps": steps,
-        "cpu_seconds": spent,
+        "env_steps": spent.env_steps,
+        "cpu_seconds": spent.cpu_seconds,
         "budget": options.seconds,
         "success": tested.value,
         "low": low,
         "high": high,
     }
-
-
-def state(folder: Path) -> tuple[float, int, bool]:
-    """Return the CPU seconds and control steps of a run so far, and whether its last validation was perfect."""
-    meta = load_checkpoint(folder / LAST).meta
-    return (
-        meta["cpu_seconds"],
-        meta["env_steps"],
-        Progress(folder / "progress.csv").last("eval/memory_score", 0.0) >= 1.0,
-    )
 
 
 def summary(rows: Sequence[Mapping[str, str]]) -> str:
