@@ -7,7 +7,6 @@ from statistics import fmean
 
 from suite_rows import Reached, link, number, table
 
-from rlmem.benchmark.overview import solved
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.summary import Row, runs_of, score_interval
 from rlmem.environments import task_spec
@@ -100,7 +99,7 @@ def _more_steps(suite: Suite) -> str:
     """Return which tasks have how many env steps of their own, in brackets."""
     steps = sorted({task.steps for task in suite.task if task.steps})
     named = {n: [_name(task.env) for task in suite.task if task.steps == n] for n in steps}
-    said = "; ".join(f"{' and '.join(names)} {n:,}" for n, names in named.items())
+    said = "; ".join(f"{', '.join(names)} {n:,}" for n, names in named.items())
     return f" ({said})" if said else ""
 
 
@@ -110,8 +109,12 @@ def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
     said = [f"**{len({row['cell'] for row in rows})} of the {len(runs)} runs of the suite are measured.**"]
     ours, untrained = ([of[env].runs(agent) for env in tasks if of[env].runs(agent)] for agent in (_OURS, _UNTRAINED))
     if ours:
-        learnt = sum(solved(found, _LEARNT) for found in ours)
-        said.append(f"`{_OURS}` reaches a memory score of {_LEARNT} on {learnt} of {len(ours)} tasks measured.")
+        learnt = sum(min(runs_of(found, "memory_score")) >= _LEARNT for found in ours)
+        each = min(map(len, ours))
+        said.append(
+            f"`{_OURS}` reaches a memory score of {_LEARNT} on {learnt} of {len(ours)} tasks measured, in each of "
+            f"{each} runs."
+        )
     if untrained:
         hard = sum(score_interval(found).value <= _HARD for found in untrained)
         said.append(f"Untrained memory reaches at most {_HARD} on {hard} of {len(untrained)}.")
