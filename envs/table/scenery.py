@@ -163,7 +163,7 @@ def view(client: int, camera: str, width: int, height: int) -> NDArray[np.uint8]
         left = width * 3 // 5
         return join(view(client, "behind", left, height), view(client, "above", width - left, height))
     if camera == "behind":
-        return photograph(client, (1.24, -0.50, 0.72), (0.37, 0.03, 0.18), width, height, shadow=True)
+        return photograph(client, (1.27, -0.52, 0.74), (0.41, 0.01, 0.10), width, height, shadow=True)
     return photograph(client, (1.05, 0.0, 0.72), (0.54, 0.0, 0.02), width, height, shadow=True)
 
 
