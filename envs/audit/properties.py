@@ -40,8 +40,23 @@ class _Comparison:
     """[N]"""
     reached: Bools
     """[G] whether a query began."""
+    cues: Ints
+    """[G, V] the cue of each variant."""
+    cue_steps: Ints
+    """[G, V] control steps that it lasts; 0 in tasks that do not say so."""
     fault: str = ""
     """The first difference, in words."""
+
+    def uneven_cue(self, group: int) -> str:
+        """Say between which cues of a group the length differs: then one variant is in the delay before the other."""
+        steps, cues = self.cue_steps[group], self.cues[group]
+        other = int((steps != steps[0]).argmax())
+        if steps[other] == steps[0]:
+            return ""
+        return (
+            f"the cue lasts {steps[0]} control steps with cue {cues[0]} and {steps[other]} with cue {cues[other]}, "
+            "but cue_steps must not depend on the cue"
+        )
 
 
 def check_property(name: str, bench: Bench, first_seed: int, *, episodes: int, claimed: bool) -> Finding:
@@ -97,7 +112,13 @@ def _compare(name: str, bench: Bench, seeds: Ints, styles: Ints, variants: int) 
     cues[:n] = ((drawn[:, None] + shift) % task.num_cues).ravel()
     bench.episodes += n
     _, phase = bench.batch.reset(mask, all_seeds, cues)
-    state = _Comparison(np.ones(groups, dtype=np.bool_), np.zeros(n, dtype=np.bool_), np.zeros(groups, dtype=np.bool_))
+    state = _Comparison(
+        open=np.ones(groups, dtype=np.bool_),
+        past_cue=np.zeros(n, dtype=np.bool_),
+        reached=np.zeros(groups, dtype=np.bool_),
+        cues=cues[:n].reshape(groups, variants),
+        cue_steps=getattr(task, "cue_steps", np.zeros(worlds, dtype=np.int64))[:n].reshape(groups, variants).copy(),
+    )
     while state.open.any():
         before = phase[:n].copy()
         actions = _actions(name, task.expert_action()[:n], before, styles, variants, rng)
@@ -169,6 +190,7 @@ def _compare_step(
                 "observes": f"{most!r} differs by {gap.max():.2g}",
                 "earns": f"the reward differs by {np.ptp(earned[group]):.2g}",
             }[what]
-            state.fault = f"{amount} in the {PHASE_NAMES[now[group, 0]]} phase (seed {seeds[group]})"
+            fault = state.uneven_cue(group) or f"{amount} in the {PHASE_NAMES[now[group, 0]]} phase"
+            state.fault = f"{fault} (seed {seeds[group]})"
         state.open[guilty] = False
     state.open &= ~over.any(axis=1)

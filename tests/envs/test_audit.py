@@ -142,6 +142,22 @@ def test_the_least_trace_of_the_cue_is_caught(monkeypatch: pytest.MonkeyPatch) -
     assert "'lamp 0' differs by 1e-07 in the delay phase" in certificate.broken[0].detail
 
 
+def test_a_cue_whose_length_depends_on_the_cue_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = TMaze.deal
+
+    def deal(self: TMaze, index: int, rng: np.random.Generator, cue: int | None) -> None:
+        sound(self, index, rng, cue)
+        self.cue_steps[index] = 3 + 2 * self.cue[index]
+
+    monkeypatch.setattr(TMaze, "deal", deal)
+    broken = audit("TMaze", PLANAR, budget=SMALL).broken[0]
+    assert broken.check.startswith("G1")
+    lengths = ("3 control steps with cue 0 and 5 with cue 1", "5 control steps with cue 1 and 3 with cue 0")
+    assert broken.detail in [
+        f"the cue lasts {said}, but cue_steps must not depend on the cue (seed 0)" for said in lengths
+    ]
+
+
 def test_actions_that_show_in_the_delay_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = TMaze.advance
 
