@@ -77,8 +77,18 @@ def summary(rows: Sequence[Row], title: str) -> str:
     Raises:
         UserError: If there are no rows.
     """
-    parts = [f"# {title}", LEGEND, *(section.markdown() for section in summary_sections(rows))]
+    sections = summary_sections(rows)
+    warning = [f"**{few}.**"] if (few := few_runs(rows)) else []
+    parts = [f"# {title}", *warning, LEGEND, *(section.markdown() for section in sections)]
     return "\n\n".join(parts) + "\n"
+
+
+def few_runs(rows: Sequence[Row]) -> str:
+    """Return the warning that stands above all tables where no agent has enough runs, without a full stop; or ""."""
+    seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
+    if max(seeds.values()) >= FEW:
+        return ""
+    return f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them"
 
 
 def summary_sections(rows: Sequence[Row]) -> list[SummarySection]:
@@ -236,10 +246,7 @@ LEGEND = (
 
 
 def _about(rows: Sequence[Row]) -> SummarySection:
-    seeds = {agent: len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {r["agent"] for r in rows}}
     text = []
-    if max(seeds.values()) < FEW:
-        text.append(f"With fewer than {FEW} runs an agent, intervals over runs are too narrow: do not compare by them.")
     taught = {row["agent"]: row["information"] for row in rows if row.get("information", "reward") not in _PLAIN}
     if taught:
         named = ", ".join(f"{agent} ({what})" for agent, what in taught.items())

@@ -19,6 +19,7 @@ from rlmem.benchmark.summary import (
     LEGEND,
     OVERALL,
     complete_agents,
+    few_runs,
     horizon_groups,
     memory_scores,
     run_interval,
@@ -82,7 +83,7 @@ def benchmark_page(folder: Path) -> Page:
     counts = [("tasks", len(tasks)), ("agents", len(colors)), ("runs", len({row["cell"] for row in rows}))]
     facts = [*((name, str(count)) for name, count in counts), ("benchmark", str(folder))]
     title = f"Benchmark {folder.resolve().name}"
-    return Page(title=title, subtitle=LEGEND, facts=facts, sections=sections, missing=missing)
+    return Page(title=title, subtitle=LEGEND, verdict=few_runs(rows), facts=facts, sections=sections, missing=missing)
 
 
 def _forests(rows: Sequence[Row], colors: Mapping[str, int]) -> list[Chart]:

@@ -152,6 +152,20 @@ def test_the_page_of_a_benchmark_and_its_summary_hold_the_same_tables(tmp_path):
     assert sorted(cells + heads + dashes) == sorted(listed)
 
 
+def test_the_warning_of_few_runs_stands_before_all_numbers(tmp_path):
+    rows = [row for row in bench_rows() if row["seed"] == "0"]
+    write_rows(tmp_path / "results.csv", rows)
+    said, html = summary(rows, "Benchmark small"), render_page(benchmark_page(tmp_path))
+    assert said.startswith("# Benchmark small\n\n**With fewer than 5 runs an agent, intervals over runs are too narrow")
+    assert said.count("fewer than 5 runs") == html.count("ewer than 5 runs") == 1
+    assert html.index("With fewer than 5 runs") < html.index("<dl") < html.index("<table")
+
+
+def test_no_warning_stands_over_five_runs(tmp_path):
+    rows = [row | {"seed": str(seed), "cell": f"{row['cell']}-{seed}"} for row in bench_rows() for seed in range(5)]
+    assert "fewer than" not in summary(rows, "Benchmark small")
+
+
 def test_an_agent_that_is_not_on_all_tasks_is_named_below_the_table_and_not_at_the_end(tmp_path):
     write_rows(tmp_path / "results.csv", [*bench_rows(), bench_rows()[0] | {"agent": "late", "cell": "late"}])
     (section,) = [section for section in benchmark_page(tmp_path).sections if section.title == "All tasks together"]
