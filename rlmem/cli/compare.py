@@ -10,6 +10,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file, writable_folder
 from rlmem.cli.work_bar import work_bar
+from rlmem.errors import UserError
 from rlmem.files import write_text
 from rlmem.networks.cells import CELLS
 
@@ -19,7 +20,7 @@ class Compare:
     """Compare BPTT, truncated BPTT, RTRL, SnAp-1, GEKF and NDEKF: sequences and CPU seconds to a fixed error.
 
     Each method first chooses its learning rate (or p0) on seeds of its own. Rows go to a CSV file; runs that are in it
-    are not run again.
+    are not run again. To compare agents on a task, use ``rlmem benchmark``.
 
     Args:
         problems: Kinds of sequences: recall, adding, control.
@@ -52,6 +53,10 @@ class Compare:
 
 def run(argv: Sequence[str]) -> int:
     """Run what is missing, print the table and draw."""
+    of_agents = [word for word in argv if word.startswith(("--env", "--agent"))]
+    if of_agents and not {"-h", "--help"} & set(argv):
+        flag = of_agents[0].partition("=")[0]
+        raise UserError(f"unknown option {flag}. `rlmem benchmark SUITE.toml` compares agents on a task")
     options: Compare = cli(Compare, argv, "rlmem compare")
     from rlmem.learning.comparison.figure import draw
     from rlmem.learning.comparison.methods import METHODS

@@ -38,6 +38,7 @@ from rlmem.networks.cells.lstm import LSTM
         (["train", "--agent", "ekf", "--device", "cuda"], "device of agent 'ekf' must be cpu, got 'cuda'"),
         (["audit", "--env.cue", "lots"], "--env.cue must be flash, always or never, got 'lots'"),
         (["audit", "--env", "CartPole-v1"], "CartPole-v1 is no task of rlmem"),
+        (["compare", "--env", "TMaze-v0"], "--env. `rlmem benchmark SUITE.toml` compares agents on a task"),
         (["compare", "--seconds", "-1"], "--seconds must be at least"),
         (["memory", "--agent", "expert", "--episodes", "1"], "--episodes must be at least 2"),
         (["memory", "--agent", "expert", "--lengths", "-5"], "--lengths must be at least 1"),
