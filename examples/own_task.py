@@ -105,6 +105,11 @@ class TwoFlashes(CorridorTask[TwoFlashesSettings], RecallTask[TwoFlashesSettings
         step.terminated[answered] = True
         self.success[right], self.score[right] = True, 1.0
 
+    def answered_cue(self):
+        """Return the cue that each answer is right for, [N], -1 where none is given yet."""
+        driven = self.pose[:, 0]
+        return np.where(np.abs(driven) >= 0.2, driven < 0.0, -1)
+
     def signals(self):
         """Return lamps and go light [N, 3]."""
         seen = np.zeros((self.num_envs, 3))

@@ -121,6 +121,18 @@ def test_an_agent_trains_on_a_task_of_ones_own(own_task, tmp_path, capsys):
     assert "success" in capsys.readouterr().out
 
 
+def test_the_answers_of_a_task_of_ones_own_are_known_at_its_end(own_task):
+    env = gymnasium.make("rlmem/TwoFlashes-v0", robot="planar", memory_length=5)
+    for seed in range(4):
+        env.reset(seed=seed)
+        ended = False
+        while not ended:
+            assert env.unwrapped.task.answered_cue() == [-1]
+            _, _, ended, _, _ = env.step(env.unwrapped.expert_action())
+        assert env.unwrapped.task.answered_cue() == env.unwrapped.task.cue
+    env.close()
+
+
 @pytest.mark.parametrize(
     ("name", "entry", "message"),
     [
