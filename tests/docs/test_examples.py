@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -12,6 +13,7 @@ import pytest
 import rlmem
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.cli.main import main
+from rlmem.envs.audit import QUICK
 from rlmem.registry import TASKS, agent_settings_class, canonical_id
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -101,6 +103,32 @@ def test_a_task_of_ones_own_is_solved_by_its_expert_and_passes_its_audit(own_tas
     assert own_task.main(episodes=5) == (1.0, True)
 
 
+@pytest.fixture
+def own_working_task(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield importlib.import_module("own_working_task")
+    TASKS.pop("TwoFlashesMaze-v0")
+    gymnasium.registry.pop("rlmem/TwoFlashesMaze-v0")
+    del sys.modules["own_working_task"]
+
+
+def test_a_task_of_ones_own_has_docks_and_work(own_working_task):
+    few = replace(QUICK, exact=3, probe=32, test=8, policy_shapes=())
+    knobs = {"robot": "planar", "memory_length": 20, "dock_every": 10}
+    certificate = own_working_task.main(knobs, few)
+    assert certificate.passed, certificate.text()
+    assert "G4" in certificate.spec.guarantees
+    env = gymnasium.make("rlmem/TwoFlashesMaze-v0", preset="hard", robot="planar", memory_length=60)
+    env.reset(seed=0)
+    ended = False
+    while not ended:
+        _, _, terminated, truncated, info = env.step(env.unwrapped.expert_action())
+        ended = terminated or truncated
+    assert info["is_success"]
+    assert info["work"] == 1.0
+    env.close()
+
+
 def test_a_task_of_ones_own_is_made_and_named_like_any_other(own_task, capsys):
     env = gymnasium.make_vec("rlmem/TwoFlashes-v0", num_envs=2, robot="planar", workers=1)
     assert env.reset(seed=0)[0].shape == (2, 12)
@@ -160,10 +188,15 @@ def stripped(text):
 
 
 @pytest.mark.parametrize(
-    ("page", "example"), [("add_a_cell", "own_cell"), ("add_an_agent", "own_learner"), ("add_a_task", "own_task")]
+    ("page", "examples"),
+    [
+        ("add_a_cell", ["own_cell"]),
+        ("add_an_agent", ["own_learner"]),
+        ("add_a_task", ["own_task", "own_working_task"]),
+    ],
 )
-def test_the_code_on_a_page_is_that_of_the_example(page, example):
-    example = (EXAMPLES / f"{example}.py").read_text()
+def test_the_code_on_a_page_is_that_of_its_examples(page, examples):
+    example = "\n".join((EXAMPLES / f"{name}.py").read_text() for name in examples)
     blocks = re.findall(r"```python\n(.*?)```", (EXTEND / f"{page}.md").read_text(), re.DOTALL)
     assert len(blocks) >= 3
     for block in blocks:
