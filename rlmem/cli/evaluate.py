@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlmem.cli.arguments import check_least
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
+from rlmem.cli.text_table import filled
 from rlmem.cli.work_bar import work_bar
+from rlmem.digits import measured_number, short_number
 from rlmem.envs.work import ENOUGH
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
@@ -180,21 +183,20 @@ def lengths_in_words(knobs: Mapping[str, Any]) -> str:
 
 def summary(result: Evaluation) -> str:
     """Return the numbers of an evaluation in a few lines."""
-    low, high = result.interval
-    by_return = result.metric != "success" and result.spec is None
-    name = "success rate" if result.metric == "success" else "mean return" if by_return else "mean score"
-    lines = [f"  {name:<14}{result.value:.3f}   95 % interval {low:.3f} to {high:.3f}"]
+    lines = [_value(result)]
     if result.spec is not None:
-        spec, none = result.spec, "   (no memory to measure)" * (result.spec.n_bits == 0)
-        lines += [
-            f"  {'ceilings':<14}memoryless {spec.memoryless.value:.3g}, oracle {spec.oracle.value:.3g}",
-            f"  {'memory score':<14}{result.memory_score:.3f}{none}",
-        ]
+        spec = result.spec
+        without = f" {short_number(result.ceiling)}" if spec.memoryless.known else ": not measured"
+        lines.append(f"  {'ceilings':<14}memoryless{without}, oracle {short_number(spec.oracle.value)}")
+        if spec.memoryless.known:
+            score = "none" if math.isnan(result.memory_score) else f"{result.memory_score:.3f}"
+            lines.append(f"  {'memory score':<14}{score}{'   (no memory to measure)' * (spec.n_bits == 0)}")
         if result.work is not None:
             least = 0.0 if spec.expert_work is None else ENOUGH * spec.expert_work
             enough = f"   an episode counts from {least:.2g} on" if least else ""
             lines.append(f"  {'work done':<14}{result.mean_work:.3f}{enough}")
-    lines += [] if by_return else [f"  {'mean return':<14}{result.returns.mean():.3f}"]
+    if result.quantity != "return":
+        lines.append(f"  {'mean return':<14}{measured_number(float(result.returns.mean()))}")
     lines += [
         f"  {'mean length':<14}{result.lengths.mean():.1f} control steps",
         f"  {'cost':<14}{result.env_steps:,} env steps, {result.cpu_seconds:.1f} CPU seconds",
@@ -202,22 +204,17 @@ def summary(result: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def _value(result: Evaluation) -> str:
+    """Return what was reached, with its interval, in a line."""
+    value, low, high = map(measured_number, (result.value, *result.interval))
+    return f"  {result.measure:<14}{value}   95 % interval {low} to {high}"
+
+
 def lesion_summary(test: LesionTest) -> str:
     """Return the effect of a lesion in a few lines."""
-    low, high = test.lesioned.interval
-    lines = [f"hidden state {test.lesion.words} (in {test.acted} episodes)"]
-    name = "success rate" if test.lesioned.metric == "success" else "mean score"
-    lines.append(f"  {name:<14}{test.lesioned.value:.3f}   95 % interval {low:.3f} to {high:.3f}")
+    lines = [f"hidden state {test.lesion.words} (in {test.acted} episodes)", _value(test.lesioned)]
     if len(test.same_cue) and len(test.other_cue):
         same, other = test.same_cue, test.other_cue
         lines.append(f"  {'of these':<14}{same.mean():.3f} where the other episode had the same cue ({len(same)}), ")
         lines[-1] += f"{other.mean():.3f} where it had another ({len(other)})"
-    if test.needed_memory:
-        lines.append(f"  so it was memory: without it, success is not above the ceiling {test.ceiling:.3g}")
-    elif test.intact.interval[0] <= test.ceiling:
-        lines.append(f"  no memory to test: the intact agent is not above the ceiling {test.ceiling:.3g}")
-    else:
-        lines.append(
-            f"  it is still above the ceiling {test.ceiling:.3g}: this lesion does not show that memory is used"
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {line}" for line in filled(test.verdict, less=2))])

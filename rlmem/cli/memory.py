@@ -16,6 +16,7 @@ from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
 from rlmem.cli.text_table import filled
 from rlmem.cli.work_bar import work_bar
+from rlmem.digits import measured_number, short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text, json_values, write_text
@@ -125,11 +126,10 @@ def _print(report: MemoryReport, title: str) -> None:
     from rich.table import Table
 
     console = Console()
-    name = "success" if report.intact.metric == "success" else "return" if report.spec is None else "score"
-    table = Table("hidden state", name, "95 % interval", "", title=title, title_justify="left")
+    table = Table("hidden state", report.intact.quantity, "95 % interval", "", title=title, title_justify="left")
     table.add_row("intact", *_numbers(report.intact), "")
     for test in report.lesions:
-        said = "" if report.spec is None else "still above the ceiling"
+        said = "still above the ceiling" if test.lesioned.interval[0] > test.ceiling else ""
         if test.lesioned.interval[0] <= test.ceiling:
             said = "not above the ceiling"
         if len(test.same_cue) and len(test.other_cue):
@@ -140,8 +140,9 @@ def _print(report: MemoryReport, title: str) -> None:
         said = f"{burst.steps} steps of noise on the observations, sigma {burst.sigma:g}"
         table.add_row("intact, noise in mid-delay", *_numbers(report.noise.disturbed), said)
     if report.spec is not None:
-        ceiling = f"{report.spec.memoryless.value:.3f}"
-        table.add_row("without memory, at most", ceiling, "", "the task's ceiling", style="dim")
+        known = report.spec.memoryless.known
+        ceiling, said = (short_number(report.intact.ceiling), "the task's ceiling") if known else ("", "not measured")
+        table.add_row("without memory, at most", ceiling, "", said, style="dim")
     console.print(table)
     for name, said in _others(report):
         for number, line in enumerate(filled(said, less=18)):
@@ -163,8 +164,8 @@ def _others(report: MemoryReport) -> list[tuple[str, str]]:
         swap = report.body_swap
         lines.append(("body swap", f"{swap.when}, the answer follows: {follows}; {swap.verdict}"))
     if report.span:
-        spans = ", ".join(f"{point.knob:,} {point.result.value:.3g}" for point in report.span)
-        said = f"with the state zeroed every k steps: {spans}; intact {report.intact.value:.3g}"
+        spans = ", ".join(f"{point.knob:,} {short_number(point.result.value)}" for point in report.span)
+        said = f"with the state zeroed every k steps: {spans}; intact {short_number(report.intact.value)}"
         lines.append(("memory span", said))
     if report.horizon is not None:
         lengths = [point.knob for point in report.horizon.points]
@@ -197,7 +198,7 @@ def _others(report: MemoryReport) -> list[tuple[str, str]]:
 
 def _numbers(result: Evaluation) -> tuple[str, str]:
     low, high = result.interval
-    return f"{result.value:.3f}", f"{low:.3f} to {high:.3f}"
+    return measured_number(result.value), f"{measured_number(low)} to {measured_number(high)}"
 
 
 def _trained(parsed: Parsed) -> int | None:

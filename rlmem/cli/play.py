@@ -103,7 +103,8 @@ def run(argv: Sequence[str]) -> int:
         env.close()
     if results:
         right = sum(results.values())
-        print(f"{right} of {len(results)} right; without memory: {spec.memoryless.value:.3g} of episodes")
+        without = f"; without memory: {spec.memoryless.value:.3g} of episodes" if spec.memoryless.known else ""
+        print(f"{right} of {len(results)} right{without}")
         if rival is not None:
             wins = rival_successes(rival, parsed.knobs, list(results))
             print(f"{options.against} on the same episodes: {sum(wins)} of {len(wins)} right")

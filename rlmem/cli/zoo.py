@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.text_table import filled, table
+from rlmem.digits import measured_number, short_number
 from rlmem.suggest import one_of
 
 if TYPE_CHECKING:
     from rlmem.runs.card import Card
-
-_LARGE = 100.0
-"""From which on a score is told without decimals."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,7 @@ def _fitting(line: str) -> list[str]:
 
 def _row(name: str, card: Card) -> tuple[str, ...]:
     ceilings = (card.memoryless, card.oracle)
-    tops = ("-" if top is None else f"{top:,.0f}" if abs(top) >= _LARGE else f"{top:.3g}" for top in ceilings)
-    lesioned = "-" if card.lesioned is None else _number(card.lesioned)
-    return (f"zoo:{name}", _number(card.value), f"{_number(card.low)} to {_number(card.high)}", *tops, lesioned)
-
-
-def _number(value: float) -> str:
-    digits = 0 if abs(value) >= _LARGE else 1 if abs(value) >= 10.0 else 3
-    return f"{value:,.{digits}f}"
+    tops = ("-" if top is None else short_number(top) for top in ceilings)
+    lesioned = "-" if card.lesioned is None else measured_number(card.lesioned)
+    interval = f"{measured_number(card.low)} to {measured_number(card.high)}"
+    return (f"zoo:{name}", measured_number(card.value), interval, *tops, lesioned)

@@ -106,6 +106,28 @@ class Evaluation:
         return self.spec.memory_score(self.value) if self.spec else float("nan")
 
     @property
+    def ceiling(self) -> float:
+        """The most without memory; not a number where the environment states none, or it was not measured."""
+        return self.spec.memoryless.value if self.spec and self.spec.memoryless.known else float("nan")
+
+    @property
+    def why_no_ceiling(self) -> str:
+        """A sentence on why :attr:`ceiling` is not a number, without its full stop; "" where it is one."""
+        if self.spec is None:
+            return "The environment states no ceiling without memory"
+        return "" if self.spec.memoryless.known else "The ceiling without memory is not measured"
+
+    @property
+    def quantity(self) -> str:
+        """What :attr:`value` is, in a word: ``"success"``, ``"score"``, or ``"return"`` where no ceiling is stated."""
+        return "return" if self.spec is None and self.metric == "score" else self.metric
+
+    @property
+    def measure(self) -> str:
+        """The same as tables name it: "success rate", "mean score" or "mean return"."""
+        return "success rate" if self.metric == "success" else f"mean {self.quantity}"
+
+    @property
     def metric(self) -> str:
         """``"success"`` or ``"score"``: what :attr:`value` is."""
         return self.spec.metric if self.spec else "success" if self.says_success else "score"

@@ -7,6 +7,7 @@ Axes: E episodes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlmem.digits import short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import Env, Evaluation, PolicyPredictor, Progress, clopper_pearson, evaluate_on
 from rlmem.evaluation.lesioning import KINDS, Donor, DonorRecorder, Kind, Lesion, Lesioned
@@ -37,18 +39,30 @@ class LesionTest:
 
     @property
     def ceiling(self) -> float:
-        """What an agent without memory reaches; not a number where the task does not say."""
-        return self.intact.spec.memoryless.value if self.intact.spec else float("nan")
+        """What an agent without memory reaches; not a number where that is not known."""
+        return self.intact.ceiling
 
     @property
     def needed_memory(self) -> bool:
         """Whether the intact agent is above the ceiling, and the lesioned one is not, by their 95 % intervals.
 
-        Where there is no ceiling: whether the interval of the lesioned agent is below that of the intact one.
+        Where no ceiling is known: whether the interval of the lesioned agent is below that of the intact one.
         """
-        if self.intact.spec is None:
+        if math.isnan(self.ceiling):
             return self.lesioned.interval[1] < self.intact.interval[0]
         return self.intact.interval[0] > self.ceiling >= self.lesioned.interval[0]
+
+    @property
+    def verdict(self) -> str:
+        """The result in a sentence."""
+        if math.isnan(self.ceiling):
+            return without_ceiling(self.intact, [self.lesion.words] if self.needed_memory else [])
+        ceiling = f"the ceiling {short_number(self.ceiling)}"
+        if self.needed_memory:
+            return f"so it was memory: without it, {self.intact.quantity} is not above {ceiling}"
+        if self.intact.interval[0] <= self.ceiling:
+            return f"no memory to test: the intact agent is not above {ceiling}"
+        return f"it is still above {ceiling}: this lesion does not show that memory is used"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -118,6 +132,22 @@ def lesion_test(
         acted=len(lesioning.acted),
         same_cue=lesioned.success[same[True]],
         other_cue=lesioned.success[same[False]],
+    )
+
+
+def without_ceiling(intact: Evaluation, worse: Sequence[str]) -> str:
+    """Return what lesions show where no ceiling is known: the intervals with and without them are compared.
+
+    Args:
+        intact: The evaluation without lesion.
+        worse: Lesions after which the interval is below that of the intact agent, in words.
+    """
+    if not worse:
+        said = f"no use of the hidden state shown: {intact.quantity} is not lower after a lesion, by the 95 % intervals"
+        return f"{said}. {intact.why_no_ceiling}"
+    return (
+        f"it uses its hidden state: {intact.quantity} falls once that is {' or '.join(worse)} (95 % intervals apart). "
+        f"{intact.why_no_ceiling}, so how much of it needs memory is not known"
     )
 
 

@@ -9,6 +9,7 @@ of this package, or an environment that says its cue, is left out with the reaso
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rlmem.digits import short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.body_swap import BodySwap, body_swap_test, swap_moment
 from rlmem.evaluation.capacity import Capacity, Rewriting, capacity, rewriting
@@ -23,7 +25,7 @@ from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, eva
 from rlmem.evaluation.gradient import GradientLag, ObservationRecorder, trained_gradient
 from rlmem.evaluation.horizon import LENGTHS, HorizonCurve, Point, horizon_curve, span_curve
 from rlmem.evaluation.intervention import in_turn
-from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test
+from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test, without_ceiling
 from rlmem.evaluation.lesioning import DonorRecorder
 from rlmem.evaluation.noise import Burst, NoiseTest, PhaseLengths, noise_test
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
@@ -70,18 +72,18 @@ class MemoryReport:
     def remembers(self) -> bool:
         """Whether success needs the hidden state, by every lesion made; see :attr:`LesionTest.needed_memory`.
 
-        Where there is no ceiling, one lesion is enough: an agent may recover from one that is made once.
+        Where no ceiling is known, one lesion is enough: an agent may recover from one that is made once.
         """
-        if self.spec is None:
+        if math.isnan(self.intact.ceiling):
             return bool(self._worse)
         return bool(self.lesions) and all(test.needed_memory for test in self.lesions)
 
     @property
     def verdict(self) -> str:
         """The result of the lesions in a sentence."""
-        if self.spec is None:
+        if self.spec is None or math.isnan(self.intact.ceiling):
             return self._verdict_without_ceiling
-        ceiling = f"the ceiling without memory, {self.spec.memoryless.value:.3g}"
+        ceiling = f"the ceiling without memory, {short_number(self.intact.ceiling)}"
         if self.spec.memoryless.value >= self.spec.oracle.value:
             return "this task needs no memory: nothing is proved by it"
         if self.intact.interval[0] <= self.spec.memoryless.value:
@@ -103,15 +105,9 @@ class MemoryReport:
 
     @property
     def _verdict_without_ceiling(self) -> str:
-        what = "success" if self.intact.metric == "success" else "return"
         if not self.lesions:
             return f"no lesion could be made: {self.not_measured.get('lesions', 'not tried')}"
-        if not self._worse:
-            return f"no use of the hidden state shown: {what} is about the same after every lesion"
-        return (
-            f"it uses its hidden state: {what} falls once that is {' or '.join(self._worse)} (95 % intervals apart). "
-            "The environment states no ceiling without memory, so how much of it needs memory is not known"
-        )
+        return without_ceiling(self.intact, self._worse)
 
     @property
     def generalization(self) -> dict[int, float]:

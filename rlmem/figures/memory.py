@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from rlmem.digits import short_number
 from rlmem.evaluation.episodes import Evaluation
 from rlmem.evaluation.gradient import GradientLag
 from rlmem.evaluation.horizon import HorizonCurve, length_in_words
@@ -70,12 +71,12 @@ def draw_lesions(axes: Axes, report: MemoryReport) -> None:
         axes.barh(place, result.value, 0.62, color=color, alpha=0.85)
         axes.plot([low, high], [place, place], color="0.15", linewidth=1.4)
         axes.annotate(
-            f"{result.value:.2f}", (0, place), xytext=(5, 0), textcoords="offset points", va="center", color="white"
+            _two(result.value), (0, place), xytext=(5, 0), textcoords="offset points", va="center", color="white"
         )
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
     axes.invert_yaxis()
     ceilings(axes, report.spec, vertical=True)
-    axes.set_xlabel("success rate" if report.intact.metric == "success" else "mean score")
+    axes.set_xlabel(report.intact.measure)
     axes.set_title("What a lesion of the hidden state does", fontsize=10.5)
     plain(axes)
     axes.grid(axis="y", visible=False)
@@ -105,7 +106,7 @@ def draw_horizon(axes: Axes, curve: HorizonCurve, trained: int | None = None) ->
     words = [f"{name} {length_in_words(at, lengths).partition(' (')[0]}" for name, at in ends]
     axes.set_title("How far back:  " + ",  ".join(words), fontsize=10.5)
     length_axis(axes, lengths)
-    axes.set_ylabel("success rate" if results[0].metric == "success" else "mean score")
+    axes.set_ylabel(results[0].measure)
     plain(axes)
 
 
@@ -165,6 +166,10 @@ def draw_gradient(axes: Axes, gradient: GradientLag) -> None:
     axes.set_ylabel("|gradient|, lag 0 = 1")
     axes.set_title("How far back the gradient reaches", fontsize=10.5)
     plain(axes)
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else short_number(value)
 
 
 def _to_axis(scale: float, x: Any) -> Any:

@@ -44,10 +44,12 @@ def draw_curve(axes: Axes, curve: Curve, number: int, label: str, marker: str | 
 
 
 def ceilings(axes: Axes, spec: TaskSpec | None, *, vertical: bool = False) -> None:
-    """Draw what is reached without memory, and by the oracle."""
+    """Draw what is reached without memory, and by the oracle, where that is known."""
     if spec is None:
         return
     for ceiling, name, style in ((spec.memoryless, "without memory", "--"), (spec.oracle, "oracle", ":")):
+        if not ceiling.known:
+            continue
         if vertical:
             axes.axvline(ceiling.value, color="0.35", linestyle=style, linewidth=1.2)
             axes.annotate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlmem.digits import short_number
 from rlmem.report.content import Chart, Level, Line, Section, Table
 from rlmem.report.learning import ceilings, limits, measure
 from rlmem.spec import TaskSpec
@@ -97,12 +98,14 @@ def _body_swap(found: Values) -> Section | None:
 
 
 def _ceiling(spec: TaskSpec) -> str:
+    if not spec.memoryless.known:
+        return "The ceiling without memory is not measured."
     why = spec.memoryless.why.rstrip(".")
-    said = f"Without memory at most {spec.memoryless.value:.3g}: {why}."
+    said = f"Without memory at most {short_number(spec.memoryless.value)}: {why}."
     if spec.untrained is None:
         return said
     only = ", so that this task asks for retention only" if spec.retention_only else ""
-    return f"{said} Untrained memory reaches {spec.untrained.value:.3g} at the default knobs{only}."
+    return f"{said} Untrained memory reaches {short_number(spec.untrained.value)} at the default knobs{only}."
 
 
 def _donors(row: Values) -> str:

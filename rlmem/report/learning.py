@@ -47,14 +47,10 @@ def measure(metric: str) -> str:
 
 def ceilings(spec: TaskSpec | None) -> list[Level]:
     """Return what is reached without memory, and by the oracle; nothing where that is not known."""
-    return (
-        []
-        if spec is None
-        else [
-            Level(value=spec.memoryless.value, label="without memory"),
-            Level(value=spec.oracle.value, label="oracle", dotted=True),
-        ]
-    )
+    if spec is None:
+        return []
+    without = [Level(value=spec.memoryless.value, label="without memory")] if spec.memoryless.known else []
+    return [*without, Level(value=spec.oracle.value, label="oracle", dotted=True)]
 
 
 def limits(metric: str) -> tuple[float, float] | None:

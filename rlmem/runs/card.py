@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem import __version__
+from rlmem.digits import measured_number, short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.lesion import Lesion, lesion_test
@@ -179,8 +180,8 @@ def _metadata(card: Card, metric: str) -> Sequence[str]:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{measured_number(value)} ({measured_number(low)} to {measured_number(high)})"
 
 
 def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3g}"
+    return "not known" if value is None else short_number(value)
