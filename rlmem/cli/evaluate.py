@@ -20,11 +20,15 @@ from rlmem.registry import agent_class
 
 if TYPE_CHECKING:
     from rlmem.evaluation.episodes import Evaluation
-    from rlmem.evaluation.lesion import Lesion, LesionTest
+    from rlmem.evaluation.lesion import Kind, Lesion, LesionTest
 
 _ENVS = 50
 _UNKNOWN = "its own"
 """What is said of an agent that does not tell how far back it sees, or what it learned from, as in benchmarks."""
+_CHOSEN = (
+    "This step is the middle of an episode, chosen since no episode comes to a query (for freeze: a cue) at which to "
+    "make the lesion: --lesion-step N names another"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,8 @@ class Evaluate(JsonOption):
             function that acts or that makes such an object. Its code is run.
         lesion: Zero the hidden state, swap it with that of another episode, or freeze it.
         lesion_phase: Phase in which the lesion is made; the query if not given, and the cue for freeze.
-        lesion_step: Control step of the episode at which the lesion is made, instead of a phase.
+        lesion_step: Control step of the episode at which the lesion is made, instead of a phase; the middle of an
+            episode if neither is given and no episode comes to a query.
         episodes: Number of episodes, each with a seed of its own.
         seeds: Use test seeds for results, validation seeds for choosing settings.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
@@ -105,6 +110,8 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))
+        if isinstance(lesion, str) and test.lesion.step is not None:
+            print("\n".join(f"  {line}" for line in filled(_CHOSEN, less=2)))
     row: dict[str, Any] = {"env": parsed.env, "agent": name, "knobs": parsed.knobs, "seeds": options.seeds}
     row |= {"context": context, "information": information}
     row |= {"run": parsed.run_name, "which": options.which, "stochastic": options.stochastic}
@@ -156,8 +163,8 @@ def chosen_agent(parsed: Parsed, env: Any, which: str) -> Any:
     return agent_for(cls, cls.Settings(**parsed.agent_settings), env)
 
 
-def _lesion(options: Evaluate) -> Lesion | None:
-    """Return the lesion that is asked for."""
+def _lesion(options: Evaluate) -> Lesion | Kind | None:
+    """Return the lesion that is asked for, or its kind where it is not said when."""
     from rlmem.evaluation.lesion import Lesion
 
     if options.lesion is None:
@@ -166,8 +173,9 @@ def _lesion(options: Evaluate) -> Lesion | None:
         return None
     if options.lesion_phase is not None and options.lesion_step is not None:
         raise UserError("give --lesion-phase or --lesion-step, not both")
-    phase = options.lesion_phase or ("cue" if options.lesion == "freeze" else "query")
-    return Lesion(kind=options.lesion, phase=phase, step=options.lesion_step)
+    if options.lesion_phase is not None:
+        return Lesion(kind=options.lesion, phase=options.lesion_phase)
+    return options.lesion if options.lesion_step is None else Lesion(kind=options.lesion, step=options.lesion_step)
 
 
 def lengths_in_words(knobs: Mapping[str, Any]) -> str:

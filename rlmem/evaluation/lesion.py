@@ -79,7 +79,7 @@ class LesionTest:
 def lesion_test(
     policy: PolicyPredictor,
     env: Env,
-    lesion: Lesion | None = None,
+    lesion: Lesion | Kind = "zero",
     *,
     knobs: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
@@ -94,10 +94,12 @@ def lesion_test(
     Args:
         policy: Any agent whose ``predict`` hands on a state of arrays, see :mod:`rlmem.evaluation.hidden_state`.
         env: As in :func:`rlmem.evaluation.episodes.evaluate_on`.
-        lesion: What and when; None: zero at the query.
+        lesion: What and when. A kind alone is made as the query begins, or in the cue where it is ``"freeze"``; where
+            no episode comes there, from the middle of an episode on, as :attr:`LesionTest.lesion` then says.
         knobs: Of the task.
         seeds: E of them; None: the 200 test seeds.
-        intact: The evaluation without lesion on the same seeds, where it is known.
+        intact: The evaluation without lesion on the same seeds, where it is known; made again where ``lesion`` is a
+            kind alone.
         donors: Of that evaluation, for ``"swap"``.
         num_envs: Environments side by side; it changes no result of an agent that does not draw.
         deterministic: Take the mode of the policy, not a draw.
@@ -106,13 +108,21 @@ def lesion_test(
     Raises:
         UserError: If the agent has no hidden state, or the lesion never acted.
     """
-    lesion = lesion or Lesion()
+    free = isinstance(lesion, str)
+    lesion = usual_lesion(lesion) if isinstance(lesion, str) else lesion
     arguments: dict[str, Any] = {"knobs": knobs, "seeds": seeds, "num_envs": num_envs, "deterministic": deterministic}
     begun, tell = 0.0, progress or (lambda _: None)
-    if intact is None or (lesion.kind == "swap" and donors is None):
+    if intact is None or free or (lesion.kind == "swap" and donors is None):
         begun, recorder = 0.5, DonorRecorder(lesion)
         intact = evaluate_on(policy, env, **arguments, intervention=recorder, progress=lambda share: tell(share / 2))
         donors = recorder.donors
+        if not recorder.comes and not free:
+            raise UserError(_never(lesion, recorder.phases))
+        if not recorder.comes:
+            lesion, known = Lesion(kind=lesion.kind, step=middle(intact)), None if lesion.kind == "swap" else intact
+            return lesion_test(
+                policy, env, lesion, **arguments, intact=known, progress=lambda share: tell(0.5 + share / 2)
+            )
     if not donors and lesion.kind == "swap":
         raise UserError(_never(lesion, set()))
     lesioning = Lesioned(lesion, donors)
@@ -135,6 +145,16 @@ def lesion_test(
     )
 
 
+def usual_lesion(kind: Kind) -> Lesion:
+    """Return a lesion as the query begins, when what was remembered is needed; a freeze in the cue, when it is seen."""
+    return Lesion(kind=kind, phase="cue" if kind == "freeze" else "query")
+
+
+def middle(intact: Evaluation) -> int:
+    """Return half of the median length of episodes, control steps, at least 1."""
+    return max(1, int(np.median(intact.lengths)) // 2)
+
+
 def without_ceiling(intact: Evaluation, worse: Sequence[str]) -> str:
     """Return what lesions show where no ceiling is known: the intervals with and without them are compared.
 
@@ -154,5 +174,7 @@ def without_ceiling(intact: Evaluation, worse: Sequence[str]) -> str:
 def _never(lesion: Lesion, phases: set[str]) -> str:
     if lesion.step is not None:
         return f"no episode lasts until control step {lesion.step}: nothing was lesioned"
-    known = ", ".join(sorted(phases - {""})) or "none"
-    return f"no episode came to a phase {lesion.phase!r} after its first step; phases seen: {known}"
+    return (
+        f"no episode begins a phase {lesion.phase!r} after its first step, before which there is no memory; phases "
+        f"seen: {', '.join(sorted(phases)) or 'none'}. Name a control step instead: --lesion-step N, or Lesion(step=N)"
+    )

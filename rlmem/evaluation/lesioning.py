@@ -79,6 +79,10 @@ class Lesion:
             begun = (moment.phase == self.phase) & (moment.phase_step == self.phase_step)
         return begun & (moment.episode >= 0)
 
+    def acts(self, moment: Moment) -> Bools:
+        """Return [N] where the lesion changes the state, or holds it; before the first step there is none to change."""
+        return self.lasts(moment) if self.kind == "freeze" else self.begins(moment) & (moment.step > 0)
+
     def lasts(self, moment: Moment) -> Bools:
         """Return [N] where a lesion that lasts, a freeze, is still on."""
         lasting: Bools = (moment.step >= self.step) if self.step is not None else (moment.phase == self.phase)
@@ -105,9 +109,15 @@ class DonorRecorder:
         self._lesion = lesion
         self._found: dict[tuple[int, int], Donor] = {}
         self._times = _Occurrences()
+        self.comes = False
+        """Whether an episode has come to where the lesion acts."""
+        self.phases: set[str] = set()
+        """Phases that were seen."""
 
     def __call__(self, moment: Moment) -> Moment:
         """Record."""
+        self.phases.update(seen_phases(moment))
+        self.comes |= bool(self._lesion.acts(moment).any())
         rows = np.flatnonzero(self._lesion.begins(moment) & (moment.step > 0))
         if len(rows):
             arrays = split_state(moment.state, len(moment.episode))
@@ -153,10 +163,10 @@ class Lesioned:
 
     def __call__(self, moment: Moment) -> Moment:
         """Return the moment with another state."""
-        self.phases.update(np.unique(moment.phase[moment.episode >= 0]).tolist())
+        self.phases.update(seen_phases(moment))
         if self._lesion.kind == "freeze":
             return self._freeze(moment)
-        rows = np.flatnonzero(self._lesion.begins(moment) & (moment.step > 0))
+        rows = np.flatnonzero(self._lesion.acts(moment))
         if not len(rows):
             return moment
         self.acted.update(moment.episode[rows].tolist())
@@ -222,6 +232,11 @@ class _Occurrences:
         before = self._seen.get(episode, 0)
         self._seen[episode] = before + 1
         return episode, before
+
+
+def seen_phases(moment: Moment) -> set[str]:
+    """Return the phases of the running episodes; those without a name are none."""
+    return set(np.unique(moment.phase[moment.episode >= 0]).tolist()) - {""}
 
 
 def _cue(moment: Moment, row: int) -> Any:

@@ -2,9 +2,9 @@
 
 One evaluation without intervention serves them all; every other is run on the same held-out episodes.
 
-Any Gymnasium environment will do. Where it states no ceilings, success or return without the hidden state is compared
-with that of the intact agent; where it names no phases, lesions are made in the middle of an episode. What needs a task
-of this package, or an environment that says its cue, is left out with the reason.
+Any Gymnasium environment will do. Where no ceiling is known, success or return without the hidden state is compared
+with that of the intact agent; where no episode comes to a query, lesions are made in the middle of an episode. What
+needs a task of this package, or an environment that says its cue, is left out with the reason.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
 from rlmem.digits import short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.body_swap import BodySwap, body_swap_test, swap_moment
@@ -25,15 +23,15 @@ from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, eva
 from rlmem.evaluation.gradient import GradientLag, ObservationRecorder, trained_gradient
 from rlmem.evaluation.horizon import LENGTHS, HorizonCurve, Point, horizon_curve, span_curve
 from rlmem.evaluation.intervention import in_turn
-from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test, without_ceiling
+from rlmem.evaluation.lesion import Lesion, LesionTest, lesion_test, middle, usual_lesion, without_ceiling
 from rlmem.evaluation.lesioning import DonorRecorder
 from rlmem.evaluation.noise import Burst, NoiseTest, PhaseLengths, noise_test
 from rlmem.evaluation.probe import CueProbe, StateRecorder, probe_states
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.spec import TaskSpec
 
-LESIONS = (Lesion(kind="zero"), Lesion(kind="swap"), Lesion(kind="freeze", phase="cue"))
-"""Lesions of every agent, where the environment names phases."""
+LESIONS = (usual_lesion("zero"), usual_lesion("swap"), usual_lesion("freeze"))
+"""Lesions of every agent, where episodes come to a query."""
 FACTORS = (1, 2, 5, 10)
 """Multiples of the longest memory length of training at which generalization is read off."""
 _LONGEST = LENGTHS[-1]
@@ -203,13 +201,13 @@ def measure_memory(
         recorders = in_turn(donors, bodies, states, seen, phases)
         intact = evaluate_on(policy, made, seeds=listed, intervention=recorders)
         known: dict[str, Any] = {"seeds": listed, "intact": intact}
-        chosen, swapped = (LESIONS, donors.donors) if states.phases else (mid_episode_lesions(intact), None)
+        chosen, swapped = (LESIONS, donors.donors) if donors.comes else (mid_episode_lesions(intact), None)
         lesions = [
             tried("lesions", partial(lesion_test, policy, made, lesion, donors=swapped, **known)) for lesion in chosen
         ]
         swap = tried("body swap", partial(body_swap_test, policy, made, moment, seeds=listed, donors=bodies.donors))
         noise = tried("noise", partial(noise_test, policy, made, lengths=phases, **known))
-        by_steps = by_steps and not states.phases
+        by_steps = by_steps and not donors.comes and math.isnan(intact.ceiling)
         span = tried("span", partial(span_curve, policy, made, seeds=listed, intact=intact)) if by_steps else None
     finally:
         made.close()
@@ -271,8 +269,8 @@ class _Work:
 
 
 def mid_episode_lesions(intact: Evaluation) -> tuple[Lesion, ...]:
-    """Return lesions at half of the median length of episodes, for environments that name no phases."""
-    step = max(1, int(np.median(intact.lengths)) // 2)
+    """Return lesions at half of the median length of episodes, where these come to no query."""
+    step = middle(intact)
     return Lesion(kind="zero", step=step), Lesion(kind="swap", step=step), Lesion(kind="freeze", step=step)
 
 

@@ -152,7 +152,7 @@ def page(card: Card, name: str) -> str:
             "",
             "```",
             f"rlmem render {name} --out rollout.mp4",
-            f"rlmem evaluate {name} --lesion zero",
+            f"rlmem evaluate {name}{' --lesion zero' if card.lesion else ''}",
             f"rlmem export {name} --to numpy --out policy.npz",
             "```",
             "",

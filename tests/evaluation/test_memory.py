@@ -152,7 +152,8 @@ def test_tasks_of_every_kind_can_be_measured(task):
     env = make_test_env(task, 1, knobs)
     agent = Rambles(env.single_action_space)
     env.close()
-    report = measure_memory(agent, task, knobs=knobs, seeds=range(3), lengths=(), num_envs=3)
+    episodes = 24 if task == "HopperPosition-v0" else 3  # without a ceiling, intervals are compared: of three by chance
+    report = measure_memory(agent, task, knobs=knobs, seeds=range(episodes), lengths=(), num_envs=3)
     assert report.verdict
     assert not report.remembers
     json.dumps(report.as_dict())

@@ -8,6 +8,8 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlmem.cli.evaluate import lesion_summary, summary
+from rlmem.cli.main import main
+from rlmem.errors import UserError
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.memory import measure_memory
 
@@ -81,7 +83,8 @@ def test_a_ceiling_that_is_not_measured_is_no_ceiling_to_judge_by():
     assert "memory score" not in said
     assert test.verdict.endswith("The ceiling without memory is not measured")
     report = measure_memory(Stands(), "HopperPosition-v0", seeds=range(3), lengths=(), num_envs=3)
-    assert "needs no memory" not in report.verdict
+    assert [test.lesion.step is None for test in report.lesions] == [False] * 3
+    assert report.verdict.startswith("no use of the hidden state shown")
 
 
 @pytest.mark.parametrize("observation", ["partial", "full"])
@@ -91,3 +94,38 @@ def test_only_where_nothing_is_hidden_is_the_oracle_the_ceiling(observation):
     assert (test.ceiling == 2369.0) is (observation == "full")
     assert ("no memory to test" in test.verdict) is (observation == "full")
     assert not test.needed_memory
+
+
+def test_without_a_query_the_lesion_is_made_in_the_middle_of_an_episode_and_the_step_is_told():
+    for kind in ("zero", "swap", "freeze"):
+        test = lesion_test(Keeps(), recall, kind, seeds=range(40))
+        assert test.lesion == Lesion(kind=kind, step=3)
+        assert test.acted == 40
+        assert test.intact.value == 1.0
+        assert test.needed_memory is (kind != "freeze")
+    walker = lesion_test(Stands(), "HopperPosition-v0", seeds=range(2), num_envs=2)
+    assert walker.lesion.step == max(1, int(np.median(walker.intact.lengths)) // 2)
+
+
+def test_a_phase_that_no_episode_begins_later_is_refused_with_the_way_out():
+    for phase, seen in (("query", "none"), ("apples", "none")):
+        with pytest.raises(UserError, match=f"{phase}.* seen: {seen}. Name a control step instead: --lesion-step N"):
+            lesion_test(Keeps(), recall, Lesion(phase=phase), seeds=range(4))
+
+
+def test_evaluate_says_which_step_it_has_chosen(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.chdir(tmp_path)
+    code = "def act(observation, state):\n    return (observation[:, 0] < 9).astype(int), observation\n"
+    (tmp_path / "mine.py").write_text(code)
+    argv = ["evaluate", "--policy", "mine.py:act", "--env", "CartPole-v1", "--episodes", "4", "--lesion", "zero"]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert "hidden state zeroed at step 4 (in 4 episodes)" in said
+    assert "This step is the middle of an episode" in said
+    assert main([*argv, "--lesion-step", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "zeroed at step 2" in said
+    assert "This step" not in said
+    assert main([*argv, "--lesion-phase", "query"]) == 2
+    assert "--lesion-step N" in capsys.readouterr().err
