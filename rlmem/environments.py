@@ -181,15 +181,36 @@ def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymn
         arguments: More for the constructor, such as ``render_mode``.
 
     Raises:
-        UserError: If there is no such environment, a knob is wrong, or a package that it needs is missing.
+        UserError: If there is no such environment, a knob is wrong, a package that it needs is missing, or pictures are
+            asked for and it draws none.
     """
     env_id = canonical_id(env_id)
+    if "render_mode" in {**knobs, **arguments} and not draws_pictures(env_id):
+        raise UserError(
+            f"{env_id} draws no pictures: give it a render_mode argument, and metadata['render_modes'] with "
+            '"rgb_array" in it'
+        )
     try:
         unchecked = {} if is_task(env_id) else {"disable_env_checker": True}  # as in make_vector
         made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **unchecked, **knobs, **arguments)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
     return made if is_task(env_id) else flat_observations(CheckFirstSteps(made))
+
+
+def draws_pictures(env_id: str) -> bool:
+    """Return whether an environment can be made with ``render_mode="rgb_array"``, as far as it tells.
+
+    Raises:
+        UserError: If there is no such environment, or a package that it needs is missing.
+    """
+    if is_task(env_id):
+        return True
+    creator = _creator(gymnasium_spec(env_id))
+    arguments = inspect.signature(creator).parameters.values()
+    takes = any(one.name == "render_mode" or one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments)
+    known = getattr(creator, "metadata", None)  # a function that makes environments does not tell
+    return takes and (known is None or "rgb_array" in known.get("render_modes", ()))
 
 
 def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -209,13 +230,17 @@ def flat_observations(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 def _defaults(spec: EnvSpec) -> dict[str, Any]:
     """Return the arguments of an environment's constructor that have a default, as far as it tells."""
+    arguments = inspect.signature(_creator(spec)).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not inspect.Parameter.empty}
+
+
+def _creator(spec: EnvSpec) -> Any:
+    """Return the class or function that makes an environment."""
     creator: Any = spec.entry_point
     try:
-        creator = load_env_creator(creator) if isinstance(creator, str) else creator
+        return load_env_creator(creator) if isinstance(creator, str) else creator
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
         raise UserError(f"{spec.id} cannot be made: {error}") from error
-    arguments = inspect.signature(creator).parameters.values()
-    return {one.name: one.default for one in arguments if one.default is not inspect.Parameter.empty}
 
 
 def _is_plain(name: str, value: Any) -> bool:

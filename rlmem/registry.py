@@ -108,6 +108,9 @@ AGENTS: dict[str, AgentEntry] = {
 }
 """Agents by name. Add an agent: one file and one line here."""
 
+EXPORTED = ("recurrent_ppo", "recurrent_a2c", "recurrent_sac")
+"""Agents whose policies `rlmem export` writes."""
+
 
 def register_tasks() -> None:
     """Register every task with Gymnasium, once."""

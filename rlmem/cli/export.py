@@ -11,11 +11,11 @@ from rlmem import __version__
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
 from rlmem.errors import UserError
+from rlmem.registry import EXPORTED
 from rlmem.runs.checkpoints import checkpoint_path, fingerprint
 from rlmem.suggest import one_of
 
 _ENDINGS = {"onnx": ".onnx", "numpy": ".npz"}
-_AGENTS = ("recurrent_ppo", "recurrent_a2c", "recurrent_sac")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ def run(argv: Sequence[str]) -> int:
     if parsed.run is None or parsed.run_settings is None:
         raise UserError("export what? Name first the folder of a run, runs/ENV/AGENT/SEED")
     agent = parsed.run_settings.agent
-    if agent not in _AGENTS:
-        raise UserError(f"agent {agent!r} cannot be exported: it must be {one_of(_AGENTS)}")
+    if agent not in EXPORTED:
+        raise UserError(f"agent {agent!r} cannot be exported: it must be {one_of(EXPORTED)}")
     if options.value and options.to != "onnx":
         raise UserError("--value needs --to onnx")
     ending = _ENDINGS[options.to]

@@ -12,6 +12,7 @@ from rlmem.cli.help import cli
 from rlmem.cli.options import parse
 from rlmem.cli.outputs import writable_file
 from rlmem.cli.work_bar import work_bar
+from rlmem.environments import draws_pictures
 from rlmem.errors import UserError
 from rlmem.registry import is_task
 from rlmem.runs.named import run_folder
@@ -81,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
     if not is_task(parsed.env):
         raise UserError(
             f"a report is on a task of rlmem, and {parsed.env} is none: `rlmem memory {folder}` measures the agent's "
-            f"memory there, and `rlmem render {folder}` films it"
+            "memory there" + (f", and `rlmem render {folder}` films it" if draws_pictures(parsed.env) else "")
         )
     options: Report = parsed.verb
     assert parsed.run is not None

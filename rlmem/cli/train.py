@@ -11,7 +11,7 @@ from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_folder
 from rlmem.cli.text_table import filled
-from rlmem.environments import complete_knobs
+from rlmem.environments import complete_knobs, draws_pictures
 from rlmem.errors import UserError
 from rlmem.registry import agent_class
 from rlmem.runs.settings import RunSettings, read_settings
@@ -137,7 +137,8 @@ def run(argv: Sequence[str]) -> int:
     except Stopped as stopped:
         print(f"stopped; all is saved in {folder}\nresume with: rlmem train {folder}")
         return stopped.status
-    print(f"done: {folder}\nnext: rlmem evaluate {folder}\n      rlmem render {folder}")
+    verbs = ("evaluate", "render") if draws_pictures(settings.env) else ("evaluate", "memory")
+    print(f"done: {folder}\nnext: " + "\n      ".join(f"rlmem {verb} {folder}" for verb in verbs))
     return 0
 
 

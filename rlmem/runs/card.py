@@ -14,12 +14,13 @@ from typing import Any
 
 from rlmem import __version__
 from rlmem.digits import measured_number, short_number
+from rlmem.environments import draws_pictures
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.lesion import Lesion, lesion_test
 from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text, json_values, write_text
-from rlmem.registry import short_id
+from rlmem.registry import EXPORTED, short_id
 from rlmem.runs.checkpoints import checkpoint_path
 from rlmem.runs.loading import load_run
 from rlmem.runs.tensors_file import load_checkpoint
@@ -151,9 +152,9 @@ def page(card: Card, name: str) -> str:
             f"Made by `{card.command}` with seed {card.seed} and rlmem {card.rlmem_version}.",
             "",
             "```",
-            f"rlmem render {name} --out rollout.mp4",
+            *([f"rlmem render {name} --out rollout.mp4"] if draws_pictures(card.env) else []),
             f"rlmem evaluate {name}{' --lesion zero' if card.lesion else ''}",
-            f"rlmem export {name} --to numpy --out policy.npz",
+            *([f"rlmem export {name} --to numpy --out policy.npz"] if card.agent in EXPORTED else []),
             "```",
             "",
         ]

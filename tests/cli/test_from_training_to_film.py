@@ -4,11 +4,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 from quick import QUICK
 
-from rlmem import load_run
+from rlmem import UserError, load_run
 from rlmem.agents.recurrent.numpy_policy import NumpyPolicy
 from rlmem.cli.main import main
+from rlmem.environments import draws_pictures
 from rlmem.evaluation.episodes import evaluate_on
 
 
@@ -37,6 +39,27 @@ class Tuples(gymnasium.Env[Any, Any]):
 
     def step(self, action):
         return (np.ones(2, np.float32), 2), float(action), False, False, {}
+
+
+def test_an_environment_that_draws_no_pictures_is_refused_in_one_line_and_not_offered_for_a_film(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(gymnasium.registry, "Tuples-v0", gymnasium.spec("CartPole-v1").__class__("Tuples-v0", Tuples))
+    gymnasium.registry["Tuples-v0"].max_episode_steps = 8
+    agent = ["--agent.n-steps", "16", "--agent.hidden-size", "8", "--eval-episodes", "2"]
+    assert main(["train", "--env", "Tuples-v0", *agent, "--envs", "2", "--steps", "32"]) == 0
+    run = "runs/Tuples-v0/recurrent_ppo/0"
+    assert f"next: rlmem evaluate {run}\n      rlmem memory {run}\n" in capsys.readouterr().out
+    assert main(["render", run]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rlmem render: Tuples-v0 draws no pictures: give it a render_mode argument")
+    assert said.count("\n") == 1
+    assert main(["report", run]) == 2
+    assert "render" not in capsys.readouterr().err
+    with pytest.raises(UserError, match="draws no pictures"):
+        load_run(run).make_env(render_mode="rgb_array")
+    assert draws_pictures("CartPole-v1")
 
 
 def test_tuples_are_observed_as_vectors(tmp_path, monkeypatch):
