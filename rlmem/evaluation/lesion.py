@@ -119,10 +119,9 @@ def lesion_test(
         if not recorder.comes and not free:
             raise UserError(_never(lesion, recorder.phases))
         if not recorder.comes:
-            lesion, known = Lesion(kind=lesion.kind, step=middle(intact)), None if lesion.kind == "swap" else intact
-            return lesion_test(
-                policy, env, lesion, **arguments, intact=known, progress=lambda share: tell(0.5 + share / 2)
-            )
+            arguments["intact"] = None if lesion.kind == "swap" else intact
+            lesion = Lesion(kind=lesion.kind, step=middle(intact))
+            return lesion_test(policy, env, lesion, **arguments, progress=lambda share: tell(0.5 + share / 2))
     if not donors and lesion.kind == "swap":
         raise UserError(_never(lesion, set()))
     lesioning = Lesioned(lesion, donors)
