@@ -102,6 +102,11 @@ class NumpyPolicy:
         self._states = [name for name in self._inputs if name.startswith("state_")]
         self._constants = arrays
 
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """The shape of one observation, such as (D,)."""
+        return tuple(self._inputs["observation"]["shape"])
+
     def initial_state(self, num_envs: int = 1) -> tuple[Any, ...]:
         """Return the state at the start of an episode, each part [N, ...]."""
         return tuple(np.zeros((num_envs, *self._inputs[name]["shape"]), np.float32) for name in self._states)
@@ -128,7 +133,7 @@ class NumpyPolicy:
         Raises:
             ValueError: If the observation has another shape than the policy was trained with.
         """
-        shape = tuple(self._inputs["observation"]["shape"])
+        shape = self.observation_shape
         observations = np.asarray(observation, np.float32)
         single = observations.shape == shape
         if not single and observations.shape[1:] != shape:

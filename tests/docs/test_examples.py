@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import rlmem
+from rlmem.agents.recurrent.export import export_numpy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.cli.main import main
 from rlmem.envs.audit import QUICK
@@ -49,6 +52,22 @@ def test_a_cart_pole_without_velocities_falls_when_the_memory_of_positions_is_fr
 
 def test_recurrent_ppo_balances_a_pole_without_seeing_velocities():
     assert load("hidden_velocity").main() > 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["0.1"], "does not say at what rate it acts"), (["0.1", "50"], "latency"), ([], "usage:")],
+)
+def test_a_policy_without_a_rate_is_controlled_at_one_that_is_named(arguments, said, tmp_path):
+    model = RecurrentPPO("MlpPolicy", "CartPole-v1", n_steps=8, hidden_size=8, seed=0)
+    unknown = {"observation_names": [], "action_names": [], "control_hz": None}
+    export_numpy(model, tmp_path / "policy.npz", metadata=unknown)
+    shutil.copy(EXAMPLES / "control_loop.py", tmp_path)
+    command = [sys.executable, "control_loop.py", "policy.npz", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert said in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.returncode == (said != "latency")
 
 
 @pytest.fixture
