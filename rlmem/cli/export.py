@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rlmem import __version__
 from rlmem.cli.options import Parsed, parse
-from rlmem.cli.outputs import writable_file
+from rlmem.cli.outputs import result_path, writable_file
 from rlmem.errors import UserError
 from rlmem.registry import EXPORTED
 from rlmem.runs.checkpoints import checkpoint_path, fingerprint
@@ -27,7 +27,8 @@ class Export:
 
     Args:
         to: The format: onnx runs by onnxruntime, numpy by numpy_policy.py, which is written beside the file.
-        out: File to write: policy.onnx or policy.npz in the run's folder if not given.
+        out: File to write: policy.onnx or policy.npz in the run's folder if not given, and NAME-policy.npz for
+            zoo:NAME.
         value: Also the value of the state, for onnx; the critic's hidden state then follows the actor's.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
 
@@ -54,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
     if options.value and options.to != "onnx":
         raise UserError("--value needs --to onnx")
     ending = _ENDINGS[options.to]
-    out = writable_file(options.out or parsed.run_results / f"policy{ending}", "--out", (ending,))
+    out = writable_file(options.out or result_path(parsed.run, parsed.run_name, f"policy{ending}"), "--out", (ending,))
     from rlmem.agents.recurrent.export import RUNNER, export_numpy, export_onnx
     from rlmem.runs.loading import load_run
 

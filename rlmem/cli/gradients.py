@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
-from rlmem.cli.outputs import writable_file
+from rlmem.cli.outputs import result_path, writable_file
 from rlmem.cli.work_bar import Tell, work_bar
 from rlmem.errors import UserError
 from rlmem.runs.named import run_folder
@@ -49,7 +49,7 @@ class Gradients:
         hidden_size: Units of a cell.
         input_size: Size of an input.
         seeds: Number of cells drawn of each kind; the median is shown.
-        out: PNG file to write.
+        out: PNG file to write; gradients.png if not given, and NAME-gradients.png for zoo:NAME.
 
     Examples:
         rlmem gradients --cells lstm lstm-torch gru
@@ -62,7 +62,7 @@ class Gradients:
     hidden_size: int = 32
     input_size: int = 8
     seeds: int = 10
-    out: Path = Path("gradients.png")
+    out: Path | None = None
 
     def __post_init__(self) -> None:
         check_least(self, max_lag=1, memory_length=2, hidden_size=2, input_size=1, seeds=1)
@@ -74,11 +74,12 @@ class Gradients:
 def run(argv: Sequence[str]) -> int:
     """Measure, print a table and draw."""
     rest = list(argv)
-    folder = run_folder(rest.pop(0)) if rest and not rest[0].startswith("-") else None
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    folder = run_folder(name) if name else None
     options: Gradients = cli(Gradients, rest, "rlmem gradients", "[RUN]")
     if folder is not None:
         read_settings(folder)
-    out = writable_file(options.out, "--out", (".png",))
+    out = writable_file(options.out or result_path(Path(), name, "gradients.png"), "--out", (".png",))
     from rlmem.evaluation.gradient import lags_up_to
     from rlmem.figures.gradients import plot_gradient_reach
 

@@ -22,6 +22,7 @@ from rlmem.evaluation.seeds import test_seeds
 from rlmem.files import json_text, json_values, write_text
 from rlmem.registry import agent_class
 from rlmem.runs.checkpoints import checkpoint_path, fingerprint
+from rlmem.runs.named import file_name, is_named
 
 if TYPE_CHECKING:
     from rlmem.evaluation.episodes import Evaluation
@@ -40,7 +41,8 @@ class Memory(JsonOption):
         episodes: Episodes of each measurement, each with a test seed of its own.
         lengths: Memory lengths of the horizon curve; if not given, up to ten times the longest of training.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
-        out: Folder for numbers and figure; RUN/memory if not given, and memory if there is no run.
+        out: Folder for numbers and figure; RUN/memory if not given, memory/NAME for zoo:NAME, and memory if there is
+            no run.
 
     Examples:
         rlmem memory runs/TMaze-v0/recurrent_ppo/0 --lengths 20 50 100
@@ -72,7 +74,7 @@ def _measure(parsed: Parsed) -> dict[str, Any]:
     """Measure, print a table, leave numbers and a figure, and return the numbers."""
     options: Memory = parsed.verb
     seeds = test_seeds(options.episodes)
-    out = options.out or parsed.run_results / "memory"
+    out = options.out or _folder(parsed)
     name, agent = acting_agent(parsed)
     numbers, figure = (writable_file(out / f"memory{ending}", "--out") for ending in (".json", ".png"))
     made = {"agent": name, "env": parsed.env, "knobs": parsed.knobs, "episodes": options.episodes} | _weights(parsed)
@@ -98,6 +100,13 @@ def _measure(parsed: Parsed) -> dict[str, Any]:
     plot_memory(report, figure, title=title)
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
     return measured
+
+
+def _folder(parsed: Parsed) -> Path:
+    """Return the folder of the results if ``--out`` names none."""
+    if is_named(parsed.run_name):
+        return Path("memory") / file_name(parsed.run_name)
+    return (parsed.run or Path()) / "memory"
 
 
 def _weights(parsed: Parsed) -> dict[str, str]:

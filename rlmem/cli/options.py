@@ -40,8 +40,6 @@ class Parsed:
     run_name: str
     """How it is named there, such as ``"zoo:TMaze-v0"``; "" if none is."""
     run_settings: RunSettings | None
-    run_results: Path
-    """Folder in which results about the run lie: its own, or the working directory where the run came by a name."""
     given: Mapping[str, Any]
     """The options that were given, such as ``"--agent"``, and their values."""
     tuned: Tuned | None = None
@@ -100,14 +98,13 @@ def parse(
         UserError: If the environment, agent or run is unknown, or an option is unknown or has a wrong value.
         SystemExit: After the help.
     """
-    rest, folder, run_name, loaded, results = list(argv), None, "", None, Path()
+    rest, folder, run_name, loaded = list(argv), None, "", None
     chosen = _peek(rest, ("env", "agent"))
     if rest and not rest[0].startswith("-") and (run or positional_env):
         first = rest.pop(0)
         if run:
             folder, loaded = run_folder(first), _read_run(first)
             run_name = first if is_named(first) else str(folder)
-            results = Path() if is_named(first) else folder
         else:
             chosen.setdefault("env", first)
     env = canonical_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
@@ -148,7 +145,6 @@ def parse(
         run=folder,
         run_name=run_name,
         run_settings=loaded,
-        run_results=results,
         given=given,
         tuned=found,
     )

@@ -6,9 +6,22 @@ import tempfile
 from pathlib import Path
 
 from rlmem.errors import UserError
+from rlmem.runs.named import file_name, is_named
 from rlmem.suggest import one_of
 
 VIDEO_ENDINGS = (".mp4", ".gif", ".webp")
+
+
+def result_path(folder: Path, run_name: str, file: str) -> Path:
+    """Return where a file about a run is written if ``--out`` does not say.
+
+    Args:
+        folder: Where the user's own runs have it: their folder, or the working directory.
+        run_name: How the run is named on the command line, "" if none is. One that came by a name, such as
+            ``"zoo:TMaze-v0"``, has its file in the working directory, and its name before the file's.
+        file: Name of the file.
+    """
+    return Path(f"{file_name(run_name)}-{file}") if is_named(run_name) else folder / file
 
 
 def writable_file(path: Path, option: str, endings: tuple[str, ...] = ()) -> Path:

@@ -13,7 +13,7 @@ from gymnasium.error import DependencyNotInstalled
 from rlmem.cli.arguments import check_least
 from rlmem.cli.evaluate import named_agent
 from rlmem.cli.options import parse
-from rlmem.cli.outputs import VIDEO_ENDINGS, writable_file
+from rlmem.cli.outputs import VIDEO_ENDINGS, result_path, writable_file
 from rlmem.cli.work_bar import recording_bar
 from rlmem.environments import make_single
 from rlmem.errors import UserError
@@ -33,7 +33,7 @@ class Render:
 
     Args:
         policy: An agent of your own, as for rlmem evaluate.
-        out: Video file: .mp4, .gif or .webp.
+        out: Video file: .mp4, .gif or .webp; rollout.mp4 if not given, and NAME-rollout.mp4 for zoo:NAME.
         episodes: Number of episodes, each with a test seed of its own.
         seed: Number of the first test seed, from 0.
         camera: View from behind, from above, or both side by side.
@@ -50,7 +50,7 @@ class Render:
     """
 
     policy: str | None = None
-    out: Path = Path("rollout.mp4")
+    out: Path | None = None
     episodes: int = 3
     seed: int = 0
     camera: Literal["both", "behind", "above"] = "both"
@@ -72,7 +72,9 @@ def run(argv: Sequence[str]) -> int:
     options: Render = parsed.verb
     if options.human and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UserError("--human opens a window and there is no screen here (DISPLAY is not set): leave it out")
-    out = options.out if options.human else writable_file(options.out, "--out", VIDEO_ENDINGS)
+    out = options.out or result_path(Path(), parsed.run_name, "rollout.mp4")
+    if not options.human:
+        writable_file(out, "--out", VIDEO_ENDINGS)
     from rlmem.figures.recording import record
 
     if not options.human:  # pygame, with which other environments draw, would look for a screen and complain

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rlmem.cli.arguments import check_least
 from rlmem.cli.help import cli
 from rlmem.cli.options import parse
-from rlmem.cli.outputs import writable_file
+from rlmem.cli.outputs import result_path, writable_file
 from rlmem.cli.work_bar import work_bar
 from rlmem.environments import draws_pictures
 from rlmem.errors import UserError
@@ -34,7 +34,7 @@ class Report:
     The page of a benchmark has tables, intervals, profiles, horizon and learning curves; its only option is --out.
 
     Args:
-        out: File to write; report.html in the folder if not given.
+        out: File to write; report.html in the folder if not given, NAME-report.html for zoo:NAME.
         episodes: Episodes of each measurement, each with a seed of its own.
         shown: Number of episodes in the player.
         which: Weights of the run: best on validation seeds, last, or the control steps of a checkpoint that was kept.
@@ -87,7 +87,7 @@ def run(argv: Sequence[str]) -> int:
     options: Report = parsed.verb
     assert parsed.run is not None
     assert parsed.run_settings is not None
-    out = writable_file(options.out or parsed.run_results / "report.html", "--out", _ENDINGS)
+    out = writable_file(options.out or result_path(parsed.run, parsed.run_name, "report.html"), "--out", _ENDINGS)
     from rlmem.report.run import RunPageSettings, run_page
 
     report = RunPageSettings(

@@ -14,6 +14,7 @@ from rlmem.cli.text_table import filled
 from rlmem.environments import complete_knobs, draws_pictures
 from rlmem.errors import UserError
 from rlmem.registry import agent_class
+from rlmem.runs.named import is_named
 from rlmem.runs.settings import RunSettings, read_settings
 from rlmem.runs.tuned import tuned_settings
 
@@ -101,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parse(Train, argv, name="train", agent="recurrent_ppo", run=True, tuned="--defaults" not in argv)
     options: Train = parsed.verb
     settings = _settings(parsed)
-    if parsed.run is not None and parsed.run != parsed.run_results:
+    if is_named(parsed.run_name):
         raise UserError("a run of the zoo is not trained on: begin one of your own with --env and --agent")
     folder = settings.folder(options.out, options.name) if parsed.run is None else parsed.run
     resume = options.resume or parsed.run is not None

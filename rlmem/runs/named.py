@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def run_folder(name: str | Path) -> Path:
 def is_named(name: str | Path) -> bool:
     """Return whether a run is named and not a folder of the user's, so that nothing may be written into its folder."""
     return str(name).startswith((ZOO, HUB))
+
+
+def file_name(name: str) -> str:
+    """Return a run's name as files about it begin: ``zoo:TMaze`` is "TMaze-v0", ``hub:me/t-maze`` "me-t-maze"."""
+    if name.startswith(ZOO):
+        return run_folder(name).name
+    return re.sub(r"[^\w.@-]+", "-", name.removeprefix(HUB))
 
 
 def zoo() -> dict[str, Path]:

@@ -1,11 +1,13 @@
 """The trained agents that come with the package are what their cards say, and stand wherever a run does."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import rlmem
 from rlmem.cli.main import main
+from rlmem.cli.outputs import result_path
 from rlmem.cli.play import load_rival, rival_successes
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
@@ -49,7 +51,7 @@ def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys,
         assert [line for line in shown.splitlines() if len(line) > 80] == []
     before = sorted(zoo()["TMaze-v0"].iterdir())
     assert main(["export", "zoo:TMaze-v0", "--to", "numpy"]) == 0
-    assert (tmp_path / "policy.npz").is_file()
+    assert (tmp_path / "TMaze-v0-policy.npz").is_file()
     assert sorted(zoo()["TMaze-v0"].iterdir()) == before
     assert main(["train", "zoo:TMaze-v0"]) == 2
     assert "is not trained on" in capsys.readouterr().err
@@ -62,7 +64,23 @@ def test_it_is_listed_and_named_like_a_run_and_its_folder_stays_as_it_is(capsys,
 def test_a_report_on_it_names_it_and_says_nothing_of_a_training_that_it_does_not_hold(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["report", "zoo:TMaze-v0", "--episodes", "4", "--shown", "1"]) == 0
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "TMaze-v0-report.html").read_text()
     assert "zoo:TMaze-v0" in page
     assert str(zoo()["TMaze-v0"]) not in page
     assert "0 control steps, 0.0 CPU seconds" not in page
+
+
+def test_results_of_two_named_agents_never_lie_in_one_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = ["--episodes", "2", "--lengths", "5"]
+    for name in ("zoo:TMaze", "zoo:HiddenPolarity-v0"):
+        assert main(["memory", name, *few[:2], *(few[2:] if name == "zoo:TMaze" else ())]) == 0
+    assert sorted(path.name for path in (tmp_path / "memory").iterdir()) == ["HiddenPolarity-v0", "TMaze-v0"]
+    found = json.loads((tmp_path / "memory" / "TMaze-v0" / "memory.json").read_text())
+    assert found["run"] == "zoo:TMaze"
+    assert main(["render", "zoo:TMaze", "--episodes", "1", "--width", "160", "--height", "90"]) == 0
+    assert main(["gradients", "zoo:TMaze", "--max-lag", "5"]) == 0
+    assert (tmp_path / "TMaze-v0-rollout.mp4").is_file()
+    assert (tmp_path / "TMaze-v0-gradients.png").is_file()
+    assert result_path(Path("runs/a"), "hub:me/t-maze@1", "report.html") == Path("me-t-maze@1-report.html")
+    assert result_path(Path("runs/a"), "runs/a", "report.html") == Path("runs/a/report.html")
