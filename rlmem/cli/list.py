@@ -11,9 +11,10 @@ from typing import Any
 from rlmem.cli.docstrings import explanations, plain
 from rlmem.cli.help import cli
 from rlmem.cli.json_output import JsonOption, json_output
+from rlmem.cli.options import environment_id
 from rlmem.cli.text_table import filled, table, text_width
 from rlmem.environments import task_spec
-from rlmem.registry import AGENTS, NAMESPACE, TASKS, canonical_id, task_class
+from rlmem.registry import AGENTS, NAMESPACE, TASKS, task_class
 from rlmem.spec import Ceiling, TaskSpec
 
 
@@ -45,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
             agents = {agent: entry.summary for agent, entry in AGENTS.items()}
             write({"tasks": [_task_values(f"{NAMESPACE}/{task}") for task in TASKS], "agents": agents})
         else:
-            env_id = canonical_id(name)
+            env_id = environment_id(name)
             labels = _labels(env_id)
             print("\n".join(_describe(env_id, labels)))
             write(_task_values(env_id) | {"labels": labels})

@@ -107,7 +107,7 @@ def parse(
             run_name = first if is_named(first) else str(folder)
         else:
             chosen.setdefault("env", first)
-    env = canonical_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
+    env = environment_id(chosen.get("env", loaded.env if loaded else _FIRST_TASK))
     acting = None if agent is None else agent_name(chosen.get("agent", loaded.agent if loaded else agent))
     if loaded is not None and (env, acting or loaded.agent) != (loaded.env, loaded.agent):
         raise UserError(f"{run_name} is a run of {loaded.agent} on {loaded.env}: leave --env and --agent out")
@@ -148,6 +148,19 @@ def parse(
         given=given,
         tuned=found,
     )
+
+
+def environment_id(name: str) -> str:
+    """Return the whole id of an environment, as :func:`rlmem.registry.canonical_id` does.
+
+    Raises:
+        UserError: If there is none; the message says so if a trained agent has the name.
+    """
+    if is_named(name) or (name in zoo() and not is_environment(name)):
+        agent = name if is_named(name) else f"{ZOO}{name}"
+        more = f": `rlmem zoo {agent.removeprefix(ZOO)}` shows its card" if agent.startswith(ZOO) else ""
+        raise UserError(f"{agent} is a trained agent and no environment{more}")
+    return canonical_id(name)
 
 
 def _test_knobs(run: RunSettings | None) -> dict[str, Any]:

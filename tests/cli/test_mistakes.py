@@ -53,6 +53,10 @@ from rlmem.networks.cells.lstm import LSTM
         (["render", "--agent", "expert", "--fps", "500"], "--fps must be at most 50, got 500"),
         (["report", "--agent", "ppo"], "a report of what?"),
         (["list", "Nothing-v0"], "one of your own is named with its module: my_module:Nothing-v0"),
+        (["list", "zoo:ShellGame-v0-hard"], "no environment: `rlmem zoo ShellGame-v0-hard` shows its card"),
+        (["list", "ShellGame-v0-hard"], "zoo:ShellGame-v0-hard is a trained agent and no environment: `rlmem zoo"),
+        (["train", "--env", "zoo:TMaze"], "`rlmem zoo TMaze` shows its card"),
+        (["audit", "hub:me/t-maze"], "hub:me/t-maze is a trained agent and no environment\n"),
         (["demo", "--memory-length", "0"], "--memory-length must be at least 1"),
     ],
 )
