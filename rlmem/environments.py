@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, make_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -65,6 +65,24 @@ def with_preset(settings: type[Any], knobs: Mapping[str, Any], owner: str) -> di
     if knobs["preset"] not in presets:
         raise UserError(unknown(f"preset of {owner}", str(knobs["preset"]), presets))
     return {**presets[knobs["preset"]], **given}
+
+
+def by_preset(env_id: str, knobs: Mapping[str, Any], besides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return knobs with those of a preset, where all of them are there, under its name.
+
+    Args:
+        env_id: Of the environment.
+        knobs: Names and values.
+        besides: Knobs that may differ from the preset's.
+
+    Raises:
+        UserError: If there is no such environment.
+    """
+    presets: Mapping[str, Mapping[str, Any]] = getattr(knobs_class(env_id), "PRESETS", {})
+    for preset, values in presets.items():
+        if all(knobs.get(name) == value for name, value in values.items() if name not in besides):
+            return {"preset": preset} | {name: value for name, value in knobs.items() if name not in values}
+    return dict(knobs)
 
 
 def complete_knobs(env_id: str, knobs: Mapping[str, Any]) -> dict[str, Any]:

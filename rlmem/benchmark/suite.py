@@ -33,7 +33,7 @@ from typing import Any
 
 from rlmem.benchmark.job import Job
 from rlmem.benchmark.suite_parts import SuiteAgent, SuiteTask, longest
-from rlmem.environments import knobs_class, spec_at
+from rlmem.environments import by_preset, spec_at
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import MAX_EPISODES, MAX_RUN_SEED
 from rlmem.field_checks import check_fields
@@ -149,7 +149,7 @@ class Suite:
             agent_settings=run["agent_settings"] | agent.settings,
         )
         return Job(
-            task=_words(short_id(task.env), _by_preset(task.env, knobs)),
+            task=_words(short_id(task.env), by_preset(task.env, knobs)),
             label=agent.label,
             policy=agent.policy,
             settings=settings,
@@ -221,15 +221,6 @@ def _tables(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise UserError(f"each {name} is a table of its own: write [[{name}]]")
     return found
-
-
-def _by_preset(env: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return knobs with those of a preset, where all of them are there, under its name."""
-    presets: Mapping[str, Mapping[str, Any]] = getattr(knobs_class(env), "PRESETS", {})
-    for preset, values in presets.items():
-        if all(knobs.get(name) == value for name, value in values.items()):
-            return {"preset": preset} | {name: value for name, value in knobs.items() if name not in values}
-    return dict(knobs)
 
 
 def _words(name: str, knobs: Mapping[str, Any]) -> str:

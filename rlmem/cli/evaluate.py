@@ -13,6 +13,7 @@ from rlmem.cli.options import Parsed, parse
 from rlmem.cli.text_table import filled
 from rlmem.cli.work_bar import work_bar
 from rlmem.digits import measured_number, short_number
+from rlmem.environments import by_preset
 from rlmem.envs.work import ENOUGH
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rlmem.evaluation.lesion import Kind, Lesion, LesionTest
 
 _ENVS = 50
+_LENGTHS = ("memory_length", "credit_length")
 _UNKNOWN = "its own"
 """What is said of an agent that does not tell how far back it sees, or what it learned from, as in benchmarks."""
 _CHOSEN = (
@@ -105,8 +107,7 @@ def _evaluate(parsed: Parsed) -> dict[str, Any]:
         env.close()
     context, information = (getattr(agent, name, _UNKNOWN) for name in ("context", "information"))
     known = "" if information == _UNKNOWN else f"; information: {information}"
-    where = f"{parsed.env}{lengths_in_words(parsed.knobs)}"
-    print(f"{name} on {where}\n{options.episodes} {options.seeds} seeds, context: {context}{known}")
+    print(f"{heading(parsed, name)}\n{options.episodes} {options.seeds} seeds, context: {context}{known}")
     print(summary(result))
     if test is not None:
         print(lesion_summary(test))
@@ -178,10 +179,23 @@ def _lesion(options: Evaluate) -> Lesion | Kind | None:
     return options.lesion if options.lesion_step is None else Lesion(kind=options.lesion, step=options.lesion_step)
 
 
+def heading(parsed: Parsed, agent: str) -> str:
+    """Return which agent acts, of which run, and where: ``ppo (zoo:TMaze-v0) on rlmem/TMaze-v0, memory length 20``."""
+    run = f" ({parsed.run_name})" if parsed.run_name else ""
+    return f"{agent}{run} on {task_in_words(parsed)}"
+
+
+def task_in_words(parsed: Parsed) -> str:
+    """Return the environment, the preset that its other knobs are, if any, and its memory and credit lengths."""
+    preset = by_preset(parsed.env, parsed.knobs, besides=_LENGTHS).get("preset")
+    named = f", preset {preset}" if preset else ""
+    return f"{parsed.env}{named}{lengths_in_words(parsed.knobs)}"
+
+
 def lengths_in_words(knobs: Mapping[str, Any]) -> str:
     """Return the memory and credit lengths among knobs in words, such as ", memory length 5 to 20"."""
     words = ""
-    for knob in ("memory_length", "credit_length"):
+    for knob in _LENGTHS:
         length = knobs.get(knob)
         if length is not None:
             value = f"{length[0]} to {length[1]}" if isinstance(length, (list, tuple)) else str(length)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlmem import __version__
 from rlmem.cli.arguments import check_least
-from rlmem.cli.evaluate import acting_agent, lengths_in_words
+from rlmem.cli.evaluate import acting_agent, heading, task_in_words
 from rlmem.cli.json_output import JsonOption, json_output
 from rlmem.cli.options import Parsed, parse
 from rlmem.cli.outputs import writable_file
@@ -93,11 +93,10 @@ def _measure(parsed: Parsed) -> dict[str, Any]:
             num_envs=min(25, options.episodes),
             progress=lambda share, what: tell(share, f"measuring {what}"),
         )
-    title = f"{name} on {parsed.env}{lengths_in_words(parsed.knobs)}"
-    _print(report, f"{title}, {options.episodes} test episodes")
+    _print(report, f"{heading(parsed, name)}, {options.episodes} test episodes")
     measured = made | report.as_dict()
     write_text(numbers, json_text(measured, indent=2) + "\n")
-    plot_memory(report, figure, title=title)
+    plot_memory(report, figure, title=f"{name} on {task_in_words(parsed)}")
     print(f"numbers {out / 'memory.json'}   figure {out / 'memory.png'}")
     return measured
 

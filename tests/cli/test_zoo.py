@@ -9,6 +9,7 @@ import rlmem
 from rlmem.cli.main import main
 from rlmem.cli.outputs import result_path
 from rlmem.cli.play import load_rival, rival_successes
+from rlmem.environments import by_preset
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.seeds import test_seeds as held_out_seeds
 from rlmem.runs.card import page, read_card
@@ -84,3 +85,20 @@ def test_results_of_two_named_agents_never_lie_in_one_file(tmp_path, monkeypatch
     assert (tmp_path / "TMaze-v0-gradients.png").is_file()
     assert result_path(Path("runs/a"), "hub:me/t-maze@1", "report.html") == Path("me-t-maze@1-report.html")
     assert result_path(Path("runs/a"), "runs/a", "report.html") == Path("runs/a/report.html")
+
+
+def test_what_is_measured_is_headed_by_the_run_and_the_preset(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    hard = "recurrent_ppo (zoo:RememberColor-v0-hard) on rlmem/RememberColor-v0, preset hard, memory length 120\n"
+    assert main(["evaluate", "zoo:RememberColor-v0-hard", "--episodes", "1"]) == 0
+    assert capsys.readouterr().out.startswith(hard)
+    assert main(["evaluate", "zoo:RememberColor-v0-hard", "--episodes", "1", "--env.memory-length", "90"]) == 0
+    assert "RememberColor-v0, preset hard, memory length 90\n" in capsys.readouterr().out
+    assert main(["evaluate", "zoo:RememberColor-v0-hard", "--episodes", "1", "--env.dock-every", "50"]) == 0
+    assert "preset" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name in zoo() if name.endswith("-hard")])
+def test_an_agent_that_was_trained_at_a_preset_is_at_it(name):
+    card = read_card(zoo()[name])
+    assert by_preset(card.env, card.knobs)["preset"] == "hard"
