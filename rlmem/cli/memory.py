@@ -161,6 +161,7 @@ def _print(report: MemoryReport, title: str) -> None:
 
 def _others(report: MemoryReport) -> list[tuple[str, str]]:
     """Return the names of the other measures and what they say."""
+    from rlmem.evaluation.below_chance import in_words
     from rlmem.evaluation.horizon import length_in_words
 
     lines = []
@@ -180,6 +181,8 @@ def _others(report: MemoryReport) -> list[tuple[str, str]]:
         at = [length_in_words(estimate, lengths) for estimate in (report.horizon.l50, report.horizon.l90)]
         said = f"longest memory length with a score of 0.5 (L50): {at[0]}, of 0.9 (L90): {at[1]} control steps"
         lines.append(("how far back", said))
+    if report.below_chance:
+        lines.append(("", in_words(report.below_chance)))
     if len(report.generalization) > 1:
         scores = ", ".join(f"{factor} x {score:.2f}" for factor, score in report.generalization.items())
         lines.append(("generalization", f"memory score at multiples of {report.trained_length} steps: {scores}"))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 from rlmem.digits import short_number
 from rlmem.errors import UserError
+from rlmem.evaluation.below_chance import why_below_chance
 from rlmem.evaluation.body_swap import BodySwap, body_swap_test, swap_moment
 from rlmem.evaluation.capacity import Capacity, Rewriting, capacity, rewriting
 from rlmem.evaluation.episodes import EnvMaker, Evaluation, PolicyPredictor, evaluate_on, make_test_env
@@ -116,6 +117,13 @@ class MemoryReport:
         lengths = {factor: factor * self.trained_length for factor in FACTORS}
         return {factor: known[length] for factor, length in lengths.items() if length in known}
 
+    @property
+    def below_chance(self) -> dict[int, str]:
+        """Memory length of the horizon curve -> why success there is below the ceiling without memory, where it is."""
+        points = self.horizon.points if self.horizon else []
+        found = {point.knob: why_below_chance(point.result) for point in points}
+        return {length: why for length, why in found.items() if why}
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         found: dict[str, Any] = {"verdict": self.verdict, "remembers": self.remembers, "intact": self.intact.as_dict()}
@@ -131,6 +139,8 @@ class MemoryReport:
             part = getattr(self, name)
             if part is not None:
                 found[name] = part.as_dict()
+        if self.below_chance:
+            found["below_chance"] = {str(length): why for length, why in self.below_chance.items()}
         if self.generalization:
             found["generalization"] = {str(factor): score for factor, score in self.generalization.items()}
         if self.gradient is not None:

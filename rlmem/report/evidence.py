@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlmem.digits import short_number
+from rlmem.evaluation.below_chance import in_words
 from rlmem.report.content import Chart, Level, Line, Section, Table
 from rlmem.report.learning import ceilings, limits, measure
 from rlmem.spec import TaskSpec
@@ -129,6 +130,9 @@ def _horizon(found: Values, spec: TaskSpec) -> Section | None:
         f"L50 {curve['l50_in_words']}, L90 {curve['l90_in_words']}: control steps of memory at which the memory score "
         "has fallen to 0.5 and to 0.9."
     ]
+    if found.get("below_chance"):
+        said = in_words({int(length): why for length, why in found["below_chance"].items()})
+        text.append(f"{said[:1].upper()}{said[1:]}.")
     if found.get("generalization"):
         said = ", ".join(f"{factor} x {_two(score)}" for factor, score in found["generalization"].items())
         text.append(f"Memory score at multiples of the longest length in training: {said}.")
