@@ -56,7 +56,8 @@ _HEAD = ("name", "value", "95 % interval", "no memory", "oracle", "zeroed")
 _BELOW = (
     "value: success or score on held-out seeds; no memory, oracle: the most without memory, and of an agent that knows "
     "everything; zeroed: the value with the hidden state zeroed at the query. It can lie below that of no "
-    "memory: what the agent was about to do is forgotten too, and it may then give no answer at all. `rlmem zoo NAME` shows a card."
+    "memory: what the agent was about to do is forgotten too, and it may then give no answer at all. "
+    "`rlmem zoo NAME` shows a card."
 )
 
 
