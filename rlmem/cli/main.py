@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 
 from rlmem import __version__
 from rlmem.errors import UserError
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(unknown("verb", verb, VERBS))
+        _check_not_empty(arguments)
         with interruptible():
             status: int = import_module(f"rlmem.cli.{verb}").run(arguments)
     except UserError as error:
@@ -69,6 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rlmem {verb}: {error}", file=sys.stderr)
         return 1
     return status
+
+
+def _check_not_empty(arguments: Sequence[str]) -> None:
+    """Raise a UserError if an argument or the value of an option is empty, as ``--env "$UNSET"`` makes it.
+
+    No option has an empty value, and an empty name must not stand for the default.
+    """
+    for before, word in pairwise(["", *arguments]):
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and equals and not value:
+            raise UserError(f"{flag} needs a value, and what is given is empty: leave it out for the default")
+        if not word.strip():
+            after = f" after {before}" if before else ""
+            raise UserError(f"the argument{after} is empty: write a name or a value there, or leave it out")
 
 
 def usage() -> str:
