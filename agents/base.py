@@ -6,6 +6,7 @@ Axes: N environments, D observation, A action.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -177,8 +178,33 @@ def memory_to_learn(spec: TaskSpec | None, asked: int | None) -> int:
 
 
 def as_rows(mask: Array | None, rows: int) -> NDArray[np.bool_]:
-    """Return episode starts [N]; None means that no episode starts."""
-    return np.zeros(rows, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
+    """Return episode starts [N]; None means that no episode starts.
+
+    Raises:
+        UserError: If there are not so many.
+    """
+    if mask is None:
+        return np.zeros(rows, dtype=np.bool_)
+    starts = np.asarray(mask, dtype=np.bool_).reshape(-1)
+    if len(starts) != rows:
+        raise UserError(f"episode_start must have one value for each of {rows} observations, got {len(starts)}")
+    return starts
+
+
+def check_state(state: Sequence[Any], fresh: Sequence[Any], rows: int) -> None:
+    """Raise a UserError unless a state that was given to ``predict`` is one for so many observations.
+
+    Args:
+        state: What a caller gives, each part [N, ...].
+        fresh: A state at the start of an episode, for any number of environments.
+        rows: Observations, N.
+    """
+    wanted, got = ([tuple(np.shape(part)) for part in parts] for parts in (fresh, state))
+    if got != (right := [(rows, *shape[1:]) for shape in wanted]):
+        raise UserError(
+            f"the state has parts of shapes {got}, and {right} is needed for {rows} observations: pass what the last "
+            "predict returned, or None at the start"
+        )
 
 
 def check_fit(

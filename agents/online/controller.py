@@ -19,7 +19,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
-from rlmem.agents.base import Agent, Array, Observer, as_rows, memory_to_learn
+from rlmem.agents.base import Agent, Array, Observer, as_rows, check_state, memory_to_learn
 from rlmem.agents.plain_data import pack_tree, unpack_tree
 from rlmem.errors import UserError
 from rlmem.learning.divergence import check_finite
@@ -123,6 +123,8 @@ class Controller(Agent):
         rows = len(observation)
         fresh = self.network.initial_state(rows)
         start = torch.from_numpy(np.ones(rows, dtype=np.bool_) if state is None else as_rows(episode_start, rows))
+        if state is not None:
+            check_state(state, fresh, rows)
         parts = fresh if state is None else tuple(torch.as_tensor(part) for part in state)
         with torch.inference_mode():
             parts = tuple(

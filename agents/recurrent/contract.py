@@ -6,6 +6,7 @@ Axes: N environments.
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,8 +48,10 @@ class Contract(BaseAlgorithm):
             name, value = "settings", replace(self.settings, **{name: value})
         super().__setattr__(name, value)
 
-    def check_can_learn(self) -> None:
-        """Raise a UserError if there is no environment, or a function is missing that a file cannot hold."""
+    def check_can_learn(self, total_timesteps: Any) -> None:
+        """Raise a UserError if there is no environment, steps are no number, or a function is missing from a file."""
+        if not isinstance(total_timesteps, Real) or not float(total_timesteps) >= 0:
+            raise UserError(f"total_timesteps must be a number of at least 0, got {total_timesteps!r}")
         if self.env is None:
             raise UserError("there is no environment to learn in: pass env=... to the constructor, load or set_env")
         for name in SCHEDULES:

@@ -227,7 +227,7 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
 
         Runs on one PyTorch thread: with networks of this size more of them cost time.
         """
-        self.check_can_learn()
+        self.check_can_learn(total_timesteps)
         self.use_masking = use_masking
         _keep_freed_memory()
         with one_thread():

@@ -22,6 +22,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from rlmem.agents.base import as_rows, check_state
 from rlmem.agents.plain_data import pack_space, unpack_space
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.action_masks import FORBIDDEN, check_masks, mask_outputs
@@ -88,14 +89,20 @@ class SB3Policy(BasePolicy):
             if isinstance(tensors, dict)
             else tensors.cpu().numpy()
         )
+        rows = len(next(iter(arrays.values())) if isinstance(arrays, dict) else arrays)
+        if not rows:
+            raise UserError("predict was given no observation: a batch must hold at least one")
+        if episode_start is not None:
+            episode_start = as_rows(episode_start, rows)
         features = self.encode(arrays)
         actor = self.actor_step()
         if state is None:
-            state = array_state(self.network.actor.initial_state(len(features)))
-            episode_start = np.ones(len(features), np.bool_)
-        elif episode_start is not None:
-            episode_start = np.asarray(episode_start, bool)
-            state = reset_where(state, actor.initial_state, episode_start)
+            state = array_state(self.network.actor.initial_state(rows))
+            episode_start = np.ones(rows, np.bool_)
+        else:
+            check_state(state, actor.initial_state, rows)
+            if episode_start is not None:
+                state = reset_where(state, actor.initial_state, episode_start)
         outputs, state = actor.step(features, state)
         if not np.isfinite(outputs).all():
             for name, part in arrays.items() if isinstance(arrays, dict) else [("", arrays)]:
@@ -140,6 +147,9 @@ class SB3Policy(BasePolicy):
 
         Returns:
             The actions and the next state.
+
+        Raises:
+            UserError: If there is no observation, or the state or the episode starts are of another number N.
         """
         return self.act(observation, state, episode_start, None if deterministic else self.rng, action_masks)
 

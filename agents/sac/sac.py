@@ -160,7 +160,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> Self:
         """Train on at least ``total_timesteps`` environment steps, on one PyTorch thread; see stable-baselines3."""
-        self.check_can_learn()
+        self.check_can_learn(total_timesteps)
         self._refuse_normalization()
         with one_thread():
             return super().learn(

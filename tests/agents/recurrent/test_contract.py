@@ -303,6 +303,32 @@ def test_what_is_neither_a_number_nor_a_file_is_refused_in_one_line() -> None:
         RecurrentPPO.load(3)  # type: ignore[arg-type]
 
 
+def test_a_state_and_episode_starts_must_be_those_of_as_many_environments() -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    observations = np.repeat(OBSERVATION[:1], 3, 0)
+    state = agent.predict(observations)[1]
+    for starts in (np.zeros(2, bool), [True], True, [True, False], np.ones(4, bool)):
+        for given in (None, state):
+            with pytest.raises(UserError, match="episode_start must have one value for each of 3 observations, got"):
+                agent.predict(observations, given, starts)  # type: ignore[arg-type]
+    for other in (agent.predict(observations[:2])[1], state[:1], np.zeros(3)):  # type: ignore[index]
+        with pytest.raises(UserError, match=r"and .* is needed for 3 observations: pass what the last"):
+            agent.predict(observations, other)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="a batch must hold at least one"):
+        agent.predict(observations[:0])
+    alone = agent.predict(observations[0])[1]
+    for one in (True, [True], np.ones(1)):
+        agent.predict(observations[0], alone, one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", ["5", None, float("nan"), -1])
+def test_steps_to_learn_for_are_a_number_that_is_not_negative(steps: Any) -> None:
+    agent = small_ppo(MemoryBandit(2, 5))
+    with pytest.raises(UserError, match="total_timesteps must be a number of at least 0, got"):
+        agent.learn(steps)
+    assert agent.learn(0).num_timesteps == 0
+
+
 def test_learning_without_an_environment_says_what_is_missing(tmp_path: Path) -> None:
     small_ppo(MemoryBandit(2, 5)).save(tmp_path / "agent")
     with pytest.raises(ValueError, match="there is no environment to learn in: pass env="):
