@@ -51,11 +51,12 @@ def run(argv: Sequence[str]) -> int:
             "push what where? A run and a repository, as in rlmem push runs/TMaze-v0/recurrent_ppo/0 me/t-maze"
         )
     folder, name = run_folder(names[0]), names[1]
-    from rlmem.runs.hub import VIDEO, upload
+    from rlmem.runs.hub import VIDEO, check_upload, upload
     from rlmem.runs.publish import publish
     from rlmem.runs.settings import read_settings
 
     settings = read_settings(folder)
+    check_upload(name)  # measuring takes a while
     with tempfile.TemporaryDirectory() as made:
         target = Path(made)
         print(f"measuring {folder} ...", flush=True)

@@ -20,6 +20,20 @@ VIDEO = "replay.mp4"
 """The name under which the hub shows an agent's video."""
 
 
+def check_upload(name: str) -> None:
+    """Raise a UserError unless a repository may have this name, and the hub answers and knows the user.
+
+    Args:
+        name: ``owner/name``.
+    """
+    check_name(name)
+    hub = _library()
+    try:
+        hub.HfApi(library_name="rlmem", library_version=__version__).whoami()
+    except _refusals(hub) as error:
+        raise UserError(f"cannot upload to {HUB}{name}: {_first_line(error)}") from error
+
+
 def upload(folder: Path, name: str, *, private: bool = False) -> str:
     """Upload a published run, and return the address of its page.
 
@@ -29,17 +43,17 @@ def upload(folder: Path, name: str, *, private: bool = False) -> str:
         private: Whether a new repository is private.
 
     Raises:
-        UserError: If huggingface_hub is not installed, the name is none, or the hub refuses.
+        UserError: If huggingface_hub is not installed, the name is none, the hub refuses, or there is no connection.
     """
     hub = _library()
     api = hub.HfApi(library_name="rlmem", library_version=__version__)
     try:
-        page = api.create_repo(_checked(name), private=private, exist_ok=True)
+        page = api.create_repo(check_name(name), private=private, exist_ok=True)
         api.upload_folder(
             repo_id=name, folder_path=folder, allow_patterns=[*FILES, VIDEO], commit_message=f"rlmem {__version__}"
         )
-    except (hub.errors.HfHubHTTPError, hub.errors.LocalTokenNotFoundError, OSError) as error:
-        raise UserError(f"the hub refuses {name}: {_first_line(error)}") from error
+    except _refusals(hub) as error:
+        raise UserError(f"cannot upload to {HUB}{name}: {_first_line(error)}") from error
     return str(page)
 
 
@@ -57,7 +71,7 @@ def download(name: str) -> Path:
     try:
         folder = Path(
             hub.snapshot_download(
-                _checked(repository),
+                check_name(repository),
                 revision=revision or None,
                 allow_patterns=list(FILES),
                 library_name="rlmem",
@@ -68,7 +82,7 @@ def download(name: str) -> Path:
         raise UserError(
             f"{HUB}{name}: there is no such repository, or it is private (log in by `hf auth login`)"
         ) from error
-    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, OSError) as error:
+    except _refusals(hub) as error:
         raise UserError(f"{HUB}{name} cannot be downloaded: {_first_line(error)}") from error
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{HUB}{name} is not a run of rlmem: it has no {SETTINGS}")
@@ -82,12 +96,19 @@ def download(name: str) -> Path:
 def _library() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.errors
     except ImportError as error:
         raise UserError("the hub needs huggingface_hub: pip install 'rlmem[hub]'") from error
     return huggingface_hub
 
 
-def _checked(name: str) -> str:
+def _refusals(hub: Any) -> tuple[type[Exception], ...]:
+    """Return the errors of a hub that refuses or cannot be reached: those of the HTTP client, whichever it is."""
+    return (*hub.errors.HfHubHTTPError.__bases__, hub.errors.LocalTokenNotFoundError, OSError)
+
+
+def check_name(name: str) -> str:
+    """Return the name of a repository, or raise a UserError if it is not ``owner/name``."""
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
         raise UserError(f"a repository on the hub is owner/name, got {name!r}")
     return name

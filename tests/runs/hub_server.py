@@ -71,6 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.requests.append(f"{self.command} {path}")
+        if path == "/api/whoami-v2":
+            self.answer({"name": "me"})
+            return
         if path.startswith("/api/models/"):
             name, _, rest = path.removeprefix("/api/models/").partition("/revision/")
             name, _, tree = name.partition("/tree/")

@@ -11,6 +11,8 @@ import pytest
 from hub_server import hub_server
 
 import rlmem
+from rlmem.cli.main import main
+from rlmem.runs.hub import upload
 from rlmem.runs.named import run_folder
 
 MISSING = None if importlib.util.find_spec("huggingface_hub") else "needs huggingface_hub: pip install 'rlmem[hub]'"
@@ -48,6 +50,32 @@ def test_a_run_is_pushed_with_its_card_and_evaluated_by_its_name_elsewhere(tmp_p
         assert "names code of its own, evil:Agent, evil:Cell" in refused.stderr
         unknown = rlmem_with(url, tmp_path, "evaluate", "hub:me/nothing")
         assert "there is no such repository, or it is private" in unknown.stderr
+
+
+@pytest.mark.parametrize("name", ["noslash", "a b/c", "a/b/c", "/c", "a/"])
+def test_a_name_that_is_none_is_refused_before_anything_is_measured(name, capsys):
+    assert main(["push", "zoo:TMaze", name]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == f"rlmem push: a repository on the hub is owner/name, got {name!r}\n"
+    assert not shown.out
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_without_a_connection_nothing_is_measured_and_one_line_says_so(tmp_path):
+    pushed = rlmem_with("http://127.0.0.1:9", tmp_path, "push", "zoo:TMaze", "me/t-maze")
+    assert (pushed.returncode, pushed.stdout) == (2, "")
+    assert pushed.stderr.startswith("rlmem push: cannot upload to hub:me/t-maze: ")
+    assert pushed.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_a_connection_that_is_lost_while_uploading_is_said_in_one_line(tmp_path, monkeypatch):
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint="http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda **_: api)
+    with pytest.raises(rlmem.UserError, match="cannot upload to hub:me/t-maze"):
+        upload(tmp_path, "me/t-maze")
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
