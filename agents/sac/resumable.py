@@ -6,6 +6,7 @@ give and take its state; otherwise it starts new episodes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -95,9 +96,15 @@ class ResumableSAC(Resumable):
         except checkpoint.DAMAGE as error:
             raise UserError(f"the weights in {load_path_or_dict} do not fit this agent: {error}") from error
 
-    def save_replay_buffer(self, path: Any) -> NoReturn:
-        """Refuse: the replay buffer is in the file of the agent, without pickle."""
-        raise UserError("the replay buffer is saved with the agent: agent.save(path)")
+    def save_replay_buffer(self, path: Any) -> None:
+        """Write nothing, and warn: the replay buffer is in the file of the agent, without pickle.
+
+        It is no error, so that stable-baselines3's ``CheckpointCallback(save_replay_buffer=True)`` works.
+        """
+        kept = "the replay buffer is saved with the agent, agent.save(path)"
+        left = "save_replay=False leaves the replay buffer out of the agent's file"
+        why = kept if self.settings.save_replay else left
+        warnings.warn(f"{why}: no file of its own is written", stacklevel=2)
 
     def load_replay_buffer(self, path: Any, truncate_last_traj: bool = True) -> NoReturn:
         """Refuse: the replay buffer is in the file of the agent, without pickle."""

@@ -11,12 +11,13 @@ import pytest
 import torch
 from gymnasium import spaces
 from memory_bandit import MemoryBandit
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rlmem.agents import RecurrentSAC
 from rlmem.agents.sac.batch import make_batch, remembered
 from rlmem.agents.sac.learner import actor_loss, critic_targets
+from rlmem.errors import UserError
 from rlmem.runs.tensors_file import load_checkpoint
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "net_arch": (16,)}
@@ -159,6 +160,24 @@ def test_a_file_may_leave_the_replay_buffer_out_and_learning_goes_on(tmp_path: P
 class Stop(BaseCallback):
     def _on_step(self) -> bool:
         return self.model.num_timesteps % 100 < 97
+
+
+def test_checkpoints_of_stable_baselines3_hold_the_replay_buffer(tmp_path: Path) -> None:
+    callback = CheckpointCallback(40, str(tmp_path), save_replay_buffer=True)
+    with pytest.warns(UserWarning, match="the replay buffer is saved with the agent") as warned:
+        agent = small_sac(bandit()).learn(360, callback)
+    assert len({(one.filename, one.lineno) for one in warned}) == 1  # so that Python shows it once
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"rl_model_{n}_steps.zip" for n in (120, 240, 360)]
+    loaded = RecurrentSAC.load(tmp_path / "rl_model_360_steps.zip", bandit())
+    assert loaded.replay_buffer is not None
+    assert agent.replay_buffer is not None
+    written = agent.replay_buffer.rewards[:119]  # callbacks come before the step at hand is written
+    np.testing.assert_array_equal(loaded.replay_buffer.rewards[:119], written)
+    assert written.any()
+    with pytest.raises(UserError, match="loaded with the agent"):
+        loaded.load_replay_buffer(tmp_path / "rl_model_replay_buffer_360_steps.pkl")
+    with pytest.warns(UserWarning, match="save_replay=False leaves the replay buffer out"):
+        small_sac(bandit(), save_replay=False).save_replay_buffer(tmp_path / "replay")
 
 
 def test_a_callback_stops_learning_and_what_comes_next_begins_with_new_episodes() -> None:
