@@ -191,6 +191,12 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
             self._last_obs = None  # the last step was not written: what comes next begins with new episodes
         return rollout
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the steps on arrays, which are made of functions and made anew for each rollout."""
+        for optimizer in self.learner.optimizers:
+            optimizer.separate()
+        return {name: value for name, value in self.__dict__.items() if name not in ("_actor_step", "_critic_step")}
+
     def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> Any:
         """Return actions for the environment [N, ...], and what is stored of them [N, A], from -1 to 1."""
         starts = np.asarray(self._last_episode_starts, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +172,21 @@ def test_checkpoints_of_stable_baselines3_hold_the_replay_buffer(tmp_path: Path)
     loaded = RecurrentSAC.load(tmp_path / "rl_model_360_steps.zip", bandit())
     assert loaded.replay_buffer is not None
     assert agent.replay_buffer is not None
-    written = agent.replay_buffer.rewards[:119]  # callbacks come before the step at hand is written
-    np.testing.assert_array_equal(loaded.replay_buffer.rewards[:119], written)
+    written = agent.replay_buffer.actions[:119]  # callbacks come before the step at hand is written
+    np.testing.assert_array_equal(loaded.replay_buffer.actions[:119], written)
     assert written.any()
     with pytest.raises(UserError, match="loaded with the agent"):
         loaded.load_replay_buffer(tmp_path / "rl_model_replay_buffer_360_steps.pkl")
     with pytest.warns(UserWarning, match="save_replay=False leaves the replay buffer out"):
         small_sac(bandit(), save_replay=False).save_replay_buffer(tmp_path / "replay")
+
+
+def test_a_trained_agent_can_be_pickled_and_learns_on_as_the_one_it_was_made_from() -> None:
+    agent = small_sac(bandit()).learn(120)
+    copied = pickle.loads(pickle.dumps(agent))
+    after = [one.learn(48, reset_num_timesteps=False).policy.parameters_to_vector() for one in (agent, copied)]
+    np.testing.assert_array_equal(*after)
+    assert copied.num_timesteps == agent.num_timesteps > 120
 
 
 def test_a_callback_stops_learning_and_what_comes_next_begins_with_new_episodes() -> None:
