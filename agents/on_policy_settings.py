@@ -18,6 +18,8 @@ _POSITIVE = (
     *("learning_rate", "trunk_learning_rate", "max_grad_norm", "rms_prop_eps"),
     *("clip_range", "clip_range_vf", "target_kl"),
 )
+_FINITE = ("learning_rate", "trunk_learning_rate", "rms_prop_eps")
+"""The others that are positive are limits, and infinity is none."""
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "auxiliary_coef", "bounds_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
 
@@ -67,6 +69,8 @@ def _check(name: str, value: Any) -> None:
         raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
     if name in _POSITIVE and not value > 0:
         raise UserError(f"{name} must be above 0, got {value!r}")
+    if name in _FINITE and value == float("inf"):
+        raise UserError(f"{name} must be finite, got {value!r}")
     if name in _NOT_NEGATIVE and not 0 <= value < float("inf"):
         raise UserError(f"{name} must be at least 0, got {value!r}")
     if name in _FRACTIONS and not 0 <= value <= 1:

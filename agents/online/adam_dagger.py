@@ -56,6 +56,8 @@ class AdamDAggerSettings(DAggerSettings):
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.learning_rate == float("inf"):
+            raise UserError(f"learning_rate must be finite, got {self.learning_rate}")
         for name in ("replay_episodes", "batch_episodes", "update_every", "n_updates"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")

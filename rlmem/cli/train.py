@@ -117,7 +117,7 @@ def run(argv: Sequence[str]) -> int:
     if agent_class(settings.agent).learns:
         check_folder(folder, settings, resume=resume)
         check_labels(settings)
-        writable_folder(folder if folder.exists() else options.out, "--out")
+        writable_folder(next(part for part in (folder, *folder.parents) if part.exists()), "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
         print("\n".join([*filled(_other_knobs(parsed)), *filled(_where_from(parsed))]))

@@ -20,6 +20,8 @@ which forget after about ten steps.
 
 CriticObservation = Literal["actor", "privileged"]
 """What the critic sees: what the actor sees, or the privileged part of the observation."""
+LOG_STDS = (-20.0, 10.0)
+"""Bounds of the initial logarithm of standard deviations; their exponentials must be numbers that add up."""
 ACTIVATIONS = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU", "gelu": "GELU"}
 """Name to class in ``torch.nn``."""
 
@@ -98,6 +100,8 @@ class NetworkSettings:
             raise UserError(f"critic_observation must be 'actor' or 'privileged', got {self.critic_observation!r}")
         if self.shared and self.critic_observation == "privileged":
             raise UserError("a critic that shares the actor's trunk sees what the actor sees: set shared=False")
+        if self.log_std_init is not None and not LOG_STDS[0] <= self.log_std_init <= LOG_STDS[1]:
+            raise UserError(f"log_std_init must be from {LOG_STDS[0]:g} to {LOG_STDS[1]:g}, got {self.log_std_init}")
         if self.sde_sample_freq != -1 and not 1 <= self.sde_sample_freq < float("inf"):
             raise UserError(
                 f"sde_sample_freq must be at least 1 control step, or -1 (a whole rollout), got {self.sde_sample_freq}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rlmem.errors import UserError
@@ -95,16 +95,16 @@ def go_on_without(folder: Path, settings: RunSettings, say: Callable[[str], obje
 def locked_folder(folder: Path) -> Iterator[None]:
     """Make a run's folder and hold it, so that no other process trains there; delete what killed writes left in it.
 
-    A folder that is new and in which nothing was written goes again.
+    A folder that is new and in which nothing was written goes again, with those above it that were made for it.
 
     Raises:
         UserError: If another process holds it.
     """
-    new = not folder.exists()
+    made = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        if new:
-            stack.callback(_delete_if_empty, folder)
+        if made:
+            stack.callback(_delete_if_empty, made)
         try:
             stack.enter_context(locked(folder / _LOCK))
         except BlockingIOError as error:
@@ -116,11 +116,29 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def _delete_if_empty(folder: Path) -> None:
-    """Delete a run's folder that holds nothing but the lock."""
-    if [path.name for path in folder.iterdir()] == [_LOCK]:
-        (folder / _LOCK).unlink()
-        folder.rmdir()
+def _delete_if_empty(folders: Sequence[Path]) -> None:
+    """Delete a run's folder that holds nothing but the lock, and each above it that is empty then.
+
+    Args:
+        folders: The run's folder, then the one that it lies in, and so on.
+    """
+    if folders[0].is_dir() and [path.name for path in folders[0].iterdir()] == [_LOCK]:
+        (folders[0] / _LOCK).unlink()
+        with suppress(OSError):  # another run lies there by now
+            for folder in folders:
+                folder.rmdir()
+
+
+@contextmanager
+def nothing_left_of_a_false_start(folder: Path) -> Iterator[None]:
+    """Delete what a new run wrote if it fails before its first evaluation: it could only begin anew."""
+    try:
+        yield
+    except Exception:
+        if not checkpoints(folder) and not (folder / "progress.csv").exists():
+            for path in (folder / SETTINGS, folder / "versions.toml", *folder.glob("events.out.tfevents.*")):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def trained_steps(folder: Path) -> int:

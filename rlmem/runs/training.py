@@ -20,7 +20,14 @@ from rlmem.runs.curriculum import Curriculum
 from rlmem.runs.event_file import EventFile
 from rlmem.runs.labels import is_taught
 from rlmem.runs.named import run_folder
-from rlmem.runs.resuming import check_folder, go_on_without, is_finished, locked_folder, rewind_run
+from rlmem.runs.resuming import (
+    check_folder,
+    go_on_without,
+    is_finished,
+    locked_folder,
+    nothing_left_of_a_false_start,
+    rewind_run,
+)
 from rlmem.runs.settings import RunSettings, read_settings, write_settings
 from rlmem.runs.tensors_file import CheckpointError, load_checkpoint
 from rlmem.runs.validation import Board, Report, ValidationCallback
@@ -179,6 +186,8 @@ def train(
                 agent.init_from(checkpoint_path(run_folder(settings.init_from), BEST))
             stage = int(load_checkpoint(folder / LAST).meta.get("stage", 0)) if begun else 0
             curriculum = Curriculum(settings.curriculum, env, validation_env, stage, settings.stop_at)
+            if not resume:
+                stack.enter_context(nothing_left_of_a_false_start(folder))
             write_settings(folder, settings)
             if plan is not None and (cost := agent.cost(settings.envs)):
                 plan(cost)

@@ -256,4 +256,30 @@ def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path):
         main(["train", "--agent.auxiliary", "cu", "--defaults", "--out", str(tmp_path), "--env.robot", "planar"]) == 2
     )
     assert "Did you mean 'cue'" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("recurrent_ppo/*"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_begin_removes_the_folders_that_were_made_for_it_and_no_others(tmp_path):
+    other = tmp_path / "runs" / "TMaze-v0" / "other"
+    other.mkdir(parents=True)
+    lost = RunSettings(**SMALL, init_from="runs/nothing")
+    with pytest.raises(UserError, match="nothing"):
+        train(lost, tmp_path / "runs")
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs", "TMaze-v0", "other"]
+    (tmp_path / "runs" / "TMaze-v0" / "ppo").mkdir()
+    with pytest.raises(UserError, match="nothing"):
+        train(lost, tmp_path / "runs")
+    assert (tmp_path / "runs" / "TMaze-v0" / "ppo").is_dir()
+
+
+def test_a_run_that_fails_before_its_first_evaluation_does_not_block_the_corrected_one(tmp_path):
+    def diverges(steps, metrics):
+        if steps == 256:
+            raise UserError("training diverges")
+
+    with pytest.raises(UserError, match="diverges"):
+        train(RunSettings(**SMALL | {"eval_every": 512}), tmp_path / "runs", report=diverges)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="diverges"):
+        train(RunSettings(**SMALL), tmp_path / "runs", report=diverges)
+    assert trained_steps(tmp_path / "runs" / "TMaze-v0" / "ppo" / "0") == 256
