@@ -22,7 +22,7 @@ from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
 
 _SUFFIX = ".safetensors"
 LAST, BEST = f"last{_SUFFIX}", f"best{_SUFFIX}"
-_HISTORY = "checkpoints"
+HISTORY = "checkpoints"
 
 
 def checkpoint_path(folder: Path, which: str) -> Path:
@@ -37,7 +37,7 @@ def checkpoint_path(folder: Path, which: str) -> Path:
         UserError: If there is none; the message names those that there are.
     """
     name = f"{which.removesuffix(_SUFFIX)}{_SUFFIX}"
-    path = folder / name if name in (LAST, BEST) else folder / _HISTORY / name
+    path = folder / name if name in (LAST, BEST) else folder / HISTORY / name
     if name in (LAST, BEST, *(f"{steps}{_SUFFIX}" for steps in kept_steps(folder))) and path.is_file():
         return path
     there = checkpoints(folder)
@@ -54,7 +54,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 def kept_steps(folder: Path) -> list[int]:
     """Return the control steps of the checkpoints in ``checkpoints/``, rising."""
-    names = (path.stem for path in (folder / _HISTORY).glob(f"*{_SUFFIX}"))
+    names = (path.stem for path in (folder / HISTORY).glob(f"*{_SUFFIX}"))
     return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
 
@@ -200,4 +200,4 @@ def _steps(path: Path, settings: RunSettings) -> int:
 
 
 def _kept(folder: Path, steps: int) -> Path:
-    return folder / _HISTORY / f"{steps}{_SUFFIX}"
+    return folder / HISTORY / f"{steps}{_SUFFIX}"

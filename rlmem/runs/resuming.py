@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlmem.errors import UserError
 from rlmem.files import delete_temporary_files, locked
-from rlmem.runs.checkpoints import BEST, LAST, checkpoints, read_checkpoint, rewind
+from rlmem.runs.checkpoints import BEST, HISTORY, LAST, checkpoints, read_checkpoint, rewind
 from rlmem.runs.progress import Progress
 from rlmem.runs.settings import SETTINGS, RunSettings, difference, read_settings
 from rlmem.runs.tensors_file import load_checkpoint
@@ -34,7 +34,15 @@ def is_finished(folder: Path, settings: RunSettings) -> bool:
 
 
 def check_folder(folder: Path, settings: RunSettings, *, resume: bool) -> None:
-    """Raise UserError if there is a run already that is not to be resumed, or another one than these settings make."""
+    """Raise UserError if there is a run already that is not to be resumed, or another one than these settings make.
+
+    Also where a folder lies in the place of a file that training writes, or a file in that of a folder.
+    """
+    for name in (LAST, BEST, SETTINGS, "versions.toml", "progress.csv", _LOCK):
+        if (folder / name).is_dir():
+            raise UserError(f"{folder / name} is a folder, and training writes a file there: move it away")
+    if settings.keep > 1 and (folder / HISTORY).exists() and not (folder / HISTORY).is_dir():
+        raise UserError(f"{folder / HISTORY} is a file, and --keep {settings.keep} needs a folder there: move it away")
     present = (folder / SETTINGS).exists() or bool(checkpoints(folder))
     if present and not resume:
         raise UserError(
@@ -112,7 +120,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 f"another process is training in {folder}: wait until it ends, or choose another --name or --out"
             ) from error
         delete_temporary_files(folder)
-        delete_temporary_files(folder / "checkpoints")
+        delete_temporary_files(folder / HISTORY)
         yield
 
 

@@ -251,6 +251,17 @@ def test_a_message_names_the_nearest_name_only_if_it_is_near():
         assert "Did you mean" not in unknown("environment", name, ["rlmem/TMaze-v0", "rlmem/AntVelocity-v0"])
 
 
+@pytest.mark.parametrize("name", [BEST, LAST, "progress.csv", ".lock", "checkpoints"])
+def test_what_lies_in_the_place_of_a_file_is_found_before_training(name, tmp_path):
+    settings = RunSettings(**SMALL | {"steps": 256, "keep": 3})
+    folder = settings.folder(tmp_path)
+    write_settings(folder, settings)
+    (folder / name).touch() if name == "checkpoints" else (folder / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name} is a (folder|file), and .*: move it away"):
+        train(settings, folder=folder, resume=True)
+    assert not list(folder.glob("events.*"))
+
+
 def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path):
     assert (
         main(["train", "--agent.auxiliary", "cu", "--defaults", "--out", str(tmp_path), "--env.robot", "planar"]) == 2
