@@ -17,7 +17,7 @@ import numpy as np
 
 from rlmem.errors import UserError
 from rlmem.files import replacing
-from rlmem.runs.settings import RunSettings, difference
+from rlmem.runs.settings import RunSettings, difference, require_run
 from rlmem.runs.tensors_file import Checkpoint, CheckpointError, load_checkpoint
 
 _SUFFIX = ".safetensors"
@@ -36,6 +36,7 @@ def checkpoint_path(folder: Path, which: str) -> Path:
     Raises:
         UserError: If there is none; the message names those that there are.
     """
+    require_run(folder)
     name = f"{which.removesuffix(_SUFFIX)}{_SUFFIX}"
     path = folder / name if name in (LAST, BEST) else folder / HISTORY / name
     if name in (LAST, BEST, *(f"{steps}{_SUFFIX}" for steps in kept_steps(folder))) and path.is_file():

@@ -138,8 +138,15 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             if found := difference(one, other):
                 return found
         elif json_values(one) != json_values(other):
-            return f"{name} {one}, not {other}"
+            empty = ("", (), [])
+            return f"{f'no {name}' if one in empty else f'{name} {one}'}, not {'none' if other in empty else other}"
     return ""
+
+
+def require_run(folder: Path) -> None:
+    """Raise a UserError unless there is a folder, such as that of a run."""
+    if not folder.exists():
+        raise UserError(f"there is no run {folder}: name its folder, runs/ENV/AGENT/SEED, or zoo:NAME")
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
@@ -160,8 +167,7 @@ def read_settings(folder: Path) -> RunSettings:
         UserError: If the folder is not a run, or if the file does not hold a run's settings.
     """
     path = folder / SETTINGS
-    if not folder.exists():
-        raise UserError(f"there is no run {folder}: name its folder, runs/ENV/AGENT/SEED, or zoo:NAME")
+    require_run(folder)
     if not path.is_file():
         found = (path for depth in range(1, 5) for path in folder.glob(f"{'*/' * depth}{SETTINGS}"))
         inside = sorted(str(run.parent) for run in found)[:4]

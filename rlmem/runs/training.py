@@ -82,7 +82,8 @@ def agent_for(cls: Any, settings: Any, env: Any, seed: int = 0, device: str = "c
 
 def check_device(cls: Any, device: str) -> None:
     """Raise UserError unless an agent's networks can run on a device, and the machine has it."""
-    if device.partition(":")[0] not in cls.devices:
+    kind = device.partition(":")[0]
+    if kind not in cls.devices or (kind == "cpu" and device != kind):
         raise UserError(f"device of agent {cls.name!r} must be {' or '.join(cls.devices)}, got {device!r}")
     if device == "cpu":
         return

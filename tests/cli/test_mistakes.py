@@ -42,6 +42,8 @@ from rlmem.networks.cells.lstm import LSTM
         (["train", "--steps", "0"], "--steps must be at least 1, got 0"),
         (["train", "--seed", "-1"], "--seed must be at least 0, got -1"),
         (["train", "--device", "tpu"], "device of agent 'recurrent_ppo' must be cpu or cuda, got 'tpu'"),
+        (["train", "--device", "cpu:0"], "device of agent 'recurrent_ppo' must be cpu or cuda, got 'cpu:0'"),
+        (["train", "--init-from", "nope"], "there is no run nope: name its folder, runs/ENV/AGENT/SEED, or zoo:NAME"),
         (["train", "--agent", "ekf", "--device", "cuda"], "device of agent 'ekf' must be cpu, got 'cuda'"),
         (["audit", "--env.cue", "lots"], "--env.cue must be flash, always or never, got 'lots'"),
         (["audit", "--env", "CartPole-v1"], "CartPole-v1 is no task of rlmem"),

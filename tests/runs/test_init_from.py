@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_in_one_line(first: Path, tmp_path: Path) -
     for changed, message in (
         ({"agent_settings": SMALL | {"hidden_size": 9}}, "does not fit: its network.actor.*, and .* is needed here"),
         ({"agent": "ppo", "agent_settings": {}}, "agent 'ppo' starts from fresh weights"),
-        ({"init_from": str(tmp_path / "none")}, "has no checkpoint 'best.safetensors'"),
+        ({"init_from": str(tmp_path / "none")}, "there is no run .*none: name its folder"),
         ({"init_from": "zoo:None"}, "trained agent"),
     ):
         with pytest.raises(UserError, match=message) as refused:

@@ -58,6 +58,8 @@ def test_a_run_is_not_overwritten_and_resumes_with_more_steps(tmp_path):
     folder = train(RunSettings(**SMALL), tmp_path)
     with pytest.raises(UserError, match="go on with it by `rlmem train"):
         train(RunSettings(**SMALL), tmp_path)
+    with pytest.raises(UserError, match="was trained with no init_from, not zoo:TMaze: resume with the same"):
+        train(RunSettings(**SMALL, init_from="zoo:TMaze"), tmp_path, resume=True)
     train(RunSettings(**SMALL | {"steps": 1024}), tmp_path, resume=True)
     assert trained_steps(folder) == 1024
     assert read_progress(folder)["env_steps"].tolist() == [256, 512, 768, 1024]
