@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from rlmem.benchmark.job import Job
+from rlmem.benchmark.suite_checks import check_cell_size, check_tests
 from rlmem.benchmark.suite_parts import SuiteAgent, SuiteTask, longest
 from rlmem.environments import by_preset, spec_at
 from rlmem.errors import UserError
@@ -67,8 +68,9 @@ class Suite:
         agent: The agents.
 
     Raises:
-        UserError: If a value is out of bounds, there is no task or agent, two agents have the same label, or an agent
-            is to learn from parts of the full state that a task does not have.
+        UserError: If a value is out of bounds, there is no task or agent, two agents have the same label, an agent
+            is to learn from parts of the full state that a task does not have, its cell cannot have its size, or it is
+            tested where observations or actions have other shapes.
     """
 
     name: str
@@ -107,6 +109,9 @@ class Suite:
                 if label not in labels:
                     raise UserError(unknown(f"agent of task {task.env}", label, labels))
         for task, training, agent in self._pairs():
+            if agent.learns:
+                check_cell_size(self._job(task, training, agent, 0).settings.agent_settings)
+                check_tests(task.env, training, task.tests(training))
             if agent.settings.keys() & {"auxiliary", "critic_observation"}:
                 check_labels(self._job(task, training, agent, 0).settings)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rlmem.environments import complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
+from rlmem.evaluation.own_agent import check_policy
 from rlmem.field_checks import check_fields
 from rlmem.registry import agent_class, canonical_id
 from rlmem.runs.curriculum import check_curriculum
@@ -90,7 +91,8 @@ class SuiteAgent:
         envs: Environments side by side in training, instead of the suite's.
 
     Raises:
-        UserError: If not exactly one of agent and policy is named, or a hyperparameter does not exist.
+        UserError: If not exactly one of agent and policy is named, a hyperparameter does not exist, or there is no such
+            module or file.
     """
 
     agent: str = ""
@@ -113,6 +115,8 @@ class SuiteAgent:
             raise UserError(f"policy must be 'module:name' or 'path/to/file.py:name', got {self.policy!r}")
         if self.policy and (self.settings or self.tuned):
             raise UserError(f"policy {self.policy!r} has no settings here: it is tested as it is")
+        if self.policy:
+            check_policy(self.policy)
         if self.agent:
             object.__setattr__(self, "agent", self.agent.replace("-", "_"))
             settings = agent_class(self.agent).Settings

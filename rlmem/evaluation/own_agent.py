@@ -132,6 +132,22 @@ def load_policy(name: str, env: Any) -> PolicyPredictor:
         raise UserError(f"{name}: {error}") from error
 
 
+def check_policy(name: str) -> None:
+    """Raise a UserError unless there is the file or the module of ``module:name``; its own code is not run."""
+    where = name.rpartition(":")[0]
+    if where.endswith(".py"):
+        if not Path(where).is_file():
+            raise UserError(f"there is no file {where!r}")
+        return
+    _search(Path.cwd())
+    try:
+        found = util.find_spec(where)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise UserError(f"policy {name!r}: there is no module {where!r} here or installed")
+
+
 def _module(where: str) -> Any:
     if where.endswith(".py"):
         path = Path(where).resolve()

@@ -220,10 +220,11 @@ def test_a_run_that_fails_costs_only_itself_and_is_tried_again(tmp_path, monkeyp
     suite = SUITE.replace('agent = "ppo"\nsettings = { n_steps = 32, batch_size = 64, n_epochs = 1 }', 'policy = "a:b"')
     suite = suite.replace("seeds = 2", "seeds = 1").replace("[3, 5, 9]", "[3]").replace("1_024", "256")
     (tmp_path / "tiny.toml").write_text(suite)
+    (tmp_path / "a.py").touch()
     assert main(["benchmark", "tiny.toml", "--processes", "1"]) == 1
     said = capsys.readouterr()
     assert "failed: a:b on TMaze-v0" in said.err
-    assert "there is no module 'a'" in said.err
+    assert "a has no 'b'" in said.err
     assert len(read_rows(tmp_path / "benchmark" / "tiny" / "results.csv")) == 2
     (tmp_path / "a.py").write_text("from remembering import Remembers as b\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), *sys.path)))

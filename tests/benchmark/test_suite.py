@@ -62,6 +62,11 @@ def test_a_task_at_a_preset_is_named_by_it_and_by_what_was_changed():
     assert job.settings.knobs["guard"] == "dock"
 
 
+def test_agents_that_are_not_trained_may_be_tested_anywhere_and_others_where_the_shapes_are_the_same():
+    suite_from(PLAIN | {"agent": [{"agent": "expert"}], "task": [TASK | {"test": {"arms": [2, 3]}}]})
+    suite_from(PLAIN | {"task": [TASK | {"test": {"cue": ["flash", "always"]}}]})
+
+
 def test_a_change_of_what_makes_a_run_changes_its_key_and_of_what_does_not_does_not():
     def key(**changes):
         agent = [{"agent": "ppo", "settings": changes.pop("settings", {})}]
@@ -141,6 +146,16 @@ def test_presets_are_right_and_few_runs_come_first():
         ({"agent": [{"label": "x"}]}, "names an agent of this package"),
         ({"agent": [{"agent": "ppo", "settings": {"gama": 1}}]}, "Did you mean 'gamma'"),
         ({"agent": [{"policy": "a:b", "settings": {"x": 1}}]}, "has no settings here"),
+        ({"agent": [{"policy": "no_module:x"}]}, "policy 'no_module:x': there is no module 'no_module' here"),
+        ({"agent": [{"policy": "no/file.py:x"}]}, "there is no file 'no/file.py'"),
+        (
+            {"agent": [{"agent": "recurrent_ppo", "settings": {"cell": "rtu", "hidden_size": 7}}]},
+            "hidden_size must be even",
+        ),
+        (
+            {"task": [TASK | {"test": {"arms": [2, 3], "memory_length": [5, 9]}}]},
+            r"a test of TMaze-v0 at arms 3 has observations and actions of \(13,\) and \(2,\), and training",
+        ),
         ({"agent": [TAUGHT]}, "unknown label of auxiliary 'gates.x'. Known: chosen, clock, cue"),
         (
             {"agent": [TAUGHT], "task": [{"env": "CartPole-v1"}]},
