@@ -30,7 +30,7 @@ def check_tests(env: str, training: Mapping[str, Any], tests: Iterable[Mapping[s
         if not fixed or fixed in checked:
             continue
         checked.append(fixed)
-        there, here = _shapes(env, training | fixed), _shapes(env, training)
+        there, here = _shapes(env, {**training, **fixed}), _shapes(env, training)
         if there != here:
             words = ", ".join(f"{name} {value}" for name, value in fixed.items())
             raise UserError(

@@ -138,7 +138,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             if found := difference(one, other):
                 return found
         elif json_values(one) != json_values(other):
-            empty = ("", (), [])
+            empty: tuple[Any, ...] = ("", (), [])
             return f"{f'no {name}' if one in empty else f'{name} {one}'}, not {'none' if other in empty else other}"
     return ""
 
