@@ -51,7 +51,17 @@ def writable_folder(path: Path, option: str) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
+    except OSError as error:
+        raise UserError(f"{option}: cannot write into {path}: {error.strerror}; choose another") from error
+    check_writable(path, option)
+    return path
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Raise a UserError if files cannot be written into a folder, or it cannot be made; it is not made here."""
+    there = next(part for part in (path, *path.absolute().parents) if part.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
     except OSError as error:
         raise UserError(f"{option}: cannot write into {path}: {error.strerror}; choose another") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlmem.cli.arguments import check_least
 from rlmem.cli.options import Parsed, parse
-from rlmem.cli.outputs import writable_folder
+from rlmem.cli.outputs import check_writable
 from rlmem.cli.text_table import filled
 from rlmem.environments import complete_knobs, draws_pictures
 from rlmem.errors import UserError
@@ -117,7 +117,7 @@ def run(argv: Sequence[str]) -> int:
     if agent_class(settings.agent).learns:
         check_folder(folder, settings, resume=resume)
         check_labels(settings)
-        writable_folder(next(part for part in (folder, *folder.parents) if part.exists()), "--out")
+        check_writable(folder if folder.exists() else options.out, "--out")
     print(f"{settings.agent} on {settings.env}, seed {settings.seed}\ninto {folder}")
     if parsed.run is None:
         print("\n".join([*filled(_other_knobs(parsed)), *filled(_where_from(parsed))]))
