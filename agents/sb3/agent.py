@@ -20,7 +20,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rlmem.agents.base import Agent, Array, Observer
-from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, counted_from_start
 from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
 from rlmem.networks.numpy_steps import FEATURE_BOUND, FEATURE_EPSILON, scaled_features
@@ -65,8 +65,14 @@ class SB3Agent(Agent):
         self, observation: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Act. See :meth:`Agent.predict`."""
-        actions, state = self.model.predict(self.scaled(observation), state, episode_start, deterministic=deterministic)
-        return actions, state
+        return self.act(self.scaled(observation), state, episode_start, deterministic)
+
+    def act(
+        self, seen: Array, state: Any = None, episode_start: Array | None = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Return the model's actions [N, ...] in the action space, and its state, for what it sees."""
+        actions, state = self.model.predict(seen, state, episode_start, deterministic=deterministic)
+        return counted_from_start(actions, self.action_space), state
 
     def scaled(self, observation: Array) -> Array:
         """Return observations [N, D] as the model sees them, by the statistics of training."""
@@ -76,7 +82,7 @@ class SB3Agent(Agent):
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn. See :meth:`Agent.learn`."""
-        scaled: VecEnv = GymnasiumVecEnv(env)
+        scaled: VecEnv = GymnasiumVecEnv(env, from_zero=True)
         if self.settings.norm_reward or self.seen is not None:
             scaled = VecNormalize(
                 scaled,

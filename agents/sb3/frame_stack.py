@@ -68,5 +68,5 @@ class FrameStackPPO(SB3Agent):
         stack = np.zeros(shape, observation.dtype) if state is None else np.array(state)
         stack[as_rows(episode_start, len(stack))] = 0
         stack = np.concatenate((stack[..., size:], observation), axis=-1)
-        actions, _ = self.model.predict(stack, deterministic=deterministic)
+        actions, _ = self.act(stack, deterministic=deterministic)
         return actions, stack

@@ -30,19 +30,21 @@ class GymnasiumVecEnv(VecEnv):
 
     Args:
         env: The vector environment.
+        from_zero: The actions that come are choices counted from 0, as stable-baselines3's algorithms count them
+            whatever the space says.
 
     Raises:
         UserError: If the environment does not reset in the same step.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, from_zero: bool = False) -> None:
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             raise UserError(
                 f"stable-baselines3 needs autoreset_mode='same_step', {env} has {env.metadata.get('autoreset_mode')}: "
                 "gymnasium.make_vec takes it, of environments that are not rlmem's as "
                 "vectorization_mode='sync', vector_kwargs={'autoreset_mode': 'SameStep'}"
             )
-        self.env = env
+        self.env, self._from_zero = env, from_zero
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions: Array = np.zeros(0)
@@ -66,7 +68,7 @@ class GymnasiumVecEnv(VecEnv):
 
     def step_async(self, actions: Array) -> None:
         """Take actions [N, ...]."""
-        self._actions = actions
+        self._actions = counted_from_start(actions, self.action_space) if self._from_zero else actions
 
     def step_wait(self) -> VecEnvStepReturn:
         """Run one control step; see stable-baselines3."""
@@ -155,6 +157,11 @@ class GymnasiumVecEnv(VecEnv):
 
     def _indices(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))
+
+
+def counted_from_start(actions: Array, space: spaces.Space[Any]) -> Array:
+    """Return actions [N, ...] whose choices are counted from 0 as the space counts them; others as they are."""
+    return actions + space.start if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)) else actions
 
 
 def in_each(env: VectorEnv[Any, Any, Any], name: str) -> bool:

@@ -90,6 +90,44 @@ def test_an_agent_refuses_the_checkpoint_of_another(name, tmp_path):
     wider.close()
 
 
+class Choosing(gymnasium.Env):
+    """Insists on actions of its space."""
+
+    observation_space = spaces.Box(-1, 1, (2,))
+
+    def __init__(self, action_space):
+        self.action_space, self.steps = action_space, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
+        self.steps += 1
+        return np.zeros(2, np.float32), 0.0, self.steps % 4 == 0, False, {}
+
+
+SEVERAL_CHOICES = ["ppo", "frame_stack_ppo", "sb3_recurrent_ppo", "recurrent_ppo", "recurrent_a2c"]
+ONE_CHOICE = [*SEVERAL_CHOICES, "kalman_actor_critic", "rtrl_actor_critic", "stream_actor_critic"]
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [(name, spaces.Discrete(3, start=5)) for name in ONE_CHOICE]
+    + [(name, spaces.MultiDiscrete([3, 2], start=[-1, 7])) for name in SEVERAL_CHOICES],
+)
+def test_choices_are_counted_from_the_start_of_their_space(name, space):
+    env = SyncVectorEnv([lambda: Choosing(space)] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
+    agent = small(name, env)
+    agent.learn(env, 256, lambda steps, metrics: True)
+    observation, _ = env.reset(seed=0)
+    for deterministic in (True, False):
+        actions, _ = agent.predict(observation, None, np.ones(4, dtype=bool), deterministic)
+        assert all(map(space.contains, actions))
+    env.close()
+
+
 def test_learning_goes_on_after_loading_until_the_steps_are_reached(tmp_path):
     env = make()
     env.reset(seed=0)
