@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlmem.agents.check_spaces import shown
 from rlmem.errors import UserError
 from rlmem.learning.kalman import CategoricalLikelihood, GaussianLikelihood, Likelihood
 
@@ -98,8 +99,8 @@ def make_action_distribution(space: spaces.Space[Any], deviation: float) -> Acti
     Raises:
         UserError: If the space is neither a bounded vector nor a choice among two or more.
     """
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded():
+    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0] and space.is_bounded():
         return NormalActions(space, deviation)
     if isinstance(space, spaces.Discrete) and space.n >= 2:
         return DiscreteActions(space)
-    raise UserError(f"actions must be bounded vectors or one of two or more choices, got {space}")
+    raise UserError(f"actions must be bounded vectors or one of two or more choices, and not empty, got {shown(space)}")

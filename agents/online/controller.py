@@ -20,6 +20,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
 from rlmem.agents.base import Agent, Array, Observer, as_rows, check_state, memory_to_learn
+from rlmem.agents.check_spaces import shown
 from rlmem.agents.plain_data import pack_tree, unpack_tree
 from rlmem.errors import UserError
 from rlmem.learning.divergence import check_finite
@@ -79,8 +80,8 @@ class Controller(Agent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         box = self.observation_space
-        if not isinstance(box, spaces.Box) or len(box.shape) != 1:
-            raise UserError(f"agent {self.name!r} needs vector observations, got {box}")
+        if not isinstance(box, spaces.Box) or len(box.shape) != 1 or not box.shape[0]:
+            raise UserError(f"agent {self.name!r} needs vector observations, not empty, got {shown(box)}")
         outputs = self.outputs_of(self.action_space)
         with seeded(self.seed):
             self.network = self.make_network(box.shape[0], outputs)
@@ -104,8 +105,8 @@ class Controller(Agent):
         Raises:
             UserError: If this agent cannot act in it.
         """
-        if not isinstance(action, spaces.Box) or len(action.shape) != 1 or not action.is_bounded():
-            raise UserError(f"agent {self.name!r} needs bounded vectors as actions, got {action}")
+        if not (isinstance(action, spaces.Box) and len(action.shape) == 1 and action.shape[0] and action.is_bounded()):
+            raise UserError(f"agent {self.name!r} needs bounded vectors as actions, not empty, got {shown(action)}")
         self._center = (action.high.astype(np.float64) + action.low) / 2
         self._radius = (action.high.astype(np.float64) - action.low) / 2
         return action.shape[0]

@@ -16,8 +16,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from rlmem.agents.check_spaces import check_spaces
 from rlmem.agents.plain_data import LostSchedule
-from rlmem.agents.recurrent.check_spaces import check_spaces
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.errors import UserError
 from rlmem.field_checks import SCHEDULES

@@ -18,9 +18,9 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor
 
+from rlmem.agents.check_spaces import check_exploration, check_pictures, check_spaces
 from rlmem.agents.recurrent.action_masks import FORBIDDEN
 from rlmem.agents.recurrent.auxiliary import Auxiliary
-from rlmem.agents.recurrent.check_spaces import check_exploration, check_spaces
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.sb3_policy import SB3Policy
 from rlmem.errors import UserError
@@ -85,10 +85,13 @@ class RecurrentPolicy(SB3Policy):
     ) -> None:
         check_spaces(observation_space, action_space)
         self.full_space, seen = observation_space, actor_space(observation_space)
+        extractor_class = features_extractor_class or self.extractor_for(seen)
+        if issubclass(extractor_class, (NatureCNN, CombinedExtractor)):
+            check_pictures(seen)
         super().__init__(
             seen,
             action_space,
-            features_extractor_class=features_extractor_class or self.extractor_for(seen),
+            features_extractor_class=extractor_class,
             features_extractor_kwargs=features_extractor_kwargs,
             normalize_images=normalize_images,
         )

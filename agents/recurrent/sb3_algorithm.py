@@ -20,11 +20,11 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
+from rlmem.agents.check_spaces import check_exploration
 from rlmem.agents.plain_data import LostSchedule
 from rlmem.agents.recurrent import checkpoint
 from rlmem.agents.recurrent.arguments import from_arguments
 from rlmem.agents.recurrent.auxiliary import Auxiliary
-from rlmem.agents.recurrent.check_spaces import check_exploration
 from rlmem.agents.recurrent.contract import Contract
 from rlmem.agents.recurrent.optimizer import FastAdam
 from rlmem.agents.recurrent.policy import RecurrentCnnPolicy, RecurrentMultiInputPolicy, RecurrentPolicy, has_images

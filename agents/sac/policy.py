@@ -13,7 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import CombinedExtractor
 
-from rlmem.agents.recurrent.check_spaces import check_spaces
+from rlmem.agents.check_spaces import check_spaces
 from rlmem.agents.recurrent.policy import Observations, RecurrentPolicy, has_images, map_observations
 from rlmem.agents.sac.network import SACNetwork
 from rlmem.errors import UserError

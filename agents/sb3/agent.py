@@ -20,6 +20,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rlmem.agents.base import Agent, Array, Observer
+from rlmem.agents.check_spaces import check_pictures, check_spaces
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, counted_from_start
 from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
@@ -38,6 +39,8 @@ class SB3Agent(Agent):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        check_spaces(self.observation_space, self.action_space)
+        check_pictures(self.observation_space)
         torch.set_num_threads(1)
         self.returns = RunningMeanStd(shape=())
         """Statistics of the discounted returns that rewards are scaled by."""

@@ -15,6 +15,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Array, as_rows
+from rlmem.agents.check_spaces import shown
 from rlmem.agents.sb3.agent import SB3Agent
 from rlmem.agents.sb3.memoryless import PPOSettings, feed_forward_ppo
 from rlmem.errors import UserError
@@ -46,7 +47,7 @@ class FrameStackPPO(SB3Agent):
         """Return the spaces that the model sees: K observations in one, pictures one behind the other."""
         box = self.observation_space
         if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not is_image_space(box)):
-            raise UserError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {box}")
+            raise UserError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {shown(box)}")
         low, high = (np.concatenate([bound] * self.settings.frames, axis=-1) for bound in (box.low, box.high))
         return spaces.Box(low, high, dtype=box.dtype.type), self.action_space
 

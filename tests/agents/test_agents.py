@@ -18,6 +18,7 @@ from rlmem.agents.recurrent.settings import RecurrentPPOSettings
 from rlmem.agents.sb3.memoryless import PPOSettings
 from rlmem.agents.sb3.sb3_contrib import SB3RecurrentPPOSettings, WholeSequencePolicy, set_forget_biases
 from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
+from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
 from rlmem.registry import AGENTS, agent_class
 from rlmem.runs.tensors_file import CheckpointError
@@ -126,6 +127,34 @@ def test_choices_are_counted_from_the_start_of_their_space(name, space):
         actions, _ = agent.predict(observation, None, np.ones(4, dtype=bool), deterministic)
         assert all(map(space.contains, actions))
     env.close()
+
+
+EMPTY, VECTOR = spaces.Box(-1, 1, (0,)), spaces.Box(-1, 1, (2,))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("seen", [True, False])
+def test_empty_spaces_are_refused_in_one_line(name, seen):
+    cls = agent_class(name)
+    with pytest.raises(UserError, match=r"(at least one number|not empty), got Box\("):
+        cls(cls.Settings(), *((EMPTY, VECTOR) if seen else (VECTOR, EMPTY)), None)
+
+
+UNSEEN = [
+    (spaces.Discrete(3, start=2), VECTOR, "must count from 0"),
+    (spaces.Box(-1, 1, ()), VECTOR, r"must have an axis|stacks vectors"),
+    (spaces.Box(0, 255, (8, 8, 3), np.uint8), VECTOR, "36 x 36 pixels at least"),
+    (VECTOR, spaces.Box(-np.inf, np.inf, (2,)), "must have finite bounds"),
+    (VECTOR, spaces.MultiDiscrete([[2, 2], [2, 2]]), "of one axis"),
+]
+
+
+@pytest.mark.parametrize("name", ["ppo", "frame_stack_ppo", "sb3_recurrent_ppo"])
+@pytest.mark.parametrize(("observation", "action", "message"), UNSEEN)
+def test_agents_of_stable_baselines3_refuse_what_recurrent_agents_refuse(name, observation, action, message):
+    cls = agent_class(name)
+    with pytest.raises(UserError, match=message):
+        cls(cls.Settings(), observation, action, None)
 
 
 def test_learning_goes_on_after_loading_until_the_steps_are_reached(tmp_path):

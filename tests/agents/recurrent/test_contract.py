@@ -232,12 +232,26 @@ TUPLE, NESTED = spaces.Tuple((spaces.Discrete(2),)), spaces.Dict(a=spaces.Dict(b
         (Random(BOX, NESTED), "observation 'a' must be Box"),
         (Random(BOX, spaces.Text(3)), "got Text"),
         (Random(BOX, spaces.Discrete(3, start=1)), r"must count from 0, got Discrete\(3, start=1\)"),
+        (Random(BOX, spaces.Box(-1, 1, ())), r"observation must have an axis, .*: give it shape \(1,\)"),
+        (Random(BOX, spaces.Dict(a=BOX, b=spaces.Box(-1, 1, ()))), "observation 'b' must have an axis"),
+        (Random(BOX, spaces.Box(-1, 1, (0,))), "observation must hold at least one number"),
+        (Random(spaces.Box(-1, 1, (0,))), "an action must hold at least one number"),
         (gymnasium.make_vec("CartPole-v1", 2), "needs autoreset_mode='same_step', .*NEXT_STEP: .* takes it"),
     ],
 )
 def test_spaces_and_environments_that_do_not_fit_are_refused_with_what_to_do(env: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         small_ppo(env)
+
+
+@pytest.mark.parametrize("shape", [(35, 60, 3), (3, 60, 35)])
+def test_pictures_that_are_too_small_for_the_convolutions_are_refused(shape: tuple[int, ...]) -> None:
+    space = spaces.Box(0, 255, shape, np.uint8)
+    for policy, seen in (("CnnPolicy", space), ("MultiInputPolicy", spaces.Dict(a=BOX, picture=space))):
+        with pytest.raises(UserError, match="must be 36 x 36 pixels at least"):
+            RecurrentPPO(policy, Random(BOX, seen), n_steps=4)
+    agent = RecurrentPPO("CnnPolicy", Random(BOX, spaces.Box(0, 255, (36, 36, 3), np.uint8)), n_steps=4)
+    assert agent.predict(np.zeros((36, 36, 3), np.uint8))[0].shape == BOX.shape
 
 
 def test_a_vector_environment_of_gymnasium_is_wrapped() -> None:
