@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, make_dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlmem.csv_table import read_rows
 from rlmem.errors import UserError
 from rlmem.field_checks import check_fields
-from rlmem.first_steps import CheckFirstSteps
+from rlmem.first_steps import CheckSteps
 from rlmem.privileged import actor_part, actor_space, privileged_space
 from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
 from rlmem.spec import Ceiling, TaskSpec
@@ -174,7 +174,7 @@ def make_vector(
             num_envs=num_envs,
             vectorization_mode="async" if workers else "sync",
             vector_kwargs={"autoreset_mode": AutoresetMode[autoreset_mode.upper()]},
-            wrappers=[CheckFirstSteps, *([] if privileged else [flat_observations])],  # type: ignore[list-item]
+            wrappers=[partial(CheckSteps, in_worker=workers > 0), *([] if privileged else [flat_observations])],  # type: ignore[list-item]
             disable_env_checker=True,  # it would stop with an AssertionError first
             **knobs,
             **arguments,
@@ -213,7 +213,7 @@ def make_single(env_id: str, knobs: Mapping[str, Any], **arguments: Any) -> gymn
         made: gymnasium.Env[Any, Any] = gymnasium.make(env_id, **unchecked, **knobs, **arguments)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{env_id} cannot be made: {error}") from error
-    return made if is_task(env_id) else flat_observations(CheckFirstSteps(made))
+    return made if is_task(env_id) else flat_observations(CheckSteps(made))
 
 
 def draws_pictures(env_id: str) -> bool:

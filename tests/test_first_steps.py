@@ -7,6 +7,7 @@ from gymnasium import spaces
 
 from rlmem.environments import make_single, make_vector
 from rlmem.errors import UserError
+from rlmem.first_steps import EnvironmentFailedError
 
 GOOD = {"observation": np.zeros(2, np.float32), "privileged": np.zeros(1, np.float32)}
 
@@ -50,8 +51,11 @@ WRONG = [
     ),
     ({"first": np.zeros(2)}, "must be a dictionary of observation, privileged, got ndarray"),
     ({"later": GOOD | {"observation": ["a", "b"]}}, r"must be an array of numbers, got list \['a', 'b'\]"),
-    ({"reward": None}, "the reward of Own-v0 must be one number, got None"),
-    ({"reward": np.zeros(2)}, "the reward of Own-v0 must be one number"),
+    ({"reward": None}, r"the reward from step\(\) of Own-v0 must be one number, got None"),
+    ({"reward": np.zeros(2)}, "the reward .* of Own-v0 must be one number"),
+    ({"reward": np.ones(1)}, r"the reward .* of Own-v0 must be one number, got array\(\[1.\]\)"),
+    ({"first": GOOD | {"observation": np.array([0, np.nan])}}, r"'observation' from reset\(\) of Own-v0 holds NaN"),
+    ({"first": GOOD | {"privileged": np.array([np.inf])}}, r"'privileged' from reset\(\) of Own-v0 holds NaN"),
     ({"returned": "four"}, r"step\(\) of Own-v0 must return .*terminated, truncated, info\), got a tuple of 4"),
     ({"returned": "bare"}, r"reset\(\) of Own-v0 must return \(observation, info\), got dict"),
 ]
@@ -79,3 +83,51 @@ def test_what_fits_passes_and_a_fault_of_the_environment_keeps_its_traceback():
     broken.unwrapped.step = lambda action: 1 // 0
     with pytest.raises(ZeroDivisionError):
         broken.step(0)
+
+
+class Changing(gymnasium.Env):
+    """Returns something else from its third step on."""
+
+    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
+
+    def __init__(self, what="nothing"):
+        self.what, self.steps = what, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        late = self.what if self.steps == 3 else ""
+        if late == "failure":
+            raise KeyError(5 % 3)
+        return np.zeros(3 if late == "shape" else 2, np.float32), "one" if late == "reward" else 1.0, False, False, {}
+
+
+@pytest.fixture
+def changing():
+    gymnasium.register("Changing-v0", Changing)
+    yield
+    del gymnasium.registry["Changing-v0"]
+
+
+@pytest.mark.usefixtures("changing")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("what", "kind", "message"),
+    [
+        ("shape", UserError, r"the observation from step\(\) number 3 of Changing-v0 must have shape \(2,\)"),
+        ("reward", UserError, r"the reward from step\(\) number 3 of Changing-v0 must be one number, got 'one'"),
+        ("failure", (KeyError, EnvironmentFailedError), r"^2$|(?s:raise KeyError\(5 % 3\).*KeyError: 2$)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_changes_later_is_named_also_in_workers(workers, what, kind, message):
+    env = make_vector("Changing-v0", 2, {"what": what}, autoreset_mode="same_step", workers=workers)
+    env.reset(seed=0)
+    for _ in range(2):
+        assert env.step(np.zeros(2, np.int64))[1].tolist() == [1.0, 1.0]
+    with pytest.raises(kind, match=message):
+        env.step(np.zeros(2, np.int64))
+    env.close()

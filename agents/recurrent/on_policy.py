@@ -67,7 +67,12 @@ class RecurrentOnPolicy(SB3Algorithm):
                 outputs = mask_outputs(outputs, rollout.masks[t])
             actions = head.sample(outputs, noise)
             rollout.add(t, observations, starts, actions, outputs)
-            new_obs, rewards, dones, infos = env.step(policy.to_env(actions))
+            try:
+                new_obs, rewards, dones, infos = env.step(policy.to_env(actions))
+            except Exception:
+                # an environment that is given NaN, since it gave NaN, says that of the action
+                rollout.check_finite(self.num_timesteps // env.num_envs - t, t + 1)
+                raise
             rollout.rewards[t] = rewards
             self._rollout_position = t + 1
             self.num_timesteps += env.num_envs

@@ -105,14 +105,17 @@ class Rollout:
             self.truncated[t, n] = True
             self.terminal.append(TerminalObservation(t, n, map_observations(np.array, terminal_observation)))
 
-    def check_finite(self, first_step: int) -> None:
+    def check_finite(self, first_step: int, steps: int | None = None) -> None:
         """Raise a UserError if a reward or an observation is not finite.
 
         Args:
             first_step: Control steps that each environment had taken before the rollout.
+            steps: How many steps of the rollout have an observation. None: all, and rewards too.
         """
         observations = self.observations if isinstance(self.observations, dict) else {"": self.observations}
-        for name, array in {"reward": self.rewards, **observations}.items():
+        rewards = {"reward": self.rewards} if steps is None else {}
+        for name, whole in {**rewards, **observations}.items():
+            array = whole[:steps]
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 t, n, *_ = np.argwhere(~np.isfinite(array))[0].tolist()
                 what = name if name == "reward" else f"observation {name!r}" if name else "observation"

@@ -203,6 +203,8 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         assert self._states is not None
         self._before = reset_where(self._states, self._fresh, starts)
         self._features = self.policy.raw_features(self._last_obs)  # type: ignore[arg-type]
+        if not np.isfinite(self._features).all():
+            raise UserError(f"an observation after control step {self.num_timesteps} holds NaN or infinity")
         seen, n_actor, head = self.policy.scaled(self._features), self.learner.n_actor, self.policy.network.head
         outputs, after = self._actor_step.step(seen, self._before[:n_actor])
         if self._critic_step is not None:
@@ -218,8 +220,8 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: Any, dones: Any, infos: Any
     ) -> None:
-        if not (np.isfinite(reward).all() and np.isfinite(self._features).all()):
-            raise UserError(f"a reward or an observation at control step {self.num_timesteps} holds NaN or infinity")
+        if not np.isfinite(reward).all():
+            raise UserError(f"a reward at control step {self.num_timesteps} holds NaN or infinity")
         starts = np.asarray(self._last_episode_starts, bool)
         replay_buffer.add(self._features, starts, self._before, buffer_action, reward)
         if self.policy.scale is not None:

@@ -64,6 +64,7 @@ class GymnasiumVecEnv(VecEnv):
         self._reset_options()
         self.reset_infos = split_infos(infos, self.num_envs)
         self._returns[:], self._lengths[:] = 0.0, 0
+        self._check_observations(observation, "from reset()")
         return _copied(observation)
 
     def step_async(self, actions: Array) -> None:
@@ -74,9 +75,8 @@ class GymnasiumVecEnv(VecEnv):
         """Run one control step; see stable-baselines3."""
         observation, reward, terminated, truncated, infos = self.env.step(self._actions)
         self._steps += 1
-        self._check_finite("reward", reward)
-        for key, part in observation.items() if isinstance(observation, dict) else [("", observation)]:
-            self._check_finite(f"observation {key}".strip(), part)
+        self._check_finite("reward", reward, f"at control step {self._steps}")
+        self._check_observations(observation, f"at control step {self._steps}")
         done = terminated | truncated
         self._returns += reward
         self._lengths += 1
@@ -99,11 +99,15 @@ class GymnasiumVecEnv(VecEnv):
             self._returns[done], self._lengths[done] = 0.0, 0
         return _copied(observation), reward.astype(np.float32), done, reports
 
-    def _check_finite(self, what: str, values: Array) -> None:
-        """Raise a UserError that names the environment and the control step if a value is not finite."""
+    def _check_observations(self, observation: Any, when: str) -> None:
+        for key, part in observation.items() if isinstance(observation, dict) else [("", observation)]:
+            self._check_finite(f"observation {key}".strip(), part, when)
+
+    def _check_finite(self, what: str, values: Array, when: str) -> None:
+        """Raise a UserError that names the environment and when it was if a value is not finite."""
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             index = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise UserError(f"the {what} of environment {index} at control step {self._steps} holds NaN or infinity")
+            raise UserError(f"the {what} of environment {index} {when} holds NaN or infinity")
 
     def get_state(self) -> dict[str, Any] | None:
         """Return where the environments are, None where they cannot say."""

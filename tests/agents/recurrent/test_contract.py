@@ -23,6 +23,8 @@ from rlmem.agents.recurrent.a2c import RecurrentA2C
 from rlmem.agents.recurrent.numpy_actor import NumpyActor
 from rlmem.agents.recurrent.on_policy import RecurrentOnPolicy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
+from rlmem.agents.sac.sac import RecurrentSAC
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv
 from rlmem.errors import UserError
 from rlmem.networks.actor_critic import Trunks
 
@@ -201,6 +203,30 @@ class Random(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> Any:
         assert self.action_space.contains(action), action
         return self.observation_space.sample(), 0.0, False, False, {}
+
+
+class StartsWrong(Random):
+    """Its first observation is not finite."""
+
+    def reset(self, **arguments: Any) -> Any:
+        super().reset(**arguments)
+        return np.full(2, np.nan, np.float32), {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "space"),
+    [(RecurrentPPO, BOX), (RecurrentPPO, spaces.Discrete(2)), (RecurrentA2C, BOX), (RecurrentSAC, BOX)],
+)
+def test_a_first_observation_that_is_not_finite_is_named(kind: Any, space: spaces.Space[Any]) -> None:
+    agent = kind("MlpPolicy", StartsWrong(space))
+    with pytest.raises(UserError, match=r"observation .*control step 0 holds NaN"):
+        agent.learn(32)
+
+
+def test_a_vector_environment_names_a_reset_that_is_not_finite() -> None:
+    env = SyncVectorEnv([lambda: StartsWrong(BOX)] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(UserError, match=r"observation of environment 0 from reset\(\) holds NaN"):
+        GymnasiumVecEnv(env).reset()
 
 
 @pytest.mark.parametrize(
