@@ -292,10 +292,24 @@ def agent_class(name: str) -> Any:
     """Return an agent's class, a :class:`rlmem.agents.base.Agent`.
 
     Raises:
-        UserError: If no agent has the name.
+        UserError: If no agent has the name, or what ``module:Class`` names is no agent.
     """
     key = agent_name(name)
-    return load_object(key if ":" in key else AGENTS[key].entry)
+    return _own_agent(key) if ":" in key else load_object(AGENTS[key].entry)
+
+
+def _own_agent(name: str) -> Any:
+    """Import an agent that is not of this package.
+
+    Raises:
+        UserError: If there is no such module or name, or it is no agent that can be made.
+    """
+    found = load_object(name)
+    if not (isinstance(found, type) and issubclass(found, load_object("rlmem.agents.base:Agent"))):
+        raise UserError(f"{name} is no agent: derive its class from rlmem.agents.base.Agent")
+    if missing := getattr(found, "__abstractmethods__", None):
+        raise UserError(f"{name} must define {', '.join(sorted(missing))} (see docs/extend/add_an_agent.md)")
+    return found
 
 
 def agent_settings_class(name: str) -> Any:

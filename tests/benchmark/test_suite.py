@@ -142,6 +142,7 @@ def test_presets_are_right_and_few_runs_come_first():
         ({"task": [{"env": "TMaze-v0", "agents": "ppo"}]}, "'agents' must be a list, each a text, got 'ppo'"),
         ({"task": [{"env": "TMaze-v0", "agents": [3]}]}, r"'agents' must be a list, each a text, got \[3\]"),
         ({"task": [{"env": "TMaze-v0", "knobs": {"memory_length": [5, 2]}}]}, "memory_length must be a whole"),
+        ({"agent": [{"agent": "os:path"}]}, "os:path is no agent"),
         ({"agent": [{"agent": "pppo"}]}, "Did you mean 'ppo'"),
         ({"agent": [{"label": "x"}]}, "names an agent of this package"),
         ({"agent": [{"agent": "ppo", "settings": {"gama": 1}}]}, "Did you mean 'gamma'"),

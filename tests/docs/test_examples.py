@@ -17,7 +17,7 @@ from rlmem.agents.recurrent.export import export_numpy
 from rlmem.agents.recurrent.ppo import RecurrentPPO
 from rlmem.cli.main import main
 from rlmem.envs.audit import QUICK
-from rlmem.registry import TASKS, agent_settings_class, canonical_id
+from rlmem.registry import TASKS, agent_class, agent_settings_class, canonical_id
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXTEND = EXAMPLES.parent / "docs" / "extend"
@@ -200,6 +200,24 @@ def test_an_agent_of_ones_own_learns_resumes_and_is_loaded(monkeypatch):
     actions, trace = run.predict(np.zeros((3, 12), dtype=np.float32))
     assert actions.shape == (3, 2)
     assert trace.shape == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:path", "os:path is no agent: derive its class from rlmem.agents.base.Agent"),
+        ("collections:OrderedDict", "collections:OrderedDict is no agent"),
+        ("os:Agent", "module os has no 'Agent'"),
+        ("rlmem.agents.base:Agent", "must define context, predict"),
+    ],
+)
+def test_what_is_no_agent_is_refused_in_one_line(name, message, capsys):
+    for arguments in (["train", "--agent", name], ["evaluate", "--agent", name], ["train", "--agent", name, "--help"]):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err
+    for get in (agent_class, agent_settings_class):
+        with pytest.raises(rlmem.UserError, match=message):
+            get(name)
 
 
 def stripped(text):

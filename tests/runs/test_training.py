@@ -143,6 +143,7 @@ def test_settings_that_were_tampered_with_are_refused_in_one_line(tmp_path):
         ("", "a = " + "[" * 9000, "is not a TOML file"),
         ('env = "rlmem/TMaze-v0"', "env = -1", "'env' must be a text, got -1"),
         ('agent = "ppo"', "agent = nan", "'agent' must be a text, got nan"),
+        ('agent = "ppo"', 'agent = "os:path"', "os:path is no agent"),
         ("seed = 0", 'seed = "x"', "'seed' must be a whole number, got 'x'"),
         ("seed = 0", "seed = 10000", "seed must be from 0 to 9999"),
         ("envs = 4", "envs = 10000000000", "envs must be at most 10,000"),
