@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from rlmem.errors import UserError
-from rlmem.field_checks import check_types
+from rlmem.field_checks import check_types, check_widths
 
 RateSchedule = Literal["constant", "linear"]
 
+_WIDTHS = ("hidden_size", "n_layers", "n_lstm_layers", "lstm_hidden_size", "frames")
 _AT_LEAST_ONE = (
-    *("hidden_size", "n_layers", "n_lstm_layers", "lstm_hidden_size", "frames"),
+    *_WIDTHS,
     *("n_steps", "batch_size", "n_epochs", "seq_len", "rows"),
 )
 _POSITIVE = (
@@ -67,6 +68,8 @@ def _check(name: str, value: Any) -> None:
         return
     if name in _AT_LEAST_ONE and (not isinstance(value, int) or value < 1):
         raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if name in _WIDTHS:
+        check_widths(**{name: value})
     if name in _POSITIVE and not value > 0:
         raise UserError(f"{name} must be above 0, got {value!r}")
     if name in _FINITE and value == float("inf"):

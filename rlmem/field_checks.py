@@ -15,6 +15,21 @@ from rlmem.suggest import unknown
 SCHEDULES = ("learning_rate", "trunk_learning_rate", "clip_range", "clip_range_vf")
 """Numbers that in Python may be functions of the progress remaining."""
 
+WIDEST, DEEPEST = 10_000, 100
+"""Units of a layer, and layers, at most: an accident with more would end in a refusal of memory by PyTorch."""
+
+
+def check_widths(**given: Any) -> None:
+    """Raise a UserError unless numbers of units and layers, or each in a tuple, can be those of a network.
+
+    Args:
+        given: By the setting's name; one that begins with ``n_`` is a number of layers or networks.
+    """
+    for name, value in given.items():
+        most = DEEPEST if name.startswith("n_") else WIDEST
+        if max(value, default=0) > most if isinstance(value, tuple) else value > most:
+            raise UserError(f"{name} must be at most {most:,}, got {value}")
+
 
 def check_fields(cls: type[Any], values: Mapping[str, Any], what: str) -> None:
     """Raise unless values fit the fields of a dataclass.

@@ -23,6 +23,7 @@ from rlmem.agents.base import Agent, Array, Observer, as_rows, check_state, memo
 from rlmem.agents.check_spaces import shown
 from rlmem.agents.plain_data import pack_tree, unpack_tree
 from rlmem.errors import UserError
+from rlmem.field_checks import check_widths
 from rlmem.learning.divergence import check_finite
 from rlmem.learning.network import Network
 from rlmem.networks.cells import CELLS, check_cell
@@ -55,6 +56,7 @@ class ControllerSettings:
         check_cell("cell", self.cell)
         if self.hidden_size < 1:
             raise UserError(f"hidden_size must be at least 1, got {self.hidden_size}")
+        check_widths(hidden_size=self.hidden_size)
         if self.memory_length is not None and self.memory_length < 3:
             raise UserError(f"memory_length must be at least 3 control steps, got {self.memory_length}")
 

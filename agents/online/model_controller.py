@@ -31,6 +31,7 @@ from rlmem.agents.online.controller import Controller, ControllerSettings, as_fl
 from rlmem.agents.online.forward_model import ForwardModel
 from rlmem.agents.online.imagined_loop import ImaginedLoop, Tracking
 from rlmem.errors import UserError
+from rlmem.field_checks import check_widths
 from rlmem.learning.kalman import KalmanSettings, KalmanState
 from rlmem.learning.network import Network
 from rlmem.learning.updates import Groups, make_filter
@@ -112,6 +113,7 @@ class ModelControllerSettings(ControllerSettings):
         for name, least in (("explore_steps", 0), ("horizon", 1), ("plan_every", 1), ("model_hidden_size", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_widths(model_hidden_size=self.model_hidden_size)
         if self.model_memory_length < 3:
             raise UserError(f"model_memory_length must be at least 3 control steps, got {self.model_memory_length}")
         for name in ("noise", "model_noise", "change"):

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rlmem.agents.recurrent.arguments import by_name
 from rlmem.errors import UserError
+from rlmem.field_checks import check_widths
 from rlmem.networks.settings import UNKNOWN_MEMORY_LENGTH, NetworkSettings
 from rlmem.suggest import unknown
 
@@ -80,6 +81,7 @@ class RecurrentSACSettings(NetworkSettings):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
+        check_widths(n_critics=self.n_critics)
         for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not callable(value) and not 0 < value < float("inf"):

@@ -11,6 +11,7 @@ from rlmem.cli.help import cli
 from rlmem.cli.outputs import writable_file, writable_folder
 from rlmem.cli.work_bar import work_bar
 from rlmem.errors import UserError
+from rlmem.field_checks import check_widths
 from rlmem.files import write_text
 from rlmem.networks.cells import CELLS
 
@@ -49,6 +50,7 @@ class Compare:
 
     def __post_init__(self) -> None:
         check_least(self, hidden_size=1, seeds=1, sequences=1, seconds=0.001, processes=1)
+        check_widths(hidden_size=self.hidden_size)
 
 
 def run(argv: Sequence[str]) -> int:

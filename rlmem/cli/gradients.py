@@ -12,6 +12,7 @@ from rlmem.cli.help import cli
 from rlmem.cli.outputs import result_path, writable_file
 from rlmem.cli.work_bar import Tell, work_bar
 from rlmem.errors import UserError
+from rlmem.field_checks import check_widths
 from rlmem.runs.named import run_folder
 from rlmem.runs.settings import read_settings
 from rlmem.suggest import unknown
@@ -66,6 +67,7 @@ class Gradients:
 
     def __post_init__(self) -> None:
         check_least(self, max_lag=1, memory_length=2, hidden_size=2, input_size=1, seeds=1)
+        check_widths(hidden_size=self.hidden_size, input_size=self.input_size)
         for name in self.cells:
             if name not in STARTS:
                 raise UserError(unknown("cell", name, STARTS))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rlmem.errors import UserError
-from rlmem.field_checks import check_types
+from rlmem.field_checks import check_types, check_widths
 from rlmem.networks.cells import CELLS, check_cell
 from rlmem.suggest import unknown
 
@@ -114,6 +114,8 @@ class NetworkSettings:
         for name, sizes in (("net_arch", self.net_arch), ("critic_arch", self.critic_arch or ())):
             if any(size < 1 for size in sizes):
                 raise UserError(f"every size in {name} must be at least 1, got {sizes}")
+        check_widths(hidden_size=self.hidden_size, n_layers=self.n_layers)
+        check_widths(net_arch=self.net_arch, critic_arch=self.critic_arch or ())
 
 
 UNKNOWN_MEMORY_LENGTH = 10

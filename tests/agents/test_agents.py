@@ -129,6 +129,20 @@ def test_choices_are_counted_from_the_start_of_their_space(name, space):
     env.close()
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_widths_beyond_any_memory_are_refused(name):
+    cls, seen = agent_class(name).Settings, []
+    names = ("hidden_size", "lstm_hidden_size", "model_hidden_size", "frames", "n_layers", "n_lstm_layers", "n_critics")
+    for setting in set(names) & set(cls.__dataclass_fields__):
+        with pytest.raises(UserError, match=f"^{setting} must be at most (10,000|100), got 100000000$"):
+            cls(**{setting: 100_000_000})
+        seen.append(setting)
+    assert "hidden_size" in seen
+    for setting in {"net_arch", "critic_arch"} & set(cls.__dataclass_fields__):
+        with pytest.raises(UserError, match=f"{setting} must be at most 10,000, got"):
+            cls(**{setting: (64, 100_000_000)})
+
+
 EMPTY, VECTOR = spaces.Box(-1, 1, (0,)), spaces.Box(-1, 1, (2,))
 
 

@@ -51,6 +51,8 @@ from rlmem.networks.cells.lstm import LSTM
         (["compare", "--seconds", "-1"], "--seconds must be at least"),
         (["memory", "--agent", "expert", "--episodes", "1"], "--episodes must be at least 2"),
         (["memory", "--agent", "expert", "--lengths", "-5"], "--lengths must be at least 1"),
+        (["compare", "--hidden-size", "100000000"], "--hidden-size must be at most 10,000, got 100000000"),
+        (["gradients", "--hidden-size", "100000000"], "--hidden-size must be at most 10,000, got 100000000"),
         (["gradients", "--hidden-size", "1"], "--hidden-size must be at least 2"),
         (["benchmark", "quick", "--processes", "0"], "--processes must be at least 1"),
         (["evaluate", "runs/nothing"], "there is no run"),
