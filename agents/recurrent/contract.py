@@ -58,6 +58,15 @@ class Contract(BaseAlgorithm):
             if isinstance(value := getattr(self.settings, name, None), LostSchedule):
                 value(1.0)
 
+    def check_env(self, env: Any) -> None:
+        """Raise a UserError if there is no environment whose spaces the networks could be made for."""
+        if env is None:
+            name = type(self).__name__
+            raise UserError(
+                f"{name} needs an environment, whose spaces its networks are made for: pass env=..., a Gymnasium "
+                f"environment, its id or a VecEnv; {name}.load reads a saved agent without one"
+            )
+
     def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
         """Raise a UserError for spaces that the agent cannot see or act in."""
         check_spaces(observation_space, action_space)

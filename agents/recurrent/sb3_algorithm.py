@@ -72,6 +72,8 @@ class SB3Algorithm(Contract, Resumable, OnPolicyAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
+        if _init_setup_model:
+            self.check_env(env)
         if str(device).startswith("cuda") and not torch.cuda.is_available():
             warnings.warn(f"there is no GPU that PyTorch finds: device={device!r} is the CPU here", stacklevel=3)
         made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs)

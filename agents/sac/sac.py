@@ -46,8 +46,7 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
 
     Args:
         policy: "MlpPolicy", or "MultiInputPolicy" for Dict observations; no images.
-        env: A Gymnasium environment, its id, or a stable-baselines3 VecEnv, with bounded continuous actions; None to
-            set it later.
+        env: A Gymnasium environment, its id, or a stable-baselines3 VecEnv, with bounded continuous actions.
         settings: The hyperparameters as one object; None for the defaults.
         policy_kwargs: Those of the network by name, also ``net_arch`` with "pi" and "qf", and ``activation_fn``.
         stats_window_size: Episodes over which returns and lengths are averaged.
@@ -87,6 +86,8 @@ class RecurrentSAC(Contract, ResumableSAC, OffPolicyAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
+        if _init_setup_model:
+            self.check_env(env)
         made, self.own_classes = from_arguments(settings or self.Settings(), hyperparameters, policy_kwargs)
         self.settings = made.complete()
         super().__init__(

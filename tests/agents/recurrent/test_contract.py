@@ -270,6 +270,13 @@ def test_spaces_and_environments_that_do_not_fit_are_refused_with_what_to_do(env
         small_ppo(env)
 
 
+@pytest.mark.parametrize("kind", [RecurrentPPO, RecurrentA2C, RecurrentSAC])
+def test_a_constructor_without_an_environment_says_what_to_pass(kind: Any) -> None:
+    with pytest.raises(UserError, match=rf"{kind.__name__} needs an environment, .*: pass env=.*{kind.__name__}.load"):
+        kind("MlpPolicy", None)
+    assert kind("MlpPolicy", None, _init_setup_model=False).env is None
+
+
 @pytest.mark.parametrize("shape", [(35, 60, 3), (3, 60, 35)])
 def test_pictures_that_are_too_small_for_the_convolutions_are_refused(shape: tuple[int, ...]) -> None:
     space = spaces.Box(0, 255, shape, np.uint8)
