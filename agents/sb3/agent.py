@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rlmem.agents.base import Agent, Array, Observer
 from rlmem.agents.check_spaces import check_pictures, check_spaces
-from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, counted_from_start
+from rlmem.agents.sb3.vec_env import GymnasiumVecEnv, SpacesOnly, to_space
 from rlmem.errors import UserError
 from rlmem.learning.divergence import DivergenceError
 from rlmem.networks.numpy_steps import FEATURE_BOUND, FEATURE_EPSILON, scaled_features
@@ -75,7 +75,7 @@ class SB3Agent(Agent):
     ) -> tuple[Array, Any]:
         """Return the model's actions [N, ...] in the action space, and its state, for what it sees."""
         actions, state = self.model.predict(seen, state, episode_start, deterministic=deterministic)
-        return counted_from_start(actions, self.action_space), state
+        return to_space(actions, self.action_space), state
 
     def scaled(self, observation: Array) -> Array:
         """Return observations [N, D] as the model sees them, by the statistics of training."""
@@ -85,7 +85,7 @@ class SB3Agent(Agent):
 
     def learn(self, env: VectorEnv[Any, Any, Any], steps: int, observer: Observer) -> None:
         """Learn. See :meth:`Agent.learn`."""
-        scaled: VecEnv = GymnasiumVecEnv(env, from_zero=True)
+        scaled: VecEnv = GymnasiumVecEnv(env, convert=True)
         if self.settings.norm_reward or self.seen is not None:
             scaled = VecNormalize(
                 scaled,

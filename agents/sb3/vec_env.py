@@ -30,21 +30,20 @@ class GymnasiumVecEnv(VecEnv):
 
     Args:
         env: The vector environment.
-        from_zero: The actions that come are choices counted from 0, as stable-baselines3's algorithms count them
-            whatever the space says.
+        convert: The actions that come are those of an algorithm of stable-baselines3, see :func:`to_space`.
 
     Raises:
         UserError: If the environment does not reset in the same step.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], *, from_zero: bool = False) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, convert: bool = False) -> None:
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             raise UserError(
                 f"stable-baselines3 needs autoreset_mode='same_step', {env} has {env.metadata.get('autoreset_mode')}: "
                 "gymnasium.make_vec takes it, of environments that are not rlmem's as "
                 "vectorization_mode='sync', vector_kwargs={'autoreset_mode': 'SameStep'}"
             )
-        self.env, self._from_zero = env, from_zero
+        self.env, self._convert = env, convert
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions: Array = np.zeros(0)
@@ -69,7 +68,7 @@ class GymnasiumVecEnv(VecEnv):
 
     def step_async(self, actions: Array) -> None:
         """Take actions [N, ...]."""
-        self._actions = counted_from_start(actions, self.action_space) if self._from_zero else actions
+        self._actions = to_space(actions, self.action_space) if self._convert else actions
 
     def step_wait(self) -> VecEnvStepReturn:
         """Run one control step; see stable-baselines3."""
@@ -163,9 +162,13 @@ class GymnasiumVecEnv(VecEnv):
         return list(self._get_indices(indices))
 
 
-def counted_from_start(actions: Array, space: spaces.Space[Any]) -> Array:
-    """Return actions [N, ...] whose choices are counted from 0 as the space counts them; others as they are."""
-    return actions + space.start if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)) else actions
+def to_space(actions: Array, space: spaces.Space[Any]) -> Array:
+    """Return actions [N, ...] of stable-baselines3, choices from 0 and fractions, in the form of their space."""
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+        return actions + space.start
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.integer):
+        return np.rint(actions).astype(space.dtype)
+    return actions
 
 
 def in_each(env: VectorEnv[Any, Any, Any], name: str) -> bool:

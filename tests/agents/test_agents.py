@@ -116,9 +116,10 @@ ONE_CHOICE = [*SEVERAL_CHOICES, "kalman_actor_critic", "rtrl_actor_critic", "str
 @pytest.mark.parametrize(
     ("name", "space"),
     [(name, spaces.Discrete(3, start=5)) for name in ONE_CHOICE]
-    + [(name, spaces.MultiDiscrete([3, 2], start=[-1, 7])) for name in SEVERAL_CHOICES],
+    + [(name, spaces.MultiDiscrete([3, 2], start=[-1, 7])) for name in SEVERAL_CHOICES]
+    + [(name, spaces.Box(-3, 3, (2,), np.int64)) for name in ONE_CHOICE],
 )
-def test_choices_are_counted_from_the_start_of_their_space(name, space):
+def test_choices_are_counted_from_the_start_of_their_space_and_whole_numbers_are_whole(name, space):
     env = SyncVectorEnv([lambda: Choosing(space)] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
     agent = small(name, env)
     agent.learn(env, 256, lambda steps, metrics: True)
