@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rlmem.agents.base import Array, as_rows
@@ -46,7 +46,8 @@ class FrameStackPPO(SB3Agent):
     def model_spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """Return the spaces that the model sees: K observations in one, pictures one behind the other."""
         box = self.observation_space
-        if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not is_image_space(box)):
+        picture = is_image_space(box) and not is_image_space_channels_first(box)  # type: ignore[arg-type]
+        if not isinstance(box, spaces.Box) or (len(box.shape) != 1 and not picture):
             raise UserError(f"agent {self.name!r} stacks vectors or pictures [height, width, colors], got {shown(box)}")
         low, high = (np.concatenate([bound] * self.settings.frames, axis=-1) for bound in (box.low, box.high))
         return spaces.Box(low, high, dtype=box.dtype.type), self.action_space

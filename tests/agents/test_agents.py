@@ -172,6 +172,12 @@ def test_agents_of_stable_baselines3_refuse_what_recurrent_agents_refuse(name, o
         cls(cls.Settings(), observation, action, None)
 
 
+def test_pictures_with_colors_first_are_not_stacked():
+    cls, wrong = agent_class("frame_stack_ppo"), spaces.Box(0, 255, (3, 40, 40), np.uint8)
+    with pytest.raises(UserError, match=r"stacks vectors or pictures \[height, width, colors\], got Box"):
+        cls(cls.Settings(), wrong, VECTOR, None)
+
+
 def test_learning_goes_on_after_loading_until_the_steps_are_reached(tmp_path):
     env = make()
     env.reset(seed=0)
