@@ -31,6 +31,8 @@ _ZEROS = "0" * 64
 _MEMBER = "rlmem.safetensors"
 """The file's name in a zip archive."""
 _SUFFIXES = (".zip", ".safetensors")
+_ZIP = b"PK\x03\x04"
+"""How a zip archive begins. A safetensors file begins with the length of its header, and one of 19,280 bytes with PK."""
 _LARGEST = 4 * 2**30
 """Bytes of the largest file that is read."""
 _DEEPEST = 64
@@ -96,7 +98,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path} is larger than any checkpoint of rlmem, {_LARGEST >> 30} GiB")
     data = path.read_bytes()
     try:
-        data = _unzipped(data, path) if data.startswith(b"PK") else data
+        data = _unzipped(data, path) if data.startswith(_ZIP) else data
         metadata = _header(data).get("__metadata__", {})
         if _KEY not in metadata:
             raise CheckpointError(f"{path} holds tensors, but was not written by rlmem")

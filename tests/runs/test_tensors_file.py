@@ -82,3 +82,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
         save_checkpoint(path, {"a": np.zeros(2)}, {"not json": object()})
     assert load_checkpoint(path).tensors["a"].tolist() == [1.0, 1.0]
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_a_header_whose_length_looks_like_the_begin_of_an_archive_is_read(tmp_path):
+    """A safetensors file begins with the length of its header: 19,280 is "PK", as a zip archive begins."""
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, {"a": np.zeros(3)}, {"text": ""})
+    missing = 19_280 - int.from_bytes(path.read_bytes()[:8], "little")
+    save_checkpoint(path, {"a": np.zeros(3)}, {"text": "x" * missing})
+    assert path.read_bytes().startswith(b"PK")
+    assert len(load_checkpoint(path).meta["text"]) == missing

@@ -184,4 +184,4 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="use_expln must be False"):
         sde_ppo(policy_kwargs={"use_expln": True})
     with pytest.raises(UserError, match="use_sde must be False in recurrent SAC"):
-        RecurrentSAC("MlpPolicy", None, use_sde=True)
+        RecurrentSAC("MlpPolicy", "Pendulum-v1", use_sde=True)
