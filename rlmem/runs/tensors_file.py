@@ -32,7 +32,7 @@ _MEMBER = "rlmem.safetensors"
 """The file's name in a zip archive."""
 _SUFFIXES = (".zip", ".safetensors")
 _ZIP = b"PK\x03\x04"
-"""How a zip archive begins. A safetensors file begins with the length of its header, and one of 19,280 bytes with PK."""
+"""How a zip archive begins. A safetensors file begins with the length of its header: with PK where that is 19,280."""
 _LARGEST = 4 * 2**30
 """Bytes of the largest file that is read."""
 _DEEPEST = 64

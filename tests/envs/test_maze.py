@@ -13,7 +13,7 @@ from rlmem.envs.audit.bench import Bench
 from rlmem.envs.ground.exploiters.maze_recall import exploiters
 from rlmem.envs.ground.lidar import BEAM_ANGLES, BEAMS, MAX_RANGE, Lidar
 from rlmem.envs.ground.maze_plan import CELL, Maze, cell_at, draw_maze, middle_of, step_along, steps_to
-from rlmem.envs.ground.maze_recall import PILLAR_COLORS, MazeRecall
+from rlmem.envs.ground.maze_recall import PILLAR_COLORS, MazeRecall, drive_towards
 from rlmem.envs.ground.maze_settings import SIZES
 from rlmem.envs.memory_task import Bools, Floats
 
@@ -183,8 +183,7 @@ class TestMazeRecall:
         with Bench(task) as bench:
 
             def follow(stack: Floats, _: object) -> Floats:
-                turn = np.arctan2(stack[:, -1, -1], stack[:, -1, -2]).astype(np.float64)
-                return np.stack((np.clip(1.3 * np.cos(turn) - 0.2, 0.0, 1.0), np.clip(1.2 * turn, -1.0, 1.0)), axis=-1)
+                return drive_towards(np.arctan2(stack[:, -1, -1], stack[:, -1, -2]).astype(np.float64))
 
             shown = bench.play(follow, np.arange(8)).score.mean()
             best = bench.play(lambda *_: task.expert_action(), np.arange(8)).score.mean()
