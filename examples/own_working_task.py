@@ -65,12 +65,10 @@ class TwoFlashesMaze(TMaze):
             seen[flashing, self.lamps[flashing, flash]] = 1.0
         return seen
 
-    def draw(self, index):
-        """Light the lamp that flashes now, before a camera looks."""
-        super().draw(index)
-        if self.phase[index] == CUE:
-            lit = np.flatnonzero(self.signals()[index, :2])
-            self._lamps[index].show(self.lamp_x[index], int(lit[0]) if len(lit) else None, rings=True)
+    def lit_lamp(self, index):
+        """Return the lamp that flashes now, for a camera."""
+        lit = np.flatnonzero(self.signals()[index, :2])
+        return int(lit[0]) if len(lit) else None
 
 
 rlmem.register_task("TwoFlashesMaze-v0", "own_working_task:TwoFlashesMaze")

@@ -23,6 +23,8 @@ from rlmem.registry import canonical_id, gymnasium_spec, is_task, task_class
 from rlmem.spec import Ceiling, TaskSpec
 from rlmem.suggest import unknown
 
+LENGTH_KNOBS = ("memory_length", "credit_length")
+"""Knobs that are control steps to remember or to wait for a reward, of the tasks that have them."""
 UNTRAINED = Path(__file__).with_name("untrained.csv")
 """What untrained memory reaches on each task, as ``scripts/untrained_memory.py`` has measured it."""
 

@@ -267,18 +267,19 @@ class TMaze(PixelTask, WorkingCorridor[TMazeSettings]):
             return float(self.start_x[index] * (1.0 - driven)), 0.0, 0.0
         return super().where(index)
 
+    def lit_lamp(self, index: int) -> int | None:
+        """Return which lamp a camera sees lit while the cue is shown, None for none."""
+        return None if self.settings.cue == "never" else int(self.cue[index])
+
     def draw(self, index: int) -> None:
         """Show robot, lamps and pads for the present state. See :meth:`MemoryTask.draw`."""
         if self.locked and self.phase[index] in (Phase.CUE, Phase.DELAY):
             self.show_robot(index, *self.where(index))
         self.draw_course(index)
-        shining = self.settings.cue != "never" and (self.phase[index] == Phase.CUE or self.settings.cue == "always")
         if self.phase[index] == Phase.CUE or self.settings.cue == "always":
             x = 0.45 if self.phase[index] == Phase.QUERY else self.where(index)[0] + 0.45
             here = self.lamp_x[index] if self.phase[index] == Phase.CUE else x
-            self._lamps[index].show(
-                here, int(self.cue[index]) if shining else None, rings=bool(self.phase[index] == Phase.CUE)
-            )
+            self._lamps[index].show(here, self.lit_lamp(index), rings=bool(self.phase[index] == Phase.CUE))
         elif self.bell and self.phase[index] == Phase.DELAY:
             flashes = int(self.distracting()[index])
             self._lamps[index].show(self.lamp_ahead(index), flashes if flashes >= 0 else None)

@@ -79,19 +79,19 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
 
     **Ceilings.** All measured, none derived, by ``python scripts/maze_ceilings.py``. Oracle: the expert, which knows
     the maze, its own position and all pillars from the first step, drives straight to the furthest place of its way to
-    which the lane is free, and backward where that is behind it; an agent that has to find them first stays below.
-    Without memory: the best of the scripts in ``rlmem.envs.ground.exploiters``, which drive to the named pillar while
-    they see it, and otherwise explore by the lidar; in 5x5 and 7x7 they reach 8.7 and 5.5, and a trained agent without
-    memory reaches more, which is the ceiling there. In 5x5 14.9 (95 % interval 13.8 to 16.0: ``rlmem train --env
-    MazeRecall-v0 --env.size 5x5 --seed 100 --envs 32 --steps 2500000 --eval-every 131072 --agent.cell memoryless
-    --agent.n-steps 256 --agent.seq-len 256 --agent.rows 4 --agent.ent-coef 0.01 --agent.bounds-coef 0.03
-    --agent.critic-observation privileged --agent.auxiliary path_direction bearings``, then ``rlmem evaluate``): nearly
-    as much as with memory, so 5x5 says little of it. In 7x7 8.5 (8.0 to 9.1: ``rlmem train --env MazeRecall-v0
-    --agent.cell memoryless --steps 2000000 --eval-every 200000 --eval-episodes 64``; with the settings of 5x5 and
-    2,000,000 steps 8.4, 7.8 to 9.0). In the other sizes no agent was trained, and one may well exceed the scripts.
-    These are the best scores found, not a proof that no higher one exists. None of G1, G2 and G3 applies: the robot
-    must drive in order to see, and what it sees depends on where it is, so that acting cannot be separated from
-    remembering.
+    which the lane is free, and backward where that is behind it (in 5x5 two wheels reach as much, 16.7); an agent that
+    has to find them first stays below. Without memory: the best of the scripts in ``rlmem.envs.ground.exploiters``,
+    which drive to the named pillar while they see it, and otherwise explore by the lidar; in 5x5 and 7x7 they reach 8.7
+    and 5.5, and a trained agent without memory reaches more, which is the ceiling there. In 5x5 14.9 (95 % interval
+    13.8 to 16.0: ``rlmem train --env MazeRecall-v0 --env.size 5x5 --seed 100 --envs 32 --steps 2500000 --eval-every
+    131072 --agent.cell memoryless --agent.n-steps 256 --agent.seq-len 256 --agent.rows 4 --agent.ent-coef 0.01
+    --agent.bounds-coef 0.03 --agent.critic-observation privileged --agent.auxiliary path_direction bearings``, then
+    ``rlmem evaluate``): nearly as much as with memory, so 5x5 says little of it. In 7x7 8.5 (8.0 to 9.1: ``rlmem train
+    --env MazeRecall-v0 --agent.cell memoryless --steps 2000000 --eval-every 200000 --eval-episodes 64``; with the
+    settings of 5x5 and 2,000,000 steps 8.4, 7.8 to 9.0). In the other sizes no agent was trained, and one may well
+    exceed the scripts. These are the best scores found, not a proof that no higher one exists. None of G1, G2 and G3
+    applies: the robot must drive in order to see, and what it sees depends on where it is, so that acting cannot be
+    separated from remembering.
     """
 
     Settings: ClassVar[type[MazeRecallSettings]] = MazeRecallSettings

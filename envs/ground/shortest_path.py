@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import pairwise
+from math import ceil, floor, hypot
 
 from rlmem.envs.ground.maze_plan import CELL, Cell, Maze, cell_at, step_along, steps_to
 from rlmem.envs.memory_task import Bools, Ints
@@ -11,8 +12,6 @@ _LOOKAHEAD = 0.3
 """m, along the middle of the corridor, to the point that the expert drives to where it sees no further."""
 _CLEARANCE = 0.24
 """m, half the width of the free lane to a point that the expert drives to straight."""
-_SPACING = 0.05
-"""m, between the points at which a lane is looked at."""
 
 
 class ShortestPath:
@@ -51,11 +50,21 @@ class ShortestPath:
 
 def lane_is_free(walls: Bools, begin: tuple[float, float], end: tuple[float, float]) -> bool:
     """Return whether a robot can drive straight from one point to another, m, without touching a wall [G, G]."""
-    along = np.array(end) - begin
-    length = float(np.hypot(*along))
-    if length == 0.0:
-        return True
-    aside = _CLEARANCE / length * np.array([-along[1], along[0]])
-    line = begin + np.linspace(0.0, 1.0, int(length / _SPACING) + 2)[:, None] * along
-    cells = np.floor(np.stack((line + aside, line - aside)) / CELL).astype(np.int64)
-    return not walls[cells[..., 0], cells[..., 1]].any()
+    x, y = begin[0] / CELL, begin[1] / CELL
+    along_x, along_y = end[0] / CELL - x, end[1] / CELL - y
+    scale = _CLEARANCE / CELL / (hypot(along_x, along_y) or 1.0)
+    aside_x, aside_y = -along_y * scale, along_x * scale
+    left = _line_is_free(walls, x + aside_x, y + aside_y, along_x, along_y)
+    return left and _line_is_free(walls, x - aside_x, y - aside_y, along_x, along_y)
+
+
+def _line_is_free(walls: Bools, x: float, y: float, along_x: float, along_y: float) -> bool:
+    """Return whether a line from a point, both in cells, passes no wall: it is cut where it goes from cell to cell."""
+    cuts = [0.0, 1.0]
+    for place, along in ((x, along_x), (y, along_y)):
+        if along:
+            low, high = sorted((place, place + along))
+            cuts += [(edge - place) / along for edge in range(ceil(low), floor(high) + 1)]
+    cuts.sort()
+    middles = ((one + other) / 2.0 for one, other in pairwise(cuts))
+    return not any(walls[int(x + part * along_x), int(y + part * along_y)] for part in middles)

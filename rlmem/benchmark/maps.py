@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlmem.environments import complete_knobs
+from rlmem.environments import LENGTH_KNOBS, complete_knobs
 from rlmem.evaluation.capacity import HeatMap, heat_map
 from rlmem.registry import short_id
 
-_LENGTHS = ("memory_length", "credit_length")
 _AXIS = 2
 """Different lengths along each axis that make a map."""
 
@@ -51,9 +50,9 @@ def _is_map(found: HeatMap) -> bool:
 def _longest(env: str, knobs: str) -> tuple[float, float] | None:
     """Return the longest memory length and credit length of a task at its knobs, None where it has not both."""
     settings = complete_knobs(env, json.loads(knobs))
-    if not all(name in settings for name in _LENGTHS):
+    if not all(name in settings for name in LENGTH_KNOBS):
         return None
-    memory, credit = (_most(settings[name]) for name in _LENGTHS)
+    memory, credit = (_most(settings[name]) for name in LENGTH_KNOBS)
     return memory, credit
 
 

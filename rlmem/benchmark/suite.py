@@ -108,28 +108,32 @@ class Suite:
             for label in task.agents:
                 if label not in labels:
                     raise UserError(unknown(f"agent of task {task.env}", label, labels))
-        for task, training, agent in self._pairs():
-            if agent.learns:
-                check_cell_size(self._job(task, training, agent, 0).settings.agent_settings)
+        for task, training, agents in self._places():
+            if any(agent.learns for agent in agents):
                 check_tests(task.env, training, task.tests(training))
-            if agent.settings.keys() & {"auxiliary", "critic_observation"}:
-                check_labels(self._job(task, training, agent, 0).settings)
+            for agent in agents:
+                settings = self._job(task, training, agent, 0).settings
+                if agent.learns:
+                    check_cell_size(settings.agent_settings)
+                if agent.settings.keys() & {"auxiliary", "critic_observation"}:
+                    check_labels(settings)
 
     def jobs(self) -> list[Job]:
         """Return all runs, the first seed of everything before the second, so that a part of the table says much."""
         jobs = [
             self._job(task, training, agent, seed)
             for seed in range(max(self.seeds, *(agent.seeds or 1 for agent in self.agent)))
-            for task, training, agent in self._pairs()
+            for task, training, agents in self._places()
+            for agent in agents
             if seed < self._runs(agent)
         ]
         return list({job.key: job for job in jobs}.values())
 
-    def _pairs(self) -> Iterator[tuple[SuiteTask, dict[str, Any], SuiteAgent]]:
-        """Yield each task with the knobs of training and each agent that runs on it."""
+    def _places(self) -> Iterator[tuple[SuiteTask, dict[str, Any], list[SuiteAgent]]]:
+        """Yield each task with the knobs of training and the agents that run on it."""
         for task in self.task:
-            for training in task.trainings():
-                yield from ((task, training, one) for one in self.agent if not task.agents or one.label in task.agents)
+            agents = [one for one in self.agent if not task.agents or one.label in task.agents]
+            yield from ((task, training, agents) for training in task.trainings())
 
     def _runs(self, agent: SuiteAgent) -> int:
         return (agent.seeds or self.seeds) if agent.learns else 1

@@ -24,13 +24,14 @@ def check_tests(env: str, training: Mapping[str, Any], tests: Iterable[Mapping[s
         tests: Those that tests have instead.
     """
     changeable = task_class(env).CHANGEABLE if is_task(env) else ()
-    checked: list[dict[str, Any]] = []
+    places: list[dict[str, Any]] = []
     for test in tests:
         fixed = {name: value for name, value in test.items() if name not in changeable}
-        if not fixed or fixed in checked:
-            continue
-        checked.append(fixed)
-        there, here = _shapes(env, {**training, **fixed}), _shapes(env, training)
+        if fixed and fixed not in places:
+            places.append(fixed)
+    here = _shapes(env, training) if places else ""
+    for fixed in places:
+        there = _shapes(env, {**training, **fixed})
         if there != here:
             words = ", ".join(f"{name} {value}" for name, value in fixed.items())
             raise UserError(

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from rlmem.environments import complete_knobs, knobs_class, with_preset
+from rlmem.environments import LENGTH_KNOBS, complete_knobs, knobs_class, with_preset
 from rlmem.errors import UserError
 from rlmem.evaluation.own_agent import check_policy
 from rlmem.field_checks import check_fields
 from rlmem.registry import agent_class, canonical_id
 from rlmem.runs.curriculum import check_curriculum
-
-_LENGTHS = ("memory_length", "credit_length")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +130,7 @@ class SuiteAgent:
 
 def longest(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Return each length that is drawn from a range at its longest."""
-    ranges = {name: knobs[name] for name in _LENGTHS if isinstance(knobs.get(name), (list, tuple)) and knobs[name]}
+    ranges = {name: knobs[name] for name in LENGTH_KNOBS if isinstance(knobs.get(name), (list, tuple)) and knobs[name]}
     return {name: values[-1] for name, values in ranges.items()}
 
 

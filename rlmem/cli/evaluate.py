@@ -13,7 +13,7 @@ from rlmem.cli.options import Parsed, parse
 from rlmem.cli.text_table import filled
 from rlmem.cli.work_bar import work_bar
 from rlmem.digits import measured_number, short_number
-from rlmem.environments import by_preset
+from rlmem.environments import LENGTH_KNOBS, by_preset
 from rlmem.envs.work import ENOUGH
 from rlmem.errors import UserError
 from rlmem.evaluation.seeds import test_seeds, validation_seeds
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rlmem.evaluation.lesion import Kind, Lesion, LesionTest
 
 _ENVS = 50
-_LENGTHS = ("memory_length", "credit_length")
 _UNKNOWN = "its own"
 """What is said of an agent that does not tell how far back it sees, or what it learned from, as in benchmarks."""
 _CHOSEN = (
@@ -187,7 +186,7 @@ def heading(parsed: Parsed, agent: str) -> str:
 
 def task_in_words(parsed: Parsed) -> str:
     """Return the environment, the preset that its other knobs are, if any, and its memory and credit lengths."""
-    preset = by_preset(parsed.env, parsed.knobs, besides=_LENGTHS).get("preset")
+    preset = by_preset(parsed.env, parsed.knobs, besides=LENGTH_KNOBS).get("preset")
     named = f", preset {preset}" if preset else ""
     return f"{parsed.env}{named}{lengths_in_words(parsed.knobs)}"
 
@@ -195,7 +194,7 @@ def task_in_words(parsed: Parsed) -> str:
 def lengths_in_words(knobs: Mapping[str, Any]) -> str:
     """Return the memory and credit lengths among knobs in words, such as ", memory length 5 to 20"."""
     words = ""
-    for knob in _LENGTHS:
+    for knob in LENGTH_KNOBS:
         length = knobs.get(knob)
         if length is not None:
             value = f"{length[0]} to {length[1]}" if isinstance(length, (list, tuple)) else str(length)

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rlmem.environments import task_spec
+from rlmem.environments import LENGTH_KNOBS, task_spec
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import evaluate_on
 from rlmem.evaluation.intervention import hidden_cues
@@ -289,7 +289,7 @@ def _said(value: Any) -> str:
 def _lengths(knobs: Mapping[str, Any]) -> str:
     words: Sequence[str] = [
         f"{name.replace('_', ' ')} {' to '.join(map(str, np.atleast_1d(knobs[name]).tolist()))} control steps"
-        for name in ("memory_length", "credit_length")
+        for name in LENGTH_KNOBS
         if knobs.get(name) is not None
     ]
     return ", ".join(words)
