@@ -10,9 +10,11 @@ from rlmem.field_checks import check_types, check_widths
 
 RateSchedule = Literal["constant", "linear"]
 
-_WIDTHS = ("n_lstm_layers", "lstm_hidden_size", "frames")
-"""Those of stable-baselines3's networks; :class:`rlmem.networks.settings.NetworkSettings` checks its own."""
-_AT_LEAST_ONE = (*_WIDTHS, "hidden_size", "n_layers", "n_steps", "batch_size", "n_epochs", "seq_len", "rows")
+_WIDTHS = ("hidden_size", "n_layers", "n_lstm_layers", "lstm_hidden_size", "frames")
+_AT_LEAST_ONE = (
+    *_WIDTHS,
+    *("n_steps", "batch_size", "n_epochs", "seq_len", "rows"),
+)
 _POSITIVE = (
     *("learning_rate", "trunk_learning_rate", "max_grad_norm", "rms_prop_eps"),
     *("clip_range", "clip_range_vf", "target_kl"),
