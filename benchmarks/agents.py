@@ -1,9 +1,9 @@
 """What an environment step costs each recurrent learner in CPU time, in one run and at matched networks and settings.
 
 Ours, sb3-contrib's RecurrentPPO as shipped, the same with a one-line fix (applied here, as a subclass of its policy),
-skrl's PPO_RNN where skrl is installed (``pip install skrl``), and stable-baselines3's PPO without memory. The
-environment is noise, so its own time is next to nothing. Prints a Markdown table; with ``--cells``, one of the cells'
-forward and backward passes instead.
+CleanRL's PPO-LSTM, stable-baselines3's PPO without memory, and those of skrl, torchrl and memorax that are installed
+(``peers/README.md`` says how). The environment is noise, so its own time is next to nothing. Prints a Markdown table;
+with ``--cells``, one of the cells' forward and backward passes instead.
 
     python benchmarks/agents.py [--quick] [--cells] [--only ours skrl]
 """
@@ -15,6 +15,8 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -68,10 +70,11 @@ class Noise(VecEnv):
         """Nothing is open."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Have no attribute but the one that every environment has."""
-        if attr_name != "render_mode":
+        """Have no attribute but the one that every environment has, and the length of an episode."""
+        values = {"render_mode": None, "episode_length": self.episode_length}
+        if attr_name not in values:
             raise AttributeError(attr_name)
-        return [None] * N_ENVS
+        return [values[attr_name]] * N_ENVS
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Nothing can be set."""
@@ -110,6 +113,14 @@ class Cost(NamedTuple):
     rollout: float
     learning: float
 
+    def __str__(self) -> str:
+        """Return both, or the sum where one program does both."""
+        return f"{self.rollout:.0f} / {self.learning:.0f}" if self.rollout > _FUSED else f"{sum(self):.0f} in all"
+
+
+_FUSED = 0.5
+"""Microseconds that no rollout takes by itself."""
+
 
 def contrib(policy: Any) -> Callable[[VecEnv, int], Any]:
     """Return a maker of sb3-contrib's agent."""
@@ -133,11 +144,11 @@ def feed_forward(env: VecEnv, hidden: int) -> Any:  # noqa: ARG001
     return PPO("MlpPolicy", env, n_steps=N_STEPS, batch_size=MINIBATCH, n_epochs=N_EPOCHS, device="cpu", seed=0)
 
 
-def skrl(env: VecEnv, hidden: int) -> Any:
-    """Return skrl's agent, with rows as long as a rollout."""
-    from peers.skrl_ppo import SkrlPPO
-
-    return SkrlPPO(env, hidden, N_STEPS, N_EPOCHS, MINIBATCH)
+def peer(module: str, name: str) -> Callable[[VecEnv, int], Any]:
+    """Return a maker of an agent in ``peers``, which is imported when one is made."""
+    return lambda env, hidden: getattr(import_module(f"peers.{module}"), name)(
+        env, hidden, N_STEPS, N_EPOCHS, MINIBATCH
+    )
 
 
 AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
@@ -146,23 +157,29 @@ AGENTS: dict[str, Callable[[VecEnv, int], Any]] = {
     "ours": ours(),
     "ours, seq_len 64": ours(seq_len=64),
     "ours, seq_len 32": ours(seq_len=32),
+    "ours, the others' layers": ours(policy_kwargs={"net_arch": (64, 64), "skip": False, "norm_obs": False}),
     "ours, shared trunk": ours(policy_kwargs={"shared": True}),
     "ours, GRU": ours(cell="gru"),
     "ours, RTU": ours(cell="rtu"),
     "ours, minGRU": ours(cell="min_gru"),
-    "skrl PPO_RNN": skrl,
+    "CleanRL's PPO-LSTM, reimplemented, shared trunk": peer("cleanrl_ppo", "CleanRLPPO"),
+    "skrl PPO_RNN": peer("skrl_ppo", "SkrlPPO"),
+    "torchrl": peer("torchrl_ppo", "TorchRLPPO"),
+    "memorax PPO, JAX": peer("memorax_ppo", "MemoraxPPO"),
     "sb3 PPO, no memory": feed_forward,
 }
 REFERENCES = tuple(AGENTS)[:2]
 """What the others are compared with."""
+NEEDS = {"skrl PPO_RNN": "skrl", "torchrl": "torchrl", "memorax PPO, JAX": "memorax"}
+"""Packages that this one does not need."""
 
 
-def installed() -> dict[str, Callable[[VecEnv, int], Any]]:
+def installed() -> list[str]:
     """Return the agents that can be measured here, and say which cannot."""
-    if find_spec("skrl") is not None:
-        return AGENTS
-    print("skrl is not installed and is left out (pip install skrl).\n")
-    return {name: make for name, make in AGENTS.items() if make is not skrl}
+    missing = {name: package for name, package in NEEDS.items() if find_spec(package) is None}
+    for name, package in missing.items():
+        print(f"{name} is left out: {package} is not installed (pip install {package}).\n")
+    return [name for name in AGENTS if name not in missing]
 
 
 def serve(pipe: Connection, name: str, hidden: int, episode_length: int) -> None:
@@ -185,6 +202,7 @@ class Measured:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, name, hidden, episode_length))
         self.process.start()
+        theirs.close()
         self.pipe.recv()
 
     def measure(self, rollouts: int) -> Cost:
@@ -237,7 +255,9 @@ def benchmark_agents(repeats: int, parts: list[str]) -> None:
         "Microseconds of CPU time for each environment step: rollout / learning (total: times faster than sb3-contrib"
     )
     print(f"as shipped, than the fix). {N_ENVS} environments x {N_STEPS} steps, {N_EPOCHS} epochs, minibatches of "
-          f"{MINIBATCH}, one thread, PyTorch {torch.__version__}, median of {repeats}.\n")  # fmt: skip
+          f"{MINIBATCH}, one thread, median of {repeats}.")  # fmt: skip
+    packages = ["torch", "stable-baselines3", "sb3-contrib", *(NEEDS[name] for name in agents if name in NEEDS)]
+    print(", ".join(f"{package} {version(package)}" for package in packages) + ".\n")
     cases = [(hidden, length) for hidden in (64, 256) for length in (20, 500)]
     print("| | " + " | ".join(f"{hidden} units, {length}-step episodes" for hidden, length in cases) + " |")
     print("|---|" + "---|" * len(cases))
@@ -256,7 +276,7 @@ def benchmark_agents(repeats: int, parts: list[str]) -> None:
         shipped, fixed = (sum(medians[name]) for name in REFERENCES)
         for name, cost in medians.items():
             factors = f"{shipped / sum(cost):.1f}x, {fixed / sum(cost):.1f}x"
-            table[name].append(f"{cost.rollout:.0f} / {cost.learning:.0f} ({factors})")
+            table[name].append(f"{cost} ({factors})")
         table.setdefault(_FLOOR, []).append(f"{floor(hidden, length):.0f}")
     for name, cells in table.items():
         print(f"| {name} | " + " | ".join(cells) + " |")
