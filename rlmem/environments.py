@@ -118,7 +118,7 @@ def task_spec(env_id: str, knobs: Mapping[str, Any]) -> TaskSpec:
     settings = task.make_settings(knobs)
     spec: TaskSpec = task.spec(settings)
     measured = untrained_memory(env_id) if settings == task.make_settings({}) else None
-    return replace(spec, untrained=measured)
+    return spec if measured is None else replace(spec, untrained=measured)
 
 
 def untrained_memory(env_id: str) -> Ceiling | None:

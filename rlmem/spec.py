@@ -52,7 +52,7 @@ class TaskSpec:
     such as a query without an answer, so that an episode's length depends on its memory length and on the agent."""
     untrained: Ceiling | None = None
     """What untrained memory reaches: agents whose cells stay as initialized and whose readers are trained. Measured,
-    and filled in by :func:`rlmem.environments.spec_at`; None where it was not."""
+    and filled in by :func:`rlmem.environments.spec_at` for tasks of this package; None where it was not."""
 
     @property
     def bits_in_words(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from rlmem import environments
 from rlmem.cli.list import untrained_words
 from rlmem.csv_table import write_rows
 from rlmem.environments import spec_at
+from rlmem.envs.corridor.t_maze import TMaze, TMazeSettings
 from rlmem.registry import TASKS
+from rlmem.spec import Ceiling, TaskSpec
 
 
 @pytest.fixture
@@ -39,6 +42,17 @@ def test_where_it_reaches_the_oracle_a_task_asks_for_retention_only(measured: No
 def test_it_is_not_told_at_other_knobs(measured: None) -> None:
     assert spec_at("TMaze-v0", {"memory_length": 20}).untrained is not None
     assert spec_at("TMaze-v0", {"memory_length": 21}).untrained is None
+
+
+def test_a_task_of_ones_own_tells_its_own_number(measured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(TMaze):
+        @classmethod
+        def spec(cls, settings: TMazeSettings) -> TaskSpec:
+            return replace(super().spec(settings), untrained=Ceiling(0.62, "measured: by hand"))
+
+    monkeypatch.setattr(environments, "task_class", lambda env_id: Own)
+    monkeypatch.setattr(environments, "untrained_memory", lambda env_id: None)
+    assert environments.task_spec("Own-v0", {}).untrained == Ceiling(0.62, "measured: by hand")
 
 
 def test_what_is_measured_lies_between_nothing_and_the_oracle() -> None:

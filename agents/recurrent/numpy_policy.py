@@ -131,7 +131,8 @@ class NumpyPolicy:
             deterministic: Must be true, and is here so that this is the ``predict`` that evaluations call.
 
         Raises:
-            ValueError: If the observation has another shape than the policy was trained with.
+            ValueError: If the observation has another shape than the policy was trained with, or the state another than
+                one of so many robots has.
         """
         shape = self.observation_shape
         observations = np.asarray(observation, np.float32)
@@ -142,7 +143,13 @@ class NumpyPolicy:
             raise ValueError("an exported policy takes the likeliest action: it cannot draw one")
         observations = observations[None] if single else observations
         start = np.zeros(len(observations), bool) if episode_start is None else np.atleast_1d(episode_start)
-        before = self.initial_state(len(observations)) if state is None else state
+        fresh = self.initial_state(len(observations))
+        before = fresh if state is None else state
+        if [np.shape(part) for part in before] != [part.shape for part in fresh]:
+            raise ValueError(
+                f"state must be what the last call returned, of shapes {[part.shape for part in fresh]}, "
+                f"got {[np.shape(part) for part in before]}"
+            )
         states = dict(zip(self._states, before))  # noqa: B905
         values = self.run(observation=observations, episode_start=start, **states)
         after = tuple(values[f"next_{name}"] for name in self._states)

@@ -34,7 +34,9 @@ _AIM = 0.12
 """m before a row, the place that the expert aims at while it is beside the column."""
 _ALIGNED = 0.2
 """m from a column's middle within which the expert drives ahead."""
-_STEP_COST, _FALSE_STEP = 0.0005, 0.05
+_STEP_COST, _WAY = 0.0005, 0.1
+"""Rewards of a control step and a meter of the way. A false step takes the way back and costs no more: where it did,
+agents learned to stand still, which is better for the next hundred steps than to try in vain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,8 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
 
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
 
-    **Reward.** +1 / n for each row, when it is crossed for the first time; -0.05 for a false step; -0.0005 for each
-    control step in which the robot drives.
+    **Reward.** +1 / n for each row, when it is crossed for the first time; 0.1 for each meter ahead, taken back when the
+    robot drives back or makes a false step; -0.0005 for each control step in which the robot drives.
 
     **Memory.** The safe plates found so far and those of the next row that are false: n log2 w bits, written one after
     the other and carried through each dock.
@@ -203,11 +205,11 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""
         before, settings = self.phase.copy(), self.settings
-        driving = before == QUERY
+        driving, start = before == QUERY, self.pose[:, 0].copy()
         for index in np.flatnonzero(driving).tolist():
             self.pose[index] = self._robots[index].step(*actions[index].tolist())
         nobody = np.zeros(self.num_envs, dtype=np.bool_)
-        step = Step(np.where(driving, -_STEP_COST, 0.0), nobody, nobody.copy())
+        step = Step(np.where(driving, _WAY * (self.pose[:, 0] - start) - _STEP_COST, 0.0), nobody, nobody.copy())
         if np.count_nonzero(driving):
             row, column = self._place()
             on = driving & (column >= 0)
@@ -224,7 +226,7 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
             self.score[done] = 1.0
             failed = (wrong | out | late) & ~done
             self.failed += failed
-            step.reward[failed] -= _FALSE_STEP
+            step.reward[failed] -= _WAY * self.pose[failed, 0]
             np.logical_or(done, failed & (self.failed >= settings.tries), out=step.terminated)
             self.enter(failed & ~step.terminated, CUE)
         self.enter((before == CUE) & (self.clock >= _SHOW_STEPS), DOCK)

@@ -64,7 +64,17 @@ def test_a_false_step_is_seen_then_it_is_dark_then_the_robot_is_at_the_start(mak
     assert abs(seen[first + 6, 5]) < 0.05 / 4 + 1e-6, "at the start"
     assert seen[first - 1, 5] > 0.1
     assert (phases[1:] == "cue").sum() == 2 * task.failed[0]
-    assert episode.rewards[first - 1] == pytest.approx(-0.0505)
+    attempt = float(np.sum(episode.rewards[:first]))
+    assert attempt == pytest.approx(-0.0005 * first - 0.1 * 4.0 * seen[0, 5]), "the way is taken back"
+
+
+def test_the_way_is_paid_once_and_standing_still_costs(make: Make) -> None:
+    env = make(PATH)
+    episode = play(env, 0, expert_action)
+    assert float(np.sum(episode.rewards)) > 1.0
+    ahead = play(env, 1, lambda env, rng: np.array([1.0, 0.0])).rewards[:4]
+    still = play(env, 1, lambda env, rng: np.array([0.0, 0.0])).rewards[:4]
+    assert float(np.sum(ahead)) > 0.0 > float(np.sum(still))
 
 
 def test_leaving_the_floor_and_standing_still_are_false_steps_and_the_last_ends_the_episode(make: Make) -> None:

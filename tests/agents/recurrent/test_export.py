@@ -163,6 +163,8 @@ def test_wrong_observations_and_foreign_files_are_refused(tmp_path: Path) -> Non
     policy = NumpyPolicy(tmp_path / "policy.npz")
     with pytest.raises(ValueError, match=r"observations must have shape \(3,\)"):
         policy.predict(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match=r"state must be what the last call returned"):
+        policy.predict(np.zeros((2, 3)), policy.initial_state(1))
     with pytest.raises(ValueError, match="takes the likeliest action"):
         policy.predict(np.zeros(3), deterministic=False)
     np.savez(tmp_path / "foreign.npz", x=np.zeros(2))
