@@ -104,8 +104,8 @@ class HiddenPath(MemoryTask[HiddenPathSettings]):
 
     **Action** (2): throttle and steering in [-1, 1]: speed and turn rate as parts of their maxima.
 
-    **Reward.** +1 / n for each row, when it is crossed for the first time; 0.1 for each meter ahead, taken back when the
-    robot drives back or makes a false step; -0.0005 for each control step in which the robot drives.
+    **Reward.** +1 / n for each row, when it is crossed for the first time; 0.1 for each meter ahead, taken back when
+    the robot drives back or makes a false step; -0.0005 for each control step in which the robot drives.
 
     **Memory.** The safe plates found so far and those of the next row that are false: n log2 w bits, written one after
     the other and carried through each dock.
