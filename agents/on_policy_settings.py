@@ -21,7 +21,7 @@ _POSITIVE = (
 )
 _FINITE = ("learning_rate", "trunk_learning_rate", "rms_prop_eps")
 """The others that are positive are limits, and infinity is none."""
-_NOT_NEGATIVE = ("ent_coef", "vf_coef", "auxiliary_coef", "bounds_coef", "burn_in")
+_NOT_NEGATIVE = ("ent_coef", "vf_coef", "auxiliary_coef", "bounds_coef", "imitation_coef", "burn_in")
 _FRACTIONS = ("gamma", "gae_lambda")
 
 

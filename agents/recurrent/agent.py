@@ -54,7 +54,8 @@ class RecurrentAgent(Agent):
     def information(self) -> str:  # type: ignore[override]  # of the instance: it is a setting
         """What it may learn from: a privileged critic sees the full state too, an auxiliary loss parts of it."""
         critic = ", critic: full state" if self.settings.critic_observation == PRIVILEGED else ""
-        return f"reward{critic}{', labels: ' if self._labels else ''}{' '.join(self._labels)}"
+        expert = ", expert" if getattr(self.settings, "imitation_coef", 0.0) else ""
+        return f"reward{critic}{', labels: ' if self._labels else ''}{' '.join(self._labels)}{expert}"
 
     @property
     def _labels(self) -> tuple[str, ...]:

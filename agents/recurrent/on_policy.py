@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rlmem.agents.recurrent.action_masks import METHOD, mask_outputs, offers_masks
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
+from rlmem.agents.recurrent.imitation import ask_expert, imitation_loss
 from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.packing import IntArray
 from rlmem.agents.recurrent.policy import Evaluated, joined_steps
@@ -51,6 +52,8 @@ class RecurrentOnPolicy(SB3Algorithm):
         head, encode = policy.head, policy.encode
         masking = self.use_masking and offers_masks(env, self.action_space)
         rollout.masks = np.ones((n_rollout_steps, env.num_envs, head.size), np.bool_) if masking else None
+        taught = self.settings.imitation_coef > 0.0
+        rollout.wanted = np.zeros_like(rollout.actions) if taught else None
         kept: list[ArrayState] = []
         self._laid_out = {}
         assert self._actor_state is not None
@@ -65,6 +68,8 @@ class RecurrentOnPolicy(SB3Algorithm):
             if rollout.masks is not None:
                 rollout.masks[t] = policy.check_masks(np.stack(env.env_method(METHOD)), env.num_envs)
                 outputs = mask_outputs(outputs, rollout.masks[t])
+            if rollout.wanted is not None:
+                rollout.wanted[t] = ask_expert(env, policy)
             actions = head.sample(outputs, noise)
             rollout.add(t, observations, starts, actions, outputs)
             try:
@@ -126,7 +131,7 @@ class RecurrentOnPolicy(SB3Algorithm):
         return found
 
     def extra_losses(self, batch: Minibatch, found: Evaluated) -> Iterator[Tensor]:
-        """Return the weighted losses beside those of policy, values and entropy: of labels, and of actions' bounds."""
+        """Return the weighted losses beside those of policy, values and entropy: of labels, bounds and an expert."""
         if batch.labels is not None:
             assert self.policy.auxiliary is not None
             loss = self.policy.auxiliary.loss(found.hidden, batch.labels)
@@ -136,6 +141,10 @@ class RecurrentOnPolicy(SB3Algorithm):
             loss = self.policy.out_of_bounds(found.outputs)
             self.logger.record_mean("train/bounds_loss", loss.item())
             yield self.settings.bounds_coef * loss
+        if batch.wanted is not None:
+            loss = imitation_loss(self.policy, found.outputs, batch.wanted)
+            self.logger.record_mean("train/imitation_loss", loss.item())
+            yield self.settings.imitation_coef * self._current_progress_remaining * loss
 
     def _step(self, loss: Tensor) -> None:
         """Move the parameters down the gradient of a loss, shortened to ``max_grad_norm``."""

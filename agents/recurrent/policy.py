@@ -267,11 +267,22 @@ class RecurrentPolicy(SB3Policy):
         Args:
             outputs: [M, P] of the actor's network, for continuous actions.
         """
+        low, high = self._bounds()
+        means = self.means(outputs)
+        return self.in_half_widths(means - means.clamp(low, high)).square().sum(-1).mean()
+
+    def means(self, outputs: Tensor) -> Tensor:
+        """Return the likeliest continuous actions [M, A], which may lie outside the space, from outputs [M, P]."""
+        return outputs[:, : len(self._bounds()[0])]
+
+    def in_half_widths(self, actions: Tensor) -> Tensor:
+        """Return differences of continuous actions [M, A] in halves of the space's width."""
+        low, high = self._bounds()
+        return actions / (0.5 * (high - low))
+
+    def _bounds(self) -> tuple[Tensor, Tensor]:
         assert isinstance(self.action_space, spaces.Box)
-        low, high = (self._tensor(bound.reshape(-1)) for bound in (self.action_space.low, self.action_space.high))
-        means = outputs[:, : len(low)]
-        excess = (means - means.clamp(low, high)) / (0.5 * (high - low))
-        return excess.square().sum(-1).mean()
+        return self._tensor(self.action_space.low.reshape(-1)), self._tensor(self.action_space.high.reshape(-1))
 
     def actor_step(self) -> ActorStep:
         """Return one step of the actor on arrays, with the present weights, however they were changed."""

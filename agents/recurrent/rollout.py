@@ -72,6 +72,8 @@ class Rollout:
         self.episode_start, self.terminated, self.truncated = (np.zeros(shape, bool) for _ in range(3))
         self.masks: BoolArray | None = None
         """[T, N, P] which choices the environments allowed, where they say."""
+        self.wanted: NDArray[Any] | None = None
+        """[T, N, A] what an expert would have done, where one is imitated."""
         self.terminal: list[TerminalObservation] = []
         self.actor_states: ArrayState = ()
         self.critic_states: ArrayState = ()
@@ -181,6 +183,8 @@ class Minibatch(NamedTuple):
     """[M, P] bool, which choices were allowed, or None where all were."""
     labels: Tensor | None
     """[M, K] what the auxiliary loss predicts, or None where there is none."""
+    wanted: Tensor | None
+    """[M, A] what an expert would have done, or None where none is imitated."""
 
 
 def lay_out_minibatch(
@@ -216,6 +220,7 @@ def lay_out_minibatch(
         returns=of_steps(rollout.returns),
         masks=None if rollout.masks is None else of_steps(rollout.masks),
         labels=None if auxiliary is None else auxiliary.labels(of_steps(rollout.observations[PRIVILEGED])),
+        wanted=None if rollout.wanted is None else of_steps(rollout.wanted),
     )
 
 

@@ -42,6 +42,9 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
         auxiliary_coef: Weight of this loss, the mean squared error of labels scaled to mean 0 and standard deviation 1.
         bounds_coef: Weight of a loss of continuous actions whose mean lies outside the space: the square of how far, in
             halves of its width. Actions are clipped, so that noise around such a mean tries nothing else.
+        imitation_coef: Weight of a loss that draws actions to those of the environment's expert, its method
+            ``expert_action()``, at the start; it falls linearly to 0 over the steps of the run. See
+            :mod:`rlmem.agents.recurrent.imitation`.
         frozen_cells: Do not train the memory cells, only all else; shows what is possible without learning to
             remember.
     """
@@ -55,6 +58,7 @@ class RecurrentSettings(OnPolicySettings, NetworkSettings):
     auxiliary: tuple[str, ...] = ()
     auxiliary_coef: float = 1.0
     bounds_coef: float = 0.0
+    imitation_coef: float = 0.0
     frozen_cells: bool = False
 
     def __post_init__(self) -> None:
