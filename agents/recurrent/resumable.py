@@ -6,6 +6,7 @@ environment can give and take its state (methods ``get_state`` and ``set_state``
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Set
 from io import BufferedIOBase
 from operator import itemgetter
@@ -27,6 +28,9 @@ from rlmem.errors import UserError
 from rlmem.networks.actor_critic import array_state
 from rlmem.networks.numpy_steps import ArrayState, reset_where
 from rlmem.runs.tensors_file import Checkpoint
+
+_AUXILIARY, _CRITIC = "auxiliary.", ("network.critic", "critic_")
+"""Beginnings of the names of weights that only training needs."""
 
 
 class Resumable(BaseAlgorithm):
@@ -223,8 +227,10 @@ class Resumable(BaseAlgorithm):
     def init_from(self, path: str | Path | BufferedIOBase) -> None:
         """Take the weights from a file of :meth:`save`, and the statistics of ``norm_obs``; all else stays new.
 
+        A critic of other shapes, as one has that sees another full state, stays new too, with a warning.
+
         Args:
-            path: Of a recurrent agent with a network of the same shapes.
+            path: Of a recurrent agent whose actor has the same shapes.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -234,14 +240,8 @@ class Resumable(BaseAlgorithm):
         if not {"extractor", "state"} <= file.meta.keys():
             raise UserError(f"{path} holds no recurrent agent, but {file.meta.get('agent', 'none')!r}")
         try:
-            own = self.policy.state_dict()
-            new = {name: value for name, value in own.items() if name.startswith("auxiliary.")}
             saved = checkpoint.read_state(file)["policy"]
-            weights = {name: value for name, value in saved.items() if not name.startswith("auxiliary.")} | new
-            for name in sorted(own.keys() | weights.keys()):
-                here, there = (tuple(np.shape(part[name])) if name in part else "absent" for part in (own, weights))
-                if here != there:
-                    raise UserError(f"{path} does not fit: its {name} is {there}, and {here} is needed here")
+            weights = _weights_from(saved, self.policy.state_dict(), path)
             checkpoint.set_weights(self.policy, weights)
         except checkpoint.DAMAGE as error:
             raise UserError(f"{path} does not hold complete weights: {error!r}") from error
@@ -266,6 +266,25 @@ class Resumable(BaseAlgorithm):
             checkpoint.set_optimizer_state(self.policy.optimizer, state["optimizer"])
         except checkpoint.DAMAGE as error:
             raise UserError(f"the weights in {load_path_or_dict} do not fit this agent: {error}") from error
+
+
+def _weights_from(saved: Mapping[str, Any], own: Mapping[str, Any], path: Any) -> dict[str, Any]:
+    """Return saved weights, and one's own of what only training needs and has another shape or purpose here."""
+
+    def shape(name: str, part: Mapping[str, Any]) -> Any:
+        return tuple(np.shape(part[name])) if name in part else "absent"
+
+    names = sorted(name for name in own.keys() | saved.keys() if not name.startswith(_AUXILIARY))
+    differ = [name for name in names if shape(name, own) != shape(name, saved)]
+    for name in differ:
+        if not name.startswith(_CRITIC):
+            here, there = shape(name, own), shape(name, saved)
+            raise UserError(f"{path} does not fit: its {name} is {there}, and {here} is needed here")
+    if differ:
+        warnings.warn(f"the critic of {path} has another shape: the critic here starts anew", stacklevel=3)
+    anew = (_AUXILIARY, *(_CRITIC if differ else ()))
+    kept = {name: value for name, value in saved.items() if not name.startswith(anew)}
+    return kept | {name: value for name, value in own.items() if name.startswith(anew)}
 
 
 def _replaceable(settings: type[Any]) -> set[str]:

@@ -69,6 +69,24 @@ def test_weights_of_either_recurrent_agent_start_the_other_with_all_else_new(tmp
     assert not other.policy.optimizer.state_dict()["state"]
 
 
+def test_a_critic_of_another_full_state_starts_anew_and_the_actor_does_not(tmp_path: Path) -> None:
+    sizes = [replace(FIRST, env="MazeRecall-v0", knobs={"size": size}) for size in ("5x5", "7x7")]
+    taught = SMALL | {"critic_observation": "privileged", "auxiliary": ["bearings"], "norm_obs": True}
+    small, large = (replace(run, agent_settings=taught) for run in sizes)
+    before = train(small, tmp_path)
+    with pytest.warns(UserWarning, match="has another shape: the critic here starts anew"):
+        after = train(replace(large, seed=1, init_from=str(before), steps=32, eval_every=32), tmp_path)
+    assert load_run(after, LAST).agent.env_steps == 32
+    agents = [RecurrentPPO("MlpPolicy", MemoryBandit(2, 5), seed=i, **SMALL, critic_arch=[4 + i]) for i in range(2)]
+    agents[0].save(tmp_path / "one")
+    own = {name: value.clone() for name, value in agents[1].policy.state_dict().items()}
+    with pytest.warns(UserWarning, match="the critic here starts anew"):
+        agents[1].init_from(tmp_path / "one")
+    saved = agents[0].policy.state_dict()
+    for name, value in agents[1].policy.state_dict().items():
+        assert torch.equal(value, (own if name.startswith("network.critic") else saved)[name]), name
+
+
 def test_what_does_not_fit_is_refused_in_one_line(first: Path, tmp_path: Path) -> None:
     for changed, message in (
         ({"agent_settings": SMALL | {"hidden_size": 9}}, "does not fit: its network.actor.*, and .* is needed here"),
