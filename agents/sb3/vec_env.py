@@ -95,12 +95,21 @@ class GymnasiumVecEnv(VecEnv):
                     "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
                 }
                 reports[index] = {"episode": episode} | last[index] | ended
+                self._check_last(index, ended["terminal_observation"])
             self._returns[done], self._lengths[done] = 0.0, 0
         return _copied(observation), reward.astype(np.float32), done, reports
 
     def _check_observations(self, observation: Any, when: str) -> None:
         for key, part in observation.items() if isinstance(observation, dict) else [("", observation)]:
             self._check_finite(f"observation {key}".strip(), part, when)
+
+    def _check_last(self, index: int, observation: Any) -> None:
+        parts = observation.values() if isinstance(observation, dict) else [observation]
+        if any(part.dtype.kind == "f" and not np.isfinite(part).all() for part in map(np.asarray, parts)):
+            raise UserError(
+                f"the last observation of an episode of environment {index}, after its control step {self._steps}, "
+                "holds NaN or infinity: check the environment"
+            )
 
     def _check_finite(self, what: str, values: Array, when: str) -> None:
         """Raise a UserError that names the environment and when it was if a value is not finite."""

@@ -229,6 +229,21 @@ def test_a_vector_environment_names_a_reset_that_is_not_finite() -> None:
         GymnasiumVecEnv(env).reset()
 
 
+class EndsWrong(Random):
+    """The last observation of its episodes is not finite."""
+
+    def step(self, action: Any) -> Any:
+        return np.full(2, np.nan, np.float32), 0.0, True, False, {}
+
+
+def test_a_vector_environment_names_a_last_observation_that_is_not_finite() -> None:
+    makers = [lambda: Random(BOX), lambda: EndsWrong(BOX)]
+    env = GymnasiumVecEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
+    env.reset()
+    with pytest.raises(UserError, match="episode of environment 1, after its control step 1, holds NaN"):
+        env.step(np.zeros((2, 2), np.float32))
+
+
 @pytest.mark.parametrize(
     "space",
     [
