@@ -54,8 +54,7 @@ _TRIED = """\
 ## How the settings were chosen
 
 By short runs on HopperPosition (`rlmem train --env HopperPosition-v0 --seed 100`, with the suite's settings but for
-what is said and for narrower networks; 10 or 20 validation episodes), all but one with seeds that the suite does not
-have. A hopper that only
+what is said; 10 or 20 validation episodes), all but one with seeds that the suite does not have. A hopper that only
 stands earns some 900.
 
 | changes | seed | return in validation |
@@ -68,11 +67,11 @@ stands earns some 900.
 | E: 64 units, then 64 | 101 | 0.26M: 859, 0.39M: 1,484 |
 | E | 102 | 0.26M: 1,371, 0.39M: 1,447 |
 
-Rows up to E had an LSTM of 64 units and a layer of 64 (tanh) on top; E is the suite's but for that. Wider networks,
-128 units and 256 (ReLU), were then tried on HalfCheetahPosition (seed 100, 20 validation episodes): after 0.13M, 0.25M
-and 0.38M env steps -514, 757 and 892, against -1,184, 385 and 532 with the narrow ones, at 1.35 times the CPU seconds
-a step. Twice as many env steps with the narrow ones gained nothing on HopperPosition (seed 0: 1,698, 1,574 to 1,797,
-after 3 million; 1,848, 1,833 to 1,860, after 1.5 million)."""
+All of these have an LSTM of 64 units and a layer of 64 (tanh) on top, as the suite's hoppers; E is their setting. Wider
+networks, 128 units and 256 (ReLU), were then tried on HalfCheetahPosition (seed 100, 20 validation episodes): after
+0.13M, 0.25M and 0.38M env steps -514, 757 and 892, against -1,184, 385 and 532 with the narrow ones, at 1.35 times the
+CPU seconds a step. The other walkers have these. Twice as many env steps gained nothing on HopperPosition (seed 0:
+1,698, 1,574 to 1,797, after 3 million; 1,848, 1,833 to 1,860, after 1.5 million)."""
 
 
 def walkers_page(rows: Sequence[Row], suite: Suite) -> str:
