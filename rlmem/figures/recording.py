@@ -322,7 +322,7 @@ def _score_words(env: Env, score: float | None) -> str:
     """Return the score in words where a task counts it rather than success, else ""."""
     spec = getattr(env.unwrapped, "task_spec", None)
     counts = score is not None and spec is not None and spec.metric == "score"
-    return f"score {score:.3g}" if counts else ""
+    return f"score {short_number(score)}" if counts else ""
 
 
 def _real_time(env: Env) -> float:
