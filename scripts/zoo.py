@@ -16,6 +16,7 @@ import tyro
 
 from rlmem.benchmark.job import Job
 from rlmem.benchmark.suite import read_suite
+from rlmem.environments import task_spec
 from rlmem.registry import TASKS, short_id
 from rlmem.runs.card import CARD, read_card
 from rlmem.runs.named import ZOO
@@ -79,7 +80,9 @@ def _name(job: Job) -> str:
 def _tuned(name: str, options: Options) -> RunSettings:
     tuned = tuned_settings(AGENT, name)
     arguments = tuned.run() if tuned else {}
-    budget = {"seed": options.seed, "steps": options.steps, "stop_at": 1.0, "eval_episodes": 100}
+    spec = task_spec(name, {})
+    best = 1.0 if spec.measures_memory else spec.oracle.value  # of what validation looks at
+    budget = {"seed": options.seed, "steps": options.steps, "stop_at": best, "eval_episodes": 100}
     return RunSettings(env=name, agent=AGENT, **budget, **arguments)
 
 

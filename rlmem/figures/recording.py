@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from rlmem.digits import short_number
 from rlmem.errors import UserError
 from rlmem.evaluation.episodes import PolicyPredictor
 from rlmem.evaluation.single_episode import SingleEpisode
