@@ -67,12 +67,12 @@ stands earns some 900.
 | E: first deviation 1 | 101 | 0.26M: 859, 0.39M: 1,484 |
 | E | 102 | 0.26M: 1,371, 0.39M: 1,447 |
 
-E is the suite's. All have an LSTM of 64 units and a layer of 64 (tanh) on top. Wider networks, 128 units and 256 (ReLU),
-learn faster at first on HalfCheetahPosition (seed 100, 20 validation episodes: after 0.13M, 0.25M and 0.38M env steps
--514, 757 and 892, against -1,184, 385 and 532), and end no better in one run each of the suite: 1,233 (1,162 to 1,293)
-on HalfCheetahPosition, against 1,583, and 1,847 (1,825 to 1,867) on AntPosition, against 1,728, for 1.35 to 1.46 times
-the CPU seconds. Twice as many env steps gained nothing on HopperPosition (seed 0: 1,698, 1,574 to 1,797, after 3
-million, against 1,848 after 1.5 million)."""
+E is the suite's. All have an LSTM of 64 units and a layer of 64 (tanh) on top. Wider networks, 128 units and 256
+(ReLU), learn faster at first on HalfCheetahPosition (seed 100, 20 validation episodes: after 0.13M, 0.25M and 0.38M
+env steps -514, 757 and 892, against -1,184, 385 and 532), and end no better in one run each of the suite: 1,233
+(1,162 to 1,293) on HalfCheetahPosition, against 1,583, and 1,847 (1,825 to 1,867) on AntPosition, against 1,728,
+for 1.35 to 1.46 times the CPU seconds. Twice as many env steps gained nothing on HopperPosition (seed 0: 1,698,
+1,574 to 1,797, after 3 million, against 1,848 after 1.5 million)."""
 
 
 def walkers_page(rows: Sequence[Row], suite: Suite) -> str:
