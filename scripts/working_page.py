@@ -116,7 +116,8 @@ def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
     ours, untrained = ([of[env].runs(agent) for env in tasks if of[env].runs(agent)] for agent in (_OURS, _UNTRAINED))
     if ours:
         learnt = sum(min(runs_of(found, "memory_score")) >= _LEARNT for found in ours)
-        each = min(map(len, ours))
+        counts = sorted({len(found) for found in ours})
+        each = " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
         said.append(
             f"`{_OURS}` reaches a memory score of {_LEARNT} on {learnt} of {len(ours)} tasks measured, in each of "
             f"{each} runs."
