@@ -38,9 +38,9 @@ All three see the masked observation: *Position* hides the velocities, *Velocity
 agent with the memoryless cell, *four frames* PPO on the last four observations. In training the critics of the first
 two see the full state; their policies never do. CPU seconds are of `recurrent_ppo`."""
 _LOOKED_AT = """\
-Looked at in films of the runs with seed 0: the hoppers hop, Walker2DPosition's robot walks, the cheetahs bound, sliding
-on their front legs, and the ants gallop on all fours, while Walker2DVelocity's takes a step and then stands, which earns
-0.77 a control step: above what some published agents reach, and no walk."""
+Looked at in films of the runs with seed 0: the hoppers hop, Walker2DPosition's robot walks, the cheetahs bound,
+sliding on their front legs, and the ants gallop on all fours, while Walker2DVelocity's takes a step and then
+stands, which earns 0.77 a control step: above what some published agents reach, and no walk."""
 _OTHERS = """\
 ## Beside published returns
 
