@@ -87,12 +87,12 @@ The adversary is the best of scripts and searched policies that see one or four 
 _TRIED = """\
 ## Where `recurrent_ppo` does not get there
 
-- **DelayedReach**: 0.92, 0.00 and 1.00. The run at 0.00 never answers: it hovers, and returns -0.6, the cost of the time.
-  Its earlier settings, without entropy, end so in two of three runs, though in none of four with seeds 100 to 103, which
-  the entropy was chosen on; of ten runs with seeds 100 to 109 all are right. At its preset `hard`, with labels and a
-  critic that sees the full state, 3 of 3 are ([working.md](working.md)).
-- **RememberSequence**: 0.91 in one run, a memory score of 0.897. Two more with these settings were not run; three with
-  earlier settings and version 0.1.0 reached 0.93, 0.93 and 0.98, and one with version 0.2.0 0.61.
+- **DelayedReach**: 0.92, 0.00 and 1.00. The run at 0.00 never answers: it hovers, and returns -0.6, the cost of the
+  time. Its earlier settings, without entropy, end so in two of three runs, though in none of four with seeds 100 to
+  103, which the entropy was chosen on; of ten runs with seeds 100 to 109 all are right. At its preset `hard`, with
+  labels and a critic that sees the full state, 3 of 3 are ([working.md](working.md)).
+- **RememberSequence**: 0.91 in one run, a memory score of 0.897. Two more with these settings were not run; three
+  with earlier settings and version 0.1.0 reached 0.93, 0.93 and 0.98, and one with version 0.2.0 0.61.
 - **MazeRecall**: with settings chosen by hand, the rate falling over 2,000,000 steps (`rlmem train --env
   MazeRecall-v0 --seed 100 --steps 2000000 --eval-every 200000 --eval-episodes 64`, 567 CPU seconds), 9.6 pillars on
   200 held-out mazes (95 % interval 9.1 to 10.1); the same with the memoryless cell and seed 0 8.5 (8.0 to 9.1). With
