@@ -322,8 +322,9 @@ def _run(
 def _score_words(env: Env, score: float | None) -> str:
     """Return the score in words where a task counts it rather than success, else ""."""
     spec = getattr(env.unwrapped, "task_spec", None)
-    counts = score is not None and spec is not None and spec.metric == "score"
-    return f"score {short_number(score)}" if counts else ""
+    if score is None or spec is None or spec.metric != "score":
+        return ""
+    return f"score {short_number(score)}"
 
 
 def _real_time(env: Env) -> float:
