@@ -27,17 +27,21 @@ from rlmem.errors import UserError
 METHOD = "expert_action"
 
 
-def ask_expert(env: VecEnv, policy: RecurrentPolicy) -> NDArray[Any]:
-    """Return what the expert would do now in each environment, as a policy stores actions, [N, A].
-
-    Raises:
-        UserError: If the environments have no expert, or its actions have another shape than theirs.
-    """
+def check_expert(env: VecEnv) -> None:
+    """Raise a UserError if the environments have no expert. It asks each of them: once a rollout is enough."""
     if not env.has_attr(METHOD):
         raise UserError(
             f"imitation_coef needs an environment with a method {METHOD}() that returns the action of an expert; this "
             "one has none"
         )
+
+
+def ask_expert(env: VecEnv, policy: RecurrentPolicy) -> NDArray[Any]:
+    """Return what the expert would do now in each environment, as a policy stores actions, [N, A].
+
+    Raises:
+        UserError: If its actions have another shape than the environments'.
+    """
     space: Any = policy.action_space
     actions = np.asarray(env.env_method(METHOD))
     if actions.shape != (env.num_envs, *space.shape):

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rlmem.agents.recurrent.action_masks import METHOD, mask_outputs, offers_masks
 from rlmem.agents.recurrent.evaluate_rollout import LastObservations, evaluate_rollout
-from rlmem.agents.recurrent.imitation import ask_expert, imitation_loss
+from rlmem.agents.recurrent.imitation import ask_expert, check_expert, imitation_loss
 from rlmem.agents.recurrent.optimizer import clip_grad_norm
 from rlmem.agents.recurrent.packing import IntArray
 from rlmem.agents.recurrent.policy import Evaluated, joined_steps
@@ -52,8 +52,10 @@ class RecurrentOnPolicy(SB3Algorithm):
         head, encode = policy.head, policy.encode
         masking = self.use_masking and offers_masks(env, self.action_space)
         rollout.masks = np.ones((n_rollout_steps, env.num_envs, head.size), np.bool_) if masking else None
-        taught = self.settings.imitation_coef > 0.0
-        rollout.wanted = np.zeros_like(rollout.actions) if taught else None
+        rollout.wanted = None
+        if self.settings.imitation_coef:
+            check_expert(env)
+            rollout.wanted = np.zeros_like(rollout.actions)
         kept: list[ArrayState] = []
         self._laid_out = {}
         assert self._actor_state is not None
