@@ -33,10 +33,10 @@ _TABLE = "[`working.csv`](../benchmarks/results/working.csv)"
 _FURTHER = """\
 `recurrent_ppo` has its tuned settings (`rlmem train` starts from them): in training its critic sees the full state, and
 an [auxiliary loss](guides/train_on_your_environment.md#say-what-it-should-remember) asks of the actor's memory what is
-to be remembered. Actors see the observation alone, in training and after it. In TMazeActive and TMazeEndless the
-expert's actions are [imitated at first](guides/train_on_your_environment.md#an-expert-to-begin-with), with a weight
-that falls to 0: without it no agent learned to go and look, nor to drive on without end. *Reward only* leaves out all
-three.
+to be remembered. Actors see the observation alone, in training and after it. In TMazeActive, TMazeEndless and
+HiddenPath the expert's actions are [imitated at first](guides/train_on_your_environment.md#an-expert-to-begin-with),
+with a weight that falls to 0: without it no agent learned to go and look, nor to drive on without end. *Reward only*
+leaves out all three.
 Settings were chosen by validation on runs with seeds from 100 on. Four were then changed after tests of runs like
 those shown: where runs end, the steps of CountPress and DrawerSearch, the entropy of RememberSet, and both of
 RememberSequence.
