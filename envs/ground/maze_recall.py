@@ -97,7 +97,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     Settings: ClassVar[type[MazeRecallSettings]] = MazeRecallSettings
     settings: MazeRecallSettings
     action_names = ("throttle", "steering")
-    derived = ("bearings", "path_direction")
+    derived = ("bearings", "path_direction", "place")
 
     def __init__(
         self, settings: MazeRecallSettings, num_envs: int = 1, *, visuals: bool = False, gui: bool = False
@@ -112,6 +112,8 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.pose = np.zeros((num_envs, 5))
         """[N, 5] x, y, yaw, speed, turn rate: :class:`rlmem.envs.robots.Twist`."""
+        self._start = np.zeros((num_envs, 3))
+        """[N, 3] x, y, yaw at the start of the episode."""
         blank = Maze(np.ones((self._cells, self._cells), dtype=np.bool_), np.ones((count, 2), dtype=int), (1, 1), 0.0)
         self.mazes = [blank] * num_envs
         self.pillars = np.zeros((num_envs, count, 2))
@@ -168,6 +170,13 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
         direction = self._expert_heading() - self.pose[:, 2]
         return np.stack((np.cos(direction), np.sin(direction)), axis=-1)
 
+    @property
+    def place(self) -> Floats:
+        """[N, 4] way from the start, m, ahead and to the left as seen there; cosine and sine of the turn since then."""
+        x, y, turned = (self.pose[:, :3] - self._start).T
+        cos, sin = np.cos(self._start[:, 2]), np.sin(self._start[:, 2])
+        return np.stack((cos * x + sin * y, cos * y - sin * x, np.cos(turned), np.sin(turned)), axis=-1)
+
     def begin(self, indices: Indices, cues: Ints | None) -> None:
         """Start episodes. See :meth:`MemoryTask.begin`."""
         for index in indices.tolist():
@@ -185,6 +194,7 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
             self._walls[index].follow(maze.walls, maze.start)
             self._robots[index].place(x, y, maze.heading)
             self.pose[index] = x, y, maze.heading, 0.0, 0.0
+            self._start[index] = self.pose[index, :3]
 
     def advance(self, actions: Floats) -> Step:
         """Run one control step. See :meth:`MemoryTask.advance`."""

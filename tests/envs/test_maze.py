@@ -164,6 +164,20 @@ class TestMazeRecall:
         np.testing.assert_allclose(cosine**2 + sine**2, 1.0, atol=1e-5)
         env.close()
 
+    def test_the_place_is_seen_from_the_start(self) -> None:
+        task = MazeRecall(MazeRecall.make_settings({"size": "5x5"}), 3)
+        task.reset(seeds=range(3))
+        start = task.pose.copy()
+        np.testing.assert_array_equal(task.place, [[0.0, 0.0, 1.0, 0.0]] * 3)
+        for _ in range(60):
+            task.step(task.expert_action())
+        ahead, left, cosine, sine = task.place.T
+        moved = (task.pose[:, 0] - start[:, 0]) + 1j * (task.pose[:, 1] - start[:, 1])
+        assert (np.abs(moved) > 0.1).any()
+        np.testing.assert_allclose((ahead + 1j * left) * np.exp(1j * start[:, 2]), moved, atol=1e-9)
+        np.testing.assert_allclose((cosine + 1j * sine) * np.exp(1j * start[:, 2]), np.exp(1j * task.pose[:, 2]))
+        task.close()
+
     def test_beams_tell_of_the_named_pillar_what_the_colors_do(self) -> None:
         task = MazeRecall(MazeRecall.make_settings({"size": "5x5"}), 4)
         task.reset(seeds=range(4))
