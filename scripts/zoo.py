@@ -79,11 +79,11 @@ def _name(job: Job) -> str:
 
 def _tuned(name: str, options: Options) -> RunSettings:
     tuned = tuned_settings(AGENT, name)
-    arguments = tuned.run() if tuned else {}
+    arguments = tuned.budget | tuned.run() if tuned else {}
     spec = task_spec(name, {})
     best = 1.0 if spec.measures_memory else spec.oracle.value  # of what validation looks at
-    budget = {"seed": options.seed, "steps": options.steps, "stop_at": best, "eval_episodes": 100}
-    return RunSettings(env=name, agent=AGENT, **budget, **arguments)
+    arguments |= {"seed": options.seed, "steps": options.steps, "stop_at": best, "eval_episodes": 100}
+    return RunSettings(env=name, agent=AGENT, **arguments)
 
 
 if __name__ == "__main__":
