@@ -41,7 +41,7 @@ _LOOKED_AT = """\
 Looked at in films of the runs with seed 0: the hoppers hop, Walker2DPosition's robot walks, the cheetahs bound,
 sliding on their front legs, and the ants gallop on all fours, while Walker2DVelocity's takes a step and then
 stands, which earns 0.77 a control step: above what some published agents reach, and no walk. Walker2DPosition's run
-with seed 1 stands too, in a lunge; it is not in the zoo."""
+with seed 1 stands too, in a lunge; the one in the zoo stalks on, step by step."""
 _OTHERS = """\
 ## Beside published returns
 

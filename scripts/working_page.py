@@ -45,6 +45,7 @@ RememberSet, RememberSequence and DrawerSearch also draw the means of actions
 RememberShape is left out: as numbers, it shows what RememberColor shows, and its runs are the same, step by step.
 DrawerSearch as it comes is no task for trained memory: a fixed order and a counter are enough, and untrained memory
 reaches 1.00. So its preset `hard` offers three of the six drawers in an act, drawn anew for each.
+Its runs are of before its arm was paid for coming near from farther than 0.10 m, which changes training alone.
 
 Not of the suite: how far back the T-maze's robot remembers while it drives through gates
 ([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""

@@ -163,7 +163,7 @@ class ActTask(ArmTask[A]):
         step = Step(np.where(asked, -_STEP_COST, 0.0), nobody, nobody.copy())
         if np.count_nonzero(asked):
             distance = self.targets.distance(self.tip)
-            closeness = np.maximum(1.0 - distance.min(axis=1) / WAY, 0.0)
+            closeness = 1.0 - distance.min(axis=1) / WAY
             np.add(step.reward, _APPROACH * (closeness - self.progress), out=step.reward, where=asked)
             np.copyto(self.progress, closeness, where=asked)
             box = np.where(asked, newly_touched(distance, self.armed, _RELEASE), -1)
@@ -223,7 +223,7 @@ class ActTask(ArmTask[A]):
                 self.targets.remove(index, box)
             for box in there.tolist():
                 self.targets.stand(index, box, *self.slots[box].tolist())
-        self.progress[indices] = np.maximum(1.0 - self.targets.distance(self.tip).min(axis=1) / WAY, 0.0)[indices]
+        self.progress[indices] = 1.0 - self.targets.distance(self.tip).min(axis=1)[indices] / WAY
         self.enter(indices, QUERY)
 
 

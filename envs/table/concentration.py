@@ -20,6 +20,8 @@ from rlmem.spec import Ceiling, TaskSpec
 _THICK = 0.008
 """m, half the height of a tile."""
 _UNKNOWN = -1
+_NEW = 0.2
+"""Reward for turning up a tile that was not seen since the last deal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,9 @@ class Concentration(ActTask[ConcentrationSettings]):
     **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
     joints in units of 1.5 rad/s.
 
-    **Reward.** +1 / p for each pair, -0.01 for each control step in which the hand is free, and up to 0.1 for coming
-    near any tile that can be touched, anew in each act. The score is the fraction of the p pairs that were found.
+    **Reward.** +1 for each pair, +0.2 for turning up a tile that was not seen since the last deal, -0.01 for each
+    control step in which the hand is free, and up to 0.1 for coming near any tile that can be touched, anew in each
+    act. The score is the fraction of the p pairs that were found.
 
     **Memory.** What is under up to 2 p - 1 tiles, log2 p bits each, written one after the other and carried through all
     docks until a pair is found.
@@ -160,12 +163,13 @@ class Concentration(ActTask[ConcentrationSettings]):
         """Turn up tiles. See :meth:`ActTask.open`."""
         first = self.acts[indices] % 2 == 1
         self.turned[indices[first]] = _UNKNOWN
+        step.reward[indices[~self.known[indices, boxes]]] += _NEW
         self.turned[indices, np.where(first, 0, 1)] = boxes
         self.known[indices, boxes] = True
         equal = ~first & (self.color[indices, boxes] == self.color[indices, self.turned[indices, 0]])
         alike = indices[equal]
         self.paired[alike[:, None], self.turned[alike]] = True
-        step.reward[alike] += 1.0 / self.settings.pairs
+        step.reward[alike] += 1.0
         self.score[alike] += 1.0 / self.settings.pairs
         self.success[alike] = self.paired[alike].all(axis=1)
         over = self.success[indices] | (self.acts[indices] >= 2 * self.settings.turns)
