@@ -34,8 +34,8 @@ held out. The cell is named in the table: attention where the lag is fixed and f
 of the tasks rewards come at once for what was just done and no action changes what comes next, so that the discount can
 be 0.
 
-Made by `python scripts/popgym_page.py` from {table}, a row a run of
-`rlmem benchmark benchmarks/popgym.toml` with POPGym 1.0.7. Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its
+Made by `python scripts/popgym_page.py` from {table}, a row a run of `rlmem benchmark benchmarks/popgym.toml` with
+POPGym 1.0.7. Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its
 episodes. CPU seconds are medians, one thread a run. An empty cell was not run."""
 _READ = """\
 The published column is the best of 13 memory models of the paper on Hard, each trained for 15 million env steps. The
