@@ -87,8 +87,10 @@ class MazeRecall(MemoryTask[MazeRecallSettings]):
     131072 --agent.cell memoryless --agent.n-steps 256 --agent.seq-len 256 --agent.rows 4 --agent.ent-coef 0.01
     --agent.bounds-coef 0.03 --agent.critic-observation privileged --agent.auxiliary path_direction bearings``, then
     ``rlmem evaluate``): nearly as much as with memory, so 5x5 says little of it. In 7x7 8.5 (8.0 to 9.1: ``rlmem train
-    --env MazeRecall-v0 --agent.cell memoryless --steps 2000000 --eval-every 200000 --eval-episodes 64``; with the
-    settings of 5x5 and 2,000,000 steps 8.4, 7.8 to 9.0). In the other sizes no agent was trained, and one may well
+    --env MazeRecall-v0 --defaults --agent.cell memoryless --steps 2000000 --eval-every 200000 --eval-episodes 64
+    --agent.n-steps 512 --agent.seq-len 256 --agent.rows 8 --agent.memory-length 100 --agent.gamma 0.98
+    --agent.ent-coef 0.001 --agent.learning-rate 0.001 --agent.lr-schedule linear``; with the settings of 5x5 and
+    2,000,000 steps 8.4, 7.8 to 9.0). In the other sizes no agent was trained, and one may well
     exceed the scripts. These are the best scores found, not a proof that no higher one exists. None of G1, G2 and G3
     applies: the robot must drive in order to see, and what it sees depends on where it is, so that acting cannot be
     separated from remembering.
