@@ -24,6 +24,7 @@ def test_it_is_as_wide_as_there_are_tasks_and_as_high_as_there_are_cells(
     for tasks, cells in ((["retention"], ["lstm"]), (["retention", "maze"], ["lstm", "gru", "elman"])):
         rows = [{"task": task, "cell": cell, "memory_score": "0.5"} for task in tasks for cell in cells]
         script.draw(rows, tmp_path / "cells.png")
-        sizes.append(Image.open(tmp_path / "cells.png").size)
+        with Image.open(tmp_path / "cells.png") as image:
+            sizes.append(image.size)
     assert sizes[1] > sizes[0]
     assert sizes[1][1] > sizes[0][1]
