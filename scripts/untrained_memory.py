@@ -25,7 +25,7 @@ from rlmem.benchmark.local import Local
 from rlmem.benchmark.runner import not_in, run_benchmark
 from rlmem.benchmark.suite import Suite, read_suite
 from rlmem.benchmark.suite_parts import SuiteAgent, SuiteTask
-from rlmem.benchmark.summary import Row, run_interval
+from rlmem.benchmark.summary import Row, run_interval, runs_of
 from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
 from rlmem.csv_table import text_row
 from rlmem.environments import UNTRAINED
@@ -33,6 +33,8 @@ from rlmem.registry import canonical_id
 
 SUITE = "tasks"
 LABEL = "untrained memory"
+_TOO_LITTLE = -0.2
+"""Memory score below which an agent has not learnt what needs no memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +94,18 @@ def suite_of(options: Options) -> Suite:
 
 
 def summary(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return a row for each task: what its runs reach, with the interval over them, or over the episodes of one."""
+    """Return a row for each task: what its runs reach, with the interval over them, or over the episodes of one.
+
+    A task whose agents end far below the ceiling without memory is left out: they were trained too little to say what
+    untrained memory reaches.
+    """
     of: dict[str, list[Row]] = {}
     for row in rows:
         of.setdefault(row["env"], []).append(row)
     found = []
     for env, runs in sorted(of.items()):
+        if min(runs_of(runs, "memory_score"), default=0.0) < _TOO_LITTLE:
+            continue
         interval = run_interval(runs, "value")
         values = {"value": interval.value, "low": interval.low, "high": interval.high}
         counts = {"env": env, "seeds": len(runs), "steps": max(int(row["steps"]) for row in runs)}
