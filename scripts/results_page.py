@@ -20,6 +20,7 @@ from statistics import fmean, median
 import numpy as np
 import tyro
 from length_table import SOLVED, by_cell
+from suite_rows import made_with, take_over
 
 from rlmem.benchmark.figures import write_figures
 from rlmem.benchmark.overview import (
@@ -40,7 +41,7 @@ from rlmem.benchmark.summary import (
     runs_of,
     score_interval,
 )
-from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.benchmark.table import read_rows, write_rows
 from rlmem.evaluation.horizon import length_at, length_in_words
 from rlmem.evaluation.statistics import Estimate
 
@@ -78,12 +79,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Merge, draw, write the page."""
-    if options.merge:
-        tables = [path / RESULTS if path.is_dir() else path for path in options.merge]
-        for path in tables:
-            if not path.is_file():
-                raise SystemExit(f"{path} is no table of a benchmark: there is no such file")
-        write_rows(options.table, merge_tables([options.table, *tables]))
+    take_over(options.table, options.merge)
     rows = read_rows(options.table)
     if not rows:
         raise SystemExit(f"{options.table} has no rows: run `rlmem benchmark {options.suite}` first, then --merge it")
@@ -105,7 +101,6 @@ def _head(rows: Sequence[Row], suite: Suite, options: Options) -> list[str]:
     counts += f", and {len(found - wanted)} with other settings." if found - wanted else "."
     seeds = [len({row["seed"] for row in rows if row["agent"] == agent}) for agent in {row["agent"] for row in rows}]
     few = f" An agent has at most {max(seeds)} runs on a task: with fewer than {FEW}, intervals are too narrow."
-    versions, machines = (sorted({row[name].removesuffix("-dirty") for row in rows}) for name in ("version", "machine"))
     return [
         "# Results",
         "Everything here is measured on held-out seeds: those of training, validation and test never meet. A run is "
@@ -113,8 +108,8 @@ def _head(rows: Sequence[Row], suite: Suite, options: Options) -> list[str]:
         "several runs are medians, or interquartile means (IQM) with a 95 % bootstrap interval in brackets. The memory "
         "score is 0 at the ceiling without memory and 1 at the oracle. One thread a run.",
         f"Made by `python scripts/results_page.py` from the tables in [`benchmarks/results`]"
-        f"({_link(options.studies, options.out)}), a row a run. {counts}{few * (max(seeds) < FEW)} rlmem "
-        f"{', '.join(versions)}; {'; '.join(machines)}.",
+        f"({_link(options.studies, options.out)}), a row a run. {counts}{few * (max(seeds) < FEW)} "
+        f"{made_with(rows)}",
     ]
 
 

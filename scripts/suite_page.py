@@ -24,7 +24,7 @@ from typing import Literal
 import gymnasium
 import numpy as np
 import tyro
-from suite_rows import Reached, link, number, table
+from suite_rows import Reached, link, number, table, take_over
 from walkers_page import walkers_page
 from working_page import working_page
 
@@ -34,7 +34,7 @@ from rlmem.benchmark.overview import solved
 from rlmem.benchmark.runner import run_benchmark
 from rlmem.benchmark.suite import read_suite
 from rlmem.benchmark.summary import Row, runs_of
-from rlmem.benchmark.table import RESULTS, merge_tables, read_rows, write_rows
+from rlmem.benchmark.table import read_rows
 from rlmem.environments import task_spec
 from rlmem.envs.audit import THOROUGH, audit
 from rlmem.files import write_text
@@ -147,9 +147,7 @@ def main(options: Options) -> None:
         folder = Path("benchmark") / options.suite
         run_benchmark(suite, folder, Local(options.processes))
         merge.append(folder)
-    if merge:
-        tables = [path / RESULTS if path.is_dir() else path for path in merge]
-        write_rows(agents, merge_tables([agents, *tables]))
+    take_over(agents, merge)
     rows = read_rows(agents)
     if options.suite == "tasks":
         out, text = Path("docs/suite.md"), page(rows, *_audits_and_speeds(options))

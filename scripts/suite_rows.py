@@ -1,11 +1,13 @@
-"""What the pages of suites say of the rows of one task, in Markdown: for ``suite_page.py`` and ``working_page.py``."""
+"""What the pages of suites have in common: taking over rows, and what they say of the rows of one task, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
+from rlmem.benchmark.table import RESULTS, merge_tables, write_rows
 
 
 class Reached:
@@ -49,6 +51,22 @@ class Reached:
         """Return the median of ``"env_steps"`` or ``"cpu_seconds"`` over the runs of an agent."""
         values = runs_of(self.runs(agent), column)
         return f"{median(values):,.0f}" if values else self._missing
+
+
+def take_over(table: Path, found: Sequence[Path]) -> None:
+    """Add to a table the rows of other tables, or of folders of benchmarks."""
+    tables = [path / RESULTS if path.is_dir() else path for path in found]
+    for path in tables:
+        if not path.is_file():
+            raise SystemExit(f"{path} is no table of a benchmark: there is no such file")
+    if tables:
+        write_rows(table, merge_tables([table, *tables]))
+
+
+def made_with(rows: Sequence[Row]) -> str:
+    """Return which versions and machines some rows are of."""
+    versions, machines = (sorted({row[name].removesuffix("-dirty") for row in rows}) for name in ("version", "machine"))
+    return f"rlmem {', '.join(versions)}; {'; '.join(machines)}."
 
 
 def number(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from suite_rows import Reached, link, number, table
+from suite_rows import Reached, link, made_with, number, table
 
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.summary import Row
@@ -96,8 +96,7 @@ def walkers_page(rows: Sequence[Row], suite: Suite) -> str:
         )
     ]
     parts += [_REACHED, table(_lines(of)), *([_LOOKED_AT] if mine else []), _OTHERS, table(_published(of)), _TRIED]
-    about = [sorted({row[name].removesuffix("-dirty") for row in mine}) for name in ("version", "machine")]
-    parts += [f"rlmem {', '.join(about[0])}; {'; '.join(about[1])}."] if mine else []
+    parts += [made_with(mine)] if mine else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -163,7 +163,7 @@ class ActTask(ArmTask[A]):
         step = Step(np.where(asked, -_STEP_COST, 0.0), nobody, nobody.copy())
         if np.count_nonzero(asked):
             distance = self.targets.distance(self.tip)
-            closeness = 1.0 - distance.min(axis=1) / WAY
+            closeness = _closeness(distance)
             np.add(step.reward, _APPROACH * (closeness - self.progress), out=step.reward, where=asked)
             np.copyto(self.progress, closeness, where=asked)
             box = np.where(asked, newly_touched(distance, self.armed, _RELEASE), -1)
@@ -223,8 +223,14 @@ class ActTask(ArmTask[A]):
                 self.targets.remove(index, box)
             for box in there.tolist():
                 self.targets.stand(index, box, *self.slots[box].tolist())
-        self.progress[indices] = 1.0 - self.targets.distance(self.tip).min(axis=1)[indices] / WAY
+        self.progress[indices] = _closeness(self.targets.distance(self.tip))[indices]
         self.enter(indices, QUERY)
+
+
+def _closeness(distance: Floats) -> Floats:
+    """Return [N] how near hands are to a box, 1 at one; below 0 beyond the ring, so that there is a way back."""
+    closeness: Floats = 1.0 - distance.min(axis=1) / WAY
+    return closeness
 
 
 def half_width(boxes: int) -> float:
