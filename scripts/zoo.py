@@ -17,6 +17,7 @@ import tyro
 from rlmem.benchmark.job import Job
 from rlmem.benchmark.suite import read_suite
 from rlmem.environments import task_spec
+from rlmem.errors import UserError
 from rlmem.registry import TASKS, short_id
 from rlmem.runs.card import CARD, read_card
 from rlmem.runs.named import ZOO
@@ -37,6 +38,7 @@ class Options:
         only: Ids of tasks, with ``-hard`` for the preset; all tasks at their default knobs if there are none.
         steps: Control steps at most; training stops earlier when all validation episodes succeed.
         seed: Of each run.
+        label: Which agent of its suite, such as "expert at first" for a walker.
         runs: Folder of the training runs.
         out: Folder of the zoo.
     """
@@ -44,6 +46,7 @@ class Options:
     only: tuple[str, ...] = ()
     steps: int = 2_000_000
     seed: int = 0
+    label: str = AGENT
     runs: Path = Path("runs/zoo")
     out: Path = Path("zoo")
 
@@ -53,10 +56,11 @@ def main(options: Options) -> None:
     for name in options.only or tuple(TASKS):
         target = options.out / name
         if not (target / CARD).is_file():
-            settings = _of_suite(name, options.seed) or _tuned(name, options)
+            settings = _of_suite(name, options) or _tuned(name, options)
             folder = options.runs / name / str(options.seed)
             train(settings, folder=folder, resume=(folder / SETTINGS).is_file())
             command = f"python scripts/zoo.py --only {name} --steps {options.steps} --seed {options.seed}"
+            command += f' --label "{options.label}"' if options.label != AGENT else ""
             publish(folder, target, command=command, name=f"{ZOO}{name}")
         card = read_card(target)
         lesioned = "" if card.lesioned is None else f", lesioned {card.lesioned:.3f}"
@@ -67,10 +71,10 @@ def main(options: Options) -> None:
         )
 
 
-def _of_suite(name: str, seed: int) -> RunSettings | None:
+def _of_suite(name: str, options: Options) -> RunSettings | None:
     """Return the settings that an agent has in its suite; None if it is of no suite."""
-    jobs = (job for suite in SUITES for job in read_suite(suite).jobs() if job.label == AGENT)
-    return next((job.settings for job in jobs if _name(job) == name and job.settings.seed == seed), None)
+    jobs = (job for suite in SUITES for job in read_suite(suite).jobs() if job.label == options.label)
+    return next((job.settings for job in jobs if _name(job) == name and job.settings.seed == options.seed), None)
 
 
 def _name(job: Job) -> str:
@@ -78,6 +82,8 @@ def _name(job: Job) -> str:
 
 
 def _tuned(name: str, options: Options) -> RunSettings:
+    if options.label != AGENT:
+        raise UserError(f"no suite of {', '.join(SUITES)} has {options.label!r} on {name} with seed {options.seed}")
     tuned = tuned_settings(AGENT, name)
     arguments = tuned.budget | tuned.run() if tuned else {}
     spec = task_spec(name, {})
