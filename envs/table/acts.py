@@ -55,8 +55,8 @@ class ActSettings(TableSettings):
             agent uses its body as memory.
         cue: ``"flash"``: what a touch opens is seen until the dock only; ``"always"``: it is seen from then on, so that
             no memory is needed.
-        query_steps: Control steps of an act; without a touch the episode is truncated then, or where the task offers
-            only some boxes the next act begins.
+        query_steps: Control steps of an act; without a touch the episode ends then, or where the task offers only some
+            boxes the next act begins.
         dock_steps: Control steps of a dock.
 
     Raises:
@@ -131,7 +131,7 @@ class ActTask(ArmTask[A]):
 
     def give_up(self, late: Indices, step: Step) -> None:
         """End acts in which nothing was touched in time, and with them their episodes, in place."""
-        step.truncated[late] = True
+        step.terminated[late] = True
 
     def end_act(self, indices: Indices) -> None:
         """Go on to the dock in some environments, or without one to the next act."""

@@ -53,13 +53,13 @@ class Concentration(ActTask[ConcentrationSettings]):
     **Episode.** 2 p tiles stand on a ring around the hand, two of each of p colors, in random order, covered. The first
     touch of a turn turns a tile up, and it stays so; the second turns up another. What a touch has turned up is seen
     for 2 control steps (20 a second), in which the hand is held. Then comes a dock: for ``dock_steps`` control steps it
-    is dark and actions have no effect; after it the hand is at rest at its home, with fresh noise. Two equal tiles stay
-    open for good, and what is still covered is dealt anew, so that each pair is a search of its own. Two unequal tiles
-    are covered again. The episode terminates with success once all pairs are found, and else after R ``turns``. It is
-    truncated when nothing is touched within ``query_steps`` of an act.
+    is dark and actions have no effect; after it the hand is at rest at its home, with fresh noise. Two equal tiles are
+    taken off the table, and what is left is dealt anew, so that each pair is a search of its own. Two unequal tiles are
+    covered again. The episode terminates with success once all pairs are found, and else after R ``turns``, or when
+    nothing is touched within ``query_steps`` of an act.
 
     **Observation** (2 p (p + 1) + 4, float32). p numbers for each tile, counter-clockwise from the one ahead: 1 for its
-    color while it is open, all 0 while it is covered; then 1 for each tile that can be touched; then the go light, on
+    color while it is open, all 0 while it is covered or gone; then 1 for each tile that can be touched; then the go light, on
     while the hand is free; the last three: position of the fingertip relative to the middle of the workspace at a
     height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges. All
     are 0 in a dock. With ``cue="always"`` the color of a tile is shown from the time that it was seen on, until tiles
@@ -101,7 +101,7 @@ class Concentration(ActTask[ConcentrationSettings]):
         self.color = np.zeros((num_envs, 2 * p), dtype=np.int64)
         """[N, 2 p] the color of each tile; privileged."""
         self.paired = np.zeros((num_envs, 2 * p), dtype=np.bool_)
-        """[N, 2 p] whether a tile is open for good."""
+        """[N, 2 p] whether a tile's pair was found."""
         self.known = np.zeros((num_envs, 2 * p), dtype=np.bool_)
         """[N, 2 p] whether a tile was seen since the last deal."""
         self.turned = np.full((num_envs, 2), _UNKNOWN)
@@ -191,8 +191,8 @@ class Concentration(ActTask[ConcentrationSettings]):
 
     @property
     def seen_color(self) -> Ints:
-        """[N, 2 p] the color of each tile that was seen since the last deal or is open, -1 of the others."""
-        return np.where(self.known | self.paired, self.color, _UNKNOWN)
+        """[N, 2 p] the color of each tile that was seen since the last deal, -1 of those that were not or are gone."""
+        return np.where(self.known, self.color, _UNKNOWN)
 
     @property
     def next_tile(self) -> Ints:
@@ -222,13 +222,18 @@ class Concentration(ActTask[ConcentrationSettings]):
     def draw(self, index: int) -> None:
         """Show tiles covered or open. See :meth:`MemoryTask.draw`."""
         super().draw(index)
-        seen = self._seen()[index] | np.isin(np.arange(len(self.slots)), self.turned[index])
+        seen = self._seen()[index]
+        gone = self.paired[index] & ~seen
         for tile, (x, y, yaw) in enumerate(self.slots.tolist()):
             cover, face = self._tiles[index][tile]
+            if gone[tile]:
+                cover.park()
+                face.park()
+                continue
             shown, hidden = (face, cover) if seen[tile] else (cover, face)
             color = scenery.COLORS[self.names[self.color[index, tile]]] if seen[tile] else scenery.MAT
             hidden.park()
-            shown.show(x, y, _THICK / 3 if self.paired[index, tile] else _THICK, yaw=yaw, color=color)
+            shown.show(x, y, _THICK, yaw=yaw, color=color)
 
     def _shuffle(self, index: int) -> None:
         """Deal the covered tiles of one table anew, in an order that the seed and the number of the act determine."""
@@ -246,7 +251,7 @@ class Concentration(ActTask[ConcentrationSettings]):
 
     def _seen(self) -> Bools:
         """Return the tiles whose color is seen, [N, 2 p]."""
-        seen = self.paired.copy()
+        seen = np.zeros_like(self.paired)
         for place in range(2):
             turned = np.flatnonzero(self.turned[:, place] >= 0)
             seen[turned, self.turned[turned, place]] = True
