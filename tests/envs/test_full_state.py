@@ -89,7 +89,7 @@ def test_its_labels_name_the_slots_of_what_is_still_to_be_touched(make: Callable
 def test_labels_of_concentration_hold_what_was_turned_up_and_what_follows_from_it(
     make: Callable[..., MemoryEnv],
 ) -> None:
-    env = make("rlmem/Concentration-v0")
+    env = make("rlmem/Concentration-v0", pairs=4, turns=8)
     task: Any = env.task
     env.reset(seed=1)
     over, acts, seen, found = False, 0, set[int](), 0

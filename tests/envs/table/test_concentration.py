@@ -92,7 +92,7 @@ def after_touching(env: MemoryEnv, tiles: list[int], monkeypatch: pytest.MonkeyP
 
 
 def test_a_turn_that_found_nothing_leaves_no_trace_behind_its_dock(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    env = make(TILES)
+    env = make(TILES, pairs=4, turns=8)
     env.reset(seed=4)
     color = table(env).color[0].tolist()
     first = [0, next(tile for tile in range(1, 8) if color[tile] != color[0])]
@@ -124,7 +124,7 @@ def test_a_pair_is_taken_away_and_the_rest_is_dealt_anew(make: Make) -> None:
 
 def test_the_expert_knows_only_what_it_has_seen(make: Make) -> None:
     """Colors of tiles that were not seen change nothing of what it does next."""
-    env = make(TILES)
+    env = make(TILES, pairs=4, turns=8)
     env.reset(seed=1)
     task = table(env)
     for _ in range(60):
@@ -138,7 +138,7 @@ def test_the_expert_knows_only_what_it_has_seen(make: Make) -> None:
 
 
 def test_all_that_was_seen_is_shown_where_the_cue_always_shows(make: Make) -> None:
-    env = make(TILES, cue="always", turns=3)
+    env = make(TILES, cue="always", pairs=4, turns=3)
     play(env, 2, expert_action, steps=30)
     task = table(env)
     assert task.known.sum() >= 2
