@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.summary import Row, markdown_table, run_interval, runs_of, score_interval
 from rlmem.benchmark.table import RESULTS, merge_tables, write_rows
 
@@ -51,6 +52,12 @@ class Reached:
         """Return the median of ``"env_steps"`` or ``"cpu_seconds"`` over the runs of an agent."""
         values = runs_of(self.runs(agent), column)
         return f"{median(values):,.0f}" if values else self._missing
+
+
+def rows_of(suite: Suite, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a suite as it is now: not those of settings or knobs that it had once."""
+    jobs = {job.key: job for job in suite.jobs()}
+    return [row for row in rows if row["cell"] in jobs and jobs[row["cell"]].made(row)]
 
 
 def take_over(table: Path, found: Sequence[Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from suite_rows import Reached, link, made_with, number, table
+from suite_rows import Reached, link, made_with, number, rows_of, table
 
 from rlmem.benchmark.suite import Suite
 from rlmem.benchmark.summary import Row, runs_of, score_interval
@@ -51,8 +51,10 @@ validations of 1,966,080 steps (`rlmem train --env Concentration-v0 --seed 100 -
 seconds), 0.23 in the last (0.16 to 0.30): less than guessing, which finds 0.37. Its reward was mended on the way: what
 led to a tile ended 0.10 m from it, and nothing was paid for a tile not seen before.
 
-Not of the suite: how far back the T-maze's robot remembers while it drives through gates
-([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`)."""
+Not of the suite: how far back the T-maze's robot remembers while it drives through gates, with a dock every 100 control
+steps ([table](../benchmarks/results/working_horizon.md), `python scripts/working_horizon.py`). Trained on at most 1,000
+steps, 5 of 5 runs turn right in at least 0.99 of the episodes there and in 0.98 at 10,000, with either robot:
+`planar`, and `diff_drive`, whose wheels roll by friction, in 133 to 401 CPU seconds."""
 _LEGEND = """\
 Interquartile mean over runs, in brackets its 95 % bootstrap interval; of one run the interval over its episodes. The
 memory score is 0 at the ceiling without memory and 1 at the oracle. Env steps and CPU seconds are medians."""
@@ -87,9 +89,7 @@ def working_page(rows: Sequence[Row], suite: Suite) -> str:
         rows: Of the table; those that are not of the suite are left out.
         suite: ``working``.
     """
-    jobs = suite.jobs()
-    order = {job.key: number for number, job in enumerate(jobs)}
-    mine = [row for row in rows if row["cell"] in order]
+    mine = rows_of(suite, rows)
     specs = {task.env: task_spec(task.env, task.knobs) for task in suite.task}
     of = {env: Reached([row for row in mine if row["env"] == env], _MISSING) for env in specs}
     source = _TABLE if rows else "`working.csv` (no rows yet)"
