@@ -59,11 +59,11 @@ class Concentration(ActTask[ConcentrationSettings]):
     nothing is touched within ``query_steps`` of an act.
 
     **Observation** (2 p (p + 1) + 4, float32). p numbers for each tile, counter-clockwise from the one ahead: 1 for its
-    color while it is open, all 0 while it is covered or gone; then 1 for each tile that can be touched; then the go light, on
-    while the hand is free; the last three: position of the fingertip relative to the middle of the workspace at a
-    height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges. All
-    are 0 in a dock. With ``cue="always"`` the color of a tile is shown from the time that it was seen on, until tiles
-    are dealt anew.
+    color while it is open, all 0 while it is covered or gone; then 1 for each tile that can be touched; then the go
+    light, on while the hand is free; the last three: position of the fingertip relative to the middle of the workspace
+    at a height of 0.10 m, in units of 0.25 m. With ``control="joint"`` the joint angles follow, scaled to their ranges.
+    All are 0 in a dock. With ``cue="always"`` the color of a tile is shown from the time that it was seen on, until
+    tiles are dealt anew.
 
     **Action** (3): velocity of the hand along x, y and z in units of 0.6 m/s; with ``control="joint"`` (7), of the
     joints in units of 1.5 rad/s.
