@@ -44,7 +44,8 @@ _LOOKED_AT = """\
 Looked at in films of the runs with seed 0: the hoppers hop, Walker2DPosition's robot walks, the cheetahs bound,
 sliding on their front legs, and the ants gallop on all fours, while Walker2DVelocity's takes a step and then
 stands, which earns 0.77 a control step: above what some published agents reach, and no walk. Walker2DPosition's run
-with seed 1 stands too, in a lunge; the one in the zoo stalks on, step by step."""
+with seed 1 stands too, in a lunge. With an expert at first both of Walker2D walk, step by step, the cheetah that sees
+velocities runs on both feet, and the ant that sees positions gallops; the others' films were not looked at."""
 _OTHERS = """\
 ## Beside published returns
 

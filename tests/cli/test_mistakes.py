@@ -83,7 +83,6 @@ def test_a_wrong_argument_gets_one_line_that_names_it(argv, message, capsys, tmp
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Concentration", "Concentration is no training run: write --env Concentration\n"),
         ("TMaze", "TMaze is no training run: write --env TMaze or zoo:TMaze-v0\n"),
         ("CartPole-v1", "CartPole-v1 is no training run: write --env CartPole-v1\n"),
         ("runs", f"it has no settings.toml; {Path('runs/TMaze-v0/ppo/0')} is one\n"),
