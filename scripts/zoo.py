@@ -36,7 +36,8 @@ class Options:
 
     Args:
         only: Ids of tasks, with ``-hard`` for the preset; all tasks at their default knobs if there are none.
-        steps: Control steps at most; training stops earlier when all validation episodes succeed.
+        steps: Control steps at most of tasks that are of no suite; training stops earlier when all validation episodes
+            succeed.
         seed: Of each run.
         label: Which agent of its suite, such as "expert at first" for a walker.
         runs: Folder of the training runs.
@@ -56,10 +57,12 @@ def main(options: Options) -> None:
     for name in options.only or tuple(TASKS):
         target = options.out / name
         if not (target / CARD).is_file():
-            settings = _of_suite(name, options) or _tuned(name, options)
+            of_suite = _of_suite(name, options)
+            settings = of_suite or _tuned(name, options)
             folder = options.runs / name / str(options.seed)
             train(settings, folder=folder, resume=(folder / SETTINGS).is_file())
-            command = f"python scripts/zoo.py --only {name} --steps {options.steps} --seed {options.seed}"
+            command = f"python scripts/zoo.py --only {name} --seed {options.seed}"
+            command += "" if of_suite else f" --steps {options.steps}"
             command += f' --label "{options.label}"' if options.label != AGENT else ""
             publish(folder, target, command=command, name=f"{ZOO}{name}")
         card = read_card(target)
