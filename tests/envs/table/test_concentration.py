@@ -122,6 +122,13 @@ def test_a_pair_is_taken_away_and_the_rest_is_dealt_anew(make: Make) -> None:
     assert (shown[3 * 6 : 4 * 6] == ~paired).all()
 
 
+def test_an_act_without_a_touch_terminates_the_episode(make: Make) -> None:
+    env = make(TILES, query_steps=10)
+    env.reset(seed=0)
+    ended = [env.step(np.zeros(3))[2:4] for _ in range(10)]
+    assert ended == [(False, False)] * 9 + [(True, False)]
+
+
 def test_the_expert_knows_only_what_it_has_seen(make: Make) -> None:
     """Colors of tiles that were not seen change nothing of what it does next."""
     env = make(TILES, pairs=4, turns=8)
