@@ -109,9 +109,11 @@ def _summary(rows: Sequence[Row], suite: Suite, of: dict[str, Reached]) -> str:
     for agent, called in ((_OURS, f"`{_OURS}`"), (_TAUGHT, "With an expert at first it")):
         tried = [env for env in of if of[env].runs(agent)]
         if tried:
-            said.append(f"{called} is above the published PPO-GRU on {_above(of, tried, agent, 'PPO-GRU')} of the ")
-            said[-1] += f"{len(tried)} walkers measured, above RMF on {_above(of, tried, agent, 'RMF')}, "
-            said[-1] += f"above RESeL on {_above(of, tried, agent, 'RESeL')}."
+            above = {other: _above(of, tried, agent, other) for other in ("PPO-GRU", "RMF", "RESeL")}
+            said.append(
+                f"{called} is above the published PPO-GRU on {above['PPO-GRU']} of the {len(tried)} walkers measured, "
+                f"above RMF on {above['RMF']}, above RESeL on {above['RESeL']}."
+            )
     return " ".join(said)
 
 

@@ -75,9 +75,12 @@ def main(options: Options) -> None:
 
 
 def _of_suite(name: str, options: Options) -> RunSettings | None:
-    """Return the settings that an agent has in its suite; None if it is of no suite."""
+    """Return the settings that an agent has in its suite; None for tuned settings, if the task is of no suite."""
     jobs = (job for suite in SUITES for job in read_suite(suite).jobs() if job.label == options.label)
-    return next((job.settings for job in jobs if _name(job) == name and job.settings.seed == options.seed), None)
+    found = next((job.settings for job in jobs if _name(job) == name and job.settings.seed == options.seed), None)
+    if found is None and options.label != AGENT:
+        raise UserError(f"no suite of {', '.join(SUITES)} has {options.label!r} on {name} with seed {options.seed}")
+    return found
 
 
 def _name(job: Job) -> str:
@@ -85,8 +88,6 @@ def _name(job: Job) -> str:
 
 
 def _tuned(name: str, options: Options) -> RunSettings:
-    if options.label != AGENT:
-        raise UserError(f"no suite of {', '.join(SUITES)} has {options.label!r} on {name} with seed {options.seed}")
     tuned = tuned_settings(AGENT, name)
     arguments = tuned.budget | tuned.run() if tuned else {}
     spec = task_spec(name, {})
