@@ -60,6 +60,8 @@ class Card:
     """Of training."""
     command: str
     """What made it."""
+    untrained: float | None = None
+    """What untrained memory reaches on the task, see :class:`rlmem.spec.TaskSpec`; None where it is not known."""
     rlmem_version: str = __version__
 
 
@@ -98,6 +100,7 @@ def measure_card(folder: Path, *, command: str, episodes: int = 200) -> Card:
         env_steps=int(meta["env_steps"]),
         cpu_seconds=round(float(meta["cpu_seconds"]), 1),
         command=command,
+        untrained=spec.untrained.value if spec and spec.untrained else None,
         **about,
     )
 
@@ -135,7 +138,8 @@ def page(card: Card, name: str) -> str:
             (f"the same, hidden state {card.lesion}", _interval(card.lesioned, card.lesioned_low, card.lesioned_high))
         )
     rows += [("memory score (0: without memory, 1: oracle)", _number(card.memory_score))]
-    rows += [("most without memory", _number(card.memoryless)), ("oracle", _number(card.oracle))]
+    rows += [("most without memory", _number(card.memoryless))]
+    rows += [("untrained memory (cells as initialized)", _number(card.untrained)), ("oracle", _number(card.oracle))]
     rows += [("trained for", f"{card.env_steps:,} control steps, {card.cpu_seconds:,.0f} CPU seconds")]
     changed = ", ".join(f"{knob} {value}" for knob, value in card.knobs.items())
     return "\n".join(

@@ -24,7 +24,9 @@ def test_every_card_is_of_the_run_beside_it_and_claims_more_than_can_be_reached_
     assert (card.env, card.agent, card.seed) == (settings.env, settings.agent, settings.seed)
     assert (folder / "README.md").read_text() == page(card, f"zoo:{name}")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_500_000
-    assert not task_spec(card.env, card.knobs).measures_memory or card.low > card.memoryless
+    spec = task_spec(card.env, card.knobs)
+    assert not spec.measures_memory or card.low > card.memoryless
+    assert card.untrained == (spec.untrained.value if spec.untrained else None)
 
 
 def test_the_cheapest_agent_is_evaluated_again():
